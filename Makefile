@@ -1,0 +1,67 @@
+# Everything from a fresh checkout: each target installs what it needs into .venv first.
+# README.md has the same steps in plain commands, for systems without make.
+SHELL := /bin/sh
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+export DO_NOT_TRACK := 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.PHONY: help install run test test-all lint viz bench lock
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED)  ## .venv with exactly the pinned packages
+
+# The first Python that fits; PYTHON=/path/to/python chooses another.
+$(INSTALLED): requirements.lock pyproject.toml
+	@set -e; \
+	fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; \
+	python=""; \
+	for candidate in $${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do \
+	  if command -v "$$candidate" >/dev/null 2>&1 && "$$candidate" -c "$$fits" 2>/dev/null; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Error: no Python 3.11, 3.12 or 3.13 found ($${PYTHON:-$$(python3 --version 2>&1)}); install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; fi; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "Error: $$python has no venv module; install it (Debian, Ubuntu: apt install python3-venv), or name another Python: make $(MAKECMDGOALS) PYTHON=/path/to/python" >&2; exit 1; fi; \
+	echo "Installing into .venv with $$("$$python" --version) ..."; \
+	"$$python" -m venv .venv; \
+	if $(BIN)/python -m pip install --quiet --disable-pip-version-check uv 2>/dev/null && \
+	   $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock && \
+	   $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .; then :; else \
+	  echo "uv could not install; pip goes on (minutes longer) ..."; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .; \
+	fi; \
+	touch $(INSTALLED)
+
+run: $(INSTALLED)  ## the whole pipeline on drawn images: two minutes, no download
+	@$(BIN)/kedro run --env=sample
+	@echo
+	@echo "Report: $$(ls -d "$${S10_DATA_ROOT:-data}"/sample/08_reporting/report.html/*/report.html | tail -n 1)"
+	@echo "Next, on CIFAR-10 (downloads 163 MiB once):"
+	@echo "  $(BIN)/kedro run              base recipe, 50 epochs: for a GPU"
+	@echo "  $(BIN)/kedro run --env=cpu    smaller recipe: for two CPU cores"
+
+test: $(INSTALLED)  ## the fast tests
+	@$(BIN)/python -m pytest -m "not slow and not browser and not gpu"
+
+test-all: $(INSTALLED)  ## all tests that this machine can run
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED)  ## style, import rules, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+
+viz: $(INSTALLED)  ## the pipeline graph in the browser
+	@$(BIN)/kedro viz run --env=sample
+
+bench: $(INSTALLED)  ## throughput on this machine, printed and kept in benchmarks/results/
+	@$(BIN)/python benchmarks/throughput.py
+
+lock: $(INSTALLED)  ## pin the newest packages that fit pyproject.toml
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --upgrade -o requirements.lock
