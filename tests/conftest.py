@@ -1,0 +1,75 @@
+"""What tests share: drawn images, sets and parameters small enough for seconds."""
+
+import os
+
+# before any import that would ask the network for news
+os.environ["DO_NOT_TRACK"] = "1"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
+from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.params import AugmentParams, IngestParams
+from s10_pipeline.vision.data.sources import read_source
+from s10_pipeline.vision.network.classifier import Classifier
+from s10_pipeline.vision.training.engine import TrainingData
+from s10_pipeline.vision.training.params import TrainParams
+from s10_pipeline.vision.training.setup import build_classifier
+
+# tiny networks gain nothing from threads, and lose much where tests share the machine
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).parents[1]
+
+AUGMENT = AugmentParams.model_validate(
+    {"train": [{"PaddedRandomCrop": {"padding": 0.125}}, {"HorizontalFlip": {"p": 0.5}}, {"Cutout": {"size": 0.4}}]}
+)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shapes() -> tuple[ImageSet, ImageSet]:
+    """400 training and 120 test images of 32 pixels."""
+    drawn = {"num_train_images": 400, "num_test_images": 120}
+    return read_source(IngestParams.model_validate({"source": "shapes10", "shapes10": drawn}))
+
+
+@pytest.fixture(scope="session")
+def sets(shapes: tuple[ImageSet, ImageSet]) -> tuple[AugmentedSet, AugmentedSet, AugmentedSet]:
+    """Training (360), validation (40) and test set (120) of ``shapes``."""
+    return build_sets(*shapes, AUGMENT)
+
+
+@pytest.fixture(scope="session")
+def data(shapes: tuple[ImageSet, ImageSet], sets: tuple[AugmentedSet, AugmentedSet, AugmentedSet]) -> TrainingData:
+    """Everything that training reads."""
+    return TrainingData(*shapes, *sets)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> TrainParams:
+    """Two epochs of a network that trains in a second, in fp32 so that it does the same on any CPU."""
+    return TrainParams.model_validate(
+        {
+            "epochs": 2,
+            "batch_size": 64,
+            "device": "cpu",
+            "precision": "fp32",
+            "architecture": {"depth": 8, "width": 4},
+        }
+    )
+
+
+@pytest.fixture
+def classifier(data: TrainingData, tiny: TrainParams) -> Classifier:
+    """An untrained network for ``shapes``."""
+    return build_classifier(data.train_images, data.train_set, tiny)

@@ -1,0 +1,64 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from s10_pipeline.vision.network.params import BASIC_BLOCKS, ArchitectureParams
+from s10_pipeline.vision.network.resnet import BasicBlock, ResNet
+
+
+def build(num_classes: int = 10, **params) -> ResNet:
+    return ResNet(ArchitectureParams.model_validate({"stem": "cifar", **params}), num_classes)
+
+
+def num_weights(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_known_numbers_of_weights():
+    # ResNet-18 with a CIFAR stem: 11,173,962 weights (kuangliu/pytorch-cifar)
+    assert num_weights(build(depth=18, width=64)) == 11_173_962
+    # He et al. 2015, table 6: ResNet-20, -32 and -56 have 0.27, 0.46 and 0.85 million weights
+    for depth, millions in ((20, 0.27), (32, 0.46), (56, 0.85)):
+        assert num_weights(build(depth=depth, width=16)) / 1e6 == pytest.approx(millions, abs=0.01)
+    # torchvision's resnet50 with 1000 classes
+    assert num_weights(build(1000, depth=50, width=64, stem="imagenet")) == 25_557_032
+
+
+@pytest.mark.parametrize("depth", [8, 10, 18, 50])
+@pytest.mark.parametrize("size", [32, 64])
+def test_logits_for_any_size(depth, size):
+    network = build(7, depth=depth, width=4)
+    assert network(torch.randn(2, 3, size, size)).shape == (2, 7)
+
+
+def test_resolution_of_the_stages():
+    network = build(depth=18, width=4)
+    sizes = {}
+    for name in network.stage_names:
+        getattr(network, name).register_forward_hook(lambda _m, _i, out, name=name: sizes.update({name: out.shape[-1]}))
+    network(torch.randn(1, 3, 32, 32))
+    assert sizes == {"layer1": 32, "layer2": 16, "layer3": 8, "layer4": 4}
+
+
+def test_depth_counts_weighted_layers():
+    for depth in BASIC_BLOCKS:
+        network = build(depth=depth, width=2)
+        layers = [
+            m
+            for n, m in network.named_modules()
+            if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear)) and "shortcut" not in n
+        ]
+        assert len(layers) == depth
+
+
+def test_dropout_and_zero_init():
+    network = build(depth=10, width=4, dropout=0.1, stem_dropout=0.05, zero_init_residual=True)
+    rates = sorted(m.p for m in network.modules() if isinstance(m, torch.nn.Dropout2d))
+    assert rates == [0.05, 0.1, 0.1, 0.1, 0.1]
+    assert all((m.last_norm.weight == 0).all() for m in network.modules() if isinstance(m, BasicBlock))
+    assert not any(isinstance(m, torch.nn.Dropout2d) for m in build(depth=10, width=4).modules())
+
+
+def test_unknown_depth_is_an_error():
+    with pytest.raises(ValidationError, match="no ResNet of this depth; one of: 8, 10, 14, 18"):
+        ArchitectureParams(depth=19)

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from s10_pipeline.vision import device as module
+from s10_pipeline.vision.device import choose_device, choose_precision
+from s10_pipeline.vision.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def without_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def test_auto_takes_the_cpu_where_there_is_nothing_else(without_gpu):
+    assert choose_device("auto") == choose_device("cpu") == CPU
+
+
+def test_a_gpu_that_torch_cannot_use_is_an_error(without_gpu, monkeypatch, tmp_path):
+    (tmp_path / "0000:01:00.0").mkdir()
+    monkeypatch.setattr(module, "NVIDIA_CARDS", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for requested in ("auto", "cuda"):
+        with pytest.raises(UserError, match=rf"train.device={requested}: an NVIDIA GPU is there, .*update the driver"):
+            choose_device(requested)
+    assert choose_device("cpu") == CPU
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert choose_device("auto") == CPU
+
+
+@pytest.mark.parametrize(
+    ("requested", "message"),
+    [
+        ("gpu", r"train.device=gpu: not a device; .*cpu"),
+        ("cuda", "train.device=cuda: torch sees no CUDA GPU here"),
+        ("mps", "train.device=mps: torch sees no Apple GPU here"),
+    ],
+)
+def test_absent_devices_are_errors(without_gpu, monkeypatch, tmp_path, requested, message):
+    monkeypatch.setattr(module, "NVIDIA_CARDS", tmp_path / "none")
+    with pytest.raises(UserError, match=message):
+        choose_device(requested)
+
+
+def test_precision_follows_the_hardware(monkeypatch):
+    for capable, name in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(module, "cpu_computes_bf16", lambda capable=capable: capable)
+        assert choose_precision("auto", CPU).name == name
+    cuda = torch.device("cuda")
+    for capability, name in (((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, capability=capability: capability)
+        assert choose_precision("auto", cuda).name == name
+    with pytest.raises(UserError, match="train.precision=fp16: needs a CUDA GPU"):
+        choose_precision("fp16", CPU)
+
+
+def test_autocast_computes_in_the_named_format():
+    for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with choose_precision(name, CPU).autocast():
+            assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_auto_takes_a_usable_gpu():
+    assert choose_device("auto").type == "cuda"
