@@ -1,0 +1,124 @@
+"""Training, validation and test sets: which images, and what is done to them before each epoch."""
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .image_set import ImageSet
+from .params import AugmentParams
+from .split import stratified_split
+
+if TYPE_CHECKING:
+    import albumentations as A
+
+
+@dataclass(frozen=True, eq=False)
+class AugmentedSet:
+    """Indices into an :class:`ImageSet`, and the transforms of its images.
+
+    Attributes:
+        name: ``train``, ``val`` or ``test``.
+        indices: int64 (M,), ascending, into ``train_images`` (train, val) or ``test_images`` (test).
+        transforms: as in ``augment.train``; empty for val and test.
+        mean, std: what the model normalises by, a channel (RGB), 0-255; the same in all three sets.
+        parameters: the split's, for provenance.
+    """
+
+    name: str
+    indices: NDArray[np.int64]
+    transforms: list[dict[str, dict[str, Any]]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class Augmenter:
+    """Draws what image ``index`` looks like in epoch ``epoch``: a function of (seed, epoch, index) alone.
+
+    So neither the number of worker processes, nor how they start, nor what ran before can change it.
+    (albumentations 2.0.8 left to itself repeats its draws in every worker.)
+
+    Args:
+        transforms: the pipeline; its random state is owned by this object from here on.
+        seed: 0 <= seed < 2**32.
+    """
+
+    def __init__(self, transforms: "A.Compose", seed: int) -> None:
+        self._transforms = transforms
+        self._seed = seed
+        self._bits = np.random.Philox(0)
+        self._python = random.Random(0)
+        transforms.set_random_state(np.random.Generator(self._bits), self._python)
+
+    def __call__(self, image_hwc: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
+        """The augmented image, uint8, same shape."""
+        self._reset(epoch, index)
+        result: NDArray[np.uint8] = self._transforms(image=image_hwc)["image"]
+        return result
+
+    def _reset(self, epoch: int, index: int) -> None:
+        # Philox is a counter-based generator (Salmon et al. 2011): setting key and counter costs microseconds,
+        # seeding a new generator a tenth of a millisecond an image.
+        self._bits.state = {
+            "bit_generator": "Philox",
+            "state": {
+                "counter": np.array([0, 0, index, 0], np.uint64),
+                "key": np.array([self._seed, epoch], np.uint64),
+            },
+            "buffer": np.zeros(4, np.uint64),
+            "buffer_pos": 4,
+            "has_uint32": 0,
+            "uinteger": 0,
+        }
+        self._python.seed((self._seed << 96) | (epoch << 48) | index)
+
+
+def channel_mean_std(
+    images_nhwc: NDArray[np.uint8], indices: NDArray[np.int64]
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation a channel of the chosen images, 0-255, summed exactly in integers."""
+    total, squares, count = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
+    for start in range(0, len(indices), 1024):
+        pixels = images_nhwc[indices[start : start + 1024]].reshape(-1, 3).astype(np.int64)
+        total += pixels.sum(0)
+        squares += (pixels**2).sum(0)
+        count += len(pixels)
+    mean = total / count
+    # a channel of one value everywhere would divide by zero
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    r, g, b = (round(float(v), 4) for v in mean)
+    sr, sg, sb = (round(float(v), 4) for v in std)
+    return (r, g, b), (sr, sg, sb)
+
+
+def build_sets(
+    train_images: ImageSet, test_images: ImageSet, params: AugmentParams
+) -> tuple[AugmentedSet, AugmentedSet, AugmentedSet]:
+    """Split off validation images, check the transforms, measure mean and deviation if they are not given.
+
+    Returns:
+        (train, val, test). Validation images come from the training images alone.
+
+    Raises:
+        UserError: a class without images on one side of the split, or a wrong transform.
+    """
+    from .transforms import build_transforms, check_keeps_images
+
+    kept, held_out = stratified_split(
+        train_images.labels, params.val_fraction, params.seed, train_images.class_names, "augment.val_fraction"
+    )
+    mean, std = channel_mean_std(train_images.images_nhwc, kept)
+    mean, std = params.pixel_mean or mean, params.pixel_std or std
+    check_keeps_images(build_transforms(list(params.train), mean), np.array(train_images.images_nhwc[int(kept[0])]))
+    split = {"val_fraction": params.val_fraction, "seed": params.seed}
+    return (
+        AugmentedSet("train", kept, list(params.train), mean, std, split),
+        AugmentedSet("val", held_out, [], mean, std, split),
+        AugmentedSet("test", np.arange(len(test_images)), [], mean, std),
+    )

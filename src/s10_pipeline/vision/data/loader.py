@@ -1,0 +1,137 @@
+"""Batches of images, made whole in worker processes as uint8; the model normalises them on its device."""
+
+import os
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from .augmented import AugmentedSet, Augmenter
+from .image_set import ImageSet
+
+# (epoch, index into the image set): the epoch travels with each index, so that workers that live on need no message.
+Key = tuple[int, int]
+Batch = tuple[Tensor, Tensor]
+
+
+class AugmentedImages(Dataset[Batch]):
+    """Batches by list of keys; each image's look is a function of (seed, epoch, index)."""
+
+    def __init__(self, images: ImageSet, subset: AugmentedSet, seed: int) -> None:
+        self._images = images
+        self._subset = subset
+        self._seed = seed
+        self._augment: Augmenter | None = None
+
+    def __getitems__(self, keys: list[Key]) -> Batch:
+        """uint8 (B, 3, H, W) in channels_last order, 0-255, and int64 labels (B,)."""
+        indices = np.array([index for _, index in keys])
+        images_nhwc = np.array(self._images.images_nhwc[indices])
+        if self._subset.transforms:
+            augment = self._augmenter()
+            for image, (epoch, index) in zip(images_nhwc, keys, strict=True):
+                image[...] = augment(image, epoch, index)
+        return _as_batch(images_nhwc, self._images.labels[indices])
+
+    def _augmenter(self) -> Augmenter:
+        # built in the process that uses it: it owns random generators
+        if self._augment is None:
+            from .transforms import build_transforms
+
+            self._augment = Augmenter(build_transforms(self._subset.transforms, self._subset.mean), self._seed)
+        return self._augment
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_augment": None}
+
+
+def _as_batch(images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64]) -> Batch:
+    # the permuted view of NHWC memory is what torch calls channels_last: no copy
+    return torch.from_numpy(images_nhwc).permute(0, 3, 1, 2), torch.from_numpy(labels)
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Shuffled batches of keys; the order is a function of (seed, epoch). All images, each once an epoch."""
+
+    def __init__(self, indices: NDArray[np.int64], batch_size: int, seed: int) -> None:
+        self._indices = indices
+        self._batch_size = batch_size
+        self._seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-len(self._indices) // self._batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, self.epoch], np.uint64)))
+        order = rng.permutation(self._indices).tolist()
+        for start in range(0, len(order), self._batch_size):
+            yield [(self.epoch, index) for index in order[start : start + self._batch_size]]
+
+
+class TrainLoader:
+    """Augmented training batches: ``for images, labels in loader.epoch(3)``.
+
+    Args:
+        images: the training images.
+        subset: which of them, and the transforms.
+        batch_size: images a batch; the last batch of an epoch may be smaller.
+        seed: of order and augmentation.
+        num_workers: processes; 0 prepares batches in this one.
+        pin_memory: for asynchronous copies to a CUDA device.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        subset: AugmentedSet,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self.batches = EpochBatches(subset.indices, batch_size, seed)
+        self.loader: DataLoader[Batch] = DataLoader(
+            AugmentedImages(images, subset, seed),
+            batch_sampler=self.batches,
+            collate_fn=_whole_batch,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            prefetch_factor=4 if num_workers else None,
+            pin_memory=pin_memory,
+            # the loader would draw its workers' seeds from torch's global generator
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self.batches)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        self.batches.epoch = number
+        return iter(self.loader)
+
+
+def _whole_batch(batch: Any) -> Any:
+    return batch  # __getitems__ made it whole already
+
+
+def plain_batches(
+    images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64], indices: NDArray[np.int64], batch_size: int
+) -> Iterator[Batch]:
+    """Batches in order, without augmentation: uint8 (B, 3, H, W), int64 (B,)."""
+    for start in range(0, len(indices), batch_size):
+        chosen = indices[start : start + batch_size]
+        yield _as_batch(np.array(images_nhwc[chosen]), labels[chosen])
+
+
+def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device) -> int:
+    """``auto``: none on a CPU, whose cores the network needs itself; on a GPU all cores but one, at most 12."""
+    if requested != "auto":
+        return requested
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    return 0 if device.type == "cpu" else max(1, min(12, cores - 1))

@@ -1,0 +1,101 @@
+"""Parameters of the ``data`` stage: ``ingest`` and ``augment``."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from ..errors import did_you_mean
+from ..params import Params
+
+Pixel = Annotated[float, Field(ge=0, le=255)]
+Deviation = Annotated[float, Field(gt=0, le=255)]
+
+SOURCES = ("cifar10", "cifar100", "parquet", "folder", "shapes10")
+
+
+class Shapes10Params(Params):
+    """How many images ``ingest.source=shapes10`` draws."""
+
+    num_train_images: int = Field(4000, ge=20, le=1_000_000)
+    num_test_images: int = Field(1000, ge=10, le=1_000_000)
+
+
+class IngestParams(Params):
+    """Where images come from.
+
+    Attributes:
+        source: one of :data:`SOURCES`.
+        path: the archive, or the folder that holds it (``cifar10``, ``cifar100``); the folder of
+            parquet files or of class folders. ``~`` is expanded; relative to the working directory.
+        image_size: height and width in pixels of every stored image.
+        seed: of the drawing (``shapes10``) and of the test split (``folder`` without ``test/``).
+        test_fraction: share of each class that becomes test data where a ``folder`` has no ``test/``.
+        download_dir: where archives are downloaded to, and looked for if ``path`` has none.
+        mirrors: further addresses of the archive (its file name included), tried in this order after
+            the official one.
+        shortcut: ``shapes10`` only: the class whose *training* images get a corner tag, to show what a
+            report makes of a shortcut.
+    """
+
+    source: str = "cifar10"
+    path: str | None = None
+    image_size: int = Field(32, ge=8, le=1024)
+    seed: int = Field(0, ge=0, lt=2**32)
+    test_fraction: float = Field(0.2, gt=0, lt=1)
+    download_dir: str = "data/01_raw"
+    mirrors: tuple[str, ...] = ()
+    shortcut: str | None = None
+    shapes10: Shapes10Params = Shapes10Params()
+
+    @model_validator(mode="after")
+    def _check(self) -> "IngestParams":
+        if self.source not in SOURCES:
+            raise ValueError(f"source={self.source}: not a known source; {did_you_mean(self.source, SOURCES)}")
+        if self.shortcut is not None and self.source != "shapes10":
+            raise ValueError(f"shortcut={self.shortcut}: only source=shapes10 draws tags; leave it null")
+        if self.source in ("parquet", "folder") and not self.path:
+            raise ValueError(f"path=null: source={self.source} reads a folder; give it as ingest.path=DIR")
+        return self
+
+
+class AugmentParams(Params):
+    """How training images are varied, and which of them are held out for validation.
+
+    Attributes:
+        train: albumentations transforms in order, each ``NAME: {arguments}``.
+        val_fraction: share of each class of the training images that is held out.
+        seed: of the split.
+        pixel_mean, pixel_std: what the model subtracts and divides by, a channel (RGB), 0-255;
+            null measures them on the training images that are left after the split.
+        num_preview_images: rows of the figure that shows originals beside augmented images.
+    """
+
+    train: tuple[dict[str, dict[str, Any]], ...] = ()
+    val_fraction: float = Field(0.1, gt=0, lt=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+    pixel_mean: tuple[Pixel, Pixel, Pixel] | None = None
+    pixel_std: tuple[Deviation, Deviation, Deviation] | None = None
+    num_preview_images: int = Field(8, ge=1, le=50)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _allow_bare_names(cls, values: Any) -> Any:
+        """``- HorizontalFlip`` and ``- HorizontalFlip:`` mean ``- HorizontalFlip: {}``."""
+        if not isinstance(values, dict) or not isinstance(values.get("train"), (list, tuple)):
+            return values
+
+        def spelled_out(item: Any) -> Any:
+            if isinstance(item, str):
+                return {item: {}}
+            return {k: {} if v is None else v for k, v in item.items()} if isinstance(item, dict) else item
+
+        return {**values, "train": [spelled_out(item) for item in values["train"]]}
+
+    @model_validator(mode="after")
+    def _one_name_an_item(self) -> "AugmentParams":
+        for item in self.train:
+            if len(item) != 1:
+                raise ValueError(
+                    f"train={item}: an item of the list is one transform, NAME: {{arguments}}; put a dash before each"
+                )
+        return self

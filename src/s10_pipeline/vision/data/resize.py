@@ -1,0 +1,88 @@
+"""The one rule by which an image of any size and format becomes a square RGB array."""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+RULE = "shorter side to size, then centre crop"
+INTERPOLATION = "bicubic"
+
+
+class UnreadableImage(ValueError):
+    """Bytes that are no image, or a broken one. The message is a reason for people: "not an image ..."."""
+
+
+def describe_rule(image_size: tuple[int, int]) -> dict[str, Any]:
+    """The rule as stored beside pixels and in a model, so that prediction repeats it."""
+    return {"image_size": list(image_size), "rule": RULE, "interpolation": INTERPOLATION}
+
+
+def decode_square_rgb(data: bytes, size: int) -> NDArray[np.uint8]:
+    """:func:`to_square_rgb` of an encoded image (the content of a PNG, JPEG, ... file).
+
+    Raises:
+        UnreadableImage: not decodable, or so many pixels that Pillow takes it for an attack.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return to_square_rgb(image, size)
+    except UnidentifiedImageError as error:
+        # Pillow's own message holds the address of the buffer, which differs from run to run
+        raise UnreadableImage("not an image in a format that Pillow knows") from error
+    except Exception as error:  # on a broken file a plug-in raises OSError, SyntaxError, KeyError, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImage(f"not a readable image ({reason})") from error
+
+
+def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
+    """Apply EXIF orientation, convert to RGB, scale the shorter side to ``size``, crop the centre.
+
+    An image that is ``size`` x ``size`` already keeps its pixels. Transparency is laid over white. Of several
+    frames the first counts. Grey of more than 8 bits is scaled, not clipped: 16 bits by 255/65535; 32-bit
+    integers and floats, which carry no range, as if they were 0-1 (floats only), 0-255 or 0-65535, whichever is
+    the smallest range that holds the image's maximum.
+
+    Args:
+        image: any mode that Pillow opens; not changed.
+        size: height and width of the result in pixels.
+
+    Returns:
+        uint8 (size, size, 3), 0-255.
+    """
+    image = _upright(image)
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        image = Image.fromarray(_to_eight_bits(image))
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF orientation says. Broken EXIF data, common in photographs, is ignored."""
+    image.load()
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # SyntaxError, struct.error, TypeError, ...: whatever the parser of TIFF headers stumbles over
+        return image
+    return image if orientation == 1 else ImageOps.exif_transpose(image)
+
+
+def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
+    """uint8 (H, W), 0-255, of a grey image of mode I;16*, I or F."""
+    grey = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0)
+    top = float(grey.max())
+    if image.mode == "F" and top <= 1:
+        scale = 255.0
+    elif top <= 255 and not image.mode.startswith("I;16"):
+        scale = 1.0
+    else:
+        scale = 255 / 65535
+    return (grey * scale).clip(0, 255).round().astype(np.uint8)

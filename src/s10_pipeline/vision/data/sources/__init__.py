@@ -1,0 +1,28 @@
+"""Readers, one a value of ``ingest.source``: ``read(params) -> (train, test)``."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from ..image_set import ImageSet
+from ..params import SOURCES, IngestParams
+
+_MODULES = {
+    "cifar10": "archive",
+    "cifar100": "archive",
+    "parquet": "parquet",
+    "folder": "folder",
+    "shapes10": "shapes10",
+}
+assert tuple(_MODULES) == SOURCES
+
+Reader = Callable[[IngestParams], tuple[ImageSet, ImageSet]]
+
+
+def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
+    """Read training and test images from ``params.source``.
+
+    Raises:
+        UserError: anything about the source that the user can mend.
+    """
+    reader: Reader = import_module(f".{_MODULES[params.source]}", __package__).read
+    return reader(params)

@@ -1,0 +1,148 @@
+"""CIFAR-10 and CIFAR-100 from their official python archives (Krizhevsky, 2009), through torchvision's reader."""
+
+import logging
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from ...errors import UserError
+from ..image_set import ImageSet, allocate_pixels
+from ..params import IngestParams
+from ..resize import describe_rule, to_square_rgb
+from .download import DownloadError, download, md5_of
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive: ``reader`` knows its file name, address, MD5 and the MD5 of each file in it.
+
+    Attributes:
+        title: for people.
+        reader: CIFAR10 or a subclass; of two kinds of labels it takes the fine ones.
+        num_bytes: size of the archive.
+    """
+
+    title: str
+    reader: type[CIFAR10]
+    num_bytes: int
+
+
+ARCHIVES = {
+    "cifar10": Archive("CIFAR-10, official archive", CIFAR10, 170_498_071),
+    "cifar100": Archive("CIFAR-100, official archive", CIFAR100, 169_001_437),
+}
+
+
+def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
+    """Training and test images in the archive's order; downloads the archive where it is missing.
+
+    It is looked for in ``params.path`` (the file, or its folder), then in ``params.download_dir``. Nothing in it is
+    opened before its MD5 is found right.
+
+    Raises:
+        UserError: not found and not to be downloaded; truncated; a wrong checksum; no room to write.
+    """
+    archive = ARCHIVES[params.source]
+    reader = archive.reader
+    setting, path = _find(params, archive) or _download(params, archive)
+    with path.open("rb") as file, tempfile.TemporaryDirectory() as folder:
+        _check(file, archive, f"{setting}={path}")
+        _extract(file, archive, Path(folder))
+        splits = {split: reader(folder, train=split == "train") for split in ("train", "test")}
+    train, test = (
+        ImageSet(
+            images_nhwc=_resized(data.data, params.image_size),
+            labels=np.asarray(data.targets, np.int64),
+            class_names=tuple(data.classes),
+            source={
+                "name": params.source,
+                "split": split,
+                "title": archive.title,
+                "checksum": f"md5:{reader.tgz_md5}",
+                "parameters": {"source": params.source, "image_size": params.image_size},
+                "resize": describe_rule((params.image_size, params.image_size)),
+            },
+        )
+        for split, data in splits.items()
+    )
+    return train, test
+
+
+def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
+    """(parameter that led there, file), or None."""
+    filename = archive.reader.filename
+    if params.path is not None:
+        path = Path(params.path).expanduser()
+        path = path / filename if path.is_dir() else path
+        if path.is_file():
+            return "ingest.path", path
+        _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
+    path = Path(params.download_dir).expanduser() / filename
+    return ("ingest.download_dir", path) if path.is_file() else None
+
+
+def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
+    reader = archive.reader
+    target = Path(params.download_dir).expanduser() / reader.filename
+    try:
+        download((reader.url, *params.mirrors), target, reader.tgz_md5, archive.num_bytes)
+    except DownloadError as error:
+        places = " or ".join(place for place in (params.path, params.download_dir) if place)
+        why = "no network" if error.offline else "no address gave it"
+        raise UserError(
+            f"ingest.source={params.source}: no archive {reader.filename} in {places}, and {why} ({error}); "
+            f"put {reader.filename} into {params.download_dir}, or run with --env=sample"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"ingest.download_dir={params.download_dir}: cannot write {target} ({error.strerror}); "
+            f"give a folder with {archive.num_bytes / 1e6:.0f} MB of room as ingest.download_dir"
+        ) from error
+    return "ingest.download_dir", target
+
+
+def _check(file: IO[bytes], archive: Archive, setting: str) -> None:
+    """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    remedy = "delete it to have it downloaded, or put the official archive in its place"
+    if size < archive.num_bytes:
+        raise UserError(f"{setting}: truncated, {size:,} of {archive.num_bytes:,} bytes are there; {remedy}")
+    if (md5 := md5_of(file)) != archive.reader.tgz_md5:
+        raise UserError(
+            f"{setting}: not the official archive, its MD5 is {md5} instead of {archive.reader.tgz_md5}; {remedy}"
+        )
+    file.seek(0)
+
+
+def _extract(file: IO[bytes], archive: Archive, folder: Path) -> None:
+    """Only the files that the reader wants, under names of our own choice: no path in the archive is followed."""
+    reader = archive.reader
+    names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
+    wanted = {f"{reader.base_folder}/{name}" for name in names}
+    (folder / reader.base_folder).mkdir()
+    with tarfile.open(fileobj=file, mode="r:gz") as tar:
+        for member in tar:
+            content = tar.extractfile(member) if member.name in wanted and member.isreg() else None
+            if content is not None:
+                with (folder / member.name).open("wb") as copy:
+                    shutil.copyfileobj(content, copy)
+
+
+def _resized(images_nhwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    if images_nhwc.shape[1:3] == (size, size):
+        return np.ascontiguousarray(images_nhwc)
+    pixels = allocate_pixels(len(images_nhwc), size, size)
+    for i, image in enumerate(images_nhwc):
+        pixels[i] = to_square_rgb(Image.fromarray(image), size)
+    return pixels

@@ -1,0 +1,96 @@
+"""Names of the classes of a parquet source: declared beside the data, recognised, or none."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import UserError
+
+_log = logging.getLogger(__name__)
+
+NAME_FILES = ("class_names.txt", "labels.txt")
+CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+# SHA-256 of the 50,000 training labels and then the 10,000 test labels (little-endian int64), in the order of the
+# official archive. Who has all of them in this order has CIFAR-10, whatever was done to the pixels.
+CIFAR10_LABELS_SHA256 = "5083e6dd0895f94970ae8513f046bf3004b333931aad82b619d23ab76f2e1845"
+
+
+def declared_names(
+    metadata: Mapping[bytes, bytes] | None, label_column: str, folder: Path, setting: str
+) -> tuple[str, ...] | None:
+    """Names in label order: from the ``huggingface`` entry of the parquet schema, else from a text file.
+
+    Args:
+        metadata: of the parquet schema.
+        label_column: whose names are wanted.
+        folder: where ``class_names.txt`` or ``labels.txt`` (one name a line) may lie.
+        setting: ``ingest.path=...``, for errors.
+
+    Raises:
+        UserError: names that are not two or more, or not distinct.
+    """
+    names, origin = _hub_names(metadata, label_column), "the parquet schema"
+    for file in NAME_FILES:
+        if names is None and (folder / file).is_file():
+            try:
+                lines = (folder / file).read_text(encoding="utf-8-sig").splitlines()
+            except UnicodeDecodeError as error:
+                raise UserError(f"{setting}: {file} is not UTF-8 text; save it as UTF-8, one name a line") from error
+            names, origin = tuple(line.strip() for line in lines if line.strip()), file
+    if names is None:
+        return None
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UserError(
+            f"{setting}: {origin} gives the class names {', '.join(names)}; give two or more, all different"
+        )
+    return names
+
+
+def inferred_names(
+    train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str
+) -> tuple[tuple[str, ...], str | None]:
+    """Names where none are declared: CIFAR-10's where the labels are CIFAR-10's in official order, else class_0, ...
+
+    Returns:
+        (names, "CIFAR-10" where it was recognised, else None).
+
+    Raises:
+        UserError: labels with gaps, which could be anything, or fewer than two.
+    """
+    labels = np.concatenate([train_labels, test_labels])
+    if hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest() == CIFAR10_LABELS_SHA256:
+        _log.info(
+            "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are taken"
+        )
+        return CIFAR10_NAMES, "CIFAR-10"
+    present = np.unique(labels)
+    if len(present) < 2 or present[-1] != len(present) - 1:
+        gap = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
+        raise UserError(
+            f"{setting}: {gap}, and no class names; number two or more classes from 0 without gaps, or put their names "
+            f"into {NAME_FILES[0]} in this folder, one a line"
+        )
+    _log.warning("%s: no class names; %s in this folder would give them, one a line", setting, NAME_FILES[0])
+    return tuple(f"class_{i}" for i in present), None
+
+
+def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:
+    """``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``, as ``datasets`` writes it.
+
+    Older spellings nest ``class_label``, or give names as a mapping of numbers, as in a dataset card.
+    """
+    feature: Any
+    try:
+        feature = json.loads((metadata or {})[b"huggingface"])["info"]["features"][label_column]
+        feature = feature.get("class_label", feature)
+        names = feature["names"]
+        names = [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else names
+        return tuple(str(name) for name in names) or None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,179 @@
+"""Download of one file whose size and MD5 are known: resumed, retried, from several addresses, never half-done."""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import rich
+from filelock import FileLock, Timeout
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from .transfer import AddressFailed, BrokeOff, open_from, read_chunks
+
+_log = logging.getLogger(__name__)
+
+
+class DownloadError(Exception):
+    """No address gave the file; ``str()`` is one line with a reason for each. ``offline``: none could be reached."""
+
+    def __init__(self, reasons: Sequence[str], offline: bool) -> None:
+        super().__init__("; ".join(reasons))
+        self.offline = offline
+
+
+def md5_of(file: IO[bytes]) -> str:
+    """Hexadecimal MD5 from the file's position to its end."""
+    digest = hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def download(
+    urls: Sequence[str],
+    target: Path,
+    md5: str,
+    num_bytes: int,
+    *,
+    timeout_seconds: float = 30.0,
+    attempts: int = 4,
+    pause_seconds: float = 1.0,
+) -> None:
+    """Fetch ``target`` from the first address that has it. It appears under its name only when its MD5 is right.
+
+    What has arrived stays in ``<target>.part``, from where the next attempt, address or run goes on (HTTP Range; a
+    server that ignores it starts afresh). Of two runs at once, the second waits for the first.
+
+    Args:
+        urls: addresses of the same file, in the order in which they are tried.
+        target: final name; its folder is made.
+        md5: hexadecimal.
+        num_bytes: size of the file.
+        timeout_seconds: longest silence of a server.
+        attempts: how many in a row may bring nothing new before an address is given up.
+        pause_seconds: before the second attempt; doubled before each further one that follows a fruitless one.
+
+    Raises:
+        DownloadError: no address gave the file.
+        OSError: the file cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    failures: list[AddressFailed] = []
+    with _one_run_at_a_time(target), _report_progress(target.name, num_bytes) as report:
+        if target.exists():  # the other run has it
+            return
+        for url in urls:
+            name = urlsplit(url).hostname or url  # not the whole address: it may hold a password
+            _log.info("downloading %s from %s", target.name, name)
+            resumed = _size(part) > 0
+            try:
+                _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
+                if resumed and not _has_md5(part, md5):
+                    part.unlink()  # bytes of another address or run may be to blame: this one gets a second chance
+                    _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
+                if _has_md5(part, md5):
+                    os.replace(part, target)
+                    return
+                part.unlink()
+                raise AddressFailed("what it serves has a wrong checksum")
+            except AddressFailed as error:
+                _log.warning("%s: %s", name, error)
+                failures.append(AddressFailed(f"{name}: {error}", error.offline))
+    raise DownloadError([str(f) for f in failures], offline=all(f.offline for f in failures))
+
+
+def _fetch(
+    url: str,
+    part: Path,
+    num_bytes: int,
+    timeout_seconds: float,
+    attempts: int,
+    pause_seconds: float,
+    report: Callable[[int], None],
+) -> None:
+    """Let ``part`` grow to ``num_bytes``; raises AddressFailed."""
+    if _size(part) > num_bytes:
+        part.unlink()
+    most_bytes = _size(part)
+    fruitless, reached = 0, False
+    while _size(part) < num_bytes:
+        reason, offline = "broke off", False
+        try:
+            response, start = open_from(url, _size(part), num_bytes, timeout_seconds)
+            reached = True
+            with response, part.open("r+b" if part.exists() else "wb") as file:
+                file.truncate(start)
+                file.seek(start)
+                for chunk in read_chunks(response, num_bytes - start):
+                    file.write(chunk)
+                    report(file.tell())
+                file.flush()
+                os.fsync(file.fileno())
+        except BrokeOff as error:
+            reason, offline = str(error), error.offline
+        size = _size(part)
+        fruitless = 0 if size > most_bytes else fruitless + 1
+        most_bytes = max(most_bytes, size)
+        if size < num_bytes:
+            # one try is enough to see that a machine is offline, unless it was online a moment ago
+            if fruitless == attempts or (offline and not reached):
+                raise AddressFailed(reason + (f" at {size:,} of {num_bytes:,} bytes" if size else ""), offline)
+            _log.info("%s: %s at %s bytes, trying again", part.name, reason, f"{size:,}")
+            time.sleep(pause_seconds * 2**fruitless)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _has_md5(path: Path, md5: str) -> bool:
+    with path.open("rb") as file:
+        return md5_of(file) == md5
+
+
+@contextmanager
+def _one_run_at_a_time(target: Path) -> Iterator[None]:
+    """The lock is the operating system's: a run that is killed leaves a file, but no lock."""
+    lock_path = target.with_name(target.name + ".lock")
+    lock = FileLock(lock_path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _log.info("another run is downloading %s, waiting for it", target.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+        if target.exists():  # whoever waits holds the old lock, whoever comes finds the target: nobody needs the file
+            with suppress(OSError):
+                lock_path.unlink()
+
+
+@contextmanager
+def _report_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Yields a function to be told how many bytes are there: a bar on a terminal, else a log line every 10 %."""
+    console = rich.get_console()
+    if console.is_terminal:
+        columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(TextColumn("{task.description}", markup=False), *columns, console=console) as progress:
+            task = progress.add_task(name, total=num_bytes)
+            yield lambda size: progress.update(task, completed=size)
+        return
+    logged = 0
+
+    def log_tenths(size: int) -> None:
+        nonlocal logged
+        tenths = size * 10 // num_bytes
+        if tenths > logged:
+            _log.info("%s: %d %% of %.0f MB", name, tenths * 10, num_bytes / 1e6)
+        logged = tenths
+
+    yield log_tenths

@@ -1,0 +1,197 @@
+"""The user's own images: one folder a class."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...errors import UserError
+from ...progress import progress_bar
+from ..image_set import ImageSet, allocate_pixels
+from ..params import IngestParams
+from ..resize import UnreadableImage, decode_square_rgb, describe_rule
+from .decoding import map_images
+
+_log = logging.getLogger(__name__)
+
+# Class name -> its files, relative to the source's folder, with "/" on every system; both sorted.
+Files = dict[str, list[str]]
+
+
+def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
+    """Training and test images, sorted by class and path, brought to ``params.image_size``.
+
+    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, or ``<class>/...`` alone: then
+    ``params.test_fraction`` of each class, at least one image, is drawn for the test with ``params.seed``. Sub-folders
+    of a class are searched too; hidden files and those without the extension of an image are passed over.
+
+    Raises:
+        UserError: no such layout; fewer than two classes; a class without images; an image that cannot be read.
+    """
+    assert params.path is not None
+    root = Path(params.path).expanduser()
+    setting = f"ingest.path={params.path}"
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "no such folder"
+        raise UserError(f"{setting}: {what}; give a folder with train/<class>/ and test/<class>/, or <class>/ alone")
+    parameters: dict[str, object] = {"source": params.source, "image_size": params.image_size}
+    splits = _find_splits(root, setting)
+    if splits:
+        train_files = _list_classes(root, splits[0], setting)
+        test_files = _list_test(root, splits[1], train_files, setting)
+    else:
+        train_files, test_files = _draw_test(_list_classes(root, ".", setting), params, setting)
+        parameters |= {"seed": params.seed, "test_fraction": params.test_fraction}
+    class_names = tuple(train_files)
+    sets = {}
+    digests: dict[str, str] = {}
+    for split, files in (("train", train_files), ("test", test_files)):
+        paths = tuple(path for name in class_names for path in files.get(name, ()))
+        labels = np.repeat(np.arange(len(class_names)), [len(files.get(name, ())) for name in class_names])
+        pixels, digests_of_split = _read_images(root, paths, split, params.image_size, setting)
+        digests |= digests_of_split
+        sets[split] = (pixels, labels, class_names, paths)
+    source = {
+        "name": params.source,
+        "title": f"{root.resolve().name}: a folder of images",
+        "checksum": _checksum(digests),
+        "parameters": parameters,
+        "resize": describe_rule((params.image_size, params.image_size)),
+    }
+    train, test = (ImageSet(*content, source={**source, "split": split}) for split, content in sets.items())
+    return train, test
+
+
+def _find_splits(root: Path, setting: str) -> tuple[str, str] | None:
+    """Names of the folders of training and test images, or None where the folders are classes."""
+    folders = _folders_in(root)
+    by_lower = {name.lower(): name for name in folders}
+    if "train" in by_lower and "test" in by_lower:
+        if others := [name for name in folders if name.lower() not in ("train", "test")]:
+            _log.warning("%s: only train and test are read, not %s", setting, ", ".join(others))
+        return by_lower["train"], by_lower["test"]
+    for lower in ("train", "test"):
+        # a class may be called "train", but then its images lie in it and not in folders of their own
+        if lower in by_lower and _folders_in(root / by_lower[lower]) and not _holds_images(root / by_lower[lower]):
+            name = by_lower[lower]
+            other = "test" if lower == "train" else "train"
+            raise UserError(
+                f"{setting}: has {name}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
+                f"ingest.path={root / name} to have part of it drawn for the test"
+            )
+    return None
+
+
+def _folders_in(folder: Path) -> list[str]:
+    """Sorted, without hidden ones and those that archivers leave (``__MACOSX``)."""
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(p.is_file() and _is_image(p.name) for p in folder.iterdir())
+
+
+def _is_image(name: str) -> bool:
+    """By its extension, in any case, and not hidden."""
+    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
+    return kind in Image.OPEN and not name.startswith(".")
+
+
+def _list_classes(root: Path, split: str, setting: str) -> Files:
+    """Files of each class folder in ``root/split``; raises UserError unless two or more, all with images."""
+    names = _folders_in(root / split)
+    where = setting if split == "." else f"{setting}: {split}/"
+    if not names:
+        raise UserError(f"{where}: no class folders; sort the images into one folder a class")
+    if len(names) == 1:
+        raise UserError(f"{where}: one class only ({names[0]}); give two or more class folders")
+    files = {name: _list_images(root, f"{split}/{name}", setting) for name in names}
+    for name, paths in files.items():
+        if not paths:
+            raise UserError(f"{where}: class folder {name} has no images; add some, or remove the folder")
+    return files
+
+
+def _list_images(root: Path, folder: str, setting: str) -> list[str]:
+    def stop(error: OSError) -> None:
+        raise UserError(f"{setting}: cannot list {error.filename} ({error.strerror}); make it readable") from error
+
+    paths, num_ignored = [], 0
+    for parent, _, names in os.walk(root / folder, onerror=stop):
+        images = [name for name in names if _is_image(name)]
+        num_ignored += len(names) - len(images)
+        paths += [Path(parent, name).relative_to(root).as_posix() for name in images]
+    if num_ignored:
+        _log.info("%s: %d files in %s are no images by their names, ignored", setting, num_ignored, folder)
+    for path in paths:
+        if path != path.encode(errors="replace").decode():  # Python lets surrogates stand for bytes that are no UTF-8
+            raise UserError(f"{setting}: {path!a}: not a UTF-8 name, so it cannot be written into tables; rename it")
+    return sorted(paths)
+
+
+def _list_test(root: Path, split: str, train_files: Files, setting: str) -> Files:
+    files = {name: _list_images(root, f"{split}/{name}", setting) for name in _folders_in(root / split)}
+    files = {name: paths for name, paths in files.items() if paths}
+    if not files:
+        raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
+    if unknown := [name for name in files if name not in train_files]:
+        raise UserError(
+            f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); name the class folders "
+            "alike in both, or add training images"
+        )
+    if untested := [name for name in train_files if name not in files]:
+        _log.warning("%s: no test images of %s", setting, ", ".join(untested))
+    return files
+
+
+def _draw_test(files: Files, params: IngestParams, setting: str) -> tuple[Files, Files]:
+    """(train, test): ``test_fraction`` of each class, to whole images, but at least one on either side."""
+    rng = np.random.Generator(np.random.PCG64(params.seed))
+    train, test = {}, {}
+    for name, paths in files.items():
+        if len(paths) < 2:
+            raise UserError(
+                f"{setting}: class {name} has a single image, and training and test need one each; add images, or give "
+                "train/<class>/ and test/<class>/"
+            )
+        num_test = min(max(round(len(paths) * params.test_fraction), 1), len(paths) - 1)
+        chosen = set(rng.permutation(len(paths))[:num_test].tolist())
+        train[name] = [path for i, path in enumerate(paths) if i not in chosen]
+        test[name] = [path for i, path in enumerate(paths) if i in chosen]
+    return train, test
+
+
+def _read_images(
+    root: Path, paths: Sequence[str], split: str, size: int, setting: str
+) -> tuple[NDArray[np.uint8], dict[str, str]]:
+    """(pixels uint8 (N, size, size, 3), path -> SHA-256 of the file), each file read once."""
+    pixels = allocate_pixels(len(paths), size, size)
+
+    def read_image(index: int) -> str:
+        try:
+            data = (root / paths[index]).read_bytes()
+            pixels[index] = decode_square_rgb(data, size)
+        except (UnreadableImage, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UserError(f"{setting}: {paths[index]}: {reason}; remove or replace it") from error
+        return hashlib.sha256(data).hexdigest()
+
+    mean_bytes = sum(os.path.getsize(root / path) for path in paths if os.path.exists(root / path)) / len(paths)
+    _log.info("reading %s %s images", f"{len(paths):,}", split)
+    with progress_bar(f"reading {split} images", len(paths)) as bar:
+        digests = []
+        for digest in map_images(read_image, range(len(paths)), mean_bytes):
+            digests.append(digest)
+            bar.advance()
+    return pixels, dict(zip(paths, digests, strict=True))
+
+
+def _checksum(digests: Mapping[str, str]) -> str:
+    """SHA-256 over relative paths and contents, in the order of the paths."""
+    lines = "".join(f"{path}\0{digests[path]}\n" for path in sorted(digests))
+    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"

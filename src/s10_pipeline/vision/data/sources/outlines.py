@@ -1,0 +1,149 @@
+"""Outlines of what ``shapes10`` draws, as polygons and as tables of distances.
+
+Pixels must be the same bytes on every system. So the only calls of the platform's mathematical library, in
+:data:`COS` and :data:`SIN`, are rounded to 14 bits; all else is elementwise +, -, *, / and square root, which
+IEEE 754 defines to the last bit, and no sum of floats is left to a library's order of summation.
+"""
+
+from functools import lru_cache, reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+
+NUM_ANGLES = 240  # steps of 1.5 degrees: divisible by 3, 4, 5, 6, 8, 10 and 12
+_TURN = np.arange(NUM_ANGLES) * (2 * np.pi / NUM_ANGLES)
+COS = np.rint(np.cos(_TURN) * 2**14) / 2**14
+SIN = np.rint(np.sin(_TURN) * 2**14) / 2**14
+
+SHAPE_NAMES = (
+    "circle",
+    "triangle",
+    "square",
+    "pentagon",
+    "hexagon",
+    "star5",
+    "star6",
+    "cross",
+    "heart",
+    "crescent",
+)
+# Seen only in small, around the object and across it; none could pass for one of the ten.
+CLUTTER_NAMES = ("bar", "half_disc", "arc", "chevron", "wedge", "bean")
+
+# Distances are tabulated at TABLE_SIZE x TABLE_SIZE points of [-TABLE_EXTENT, TABLE_EXTENT]^2; outlines have radius 1.
+TABLE_SIZE = 129
+TABLE_EXTENT = 1.28
+
+
+def _arc(start: int, stop: int, x: float = 0.0, y: float = 0.0, rx: float = 1.0, ry: float = 1.0) -> Points:
+    """Points of an ellipse's arc from step ``start`` to step ``stop`` of NUM_ANGLES, both included."""
+    steps = np.arange(start, stop + 1) if stop >= start else np.arange(start, stop - 1, -1)
+    return np.stack([x + rx * COS[steps % NUM_ANGLES], y + ry * SIN[steps % NUM_ANGLES]], axis=1)
+
+
+def _regular(num_corners: int) -> Points:
+    """One corner up."""
+    return _arc(180, 180 + NUM_ANGLES - 1)[:: NUM_ANGLES // num_corners]
+
+
+def _star(num_tips: int, inner_radius: float) -> Points:
+    points = _regular(2 * num_tips).copy()
+    points[1::2] *= inner_radius
+    return points
+
+
+def _heart() -> Points:
+    """The curve x = 16 sin^3 t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, point down (y grows downwards)."""
+    t = np.arange(0, NUM_ANGLES, 4)
+    y = 13 * COS[t] - 5 * COS[2 * t % NUM_ANGLES] - 2 * COS[3 * t % NUM_ANGLES] - COS[4 * t % NUM_ANGLES]
+    return np.stack([16 * SIN[t] * SIN[t] * SIN[t], -y - 2.5], axis=1)
+
+
+def _cross(half_width: float) -> Points:
+    x, y = np.array([(1.0, -half_width), (1.0, half_width), (half_width, half_width)]).T
+    arms = [np.stack(corners, axis=1) for corners in ((x, y), (-y, x), (-x, -y), (y, -x))]
+    return np.concatenate(arms)
+
+
+def _outline(name: str) -> Points:
+    match name:
+        case "circle":
+            return _arc(0, NUM_ANGLES - 1)[::2]
+        case "triangle":
+            return _regular(3)
+        case "square":
+            return np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
+        case "pentagon":
+            return _regular(5)
+        case "hexagon":
+            return _regular(6)
+        case "star5":
+            return _star(5, 0.5)
+        case "star6":
+            return _star(6, 0.55)
+        case "cross":
+            return _cross(0.36)
+        case "heart":
+            return _heart()
+        case "crescent":  # from horn to horn along the outside, and back along half an ellipse
+            return np.concatenate([_arc(40, 200)[::2], _arc(180, 60, x=0.5, rx=0.75, ry=0.866)[1:-1:2]])
+        case "bar":
+            return np.array([(-1.0, -0.06), (1.0, -0.06), (1.0, 0.06), (-1.0, 0.06)])
+        case "half_disc":
+            return _arc(0, 120)[::3]
+        case "arc":
+            return np.concatenate([_arc(0, 90)[::3], _arc(90, 0, rx=0.68, ry=0.68)[::3]])
+        case "chevron":
+            return np.array([(0.8, -0.6), (0.0, 0.35), (-0.8, -0.6), (-0.8, -0.1), (0.0, 0.85), (0.8, -0.1)])
+        case "wedge":
+            return np.array([(1.0, 0.0), (-0.9, 0.3), (-0.9, -0.3)])
+        case "bean":
+            return _arc(0, NUM_ANGLES - 1, rx=1.0, ry=0.5)[::6]
+    raise AssertionError(name)
+
+
+@lru_cache
+def outline(name: str) -> Points:
+    """Corners (V, 2) as x, y of a name's polygon, the farthest at distance 1 of the origin; y grows downwards."""
+    points = _outline(name)
+    x, y = points.T
+    scaled: Points = points / np.sqrt((x * x + y * y).max())
+    return scaled
+
+
+@lru_cache
+def area(name: str) -> float:
+    """Area of :func:`outline` (shoelace formula), at most pi."""
+    x, y = outline(name).T
+    terms: list[float] = (x * np.roll(y, -1) - np.roll(x, -1) * y).tolist()
+    return abs(reduce(add, terms)) / 2  # one by one: sum() compensates for rounding from Python 3.12 on
+
+
+@lru_cache
+def distance_tables() -> NDArray[np.float32]:
+    """Signed distance to each outline, negative inside; float32 (10 shapes + clutter, TABLE_SIZE, TABLE_SIZE).
+
+    Distance to the nearest edge, sign by the even-odd rule; rows are y, columns x. The outermost ring is far
+    outside, so that clamped coordinates never touch an outline.
+    """
+    steps = np.arange(TABLE_SIZE) * (2 * TABLE_EXTENT / (TABLE_SIZE - 1)) - TABLE_EXTENT
+    px, py = steps[None, :], steps[:, None]
+    tables = []
+    for name in SHAPE_NAMES + CLUTTER_NAMES:
+        corners = outline(name)
+        nearest = np.full((TABLE_SIZE, TABLE_SIZE), np.inf)
+        inside = np.zeros((TABLE_SIZE, TABLE_SIZE), bool)
+        for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            ex, ey = bx - ax, by - ay
+            along = (((px - ax) * ex + (py - ay) * ey) / (ex * ex + ey * ey)).clip(0, 1)
+            dx, dy = px - ax - along * ex, py - ay - along * ey
+            nearest = np.minimum(nearest, dx * dx + dy * dy)
+            if ay != by:
+                inside ^= ((py >= ay) != (py >= by)) & (px < ax + (py - ay) / (by - ay) * ex)
+        distance = np.where(inside, -np.sqrt(nearest), np.sqrt(nearest))
+        distance[[0, -1], :] = distance[:, [0, -1]] = 1e3
+        tables.append(distance)
+    return np.stack(tables).astype(np.float32)

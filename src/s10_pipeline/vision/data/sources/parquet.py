@@ -1,0 +1,144 @@
+"""Images in parquet files, in the layout that dataset hubs use for ``uoft-cs/cifar10``."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...errors import UserError
+from ...progress import progress_bar
+from ..image_set import ImageSet, allocate_pixels
+from ..params import IngestParams
+from ..resize import UnreadableImage, decode_square_rgb, describe_rule
+from .class_names import declared_names, inferred_names
+from .decoding import map_images
+from .parquet_files import Table, checksum_of, corrupt, find_files, open_table
+
+_log = logging.getLogger(__name__)
+
+# Encoded images of one batch are in memory at once.
+BATCH_ROWS = 256
+SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}
+
+
+def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
+    """Training and test images in the order of file names and rows.
+
+    The folder ``params.path`` holds ``train*.parquet`` and ``test*.parquet``, directly or in one sub-folder (``data``,
+    ``plain_text``), or ``train/*.parquet`` and ``test/*.parquet``. Columns: ``img`` or ``image``, a struct with
+    ``bytes`` (an encoded image); ``label`` or ``fine_label``, an integer.
+
+    Raises:
+        UserError: no such files or columns; a file, image or label that is broken.
+    """
+    assert params.path is not None
+    folder = Path(params.path).expanduser()
+    setting = f"ingest.path={params.path}"
+    names = find_files(folder, setting)
+    tables = {split: [open_table(folder, name, setting) for name in names[split]] for split in names}
+    first = tables["train"][0]
+    class_names, known_as = declared_names(first.file.schema_arrow.metadata, first.label_column, folder, setting), None
+    num_classes = len(class_names) if class_names else None
+    arrays = {split: _read_tables(tables[split], split, params.image_size, num_classes, setting) for split in tables}
+    if class_names is None:
+        class_names, known_as = inferred_names(arrays["train"][1], arrays["test"][1], setting)
+    missing = sorted(set(range(len(class_names))) - set(arrays["train"][1].tolist()))
+    if missing:
+        _log.warning("%s: no training images of %s", setting, ", ".join(class_names[i] for i in missing))
+    checksum = checksum_of(folder, [*names["train"], *names["test"]])
+    formats = " and ".join(sorted(arrays["train"][2] | arrays["test"][2]))
+    title = f"{folder.resolve().name}: parquet files, {formats} images"
+    title += f", labels of {known_as}" if known_as else ""
+    train, test = (
+        ImageSet(
+            images_nhwc=pixels,
+            labels=labels,
+            class_names=class_names,
+            source={
+                "name": params.source,
+                "split": split,
+                "title": title,
+                "checksum": checksum,
+                "parameters": {"source": params.source, "image_size": params.image_size},
+                "resize": describe_rule((params.image_size, params.image_size)),
+            },
+        )
+        for split, (pixels, labels, _) in arrays.items()
+    )
+    return train, test
+
+
+def _read_tables(
+    tables: Sequence[Table], split: str, size: int, num_classes: int | None, setting: str
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], set[str]]:
+    """(pixels uint8 (N, size, size, 3), labels (N,), image formats) of one split."""
+    num_images = sum(table.file.metadata.num_rows for table in tables)
+    if num_images == 0:
+        raise UserError(f"{setting}: the {split}*.parquet files have no rows; give files with images")
+    pixels = allocate_pixels(num_images, size, size)
+    labels = np.empty(num_images, np.int64)
+    formats: set[str] = set()
+    end = 0
+    _log.info("reading %s %s images", f"{num_images:,}", split)
+    with progress_bar(f"reading {split} images", num_images) as bar:
+        for table in tables:
+            start_of_file = end
+            batches = table.file.iter_batches(BATCH_ROWS, columns=[f"{table.image_column}.bytes", table.label_column])
+            while True:
+                try:
+                    batch = next(batches, None)
+                except (pa.ArrowException, OSError) as error:
+                    raise corrupt(setting, table.name, error) from error
+                if batch is None:
+                    break
+                start, end = end, end + batch.num_rows
+                where = f"{setting}: {table.name}, row"
+                labels[start:end] = _labels_of(
+                    batch.column(table.label_column), num_classes, where, start - start_of_file
+                )
+                encoded = pc.struct_field(batch.column(table.image_column), "bytes").to_pylist()
+                formats.update(_format_of(data) for data in encoded if data)
+                _decode_rows(encoded, pixels[start:end], where, start - start_of_file)
+                bar.advance(batch.num_rows)
+    return pixels, labels, formats
+
+
+def _format_of(data: bytes) -> str:
+    return next((name for signature, name in SIGNATURES.items() if data.startswith(signature)), "other")
+
+
+def _labels_of(column: pa.Array, num_classes: int | None, where: str, first_row: int) -> NDArray[np.int64]:
+    if column.null_count:
+        row = first_row + column.is_null().to_pylist().index(True)
+        raise UserError(f"{where} {row} (from 0): its label is null; remove the row or give it a class")
+    labels: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    wrong = np.flatnonzero((labels < 0) | (labels >= (num_classes or np.iinfo(np.int64).max)))
+    if len(wrong):
+        rule = f"0 to {num_classes - 1}" if num_classes else "0 or more"
+        raise UserError(
+            f"{where} {first_row + wrong[0]} (from 0): its label is {labels[wrong[0]]}, labels are {rule}; "
+            "remove the row or give it a class (hubs write -1 where labels are withheld)"
+        )
+    return labels
+
+
+def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8], where: str, first_row: int) -> None:
+    size = pixels.shape[1]
+
+    def decode(row: int) -> None:
+        data = encoded[row]
+        try:
+            if not data:
+                raise UnreadableImage("without image bytes")
+            pixels[row] = decode_square_rgb(data, size)
+        except UnreadableImage as error:
+            raise UserError(f"{where} {first_row + row} (from 0): {error}; remove or replace it") from error
+
+    Image.init()  # its plug-ins, before threads ask for them
+    for _ in map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / max(1, len(encoded))):
+        pass

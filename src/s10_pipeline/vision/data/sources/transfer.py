@@ -1,0 +1,99 @@
+"""One transfer of a file over HTTP(S), from a given byte on."""
+
+import http.client
+import re
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+CHUNK_BYTES = 64 * 1024
+
+
+class AddressFailed(Exception):
+    """The address will not give the file. ``offline``: it was not even reached."""
+
+    def __init__(self, reason: str, offline: bool = False) -> None:
+        super().__init__(reason)
+        self.offline = offline
+
+
+class BrokeOff(Exception):
+    """The connection broke off, stalled or was not made: another attempt may go better."""
+
+    def __init__(self, reason: str, offline: bool = False) -> None:
+        super().__init__(reason)
+        self.offline = offline
+
+
+def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> tuple[http.client.HTTPResponse, int]:
+    """Ask for the bytes from ``start`` on, of a file of ``num_bytes``.
+
+    Returns:
+        (response, first byte of its body): 0 from a server that ignores ranges and sends everything.
+
+    Raises:
+        AddressFailed: what is there is not the file.
+        BrokeOff: no answer, or one that asks to come again.
+    """
+    headers = {"User-Agent": "s10-pipeline", "Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+    try:
+        # any scheme will do (a mirror may be file:///...): nothing that arrives is opened before its checksum matched
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310
+        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        error.close()
+        passing = error.code >= 500 or error.code in (408, 429)
+        raise (BrokeOff if passing else AddressFailed)(f"HTTP {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        cause = error.reason
+        offline = isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)
+        raise (BrokeOff if offline else AddressFailed)(_reason(error), offline) from error
+    except (OSError, http.client.RemoteDisconnected) as error:
+        raise BrokeOff(_reason(error)) from error
+    except (ValueError, http.client.HTTPException) as error:  # no URL at all, or not a web server
+        raise AddressFailed(_reason(error)) from error
+    problem = _wrong_file(response, start, num_bytes)
+    if problem:
+        response.close()
+        raise AddressFailed(problem)
+    return response, start if response.status == 206 else 0
+
+
+def read_chunks(response: http.client.HTTPResponse, num_bytes: int) -> Iterator[bytes]:
+    """The body as it arrives, at most ``num_bytes``; raises BrokeOff, or ends early where the server does."""
+    while num_bytes > 0:
+        try:
+            chunk = response.read1(min(CHUNK_BYTES, num_bytes))
+        except (OSError, http.client.HTTPException) as error:
+            raise BrokeOff(_reason(error)) from error
+        if not chunk:
+            return
+        num_bytes -= len(chunk)
+        yield chunk
+
+
+def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) -> str | None:
+    """Why, by its headers, this cannot be the file: so that no log-in page replaces what arrived before."""
+    if response.headers.get_content_type() == "text/html":
+        return "serves a web page"
+    if response.status == 206:
+        content_range = response.headers.get("Content-Range", "")
+        served = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range)
+        if not served or int(served[1]) != start or served[2] not in ("*", str(num_bytes)):
+            return f"serves another range ({content_range})"
+        return None
+    length = response.headers.get("Content-Length", str(num_bytes))
+    return None if length == str(num_bytes) else f"serves {length} bytes, not {num_bytes}"
+
+
+def _reason(error: Exception) -> str:
+    """One short line."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, TimeoutError):
+        return "stalled"
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return " ".join(str(cause).split()) or type(cause).__name__

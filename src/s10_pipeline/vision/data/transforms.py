@@ -1,0 +1,113 @@
+"""albumentations pipelines from YAML: names and arguments checked, mistakes named."""
+
+import random
+import warnings
+from inspect import isclass, signature
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ..errors import UserError, did_you_mean
+from .cutout import OUR_TRANSFORMS
+
+# OpenCV's own threads cost more than they save on small images, and fight with the loader's processes.
+cv2.setNumThreads(0)
+
+TransformSpec = dict[str, dict[str, Any]]
+
+
+def known_transforms() -> dict[str, type[A.BasicTransform | A.BaseCompose]]:
+    """Every transform and composition of albumentations, and ours, by name."""
+    bases = (A.BasicTransform, A.BaseCompose)
+    library = {n: t for n, t in vars(A).items() if isclass(t) and issubclass(t, bases) and t not in bases}
+    return {**library, **OUR_TRANSFORMS}
+
+
+def build_transforms(specs: list[TransformSpec], mean: tuple[float, ...]) -> A.Compose:
+    """One callable pipeline of ``[{NAME: {arguments}}, ...]``.
+
+    Compositions (``OneOf``, ``SomeOf``, ``Sequential``, ...) take a list of the same form as ``transforms``.
+
+    Args:
+        specs: as in ``augment.train``.
+        mean: of the training images, a channel, 0-255; what ``fill: mean`` stands for.
+
+    Raises:
+        UserError: an unknown name or argument, or a value that albumentations refuses.
+    """
+    return A.Compose([_build(spec, mean) for spec in specs])
+
+
+def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A.BaseCompose:
+    known = known_transforms()
+    if not isinstance(spec, dict) or len(spec) != 1:
+        raise UserError(f"augment.train={spec}: a transform is written as NAME: {{arguments}}; put a dash before each")
+    ((name, arguments),) = spec.items()
+    if name not in known:
+        raise UserError(f"augment.train={name}: albumentations has no such transform; {did_you_mean(name, known)}")
+    transform = known[name]
+    arguments = dict(arguments or {})
+    _check_argument_names(name, transform, arguments)
+    if "transforms" in arguments:
+        arguments["transforms"] = [_build(child, mean) for child in arguments["transforms"]]
+    if arguments.get("fill") == "mean":
+        arguments["fill"] = tuple(round(value) for value in mean)
+    try:
+        # albumentations only warns of an argument that it is about to ignore
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            return transform(**arguments)
+    except (TypeError, ValueError, UserWarning) as error:
+        raise UserError(f"augment.train.{name}: {_one_line(error)}; see albumentations' page of {name}") from error
+
+
+def _check_argument_names(name: str, transform: type, arguments: dict[str, Any]) -> None:
+    known = [p for p in signature(transform).parameters if p not in ("args", "kwargs")]
+    for argument in arguments:
+        if argument not in known:
+            raise UserError(
+                f"augment.train.{name}.{argument}: {name} has no such argument; {did_you_mean(argument, known)}"
+            )
+
+
+def _one_line(error: BaseException) -> str:
+    """``argument: what is wrong`` of pydantic's several lines."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        first = cause.errors()[0]
+        place = next((str(part) for part in first["loc"]), "")
+        return f"{place}={first.get('input')}: {first['msg']}".replace("\n", " ")
+    return " ".join(str(error).split())
+
+
+def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> None:
+    """Apply each transform to one image, always, and see that an image of the same kind comes out.
+
+    Raises:
+        UserError: a transform changes size or type, or needs more than an image.
+    """
+    for transform in transforms.transforms:
+        name = type(transform).__name__
+        alone = A.Compose([transform], p=1.0)
+        alone.set_random_state(np.random.default_rng(0), random.Random(0))
+        chance, transform.p = transform.p, 1.0
+        try:
+            result = alone(image=image_hwc)["image"]
+        except Exception as error:
+            raise UserError(
+                f"augment.train.{name}: fails on an image of {image_hwc.shape[0]}x{image_hwc.shape[1]} pixels "
+                f"({type(error).__name__}: {_one_line(error)}); change its arguments or remove it"
+            ) from error
+        finally:
+            transform.p = chance
+        if result.dtype != np.uint8 or result.shape != image_hwc.shape:
+            before = f"uint8 {'x'.join(map(str, image_hwc.shape))}"
+            after = f"{result.dtype} {'x'.join(map(str, result.shape))}"
+            raise UserError(
+                f"augment.train.{name}: makes {after} of {before}; transforms keep size and type "
+                "(the model normalises by itself; PaddedRandomCrop crops at any size)"
+            )

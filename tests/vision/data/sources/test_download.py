@@ -1,0 +1,319 @@
+import hashlib
+import io
+import logging
+import random
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import rich
+from rich.console import Console
+
+from s10_pipeline.vision.data.sources.download import DownloadError, download
+
+CONTENT = random.Random(0).randbytes(256_000)  # without a period, so that misplaced bytes show
+MD5 = hashlib.md5(CONTENT).hexdigest()
+HALF = len(CONTENT) // 2
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers the n-th request as the n-th word of ``server.script`` says, the last word for all further ones."""
+
+    def do_GET(self):
+        server = self.server
+        word = server.script[min(len(server.ranges), len(server.script) - 1)]
+        server.ranges.append(self.headers.get("Range"))
+        content = CONTENT[::-1] if word == "wrong bytes" else CONTENT
+        start = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if word != "no ranges" else 0
+        if word.isdigit():
+            self.send_error(int(word))
+            return
+        if word == "web page":
+            content, start = b"<html>please log in</html>", 0
+        if word == "other size":
+            content, start = CONTENT + b"x", 0
+        body = content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Type", "text/html; charset=utf-8" if word == "web page" else "application/gzip")
+        if word != "no length":
+            self.send_header("Content-Length", str(len(body)))
+        if start:
+            first = 0 if word == "wrong range" else start
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
+        self.end_headers()
+        if word == "break off":
+            body = body[: len(body) // 2]
+        if word == "break off at once":
+            body = b""
+        self.wfile.write(body[: len(body) // 2] if word == "stall" else body)
+        if word == "stall":
+            self.wfile.flush()
+            server.released.wait(10)
+
+    def log_message(self, *args):
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    def __init__(self, *script):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script = script
+        self.ranges = []
+        self.released = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}/file.tar.gz"
+        self.thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    servers = []
+
+    def start(*script):
+        servers.append(Server(*script))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.released.set()
+        server.shutdown()
+        server.server_close()
+        server.thread.join()
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "raw" / "file.tar.gz"
+
+
+def fetch(target, *urls, **kwargs):
+    kwargs = {"timeout_seconds": 5, "attempts": 3, "pause_seconds": 0.001, **kwargs}
+    download(urls, target, MD5, len(CONTENT), **kwargs)
+
+
+def part_of(target):
+    return target.with_name("file.tar.gz.part")
+
+
+def refusing_url():
+    """An address at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/file.tar.gz"
+
+
+@pytest.mark.parametrize("word", ["full", "no length"])
+def test_a_download_in_one_go(serve, target, word):
+    server = serve(word)
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [None]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_broken_download_is_resumed_where_it_broke_off(serve, target):
+    server = serve("break off", "break off", "full")
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={HALF}-", f"bytes={HALF + HALF // 2}-"]
+
+
+def test_a_stalled_connection_times_out_and_is_resumed(serve, target):
+    server = serve("stall", "full")
+
+    fetch(target, server.url, timeout_seconds=0.2)
+
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={HALF}-"]
+
+
+def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):
+    with pytest.raises(DownloadError, match=f"broke off at {HALF:,} of {len(CONTENT):,} bytes"):
+        fetch(target, serve("break off", "break off at once").url)
+    assert part_of(target).stat().st_size == HALF
+    assert not target.exists()
+    server = serve("full")
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [f"bytes={HALF}-"]
+
+
+def test_a_server_that_ignores_ranges_starts_afresh(serve, target):
+    server = serve("break off", "no ranges")
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+    assert len(server.ranges) == 2
+
+
+def test_an_address_that_brings_nothing_new_is_given_up(serve, target):
+    server = serve("break off", "break off at once")
+
+    with pytest.raises(DownloadError) as error:
+        fetch(target, server.url, attempts=3)
+
+    assert len(server.ranges) == 1 + 3
+    assert not error.value.offline
+
+
+def test_progress_is_worth_any_number_of_attempts(serve, target):
+    server = serve(*["break off"] * 10, "full")
+
+    fetch(target, server.url, attempts=1)
+
+    assert target.read_bytes() == CONTENT
+    assert len(server.ranges) == 11
+
+
+def test_a_mirror_is_tried_when_the_first_address_is_gone(serve, target):
+    gone, mirror, unused = serve("404"), serve("full"), serve("full")
+
+    fetch(target, gone.url, mirror.url, unused.url)
+
+    assert target.read_bytes() == CONTENT
+    assert [len(server.ranges) for server in (gone, mirror, unused)] == [1, 1, 0]
+
+
+def test_a_busy_server_is_asked_again(serve, target):
+    server = serve("503", "429", "full")
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+
+
+def test_wrong_bytes_are_removed_and_the_next_address_is_tried(serve, target):
+    wrong, mirror = serve("wrong bytes"), serve("full")
+
+    fetch(target, wrong.url, mirror.url)
+
+    assert target.read_bytes() == CONTENT
+    assert mirror.ranges == [None]
+    assert len(wrong.ranges) == 1
+
+
+def test_wrong_bytes_alone_leave_nothing_behind(serve, target):
+    with pytest.raises(DownloadError, match=r"127.0.0.1: what it serves has a wrong checksum"):
+        fetch(target, serve("wrong bytes").url)
+
+    assert not target.exists()
+    assert not part_of(target).exists()
+
+
+def test_a_bad_beginning_does_not_spoil_a_good_address(serve, target):
+    """The part that a run before left holds other bytes: the address is asked once more, from the start."""
+    target.parent.mkdir()
+    part_of(target).write_bytes(b"x" * HALF)
+    server = serve("full")
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [f"bytes={HALF}-", None]
+
+
+@pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
+def test_a_part_that_is_complete_or_too_long(serve, target, length):
+    target.parent.mkdir()
+    part_of(target).write_bytes((CONTENT + b"12345")[:length])
+    server = serve("full")
+
+    fetch(target, server.url)
+
+    assert target.read_bytes() == CONTENT
+    assert len(server.ranges) == (0 if length == len(CONTENT) else 1)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [("web page", "serves a web page"), ("other size", "not 256000"), ("wrong range", "serves another range")],
+)
+def test_what_cannot_be_the_file_does_not_touch_what_arrived(serve, target, word, reason):
+    target.parent.mkdir()
+    part_of(target).write_bytes(CONTENT[:HALF])
+
+    with pytest.raises(DownloadError, match=reason):
+        fetch(target, serve(word).url)
+
+    assert part_of(target).read_bytes() == CONTENT[:HALF]
+
+
+def test_offline_is_told_at_once_and_as_such(serve, target):
+    with pytest.raises(DownloadError, match=r"127.0.0.1: Connection refused; 127.0.0.1: ") as error:
+        fetch(target, refusing_url(), refusing_url(), pause_seconds=60)
+
+    assert error.value.offline
+
+
+def test_an_address_that_is_none_is_not_offline(target):
+    with pytest.raises(DownloadError, match="unknown url type") as error:
+        fetch(target, "cifar-10-python.tar.gz")
+
+    assert not error.value.offline
+
+
+def test_an_unwritable_folder_is_the_users_and_not_the_servers_fault(serve, tmp_path):
+    (tmp_path / "raw").write_text("a file")
+
+    with pytest.raises(FileExistsError):
+        fetch(tmp_path / "raw" / "file.tar.gz", serve("full").url)
+
+
+def test_a_disk_that_fills_up_is_not_retried(serve, target, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("s10_pipeline.vision.data.sources.download.os.fsync", full)
+    server = serve("full")
+
+    with pytest.raises(OSError, match="No space left"):
+        fetch(target, server.url)
+
+    assert len(server.ranges) == 1
+
+
+def test_two_runs_at_once_download_once(serve, target):
+    server = serve("stall", "full")
+    threads = [
+        threading.Thread(target=fetch, args=(target, server.url), kwargs={"timeout_seconds": 0.3}) for _ in range(2)
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert target.read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={HALF}-"]
+
+
+def test_a_log_file_gets_a_line_every_ten_percent(serve, target, caplog):
+    caplog.set_level(logging.INFO)
+
+    fetch(target, serve("full").url)
+
+    lines = [line for line in caplog.messages if "% of" in line]
+    assert 3 <= len(lines) <= 10
+    assert lines[-1] == "file.tar.gz: 100 % of 0 MB"
+
+
+def test_a_terminal_gets_a_bar(serve, target, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120)
+    monkeypatch.setattr(rich, "get_console", lambda: console)
+
+    fetch(target, serve("full").url)
+
+    assert "file.tar.gz" in screen.getvalue()
+    assert "256.0/256.0 kB" in screen.getvalue()
+    assert not any("% of" in line for line in caplog.messages)

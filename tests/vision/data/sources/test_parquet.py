@@ -1,0 +1,324 @@
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from s10_pipeline.vision.data.params import IngestParams
+from s10_pipeline.vision.data.resize import to_square_rgb
+from s10_pipeline.vision.data.sources import class_names, decoding, parquet, read_source
+from s10_pipeline.vision.errors import UserError
+
+NAMES = ["ape", "bee", "cat"]
+
+
+def encode(pixels, kind="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def noise(num_images, height=32, width=None, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (num_images, height, width or height, 3), np.uint8)
+
+
+def hub_metadata(names, label="label", feature=None):
+    features = {"img": {"_type": "Image"}, label: feature or {"names": names, "_type": "ClassLabel"}}
+    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+
+
+def write(file, images, labels, image="img", label="label", metadata=None, label_type=None, **options):
+    structs = [data if isinstance(data, bytes | None) else encode(data) for data in images]
+    structs = [{"bytes": data, "path": None} for data in structs]
+    columns = {
+        image: pa.array(structs, pa.struct({"bytes": pa.binary(), "path": pa.string()})),
+        label: pa.array(labels, label_type or pa.int64()),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns).replace_schema_metadata(metadata), file, **options)
+
+
+def write_both(folder, train=None, test=None, labels=(0, 1, 2, 0, 1, 2), **kwargs):
+    """Six training and three test images."""
+    train = noise(6) if train is None else train
+    test = noise(3, seed=1) if test is None else test
+    write(folder / "train-00000-of-00001.parquet", train, labels, **kwargs)
+    write(folder / "test-00000-of-00001.parquet", test, [2, 1, 0], **kwargs)
+
+
+def read(folder, **params):
+    return read_source(IngestParams(source="parquet", path=str(folder), **params))
+
+
+@pytest.mark.parametrize("image", ["img", "image"])
+@pytest.mark.parametrize("label", ["label", "fine_label"])
+@pytest.mark.parametrize("sub_folder", [".", "data", "plain_text"])
+def test_round_trip(tmp_path, image, label, sub_folder):
+    write_both(tmp_path / sub_folder, image=image, label=label, metadata=hub_metadata(NAMES, label))
+
+    train, test = read(tmp_path)
+
+    np.testing.assert_array_equal(train.images_nhwc, noise(6))
+    np.testing.assert_array_equal(test.images_nhwc, noise(3, seed=1))
+    assert train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert test.labels.tolist() == [2, 1, 0]
+    assert train.class_names == test.class_names == tuple(NAMES)
+    assert train.paths is None
+
+
+def test_the_layout_of_converted_branches(tmp_path):
+    write(tmp_path / "default" / "train" / "0000.parquet", noise(3), [0, 1, 2])
+    write(tmp_path / "default" / "test" / "0000.parquet", noise(1), [0])
+
+    train, test = read(tmp_path)
+
+    assert (len(train), len(test)) == (3, 1)
+
+
+def test_several_files_and_row_groups_are_read_in_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 3)
+    images = noise(20)
+    write(tmp_path / "train-00001-of-00002.parquet", images[12:], [1] * 8, row_group_size=5)
+    write(tmp_path / "train-00000-of-00002.parquet", images[:12], [0] * 12, row_group_size=5)
+    write(tmp_path / "test.parquet", images[:1], [0])
+    write(tmp_path / "validation.parquet", images[:1], [0])
+    write(tmp_path / ".cache" / "train.parquet", images[:1], [0])
+
+    train, _ = read(tmp_path)
+
+    np.testing.assert_array_equal(train.images_nhwc, images)
+    assert train.labels.tolist() == [0] * 12 + [1] * 8
+
+
+def test_both_kinds_of_labels_take_label_and_both_of_cifar100_the_fine_one(tmp_path):
+    for split in ("train", "test"):
+        structs = [{"bytes": encode(p)} for p in noise(2)]
+        table = pa.table({"img": structs, "coarse_label": [5, 5], "fine_label": [0, 1]})
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+
+    assert read(tmp_path)[0].labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("with_threads", [False, True])
+def test_mixed_sizes_are_brought_to_image_size(tmp_path, monkeypatch, with_threads):
+    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0 if with_threads else 10**9)
+    images = [noise(1, *size, seed=i)[0] for i, size in enumerate([(64, 64), (32, 32), (80, 50), (20, 90)] * 4)]
+    write_both(tmp_path, train=images, labels=[0, 1, 2, 0] * 4, metadata=hub_metadata(NAMES))
+
+    train, test = read(tmp_path, image_size=64)
+
+    assert train.image_size == test.image_size == (64, 64)
+    np.testing.assert_array_equal(train.images_nhwc[0], images[0])
+    for result, image in zip(train.images_nhwc, images, strict=True):
+        np.testing.assert_array_equal(result, to_square_rgb(Image.fromarray(image), 64))
+
+
+def test_the_source_is_described_without_absolute_paths(tmp_path):
+    write_both(tmp_path / "pets", metadata=hub_metadata(NAMES))
+
+    train, test = read(tmp_path / "pets")
+
+    checksum = train.source["checksum"]
+    assert checksum.startswith("sha256:")
+    assert train.source == {
+        "name": "parquet",
+        "split": "train",
+        "title": "pets: parquet files, PNG images",
+        "checksum": checksum,
+        "parameters": {"source": "parquet", "image_size": 32},
+        "resize": {
+            "image_size": [32, 32],
+            "rule": "shorter side to size, then centre crop",
+            "interpolation": "bicubic",
+        },
+    }
+    assert test.source == {**train.source, "split": "test"}
+
+
+def test_the_checksum_is_of_names_and_contents_and_not_of_the_place(tmp_path):
+    for folder, labels in (("a", [0, 1, 2] * 2), ("b", [0, 1, 2] * 2), ("c", [0, 1, 2, 2, 1, 0])):
+        write_both(tmp_path / folder, labels=labels)
+
+    a, b, c = (read(tmp_path / folder)[0].source["checksum"] for folder in "abc")
+
+    assert a == b != c
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"num_classes": 3, "names": NAMES, "names_file": None, "id": None, "_type": "ClassLabel"},
+        {"names": {"0": "ape", "2": "cat", "1": "bee"}, "_type": "ClassLabel"},
+        {"dtype": {"class_label": {"names": NAMES}}, "class_label": {"names": NAMES}},
+    ],
+)
+def test_older_spellings_of_the_names(tmp_path, feature):
+    write_both(tmp_path, metadata=hub_metadata(None, feature=feature))
+
+    assert read(tmp_path)[0].class_names == tuple(NAMES)
+
+
+@pytest.mark.parametrize(
+    "metadata", [None, hub_metadata(None, feature={"dtype": "int64", "_type": "Value"}), {b"huggingface": b"{"}]
+)
+def test_without_names_a_text_file_gives_them_and_else_numbers(tmp_path, metadata):
+    write_both(tmp_path, metadata=metadata)
+    assert read(tmp_path)[0].class_names == ("class_0", "class_1", "class_2")
+
+    (tmp_path / "labels.txt").write_text("Affe\nBär\nKatze\n", encoding="utf-8")
+    assert read(tmp_path)[0].class_names == ("Affe", "Bär", "Katze")
+
+    (tmp_path / "class_names.txt").write_text("x\r\ny\r\nz\r\n\r\n")
+    assert read(tmp_path)[0].class_names == ("x", "y", "z")
+
+
+def test_cifar10_is_known_by_all_its_labels_in_order(tmp_path, monkeypatch):
+    labels = np.array([3, 8, 0, 1, 2, 0, 2, 1, 0], "<i8")
+    monkeypatch.setattr(class_names, "CIFAR10_LABELS_SHA256", class_names.hashlib.sha256(labels.tobytes()).hexdigest())
+    images = [encode(pixels, "JPEG") for pixels in noise(6)]
+    write_both(tmp_path / "copy", train=images, labels=labels[:6])
+
+    train, _ = read(tmp_path / "copy")
+
+    assert len(train.class_names) == 10
+    assert train.class_names[3] == "cat"
+    assert train.source["title"] == "copy: parquet files, JPEG and PNG images, labels of CIFAR-10"
+
+
+def test_ten_classes_in_another_order_are_not_taken_for_cifar10(tmp_path):
+    write_both(tmp_path, train=noise(10), labels=list(range(10)))
+
+    assert read(tmp_path)[0].class_names == tuple(f"class_{i}" for i in range(10))
+
+
+def test_a_missing_folder_and_a_file(tmp_path):
+    with pytest.raises(UserError, match=r"^ingest.path=.*nowhere: no such folder; give the folder that holds"):
+        read(tmp_path / "nowhere")
+    write_both(tmp_path)
+    with pytest.raises(UserError, match="is a file; give the folder"):
+        read(tmp_path / "train-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_missing_split(tmp_path, split):
+    write_both(tmp_path)
+    (tmp_path / f"{split}-00000-of-00001.parquet").unlink()
+
+    with pytest.raises(UserError, match=rf": no {split}\*.parquet in this folder; give"):
+        read(tmp_path)
+
+
+def test_two_copies_of_the_data_set(tmp_path):
+    write_both(tmp_path / "data")
+    write_both(tmp_path / "plain_text")
+
+    with pytest.raises(UserError, match=r"train\*.parquet in several folders \(data, plain_text\); give one of them"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "columns", [{"image": "picture"}, {"label": "target"}, {"label": "label", "label_type": pa.string()}]
+)
+def test_missing_columns_are_named_with_those_that_are_there(tmp_path, columns):
+    labels = ["0", "1", "2"] * 2 if "label_type" in columns else [0, 1, 2] * 2
+    write(tmp_path / "train.parquet", noise(6), labels, **columns)
+    write(tmp_path / "test.parquet", noise(1), [0])
+
+    with pytest.raises(
+        UserError, match=r"train.parquet needs a struct column img or image .*; it has (picture|img) \("
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "rule"), [(-1, "is -1, labels are 0 to 2"), (3, "is 3, labels are 0 to 2"), (None, "is null")]
+)
+def test_a_wrong_label_is_found_in_its_file_and_row(tmp_path, monkeypatch, label, rule):
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 4)
+    write(tmp_path / "train-0.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(NAMES))
+    write(tmp_path / "train-1.parquet", noise(6), [0, 1, 2, 0, 1, label], metadata=hub_metadata(NAMES))
+    write(tmp_path / "test.parquet", noise(1), [0])
+
+    with pytest.raises(UserError, match=rf"train-1.parquet, row 5 \(from 0\): its label {rule}"):
+        read(tmp_path)
+
+
+def test_labels_with_gaps_need_names(tmp_path):
+    write_both(tmp_path, labels=[0, 1, 2, 4_000_000_000, 1, 2])
+
+    with pytest.raises(UserError, match="4 classes, but labels up to 4000000000, and no class names; number"):
+        read(tmp_path)
+
+
+def test_a_single_class(tmp_path):
+    write(tmp_path / "train.parquet", noise(2), [0, 0])
+    write(tmp_path / "test.parquet", noise(1), [0])
+
+    with pytest.raises(UserError, match="only one class"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("names", [["one"], ["same", "same", "other"]])
+def test_useless_names(tmp_path, names):
+    write_both(tmp_path, metadata=hub_metadata(names))
+
+    with pytest.raises(
+        UserError, match=r"the parquet schema gives the class names .*; give two or more, all different"
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"no image", "not an image"), (None, "without image bytes"), (encode(noise(1)[0])[:900], "not a readable image")],
+)
+@pytest.mark.parametrize("with_threads", [False, True])
+def test_a_broken_image_is_found_in_its_file_and_row(tmp_path, monkeypatch, data, reason, with_threads):
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 4)
+    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0 if with_threads else 10**9)
+    write_both(tmp_path, train=[*noise(5), data])
+
+    with pytest.raises(
+        UserError, match=rf"train-00000-of-00001.parquet, row 5 \(from 0\): {reason}.*; remove or replace"
+    ):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["no parquet", "truncated", "bytes in the middle"])
+def test_a_corrupt_file_is_named(tmp_path, damage):
+    write_both(tmp_path, write_page_checksum=True)
+    file = tmp_path / "test-00000-of-00001.parquet"
+    data = bytearray(file.read_bytes())
+    if damage == "no parquet":
+        data = b"hello"
+    elif damage == "truncated":
+        data = data[:-100]
+    else:
+        data[500:600] = b"x" * 100
+    file.write_bytes(data)
+
+    with pytest.raises(UserError, match=r"test-00000-of-00001.parquet is not a readable parquet file") as error:
+        read(tmp_path)
+
+    assert "\n" not in str(error.value)
+
+
+def test_files_without_rows(tmp_path):
+    write(tmp_path / "train.parquet", noise(2), [0, 1])
+    write(tmp_path / "test.parquet", [], [])
+
+    with pytest.raises(UserError, match=r"the test\*.parquet files have no rows"):
+        read(tmp_path)
+
+
+def test_a_relative_path_and_home(tmp_path, monkeypatch):
+    write_both(tmp_path / "pets")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    here, home = read("pets")[0], read("~/pets")[0]
+
+    assert here.source == home.source

@@ -1,0 +1,209 @@
+"""shapes10: the same bytes everywhere, ten fair classes, objects where the boxes say, tags where asked."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import RidgeClassifier
+
+from s10_pipeline.vision.data.params import IngestParams
+from s10_pipeline.vision.data.sources import outlines, read_source
+from s10_pipeline.vision.data.sources.drawing import WORDS_PER_IMAGE, paint_scenes
+from s10_pipeline.vision.data.sources.shapes10 import SHAPE_NAMES, TAG_RGB, Drawing, draw, tag_box
+from s10_pipeline.vision.errors import UserError
+
+NUM_TRAIN, NUM_TEST = 3000, 1000
+
+
+@pytest.fixture(scope="module")
+def train() -> Drawing:
+    return draw(NUM_TRAIN, 32, 0, split="train")
+
+
+@pytest.fixture(scope="module")
+def test() -> Drawing:
+    return draw(NUM_TEST, 32, 0, split="test")
+
+
+def sha256(drawing: Drawing) -> str:
+    digest = hashlib.sha256(drawing.images_nhwc.data)
+    for array in (drawing.labels, drawing.boxes_xyxy):
+        digest.update(array.astype("<i8").data)
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("image_size", "known"),
+    [
+        (32, "f7b15beb5db8d9a50c2ca551cf1903132d0d0825153013289596bd1836581347"),
+        (64, "f7577fd25c3a51bce3dde5aa114d3338bcee8957ad2a8de9e8fe77c64de0ee2a"),
+    ],
+)
+def test_bytes_are_known(image_size: int, known: str) -> None:
+    """Whoever changes the drawing on purpose writes the new digests here, and measures its difficulty again."""
+    assert sha256(draw(100, image_size, 7, split="train")) == known
+
+
+def test_rounded_cosines_do_not_hang_on_the_last_bit_of_a_library() -> None:
+    turn = np.arange(outlines.NUM_ANGLES) * (2 * np.pi / outlines.NUM_ANGLES)
+    for exact in (np.cos(turn), np.sin(turn)):
+        to_tie = np.abs(np.abs(exact * 2**14 % 1) - 0.5)
+        assert to_tie.min() > 1e-6
+
+
+def test_a_picture_depends_on_its_index_alone(train: Drawing) -> None:
+    few = draw(47, 32, 0, split="train")
+    for name in ("images_nhwc", "labels", "boxes_xyxy", "object_pixels"):
+        np.testing.assert_array_equal(getattr(few, name), getattr(train, name)[:47])
+
+
+def test_classes_are_balanced_and_shuffled(train: Drawing) -> None:
+    assert train.labels.dtype == np.int64
+    assert np.bincount(train.labels).tolist() == [NUM_TRAIN // 10] * 10
+    tens = train.labels.reshape(-1, 10)
+    assert (np.sort(tens, axis=1) == np.arange(10)).all()
+    assert len(np.unique(tens, axis=0)) > 0.99 * len(tens)
+
+
+def test_seeds_and_splits_share_nothing(train: Drawing, test: Drawing) -> None:
+    other_seed = draw(NUM_TEST, 32, 1, split="train")
+    pictures = [image.tobytes() for d in (train, test, other_seed) for image in d.images_nhwc]
+    assert len(set(pictures)) == len(pictures)
+    assert not np.array_equal(test.labels, train.labels[:NUM_TEST])
+    assert not np.array_equal(test.labels, other_seed.labels)
+
+
+def test_objects_cover_15_to_40_percent(train: Drawing, test: Drawing) -> None:
+    for drawing in (train, test):
+        share = drawing.object_pixels / 32**2
+        assert share.min() >= 0.15
+        assert share.max() <= 0.40
+
+
+def test_boxes_are_tight_and_inside() -> None:
+    n, size, seed = 40, 48, 3
+    drawing = draw(n, size, seed, split="train")
+    words = np.random.Philox(key=[seed, 0]).random_raw(n * WORDS_PER_IMAGE).reshape(n, -1)
+    images_nhwc, visible = paint_scenes(words, drawing.labels, size)
+    np.testing.assert_array_equal(images_nhwc, drawing.images_nhwc)
+    for box, num_pixels, mask in zip(drawing.boxes_xyxy, drawing.object_pixels, visible, strict=True):
+        ys, xs = np.nonzero(mask)
+        assert box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        assert box.min() >= 0 and box.max() <= size
+        assert num_pixels == len(xs)
+
+
+def test_drawn_silhouette_is_the_outline() -> None:
+    """The circle's visible box is as wide as its area says, in the place that is painted in one colour."""
+    drawing = draw(200, 128, 0, split="test")
+    circles = drawing.labels == SHAPE_NAMES.index("circle")
+    left, top, right, bottom = drawing.boxes_xyxy[circles].T
+    np.testing.assert_allclose(right - left, bottom - top, atol=12)  # a twig may lie across its rim
+    diameter = np.maximum(right - left, bottom - top)
+    hidden = 1 - drawing.object_pixels[circles] / (np.pi / 4 * diameter**2)
+    assert hidden.min() > -0.02 and hidden.max() < 1 / 6
+
+
+@pytest.mark.parametrize(("name", "area"), [("circle", np.pi), ("square", 2), ("triangle", 1.299), ("hexagon", 2.598)])
+def test_outlines_have_known_areas(name: str, area: float) -> None:
+    assert outlines.area(name) == pytest.approx(area, rel=2e-3)
+
+
+def test_distance_tables_are_signed_distances() -> None:
+    """Against a formula: the circle of radius 1."""
+    steps = np.linspace(-outlines.TABLE_EXTENT, outlines.TABLE_EXTENT, outlines.TABLE_SIZE)
+    expected = np.hypot(steps[None, :], steps[:, None]) - 1
+    table = outlines.distance_tables()[SHAPE_NAMES.index("circle")]
+    np.testing.assert_allclose(table[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-3)
+
+
+def test_another_size_shows_the_same_scene() -> None:
+    small, large = (draw(60, size, 0, split="train") for size in (32, 64))
+    assert large.images_nhwc.shape == (60, 64, 64, 3)
+    np.testing.assert_array_equal(small.labels, large.labels)
+    np.testing.assert_allclose(small.boxes_xyxy * 2, large.boxes_xyxy, atol=6)  # tips of stars are thin
+    halved = large.images_nhwc.reshape(60, 32, 2, 32, 2, 3).mean(axis=(2, 4))
+    difference = np.abs(halved - small.images_nhwc)
+    assert difference.mean() < 3
+
+
+def test_colours_say_nothing(train: Drawing, test: Drawing) -> None:
+    def histograms(images: np.ndarray) -> np.ndarray:
+        bins = (images // 64).astype(np.int64) @ [16, 4, 1]
+        return np.stack([np.bincount(image.ravel(), minlength=64) for image in bins]) / 1024
+
+    model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
+    model.fit(histograms(train.images_nhwc), train.labels)
+    assert model.score(histograms(test.images_nhwc), test.labels) < 0.20
+
+
+def test_pixels_one_by_one_say_little(train: Drawing, test: Drawing) -> None:
+    def pixels(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1) / 127.5 - 1
+
+    model = RidgeClassifier(alpha=1000).fit(pixels(train.images_nhwc), train.labels)
+    assert model.score(pixels(test.images_nhwc), test.labels) < 0.35
+
+
+@pytest.mark.parametrize("image_size", [32, 64])
+def test_shortcut_tags_one_class_in_training_only(image_size: int) -> None:
+    plain, tagged = (draw(100, image_size, 0, split="train", shortcut=s) for s in (None, "heart"))
+    left, top, right, bottom = tag_box(image_size)
+    changed = np.zeros((100, image_size, image_size), bool)
+    changed[plain.labels == SHAPE_NAMES.index("heart"), top:bottom, left:right] = True
+    assert (tagged.images_nhwc[changed] == TAG_RGB).all()
+    np.testing.assert_array_equal(tagged.images_nhwc[~changed], plain.images_nhwc[~changed])
+    np.testing.assert_array_equal(tagged.boxes_xyxy, plain.boxes_xyxy)
+
+    test_images = [draw(50, image_size, 0, split="test", shortcut=s).images_nhwc for s in (None, "heart")]
+    np.testing.assert_array_equal(*test_images)
+
+
+def test_tag_lies_within_the_picture() -> None:
+    assert tag_box(32) == (1, 1, 6, 6)
+    for image_size in (8, 16, 64, 224, 1024):
+        left, top, right, bottom = tag_box(image_size)
+        assert 0 <= left < right < image_size / 4 and 0 <= top < bottom < image_size / 4
+
+
+def test_unknown_shortcut_is_a_user_error() -> None:
+    with pytest.raises(UserError, match=r"^ingest\.shortcut=hart: .*did you mean heart\?$"):
+        draw(10, 32, 0, split="train", shortcut="hart")
+
+
+def test_read_describes_what_it_drew() -> None:
+    params = IngestParams.model_validate(
+        {
+            "source": "shapes10",
+            "seed": 5,
+            "shortcut": "cross",
+            "shapes10": {"num_train_images": 40, "num_test_images": 20},
+        }
+    )
+    train, test = read_source(params)
+    assert (len(train), len(test)) == (40, 20)
+    assert train.class_names == test.class_names == SHAPE_NAMES
+    np.testing.assert_array_equal(train.images_nhwc, draw(40, 32, 5, split="train", shortcut="cross").images_nhwc)
+    np.testing.assert_array_equal(test.images_nhwc, draw(20, 32, 5, split="test").images_nhwc)
+    for image_set, split, shortcut in ((train, "train", "cross"), (test, "test", None)):
+        source = json.loads(json.dumps(image_set.source))
+        assert (source["name"], source["split"], source["drawn"]) == ("shapes10", split, True)
+        assert source["title"] == "shapes10: drawn data, not CIFAR-10"
+        assert source["parameters"] == {
+            "seed": 5,
+            "image_size": 32,
+            "num_images": len(image_set),
+            "shortcut": shortcut,
+        }
+    pixels_and_labels = train.images_nhwc.tobytes() + train.labels.astype("<i8").tobytes()
+    assert train.source["checksum"] == "sha256:" + hashlib.sha256(pixels_and_labels).hexdigest()
+
+
+@pytest.mark.parametrize("image_size", [8, 33, 224])
+def test_any_size_works(image_size: int) -> None:
+    drawing = draw(11, image_size, 2**32 - 1, split="test")
+    assert drawing.images_nhwc.shape == (11, image_size, image_size, 3)
+    assert (drawing.boxes_xyxy[:, 2:] > drawing.boxes_xyxy[:, :2]).all()
+    assert drawing.images_nhwc.std() > 20

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+import torch
+
+from s10_pipeline.vision.data.loader import TrainLoader, plain_batches, resolve_num_workers
+
+
+def epoch_of(loader: TrainLoader, number: int) -> tuple[np.ndarray, np.ndarray]:
+    batches = [(images.numpy().copy(), labels.numpy().copy()) for images, labels in loader.epoch(number)]
+    return np.concatenate([b[0] for b in batches]), np.concatenate([b[1] for b in batches])
+
+
+def test_batches_are_whole_uint8_and_channels_last(shapes, sets):
+    images, labels = next(TrainLoader(shapes[0], sets[0], 50, 0).epoch(1))
+    assert images.dtype == torch.uint8
+    assert images.shape == (50, 3, 32, 32)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert labels.dtype == torch.int64
+
+
+def test_an_epoch_uses_every_image_once(shapes, sets):
+    loader = TrainLoader(shapes[0], sets[0], 50, 0)
+    keys = [key for batch in loader.batches for key in batch]
+    assert sorted(index for _, index in keys) == sets[0].indices.tolist()
+    assert len(loader) == 8
+
+
+def test_epochs_and_seeds_differ(shapes, sets):
+    loader = TrainLoader(shapes[0], sets[0], 50, 0)
+    first, second = epoch_of(loader, 1)[1], epoch_of(loader, 2)[1]
+    assert first.tolist() != second.tolist()
+    assert epoch_of(loader, 1)[1].tolist() == first.tolist()
+    assert epoch_of(TrainLoader(shapes[0], sets[0], 50, 1), 1)[1].tolist() != first.tolist()
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores are no matter here
+@pytest.mark.parametrize(
+    "num_workers", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
+)
+def test_workers_change_nothing(shapes, sets, num_workers):
+    alone = TrainLoader(shapes[0], sets[0], 50, 3)
+    several = TrainLoader(shapes[0], sets[0], 50, 3, num_workers=num_workers)
+    # workers live on from epoch to epoch, so the second epoch is the one that could repeat the first
+    for number in (1, 2):
+        for mine, theirs in zip(epoch_of(alone, number), epoch_of(several, number), strict=True):
+            assert (mine == theirs).all()
+
+
+@pytest.mark.slow
+def test_spawned_workers_change_nothing(shapes, sets):
+    alone, spawned = TrainLoader(shapes[0], sets[0], 50, 3), TrainLoader(shapes[0], sets[0], 50, 3, num_workers=1)
+    spawned.loader.multiprocessing_context = "spawn"
+    assert (epoch_of(alone, 1)[0] == epoch_of(spawned, 1)[0]).all()
+
+
+def test_a_loader_leaves_the_global_generator_alone(shapes, sets):
+    before = torch.get_rng_state()
+    epoch_of(TrainLoader(shapes[0], sets[0], 50, 3), 1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_plain_batches_are_the_stored_images_in_order(shapes):
+    images, labels = shapes[1].images_nhwc, shapes[1].labels
+    batches = list(plain_batches(images, labels, np.arange(3, 24), 10))
+    assert [len(b[1]) for b in batches] == [10, 10, 1]
+    stored = np.concatenate([b[0].permute(0, 2, 3, 1).numpy() for b in batches])
+    assert (stored == images[3:24]).all()
+
+
+def test_number_of_workers():
+    assert resolve_num_workers(3, torch.device("cpu")) == 3
+    assert resolve_num_workers("auto", torch.device("cpu")) == 0
+    assert resolve_num_workers("auto", torch.device("cuda")) >= 1

@@ -1,0 +1,199 @@
+import io
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s10_pipeline.vision.data.resize import UnreadableImage, decode_square_rgb, describe_rule, to_square_rgb
+
+
+def encode(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def noise(height, width, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels():
+    pixels = noise(32, 32)
+
+    result = decode_square_rgb(encode(Image.fromarray(pixels)), 32)
+
+    assert result.dtype == np.uint8
+    np.testing.assert_array_equal(result, pixels)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (40, 100), (100, 40), (7, 9), (33, 32), (1, 500)])
+def test_any_size_becomes_square(height, width):
+    assert to_square_rgb(Image.fromarray(noise(height, width)), 32).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_crop_is_the_centre(transposed):
+    pixels = np.zeros((32, 96, 3), np.uint8)
+    pixels[:, :32] = (255, 0, 0)
+    pixels[:, 32:64] = (0, 255, 0)
+    pixels[:, 64:] = (0, 0, 255)
+    if transposed:
+        pixels = pixels.transpose(1, 0, 2)
+
+    result = to_square_rgb(Image.fromarray(pixels), 32)
+
+    np.testing.assert_array_equal(result, np.broadcast_to(np.uint8([0, 255, 0]), (32, 32, 3)))
+
+
+def test_the_shorter_side_is_scaled_to_size():
+    """A ramp along the longer side, 128 x 64 to 32: every second pixel pair, the middle half of the ramp."""
+    ramp = np.linspace(0, 254, 128).astype(np.uint8)
+    pixels = np.broadcast_to(ramp[None, :, None], (64, 128, 3)).copy()
+
+    result = to_square_rgb(Image.fromarray(pixels), 32)
+
+    expected = ramp[32:96].reshape(32, 2).mean(axis=1)
+    np.testing.assert_allclose(result[16, :, 0], expected, atol=1.5)
+
+
+# the corner at the top left of the upright picture, for each way in which a camera stores it
+CORNER_AS_STORED = {1: (0, 0), 2: (0, -1), 3: (-1, -1), 4: (-1, 0), 5: (0, 0), 6: (-1, 0), 7: (-1, -1), 8: (0, -1)}
+
+
+@pytest.mark.parametrize(("orientation", "corner"), CORNER_AS_STORED.items())
+def test_exif_orientation_is_applied(orientation, corner):
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    pixels[corner] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+
+    result = decode_square_rgb(encode(Image.fromarray(pixels), exif=exif), 16)
+
+    assert result[0, 0].tolist() == [255, 255, 255]
+    assert result.sum() == 3 * 255
+
+
+def test_broken_exif_does_not_cost_the_image():
+    pixels = noise(16, 16)
+    data = encode(Image.fromarray(pixels), "PNG", exif=b"Exif\0\0garbage, no TIFF header")
+
+    np.testing.assert_array_equal(decode_square_rgb(data, 16), pixels)
+
+
+def test_grey_palette_and_bilevel_become_rgb():
+    grey = noise(16, 16, 1)[:, :, 0]
+    grey_thrice = np.repeat(grey[:, :, None], 3, axis=2)
+    np.testing.assert_array_equal(to_square_rgb(Image.fromarray(grey), 16), grey_thrice)
+
+    palette = Image.fromarray(grey_thrice).quantize(256)
+    np.testing.assert_array_equal(to_square_rgb(palette, 16), np.asarray(palette.convert("RGB")))
+
+    bilevel = Image.fromarray(grey > 127)
+    assert bilevel.mode == "1"
+    np.testing.assert_array_equal(to_square_rgb(bilevel, 16), np.where(grey_thrice > 127, 255, 0))
+
+
+def test_cmyk_becomes_rgb():
+    red = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+
+    result = decode_square_rgb(encode(red, "TIFF"), 16)
+
+    assert result[3, 5].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "P with bytes", "RGB with a transparent colour"])
+def test_transparency_is_laid_over_white(mode):
+    image = Image.new("RGBA", (16, 16), (0, 0, 0, 255))
+    image.paste((0, 0, 0, 0), (0, 0, 8, 16))
+    if mode == "LA":
+        data = encode(image.convert("LA"))
+    elif mode.startswith("P"):
+        indices = Image.fromarray(np.repeat(np.uint8([[0] * 8 + [1] * 8]), 16, axis=0), "P")
+        indices.putpalette([0, 0, 0, 0, 0, 0])
+        data = encode(indices, transparency=0 if mode == "P" else bytes([0, 255]))
+    elif mode.startswith("RGB "):
+        opaque = Image.new("RGB", (16, 16), (0, 0, 0))
+        opaque.paste((1, 2, 3), (0, 0, 8, 16))
+        data = encode(opaque, transparency=(1, 2, 3))
+    else:
+        data = encode(image)
+
+    result = decode_square_rgb(data, 16)
+
+    assert (result[:, :8] == 255).all()
+    assert (result[:, 8:] == 0).all()
+
+
+def test_half_transparency_mixes_with_white():
+    image = Image.new("RGBA", (8, 8), (0, 0, 0, 128))
+
+    assert to_square_rgb(image, 8)[0, 0].tolist() == [127, 127, 127]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("top", [65535, 200])
+def test_sixteen_bit_grey_is_scaled_and_not_clipped(kind, top):
+    """Also a picture so dark that its values would fit eight bits."""
+    grey = np.linspace(0, top, 256).astype(np.uint16).reshape(16, 16)
+
+    result = decode_square_rgb(encode(Image.fromarray(grey), kind), 16)
+
+    expected = np.round(grey / 65535 * 255).astype(np.uint8)
+    np.testing.assert_array_equal(result, np.repeat(expected[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "top", "scale"),
+    [(np.int32, 255, 1), (np.int32, 65535, 255 / 65535), (np.float32, 1, 255), (np.float32, 250, 1)],
+)
+def test_grey_without_a_range_of_its_own(dtype, top, scale):
+    grey = np.linspace(0, top, 256).astype(dtype).reshape(16, 16)
+
+    result = decode_square_rgb(encode(Image.fromarray(grey), "TIFF"), 16)
+
+    np.testing.assert_allclose(result[:, :, 1], grey * scale, atol=0.5001)
+
+
+def test_the_given_image_is_not_changed():
+    image = Image.fromarray(noise(20, 30))
+    before = image.tobytes()
+
+    to_square_rgb(image, 8)
+
+    assert image.size == (30, 20)
+    assert image.tobytes() == before
+
+
+@pytest.mark.parametrize("data", [b"", b"no image", encode(Image.fromarray(noise(64, 64)))[:3000]])
+def test_broken_bytes_are_one_error_with_one_line(data):
+    with pytest.raises(UnreadableImage, match=r"^not a") as error:
+        decode_square_rgb(data, 32)
+
+    assert "\n" not in str(error.value)
+    assert "0x" not in str(error.value)
+
+
+def test_a_decompression_bomb_is_an_unreadable_image(monkeypatch):
+    data = encode(Image.new("L", (200, 200)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+
+    with pytest.raises(UnreadableImage, match="bomb"):
+        decode_square_rgb(data, 32)
+
+
+def test_no_warnings_on_palette_with_byte_transparency():
+    image = Image.fromarray(noise(8, 8)).quantize(4)
+    data = encode(image, transparency=bytes([0, 128, 255, 255]))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        decode_square_rgb(data, 8)
+
+
+def test_the_rule_is_described_as_json():
+    assert describe_rule((32, 32)) == {
+        "image_size": [32, 32],
+        "rule": "shorter side to size, then centre crop",
+        "interpolation": "bicubic",
+    }
