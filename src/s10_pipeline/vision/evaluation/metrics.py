@@ -1,0 +1,121 @@
+"""The stored model on the test images: a row an image, and what the rows add up to."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn.metrics import f1_score, log_loss, recall_score
+
+from ..data.augmented import AugmentedSet
+from ..data.image_set import ImageSet
+from ..data.loader import plain_batches
+from ..errors import UserError
+from ..network.classifier import Classifier
+from ..progress import progress_bar
+from .params import EvaluateParams
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    model: Classifier, images: ImageSet, subset: AugmentedSet, batch_size: int, device: torch.device
+) -> NDArray[np.float64]:
+    """Softmax probabilities (N, K) of the set's images, in order; in fp32 on any device."""
+    model = model.to(device).eval()
+    temperature = model.spec.temperature or 1.0
+    rows = []
+    with progress_bar("evaluate", len(subset), "images") as bar:
+        for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, batch_size):
+            logits_bk = model(images_bchw.to(device)).float().cpu().double() / temperature
+            rows.append(torch.softmax(logits_bk, dim=1).numpy())
+            bar.advance(len(images_bchw))
+    model.cpu()
+    return np.concatenate(rows)
+
+
+def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: AugmentedSet) -> pd.DataFrame:
+    """``test_predictions``: a row an image.
+
+    Columns: ``index`` (into the image set), ``path`` (where the source has files), ``label``, ``prediction``
+    (integers), ``label_name``, ``prediction_name``, ``confidence`` and ``p_<class>`` for each class.
+    """
+    names = np.array(images.class_names, dtype=object)
+    labels, predictions = images.labels[subset.indices], probabilities_nk.argmax(1)
+    columns: dict[str, Any] = {"index": subset.indices}
+    if images.paths is not None:
+        columns["path"] = [images.paths[i] for i in subset.indices]
+    columns |= {
+        "label": labels,
+        "prediction": predictions,
+        "label_name": names[labels],
+        "prediction_name": names[predictions],
+        "confidence": probabilities_nk.max(1),
+    }
+    columns |= {f"p_{name}": probabilities_nk[:, k] for k, name in enumerate(images.class_names)}
+    return pd.DataFrame(columns)
+
+
+def compute_metrics(
+    probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64], class_names: tuple[str, ...], num_bins: int
+) -> dict[str, Any]:
+    """``metrics``: fractions in [0, 1], the loss in nats.
+
+    ``test_accuracy_ci95`` is Wilson's score interval; ``balanced_accuracy`` and ``macro_f1`` weigh every class
+    of the test images alike; ``per_class_accuracy`` is null for a class without test images.
+    """
+    predictions = probabilities_nk.argmax(1)
+    num_correct, present = int((predictions == labels).sum()), np.unique(labels)
+    interval = binomtest(num_correct, len(labels)).proportion_ci(0.95, method="wilson")
+    recall = recall_score(labels, predictions, labels=present, average=None)
+    per_class: dict[str, float | None] = dict.fromkeys(class_names)
+    per_class.update({class_names[k]: float(r) for k, r in zip(present, recall, strict=True)})
+    return {
+        "test_accuracy": num_correct / len(labels),
+        "test_accuracy_ci95": [float(interval.low), float(interval.high)],
+        "test_loss": float(log_loss(labels, probabilities_nk, labels=np.arange(len(class_names)))),
+        "balanced_accuracy": float(recall.mean()),
+        "macro_f1": float(f1_score(labels, predictions, labels=present, average="macro", zero_division=0.0)),
+        "per_class_accuracy": per_class,
+        "ece": expected_calibration_error(probabilities_nk, labels, num_bins),
+        "num_test_images": len(labels),
+    }
+
+
+def expected_calibration_error(
+    probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64], num_bins: int
+) -> float:
+    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017, arXiv:1706.04599, eq. 3)."""
+    confidence = probabilities_nk.max(1)
+    gap = (probabilities_nk.argmax(1) == labels) - confidence
+    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    return float(np.abs(np.bincount(bins, weights=gap, minlength=num_bins)).sum() / len(labels))
+
+
+def evaluate_classifier(
+    model: Classifier, images: ImageSet, subset: AugmentedSet, params: EvaluateParams, device: torch.device
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """``metrics`` and ``test_predictions`` of the model on the set's images.
+
+    Raises:
+        UserError: the model was trained on other classes or another image size than these images have.
+    """
+    check_same_data(model, images)
+    probabilities_nk = predict_probabilities(model, images, subset, params.batch_size, device)
+    metrics = compute_metrics(probabilities_nk, images.labels[subset.indices], images.class_names, params.num_bins)
+    return metrics, prediction_table(probabilities_nk, images, subset)
+
+
+def check_same_data(model: Classifier, images: ImageSet) -> None:
+    """Raises UserError where a stored model meets images that it was not made for."""
+    if model.class_names != images.class_names:
+        raise UserError(
+            f"model: knows {len(model.class_names)} classes ({', '.join(model.class_names[:3])}, ...), the images have "
+            f"{len(images.class_names)} ({', '.join(images.class_names[:3])}, ...); train on these images first"
+        )
+    if model.spec.image_size != images.image_size:
+        raise UserError(
+            f"model: takes {'x'.join(map(str, model.spec.image_size))} pixels, the images have "
+            f"{'x'.join(map(str, images.image_size))}; train on these images first"
+        )

@@ -1,0 +1,17 @@
+"""Parameters of the ``evaluation`` stage: ``evaluate``."""
+
+from pydantic import Field
+
+from ..params import Params
+
+
+class EvaluateParams(Params):
+    """How the stored model is measured on the test images.
+
+    Attributes:
+        batch_size: images a forward pass.
+        num_bins: bins of equal width of the expected calibration error.
+    """
+
+    batch_size: int = Field(500, ge=1)
+    num_bins: int = Field(15, ge=2, le=1000)

@@ -1,0 +1,34 @@
+"""Parameters of the ``lr_search`` stage."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ..params import Params
+
+METHODS = ("steepest", "valley", "minimum_tenth", "minimum")
+
+
+class LrSearchParams(Params):
+    """The learning-rate range test (Smith 2015, arXiv:1506.01186).
+
+    Attributes:
+        start_lr, end_lr: first and last learning rate; it grows exponentially between them.
+        num_iterations: batches, each with the next learning rate.
+        smoothing: weight of the newest loss in the exponential mean.
+        diverge_threshold: the test stops where the smoothed loss exceeds this many times its minimum.
+        method: the suggestion that training takes.
+    """
+
+    start_lr: float = Field(1e-5, gt=0)
+    end_lr: float = Field(5.0, gt=0)
+    num_iterations: int = Field(150, ge=20, le=100_000)
+    smoothing: float = Field(0.05, gt=0, le=1)
+    diverge_threshold: float = Field(5.0, gt=1)
+    method: Literal["steepest", "valley", "minimum_tenth", "minimum"] = "valley"
+
+    @model_validator(mode="after")
+    def _check(self) -> "LrSearchParams":
+        if self.end_lr <= self.start_lr:
+            raise ValueError(f"end_lr={self.end_lr:g}: must be above start_lr={self.start_lr:g}; raise it")
+        return self

@@ -1,0 +1,37 @@
+"""The range test as a figure."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+LABELS = {
+    "steepest": "steepest gradient",
+    "valley": "valley",
+    "minimum_tenth": "minimum / 10",
+    "minimum": "minimum (as in 2020)",
+}
+COLORS = {"steepest": "#0072B2", "valley": "#009E73", "minimum_tenth": "#E69F00", "minimum": "#D55E00"}
+
+
+def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -> Figure:
+    """Loss over learning rate with every suggestion; the one taken is drawn solid and named so."""
+    figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
+    ax = figure.subplots()
+    ax.plot(lr_curve["lr"], lr_curve["loss"], color="#444444", linewidth=1.6)
+    for method, lr in best_lr["candidates"].items():
+        taken = method == best_lr["method"]
+        ax.axvline(
+            lr,
+            color=COLORS[method],
+            linestyle="-" if taken else "--",
+            linewidth=2.4 if taken else 1.4,
+            label=f"{LABELS[method]}: {lr:.2g}" + ("  (taken)" if taken else ""),
+        )
+    # a diverging end would squeeze the valley into a line
+    low, high = lr_curve["loss"].min(), lr_curve["loss"].iloc[: max(10, len(lr_curve) // 2)].max()
+    ax.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss (exponential mean)", title=title)
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize=9)
+    return figure

@@ -1,0 +1,65 @@
+"""Learning rates read off a range test's curve."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..errors import UserError
+
+# torch-lr-finder leaves these out of its own suggestion too: the first losses are noise, the last ones diverge.
+SKIP_START, SKIP_END = 10, 5
+MIN_POINTS = SKIP_START + SKIP_END + 2
+
+Floats = NDArray[np.float64]
+
+
+def suggest_learning_rates(lr_curve: pd.DataFrame) -> dict[str, float]:
+    """Method -> learning rate.
+
+    - ``steepest``: where the loss falls fastest over the logarithm of the rate, up to its minimum (torch-lr-finder's
+      suggestion, which also looks behind the minimum);
+    - ``valley``: halfway through the longest stretch of falling loss (fastai's default);
+    - ``minimum_tenth``: a tenth of the rate with the lowest loss (Howard and Gugger 2020, chapter 5);
+    - ``minimum``: the rate with the lowest loss, which is already at the edge of divergence.
+
+    Args:
+        lr_curve: columns ``lr`` (ascending) and ``loss`` (smoothed, finite), a row an iteration.
+
+    Raises:
+        UserError: fewer than 17 points: the loss diverged at once.
+    """
+    lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
+    if len(lr) < MIN_POINTS:
+        raise UserError(
+            f"lr_search.start_lr={lr[0] if len(lr) else float('nan'):g}: the loss diverged after {len(lr)} iterations, "
+            f"too few to read a learning rate from ({MIN_POINTS} are needed); lower start_lr, or give train.lr and "
+            "leave the stage out with --pipelines"
+        )
+    inner = slice(SKIP_START, -SKIP_END)
+    lowest = int(np.argmin(loss[inner]))
+    minimum = float(lr[inner][lowest])
+    return {
+        "steepest": float(lr[inner][np.argmin(np.gradient(loss[inner])[: lowest + 1])]),
+        "valley": _valley(lr[inner], loss[inner]),
+        "minimum_tenth": minimum / 10,
+        "minimum": minimum,
+    }
+
+
+def _valley(lr: Floats, loss: Floats) -> float:
+    """Halfway, in iterations, through the longest decreasing subsequence of losses."""
+    start, end = _longest_decreasing_run(loss)
+    return float(lr[start + (end - start) // 2])
+
+
+def _longest_decreasing_run(loss: Floats) -> tuple[int, int]:
+    """First and last index of the longest (not necessarily contiguous) decreasing subsequence; O(n^2), n is small."""
+    length = np.ones(len(loss), int)
+    start = np.arange(len(loss))
+    for i in range(1, len(loss)):
+        for j in range(i):
+            # of equally long ones the latest start: what lies before the fall is flat
+            if loss[i] < loss[j] and length[j] + 1 >= length[i]:
+                length[i], start[i] = length[j] + 1, start[j]
+    end = int(np.argmax(length))
+    return int(start[end]), end

@@ -1,0 +1,132 @@
+"""Checkpoints of a training that may be killed at any moment: atomic, one scope a training, one owner at a time."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from ..errors import UserError
+
+log = logging.getLogger(__name__)
+
+State = dict[str, Any]
+
+
+def scope_key(decides: dict[str, Any]) -> str:
+    """Name of the scope of a training: equal for equal (JSON-able) things that its result depends on."""
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class CheckpointStore:
+    """A folder with one sub-folder a scope.
+
+    Args:
+        root: the folder; made when the first scope is opened.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    @contextmanager
+    def open(self, scope: str, keep: int) -> Iterator["CheckpointScope"]:
+        """Own a scope while in the context.
+
+        Args:
+            scope: from :func:`scope_key`.
+            keep: how many of the newest checkpoints stay.
+
+        Raises:
+            UserError: another process owns it.
+        """
+        folder = self.root / scope
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "owner.lock")
+        try:
+            # the operating system gives the lock back when its owner dies, however it dies
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"train: another run is training exactly this (its checkpoints: {folder}); "
+                "wait for it, or change train.seed"
+            ) from error
+        try:
+            yield CheckpointScope(folder, keep)
+        finally:
+            lock.release()
+
+    def mark_finished(self, scope: str, epochs: int) -> None:
+        """Note that the model of this scope is stored: a forced run trains afresh instead of going on."""
+        folder = self.root / scope
+        if folder.is_dir():
+            _write_atomically(folder / "finished.json", lambda path: path.write_text(json.dumps({"epochs": epochs})))
+
+
+class CheckpointScope:
+    """Checkpoints of one training, ``epoch-00012.pt`` each."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self._keep = keep
+
+    def finished_epochs(self) -> int | None:
+        """Epochs of the stored model that came of this scope, if it got that far."""
+        try:
+            return int(json.loads((self.folder / "finished.json").read_text())["epochs"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def clear(self) -> None:
+        """Forget everything but the lock."""
+        for path in [*self._saved(), self.folder / "finished.json"]:
+            path.unlink(missing_ok=True)
+
+    def save(self, epoch: int, state: State) -> None:
+        """Keep ``state`` (tensors, numbers, strings, lists, dicts) as the one after ``epoch`` (from 1).
+
+        Raises:
+            UserError: it cannot be written; earlier checkpoints stay.
+        """
+        try:
+            _write_atomically(self.folder / f"epoch-{epoch:05d}.pt", lambda path: torch.save(state, path))
+        except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+            raise UserError(
+                f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and "
+                f"start the same command again: it goes on after epoch {epoch - 1}"
+            ) from error
+        for old in self._saved()[: -self._keep]:
+            old.unlink(missing_ok=True)
+
+    def last(self) -> tuple[int, State] | None:
+        """The newest checkpoint that can be read, as (epoch, state); others are set aside with a warning."""
+        for path in reversed(self._saved()):
+            try:
+                return int(path.stem.partition("-")[2]), torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:
+                # anything may be in a damaged file: none of it may end a run that can start again without it
+                aside = path.with_suffix(".unreadable")
+                os.replace(path, aside)
+                log.warning("checkpoint %s cannot be read (%s); set aside as %s", path, type(error).__name__, aside)
+        return None
+
+    def _saved(self) -> list[Path]:
+        return sorted(p for p in self.folder.glob("epoch-*.pt") if re.fullmatch(r"epoch-\d{5,}", p.stem))
+
+
+def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside ``path``, flush to the disk, rename: a reader sees the old file or the new one, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        write(partial)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""Training curves as figures."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+COLORS = {"train": "#7f7f7f", "val": "#0072B2", "test": "#D55E00"}
+LABELS = {"train": "train (augmented)", "val": "validation", "test": "test"}
+
+
+def plot_accuracy_curves(history: pd.DataFrame, title: str) -> Figure:
+    """Train, validation and test accuracy over epochs; learning-rate drops are marked."""
+    figure, ax = _curves(history, "accuracy", "{:.2%}", title)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_ylabel("accuracy")
+    ax.legend(loc="lower right", fontsize=9)
+    return figure
+
+
+def plot_loss_curves(history: pd.DataFrame, title: str) -> Figure:
+    """Train, validation and test loss (cross-entropy per image, nats) over epochs."""
+    figure, ax = _curves(history, "loss", "{:.3f}", title)
+    ax.set_ylabel("cross-entropy per image")
+    ax.legend(loc="upper right", fontsize=9)
+    return figure
+
+
+def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
+    ax = figure.subplots()
+    # the test curve lies on top: it is the one that people look for
+    for part in LABELS:
+        marker = "o" if len(history) < 20 else None
+        values = history[f"{part}_{what}"]
+        label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end"
+        ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
+    _mark_drops(ax, history)
+    ax.set(xlabel="epoch", title=title)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(alpha=0.25)
+    return figure, ax
+
+
+def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
+    """A line between the epoch after which the plateau lowered the rate and the next, with the new rate."""
+    # a drop after the last epoch had no effect any more
+    for i in np.flatnonzero(history["lr_dropped"].to_numpy()[:-1]):
+        x = float(history["epoch"].iloc[i]) + 0.5
+        ax.axvline(x, color="#009E73", linestyle=":", linewidth=1.4)
+        ax.annotate(
+            f"lr {history['lr'].iloc[i + 1]:.1g}",
+            (x, 0.985),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            ha="center",
+            va="top",
+            fontsize=8,
+            color="#00694c",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )

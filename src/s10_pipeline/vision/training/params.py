@@ -1,0 +1,61 @@
+"""Parameters of the ``training`` stage: ``train``."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ..network.params import ArchitectureParams
+from ..params import Params
+
+
+class PlateauParams(Params):
+    """``torch.optim.lr_scheduler.ReduceLROnPlateau`` on the validation loss.
+
+    Attributes:
+        factor: the learning rate is multiplied by it.
+        patience: epochs without improvement that are let pass; the next one drops the rate.
+        threshold: relative improvement that counts.
+        cooldown: epochs after a drop in which bad epochs are not counted.
+        min_lr: the rate never goes below it.
+    """
+
+    factor: float = Field(0.1, gt=0, lt=1)
+    patience: int = Field(3, ge=0)
+    threshold: float = Field(1e-4, ge=0, lt=1)
+    cooldown: int = Field(0, ge=0)
+    min_lr: float = Field(0.0, ge=0)
+
+
+class TrainParams(Params):
+    """SGD with momentum under ReduceLROnPlateau.
+
+    Attributes:
+        lr: learning rate; null takes the one of the range test (``best_lr``).
+        decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
+        warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
+        label_smoothing: of the training loss; losses in the history are plain cross-entropy.
+        seed: of weights, batch order and augmentation.
+        device: ``auto`` takes cuda, mps or cpu, the first that is there.
+        precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
+        num_workers: processes that prepare batches; ``auto`` goes by device and cores.
+        deterministic: bit-identical runs on CUDA too, at some cost.
+        keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
+    """
+
+    epochs: int = Field(50, ge=1, le=100_000)
+    batch_size: int = Field(128, ge=2)
+    lr: float | None = Field(None, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(5e-4, ge=0)
+    decay_norm_and_bias: bool = True
+    warmup_epochs: int = Field(0, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    seed: int = Field(0, ge=0, lt=2**32)
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    num_workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = "auto"
+    deterministic: bool = False
+    keep_checkpoints: int = Field(2, ge=1)
+    plateau: PlateauParams = PlateauParams()
+    architecture: ArchitectureParams = ArchitectureParams()

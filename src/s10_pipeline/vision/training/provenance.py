@@ -1,0 +1,66 @@
+"""What made a model, as JSON: enough to make it again, and for a report to say where its figures come from."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..device import describe_device
+from .engine import TrainingData, TrainingResult
+from .params import TrainParams
+from .scope import code_digest
+
+# The libraries whose versions can change a result.
+LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy", "pillow", "torch-lr-finder")
+
+
+def describe_training(
+    data: TrainingData, best_lr: dict[str, Any], params: TrainParams, result: TrainingResult
+) -> dict[str, Any]:
+    """JSON-able account of a training: data, parameters, code and libraries, device.
+
+    Everything is taken from what the training read, not from the parameters of a later call.
+    """
+    model = result.model
+    return {
+        "data": {"train": data.train_images.source, "test": data.test_images.source},
+        "augment": {
+            "train": data.train_set.transforms,
+            **data.train_set.parameters,
+            "images": {s.name: len(s) for s in (data.train_set, data.val_set, data.test_set)},
+            "pixel_mean": data.train_set.mean,
+            "pixel_std": data.train_set.std,
+        },
+        "lr_search": best_lr,
+        "train": params.model_dump(),
+        "model": {
+            "lr": best_lr["lr"] if params.lr is None else params.lr,
+            "lr_from": "range test" if params.lr is None else "train.lr",
+            "num_weights": sum(p.numel() for p in model.parameters()),
+            "stem": model.spec.architecture["stem"],
+            "image_size": model.spec.image_size,
+            "class_names": model.class_names,
+        },
+        "device": {"device": describe_device(result.device), "precision": result.precision},
+        "code": {"version": version("s10_pipeline"), "digest": code_digest(), **_git()},
+        "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "checkpoints": result.scope,
+    }
+
+
+def _git() -> dict[str, Any]:
+    """Commit of the checkout that this file lies in, and whether files differ from it; empty where there is none."""
+
+    def git(*arguments: str) -> str:
+        folder = Path(__file__).parent
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        # an installed copy may lie inside some other project's repository
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain", "."))}
+    except (OSError, subprocess.SubprocessError):
+        return {}

@@ -1,0 +1,98 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from s10_pipeline.vision.data.loader import TrainLoader
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.lr_search import range_test
+from s10_pipeline.vision.lr_search.params import LrSearchParams
+from s10_pipeline.vision.lr_search.plot import plot_lr_curve
+from s10_pipeline.vision.lr_search.range_test import find_learning_rate, run_range_test
+
+PARAMS = LrSearchParams(num_iterations=40, start_lr=1e-4, end_lr=1.0)
+
+
+def test_rates_grow_exponentially_and_nothing_is_changed(classifier, shapes, sets, tiny, capsys):
+    classifier.eval()
+    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+    torch.manual_seed(7)
+    rng = torch.get_rng_state()
+    curve = run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
+    assert torch.equal(rng, torch.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+    assert not classifier.training
+    assert all(p.grad is None for p in classifier.parameters())
+    assert len(curve) == 40
+    assert curve["lr"].iloc[0] == pytest.approx(1e-4)
+    assert curve["lr"].iloc[-1] == pytest.approx(1.0, rel=0.01)
+    ratios = curve["lr"].to_numpy()[1:] / curve["lr"].to_numpy()[:-1]
+    assert ratios == pytest.approx(np.full(39, ratios[0]))
+    assert np.isfinite(curve["loss"]).all()
+    printed = capsys.readouterr()
+    assert "Learning rate search finished" not in printed.out + printed.err
+
+
+def test_the_first_loss_is_that_of_the_fresh_network(shapes, sets, tiny, classifier):
+    loader = TrainLoader(shapes[0], sets[0], 64, 0)
+    images, labels = next(loader.epoch(0))
+    expected = torch.nn.functional.cross_entropy(classifier.train()(images), labels).item()
+    curve = run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
+    assert curve["loss"].iloc[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_it_repeats(shapes, sets, tiny):
+    first, second = (find_learning_rate(shapes[0], sets[0], PARAMS, tiny) for _ in range(2))
+    assert first[0].equals(second[0])
+    assert first[1] == second[1]
+
+
+@pytest.mark.parametrize("method", ["steepest", "valley", "minimum_tenth", "minimum"])
+def test_all_suggestions_are_given_and_the_method_chooses(shapes, sets, tiny, method, caplog):
+    params = PARAMS.model_copy(update={"method": method})
+    with caplog.at_level(logging.INFO):
+        curve, best_lr = find_learning_rate(shapes[0], sets[0], params, tiny)
+    assert set(best_lr["candidates"]) == {"steepest", "valley", "minimum_tenth", "minimum"}
+    assert best_lr["lr"] == best_lr["candidates"][method]
+    assert best_lr["method"] == method
+    # minimum and minimum / 10 alone differ ten times
+    assert best_lr["spread"] >= 10
+    assert any(r.levelno == logging.WARNING and "differ" in r.message for r in caplog.records)
+    labels = [text.get_text() for text in plot_lr_curve(curve, best_lr, "title").axes[0].get_legend().get_texts()]
+    assert len(labels) == 4
+    assert sum("taken" in label for label in labels) == 1
+
+
+def test_agreeing_suggestions_do_not_warn(caplog):
+    range_test._choose({"steepest": 0.1, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.15}, PARAMS)
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
+    calls = 0
+    plain = range_test.training_loss
+
+    def failing(*arguments):
+        nonlocal calls
+        calls += 1
+        loss = plain(*arguments)
+        return loss * float("nan") if calls == 25 else loss
+
+    monkeypatch.setattr(range_test, "training_loss", failing)
+    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
+    assert calls == 25
+    assert len(curve) == 24
+    assert np.isfinite(curve["loss"]).all()
+    assert np.isfinite(best_lr["lr"])
+
+
+def test_divergence_at_once_is_an_error_with_a_remedy(shapes, sets, tiny):
+    params = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
+    with pytest.raises(UserError, match=r"lr_search.start_lr=1e\+06: .*lower start_lr"):
+        find_learning_rate(shapes[0], sets[0], params, tiny)
+
+
+def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):
+    with pytest.raises(UserError, match="train.batch_size=361: only 360 training images"):
+        find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"batch_size": 361}))

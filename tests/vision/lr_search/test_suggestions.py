@@ -1,0 +1,57 @@
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch_lr_finder import LRFinder
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.lr_search.suggestions import suggest_learning_rates
+
+LR = np.logspace(-5, 1, 100)
+
+
+def curve(loss: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"lr": LR[: len(loss)], "loss": loss})
+
+
+def bowl() -> np.ndarray:
+    """Flat to 1e-3, falling to its minimum at 0.1, rising steeply."""
+    x = np.log10(LR)
+    return np.where(x < -3, 2.3, np.where(x < -1, 2.3 - 0.6 * (x + 3), 1.1 + 2 * (x + 1) ** 2))
+
+
+def test_known_answers_on_a_bowl():
+    found = suggest_learning_rates(curve(bowl()))
+    assert found["minimum"] == pytest.approx(0.1, rel=0.15)
+    assert found["minimum_tenth"] == pytest.approx(found["minimum"] / 10)
+    # halfway (in steps, which are even in the logarithm) from where the fall starts to its end
+    assert found["valley"] == pytest.approx(1e-2, rel=0.15)
+    assert 1e-3 < found["steepest"] < 0.1
+
+
+def test_the_steepest_point_is_found_where_it_is():
+    loss = np.full(100, 2.0)
+    loss[60:] -= 1.0
+    assert suggest_learning_rates(curve(loss))["steepest"] in (LR[59], LR[60])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_steepest_is_what_torch_lr_finder_suggests(seed):
+    rng = np.random.default_rng(seed)
+    # up to the minimum: behind it theirs may find a steep fall between two peaks of divergence
+    frame = curve((bowl() + rng.normal(0, 0.02, 100))[:72])
+    model = torch.nn.Linear(1, 1)
+    finder = LRFinder(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
+    finder.history = {"lr": frame["lr"].tolist(), "loss": frame["loss"].tolist()}
+    axes = mpl.figure.Figure().subplots()
+    _, theirs = finder.plot(ax=axes, suggest_lr=True)
+    assert suggest_learning_rates(frame)["steepest"] == pytest.approx(theirs)
+
+
+def test_too_early_a_divergence_is_an_error_with_a_remedy():
+    with pytest.raises(
+        UserError, match=r"lr_search.start_lr=1e-05: the loss diverged after 16 iterations.*lower start_lr"
+    ):
+        suggest_learning_rates(curve(np.linspace(2, 9, 16)))
+    assert suggest_learning_rates(curve(np.linspace(2, 9, 17)))

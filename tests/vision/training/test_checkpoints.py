@@ -1,0 +1,104 @@
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.training.checkpoints import CheckpointStore, scope_key
+
+
+def state(epoch: int) -> dict:
+    return {"weights": torch.full((3,), float(epoch)), "history": [{"epoch": epoch, "loss": 0.1}]}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path)
+
+
+def test_the_last_checkpoint_comes_back_and_only_some_stay(store):
+    with store.open("scope", keep=2) as scope:
+        assert scope.last() is None
+        for epoch in (1, 2, 3):
+            scope.save(epoch, state(epoch))
+    with store.open("scope", keep=2) as scope:
+        epoch, loaded = scope.last()
+    assert epoch == 3
+    assert torch.equal(loaded["weights"], torch.full((3,), 3.0))
+    assert loaded["history"] == [{"epoch": 3, "loss": 0.1}]
+    assert sorted(p.name for p in (store.root / "scope").glob("epoch*")) == ["epoch-00002.pt", "epoch-00003.pt"]
+
+
+def test_a_damaged_or_foreign_checkpoint_is_set_aside(store, caplog):
+    with store.open("scope", keep=9) as scope:
+        for epoch in (1, 2, 3):
+            scope.save(epoch, state(epoch))
+        newest = scope.folder / "epoch-00003.pt"
+        newest.write_bytes(newest.read_bytes()[:100])
+        # what only pickle could load is never executed
+        (scope.folder / "epoch-00004.pt").write_bytes(pickle.dumps(Path("/")))
+        with caplog.at_level(logging.WARNING):
+            assert scope.last()[0] == 2
+    assert len(caplog.records) == 2
+    assert sorted(p.name for p in scope.folder.glob("*.unreadable")) == [
+        "epoch-00003.unreadable",
+        "epoch-00004.unreadable",
+    ]
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(store, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with store.open("scope", keep=2) as scope:
+        scope.save(1, state(1))
+        monkeypatch.setattr(torch, "save", full)
+        with pytest.raises(UserError, match="checkpoint of epoch 2: .*No space left.*free space"):
+            scope.save(2, state(2))
+        assert scope.last()[0] == 1
+        assert not list(scope.folder.glob(".*partial"))
+
+
+def own_and_wait(root: Path, ready) -> None:
+    with CheckpointStore(root).open("scope", keep=1):
+        ready.set()
+        signal.pause()
+
+
+def test_a_scope_has_one_owner_until_it_dies(store):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    owner = context.Process(target=own_and_wait, args=(store.root, ready))
+    owner.start()
+    try:
+        assert ready.wait(60)
+        with pytest.raises(UserError, match="another run is training exactly this"), store.open("scope", keep=1):
+            pass
+        with store.open("other", keep=1):
+            pass
+    finally:
+        os.kill(owner.pid, signal.SIGKILL)
+        owner.join()
+    with store.open("scope", keep=1):
+        pass
+
+
+def test_finished_is_remembered_and_cleared(store):
+    with store.open("scope", keep=1) as scope:
+        assert scope.finished_epochs() is None
+        scope.save(5, state(5))
+        store.mark_finished("scope", 5)
+        assert scope.finished_epochs() == 5
+        scope.clear()
+        assert scope.finished_epochs() is None
+        assert scope.last() is None
+
+
+def test_keys_depend_on_content_alone():
+    assert scope_key({"a": 1, "b": [2.5]}) == scope_key({"b": [2.5], "a": 1})
+    assert scope_key({"a": 1}) != scope_key({"a": 2})

@@ -1,0 +1,142 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.network.classifier import classifier_to_bytes
+from s10_pipeline.vision.training import engine
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.engine import HISTORY_COLUMNS, TIMING_COLUMNS, train_classifier
+from s10_pipeline.vision.training.epoch import DivergedError
+from s10_pipeline.vision.training.params import PlateauParams
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path / "checkpoints")
+
+
+def test_history_and_timing(data, tiny, store):
+    result = train_classifier(data, 0.05, tiny, store)
+    history, timing = result.history, result.timing
+    assert tuple(history.columns) == HISTORY_COLUMNS
+    assert tuple(timing.columns) == TIMING_COLUMNS
+    assert history["epoch"].tolist() == timing["epoch"].tolist() == [1, 2]
+    assert history["lr"].tolist() == [0.05, 0.05]
+    accuracies = history[[c for c in history if "accuracy" in c]].to_numpy()
+    assert ((accuracies >= 0) & (accuracies <= 1)).all()
+    # ten classes: an untrained network's loss is about ln 10 per image, whatever the batch
+    assert history["train_loss"].iloc[0] == pytest.approx(np.log(10), abs=0.6)
+    assert timing["images_per_second"].iloc[0] == pytest.approx(360 / timing["epoch_seconds"].iloc[0])
+    assert timing["data_wait_fraction"].between(0, 1).all()
+    assert not result.model.training
+
+
+def test_it_learns(data, tiny, store):
+    params = tiny.model_copy(update={"epochs": 8, "architecture": tiny.architecture.model_copy(update={"width": 16})})
+    history = train_classifier(data, 0.05, params, store).history
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0] - 0.15
+
+
+def test_one_seed_repeats_and_another_differs(data, tiny, tmp_path):
+    params = tiny.model_copy(update={"architecture": tiny.architecture.model_copy(update={"dropout": 0.2})})
+    models = [
+        classifier_to_bytes(
+            train_classifier(data, 0.05, params.model_copy(update=change), CheckpointStore(tmp_path / str(i))).model
+        )
+        for i, change in enumerate([{"seed": 1}, {"seed": 1, "num_workers": 1}, {"seed": 2}])
+    ]
+    assert models[0] == models[1]
+    assert models[0] != models[2]
+
+
+@pytest.mark.parametrize("killed_after", [1, 2])
+def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, killed_after, monkeypatch):
+    # dropout, plateau and momentum all have a state that must survive
+    params = tiny.model_copy(
+        update={
+            "epochs": 4,
+            "plateau": PlateauParams(patience=0, threshold=0.5, factor=0.5),
+            "architecture": tiny.architecture.model_copy(update={"dropout": 0.2}),
+        }
+    )
+    whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
+    store = CheckpointStore(tmp_path / "parts")
+    plain, calls = engine.train_epoch, 0
+
+    def killed(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls > killed_after:
+            raise KeyboardInterrupt
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(engine, "train_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_classifier(data, 0.05, params, store)
+    monkeypatch.setattr(engine, "train_epoch", plain)
+    resumed = train_classifier(data, 0.05, params, store)
+    assert resumed.history.equals(whole.history)
+    assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
+    assert resumed.timing["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
+    trained: list[int] = []
+    plain = engine.train_epoch
+    monkeypatch.setattr(engine, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
+
+    def train(epochs: int, **changes: object) -> list[int]:
+        trained.clear()
+        result = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": epochs, **changes}), store)
+        assert result.history["epoch"].tolist() == list(range(1, epochs + 1))
+        store.mark_finished(result.scope, epochs)
+        return list(trained)
+
+    assert train(1) == [1]
+    assert train(2) == [2]
+    assert train(2) == [1, 2], "a finished training is done again when it is asked for again"
+    assert train(1) == [1]
+    assert train(1, num_workers=1, keep_checkpoints=5) == [1]
+    assert train(1, weight_decay=0.1) == [1]
+
+
+def test_the_plateau_lowers_the_rate_and_says_so(data, tiny, store, caplog):
+    params = tiny.model_copy(update={"epochs": 4, "plateau": PlateauParams(patience=1, threshold=0.99, factor=0.1)})
+    with caplog.at_level(logging.INFO):
+        history = train_classifier(data, 0.05, params, store).history
+    # the first epoch is the best, the second and third are bad: patience 1 drops on the second bad one
+    assert history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05, 0.005])
+    assert history["lr_dropped"].tolist() == [False, False, True, False]
+    assert sum("learning rate 0.05 -> 0.005" in r.message for r in caplog.records) == 1
+
+
+def test_warm_up_grows_linearly_and_the_plateau_waits(data, tiny, store):
+    params = tiny.model_copy(
+        update={"epochs": 3, "warmup_epochs": 2, "plateau": PlateauParams(patience=0, threshold=0.99)}
+    )
+    history = train_classifier(data, 0.08, params, store).history
+    assert history["lr"].tolist() == pytest.approx([0.04, 0.08, 0.08])
+    assert history["lr_dropped"].tolist() == [False, False, False]
+
+
+def test_divergence_keeps_what_was_saved(data, tiny, store):
+    params = tiny.model_copy(update={"epochs": 3})
+    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
+    with pytest.raises(DivergedError, match=r"train.lr=1e\+30: .* epoch 1, batch"):
+        train_classifier(data, 1e30, params, store)
+    assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
+
+
+def test_training_leaves_the_global_generator_alone(data, tiny, store):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_batch_larger_than_the_set_is_an_error(data, tiny, store):
+    with pytest.raises(UserError, match="train.batch_size=361: only 360 training images"):
+        train_classifier(data, 0.05, tiny.model_copy(update={"batch_size": 361}), store)

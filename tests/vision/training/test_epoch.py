@@ -1,0 +1,93 @@
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from s10_pipeline.vision.data.loader import TrainLoader, plain_batches
+from s10_pipeline.vision.device import choose_precision
+from s10_pipeline.vision.training.epoch import DivergedError, measure, train_epoch
+from s10_pipeline.vision.training.setup import build_optimizer
+
+CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
+
+
+def run_epoch(model, loader, optimizer, label_smoothing=0.0, set_lr=lambda step: None):
+    return train_epoch(
+        model,
+        loader.epoch(1),
+        optimizer,
+        CPU_FP32.grad_scaler(),
+        CPU_FP32,
+        label_smoothing=label_smoothing,
+        epoch=1,
+        set_lr=set_lr,
+        note=lambda sums, step: None,
+    )
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_an_epoch_equals_a_plain_loop_weight_for_weight(classifier, data, tiny, label_smoothing):
+    params = tiny.model_copy(update={"nesterov": True, "weight_decay": 1e-2})
+    mine, plain = classifier, copy.deepcopy(classifier)
+    loader = TrainLoader(data.train_images, data.train_set, 64, 0)
+    sums, timing = run_epoch(mine, loader, build_optimizer(mine, params, 0.05), label_smoothing)
+
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-2)
+    plain.train()
+    losses, correct = [], 0
+    for images, labels in loader.epoch(1):
+        logits = plain(images)
+        losses += F.cross_entropy(logits, labels, reduction="none").tolist()
+        correct += int((logits.argmax(1) == labels).sum())
+        optimizer.zero_grad()
+        F.cross_entropy(logits, labels, label_smoothing=label_smoothing).backward()
+        optimizer.step()
+
+    for name, value in mine.state_dict().items():
+        assert torch.equal(value, plain.state_dict()[name]), name
+    assert sums.count == len(losses) == 360
+    assert sums.mean_loss() == pytest.approx(sum(losses) / 360, rel=1e-5)
+    assert sums.accuracy() == correct / 360
+    assert 0 <= timing.waiting_seconds < timing.seconds
+
+
+def test_weight_decay_may_spare_norms_and_biases(classifier, tiny):
+    params = tiny.model_copy(update={"decay_norm_and_bias": False, "weight_decay": 0.1})
+    groups = build_optimizer(classifier, params, 0.1).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    assert all(p.ndim > 1 for p in groups[0]["params"])
+    assert sum(len(group["params"]) for group in groups) == len(list(classifier.parameters()))
+
+
+def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data, tiny):
+    loader = TrainLoader(data.train_images, data.train_set, 64, 0)
+    optimizer = build_optimizer(classifier, tiny, 0.05)
+
+    def explode(step: int) -> None:
+        if step == 2:
+            with torch.no_grad():
+                classifier.network.head.weight.fill_(float("inf"))
+
+    with pytest.raises(DivergedError, match=r"train.lr=0.05: the loss was not finite in epoch 1, batch 3"):
+        run_epoch(classifier, loader, optimizer, set_lr=explode)
+
+
+def test_measuring_sums_over_batches_of_any_size(classifier, data):
+    images = data.test_images
+    one, several = (
+        measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, size), CPU_FP32)
+        for size in (120, 7)
+    )
+    assert one.count == several.count == 120
+    assert one.mean_loss() == pytest.approx(several.mean_loss(), rel=1e-5)
+    assert one.accuracy() == several.accuracy()
+
+
+def test_measuring_leaves_the_model_alone(classifier, data):
+    before = copy.deepcopy(classifier.state_dict())
+    classifier.train()
+    images = data.test_images
+    measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, 50), CPU_FP32)
+    assert classifier.training
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())

@@ -1,0 +1,27 @@
+import json
+
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.engine import train_classifier
+from s10_pipeline.vision.training.provenance import describe_training
+
+BEST_LR = {"lr": 0.05, "method": "valley", "candidates": {"valley": 0.05}, "parameters": {"num_iterations": 40}}
+
+
+def test_it_says_what_made_the_model(data, tiny, tmp_path):
+    params = tiny.model_copy(update={"epochs": 1})
+    result = train_classifier(data, 0.05, params, CheckpointStore(tmp_path))
+    told = json.loads(json.dumps(describe_training(data, BEST_LR, params, result)))
+    assert told["data"]["train"]["name"] == "shapes10"
+    assert told["data"]["train"]["checksum"].startswith("sha256:")
+    assert told["augment"]["train"] == data.train_set.transforms
+    assert told["augment"]["images"] == {"train": 360, "val": 40, "test": 120}
+    assert told["lr_search"]["parameters"] == {"num_iterations": 40}
+    assert told["train"]["batch_size"] == 64
+    assert told["model"]["lr"] == 0.05
+    assert told["model"]["lr_from"] == "range test"
+    assert told["device"]["precision"] == "fp32"
+    assert told["libraries"]["torch"]
+    assert len(told["code"]["digest"]) == 64
+    typed = describe_training(data, BEST_LR, params.model_copy(update={"lr": 0.2}), result)
+    assert typed["model"]["lr_from"] == "train.lr"
+    assert typed["model"]["lr"] == 0.2
