@@ -1,0 +1,28 @@
+"""Which of the test images that the model gets wrong are explained."""
+
+import numpy as np
+import pandas as pd
+
+from .params import ExplainParams
+
+
+def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) -> pd.DataFrame:
+    """Choose ``params.num_images`` mistakes; all of them where there are fewer.
+
+    Args:
+        test_predictions: a row a test image, in any order; columns ``index`` (position in the test
+            set), ``label``, ``prediction``, ``confidence`` (0-1) and any others.
+        params: ``selection`` is ``most_confident`` (highest confidence first, ties by index),
+            ``first`` (by index) or ``random`` (drawn and ordered by ``seed`` alone).
+
+    Returns:
+        The chosen rows in display order, with the same columns and types; empty where the model makes
+        no mistake.
+    """
+    mistakes = test_predictions[test_predictions["label"] != test_predictions["prediction"]]
+    mistakes = mistakes.sort_values("index", kind="stable")
+    if params.selection == "most_confident":
+        mistakes = mistakes.sort_values("confidence", ascending=False, kind="stable")
+    elif params.selection == "random":
+        mistakes = mistakes.iloc[np.random.default_rng(params.seed).permutation(len(mistakes))]
+    return mistakes.head(params.num_images).reset_index(drop=True)

@@ -1,0 +1,137 @@
+"""The stored model on the user's own images. The model file alone is enough."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..explain.gradcam import is_blank
+from ..explain.panels import CaptionLine, Panel, draw_panels
+from ..network.classifier import Classifier
+from ..progress import progress_bar
+from .images import find_images, read_batches
+from .params import PredictParams
+
+_log = logging.getLogger(__name__)
+
+
+def predict_images(
+    model: Classifier, params: PredictParams, *, device: torch.device | str
+) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
+    """Classify a file or all images of a folder, brought to the model's size by the stored rule.
+
+    One batch of pixels is in memory at a time, besides those of the gallery. Computed in fp32, as the
+    evaluation does: a test image stored without loss gets the figures that it has there.
+
+    Args:
+        model: put into evaluation mode; on the CPU afterwards.
+        params: ``path``, ``batch_size``, ``num_gallery_images``.
+        device: where to compute.
+
+    Returns:
+        predictions: a row a file, in order of path. ``file`` (relative to the folder, with "/"),
+            ``prediction`` (integer), ``prediction_name``, ``confidence``, ``p_<class>`` for each class,
+            ``error``: why the file could not be read (missing where it could; then all others are).
+        gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
+
+    Raises:
+        UserError: no path, nothing there, or no images.
+    """
+    files = find_images(params.path)
+    height, width = model.spec.image_size
+    assert height == width, "images are stored square"
+    probabilities_nk = np.full((len(files), len(model.class_names)), np.nan)
+    reasons: dict[int, str] = {}
+    gallery: list[NDArray[np.uint8]] = []
+    model = model.to(device).eval()
+    with progress_bar("predict", len(files), "images") as bar:
+        for batch in read_batches(files, height, params.batch_size):
+            if batch.positions:
+                probabilities_nk[batch.positions] = _probabilities(model, batch.images_nhwc, device)
+                gallery.extend(batch.images_nhwc[: params.num_gallery_images - len(gallery)])
+            reasons |= batch.reasons
+            bar.advance(len(batch.positions) + len(batch.reasons))
+    model.cpu()
+    if reasons:
+        first = min(reasons)
+        _log.warning(
+            "predict.path=%s: %d of %d files could not be read, first %s (%s); predictions give the reason of each",
+            *(params.path, len(reasons), len(files), files[first].name, reasons[first]),
+        )
+    shape = (len(gallery), height, width, 3)
+    table = _prediction_table(_relative_names(files, params.path), probabilities_nk, reasons, model.class_names)
+    return table, np.stack(gallery) if gallery else np.empty(shape, np.uint8)
+
+
+@torch.inference_mode()
+def _probabilities(
+    model: Classifier, images_nhwc: NDArray[np.uint8], device: torch.device | str
+) -> NDArray[np.float64]:
+    """Softmax probabilities (N, K), by the temperature that the model carries."""
+    logits_bk = model(torch.from_numpy(images_nhwc).permute(0, 3, 1, 2).to(device)).float().cpu().double()
+    probabilities_bk: NDArray[np.float64] = torch.softmax(logits_bk / (model.spec.temperature or 1.0), dim=1).numpy()
+    return probabilities_bk
+
+
+def _relative_names(files: list[Path], path: str | None) -> list[str]:
+    root = Path(str(path)).expanduser()
+    return [file.name if file == root else file.relative_to(root).as_posix() for file in files]
+
+
+def _prediction_table(
+    names: list[str], probabilities_nk: NDArray[np.float64], reasons: dict[int, str], class_names: tuple[str, ...]
+) -> pd.DataFrame:
+    readable = np.array([i not in reasons for i in range(len(names))])
+    predictions = np.where(readable, np.where(readable[:, None], probabilities_nk, 0).argmax(1), -1)
+    columns = {
+        "file": names,
+        "prediction": pd.array([int(k) if k >= 0 else pd.NA for k in predictions], dtype="Int64"),
+        "prediction_name": pd.array([class_names[k] if k >= 0 else pd.NA for k in predictions], dtype="string"),
+        "confidence": np.where(readable, probabilities_nk[np.arange(len(names)), predictions], np.nan),
+    }
+    columns |= {f"p_{name}": probabilities_nk[:, k] for k, name in enumerate(class_names)}
+    columns["error"] = pd.array([reasons.get(i, pd.NA) for i in range(len(names))], dtype="string")
+    return pd.DataFrame(columns)
+
+
+def readable_rows(predictions: pd.DataFrame, num_images: int) -> pd.DataFrame:
+    """The first rows with a prediction: those that the gallery shows."""
+    return predictions[predictions["error"].isna()].head(num_images)
+
+
+def plot_predictions_gallery(
+    gallery_images_nhwc: NDArray[np.uint8],
+    predictions: pd.DataFrame,
+    cams_nhw: NDArray[np.float32],
+    *,
+    title: str,
+    subtitle: str = "left: the image as the model gets it; right: where the evidence for the prediction lies",
+) -> Figure:
+    """Draw the first readable images beside their maps, with prediction, confidence and file name.
+
+    Args:
+        gallery_images_nhwc: uint8 (N, H, H, 3), from :func:`predict_images`; N may be 0.
+        predictions: the table that came with them.
+        cams_nhw: float32 (N, H, H) in [0, 1], for the predicted classes; blank ones are drawn as such.
+        title, subtitle: above the panels.
+    """
+    rows = readable_rows(predictions, len(gallery_images_nhwc))
+    assert len(rows) == len(gallery_images_nhwc) == len(cams_nhw)
+    panels = [
+        Panel(
+            image_hwc,
+            None if blank else cam_hw,
+            (
+                CaptionLine(str(row["prediction_name"]), suffix=f"{row['confidence']:.1%}", bold=True),
+                CaptionLine(str(row["file"]), color="note", keep_end=True),
+            ),
+        )
+        for image_hwc, cam_hw, blank, (_, row) in zip(
+            gallery_images_nhwc, cams_nhw, is_blank(cams_nhw), rows.iterrows(), strict=True
+        )
+    ]
+    return draw_panels(panels, title=title, subtitle=subtitle, empty_message="None of the files could be read.")

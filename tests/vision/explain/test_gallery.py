@@ -1,0 +1,107 @@
+"""The figure of the misclassified images."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from s10_pipeline.vision.explain import panels
+from s10_pipeline.vision.explain.gallery import plot_gradcam_gallery
+from s10_pipeline.vision.explain.overlay import enlarge, overlay_cam, tile_size
+
+
+def gallery(num_images: int, names: tuple[str, str] = ("cat", "dog"), size: int = 32) -> Figure:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num_images, size, size, 3), dtype=np.uint8)
+    rows = pd.DataFrame(
+        {
+            "index": np.arange(num_images) * 7,
+            "label": 0,
+            "prediction": 1,
+            "label_name": names[0],
+            "prediction_name": names[1],
+            "confidence": 0.875,
+            f"p_{names[0]}": 0.125,
+            f"p_{names[1]}": 0.875,
+        }
+    )
+    return plot_gradcam_gallery(images, rows, rng.random((num_images, size, size), dtype=np.float32), title="mistakes")
+
+
+def words(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.texts]
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+@pytest.mark.parametrize("num_images", [1, 7, 25, pytest.param(60, marks=pytest.mark.slow)])
+def test_each_image_is_there_with_its_caption(num_images: int) -> None:
+    figure = gallery(num_images)
+    assert len(figure.axes) == 2 * num_images + 1  # and the colour scale
+    for index in range(num_images):
+        assert f"test image {index * 7}" in words(figure)
+    for word in ("dog", "87.5%", "cat", "12.5%"):
+        assert words(figure).count(word) == num_images
+
+
+@pytest.mark.parametrize("num_images", [1, 7, pytest.param(25, marks=pytest.mark.slow)])
+def test_nothing_overlaps_or_leaves_the_figure(num_images: int) -> None:
+    figure = gallery(num_images, names=("a class with a rather long name " * 3, "W" * 80))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.texts] + [axes.get_window_extent() for axes in figure.axes]
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+        for other in boxes[:i]:
+            assert not (box.x0 < other.x1 and other.x0 < box.x1 and box.y0 < other.y1 and other.y0 < box.y1)
+    assert sum(word.endswith("…") for word in words(figure)) == 2 * num_images
+
+
+def test_25_images_are_some_1800_pixels_wide_and_drawn_pixel_by_pixel() -> None:
+    figure = gallery(25)
+    drawn = pixels(figure)
+    assert 1500 <= drawn.shape[1] <= 2000
+    axes = figure.axes[1]  # the first is the colour scale
+    box = axes.get_window_extent()
+    top, left = round(drawn.shape[0] - box.y1), round(box.x0)
+    first = np.random.default_rng(0).integers(0, 256, (25, 32, 32, 3), dtype=np.uint8)[0]
+    np.testing.assert_array_equal(drawn[top : top + 160, left : left + 160], enlarge(first, 160))
+
+
+def test_no_mistakes() -> None:
+    assert any("no mistake" in word for word in words(gallery(0)))
+    assert pixels(gallery(0)).std() > 0
+
+
+def test_more_than_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "MAX_PANELS", 6)
+    figure = gallery(11)
+    assert len(figure.axes) == 2 * 6 + 1
+    assert any("the first 6 of 11" in word for word in words(figure))
+
+
+def test_names_are_drawn_as_they_are() -> None:
+    figure = gallery(1, names=("$x^2$ & <b>", "木\n\\frac"))
+    pixels(figure)  # no warning on a missing glyph, no attempt at mathematics
+    assert "$x^2$ & <b>" in words(figure) and "\N{REPLACEMENT CHARACTER} \\frac" in words(figure)
+
+
+def test_blank_maps_are_not_drawn() -> None:
+    rows = pd.DataFrame({"index": [3], "label_name": "a", "prediction_name": "b", "confidence": 0.9, "p_a": 0.1})
+    figure = plot_gradcam_gallery(np.zeros((1, 32, 32, 3), np.uint8), rows, np.zeros((1, 32, 32), np.float32), title="")
+    assert "blank map" in words(figure)
+
+
+def test_overlay_is_red_where_the_map_is_high_and_blue_where_it_is_low() -> None:
+    cam = np.zeros((32, 32), np.float32)
+    cam[:, 16:] = 1
+    overlay = overlay_cam(np.full((32, 32, 3), 128, np.uint8), cam, 160).astype(int)
+    assert overlay.shape == (160, 160, 3)
+    assert overlay[80, 10, 2] > overlay[80, 10, 0] + 20 and overlay[80, 150, 0] > overlay[80, 150, 2] + 20
+    assert [tile_size(size, 160) for size in (28, 32, 64, 160, 224)] == [168, 160, 128, 160, 160]

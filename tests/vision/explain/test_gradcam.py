@@ -1,0 +1,119 @@
+"""Class activation maps equal a few lines of Grad-CAM written here, and leave the model alone."""
+
+import contextlib
+from contextlib import AbstractContextManager
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.explain.gradcam import METHODS, compute_cams, is_blank
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+TARGETS = np.array([0, 1, 2, 1, 0])
+
+
+@pytest.fixture
+def model() -> Classifier:
+    torch.manual_seed(0)
+    spec = ClassifierSpec(
+        architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5},
+        class_names=("a", "b", "c"),
+        mean=(120.0, 121.0, 122.0),
+        std=(60.0, 61.0, 62.0),
+        resize={"image_size": [32, 32]},
+    )
+    return Classifier(spec).eval()
+
+
+def cams_by_hand(model: Classifier, layer: str, targets: np.ndarray) -> np.ndarray:
+    """Selvaraju et al. 2017, equations 1 and 2, scaled to 0-1."""
+    seen = {}
+    hook = model.last_block(layer).register_forward_hook(lambda _, __, output: seen.update(activations=output))
+    logits_bk = model(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
+    hook.remove()
+    score = logits_bk[torch.arange(len(targets)), torch.from_numpy(targets)].sum()
+    (gradients_bchw,) = torch.autograd.grad(score, seen["activations"])
+    weights_bc11 = gradients_bchw.mean((2, 3), keepdim=True)
+    maps_b1hw = F.relu((weights_bc11 * seen["activations"]).sum(1, keepdim=True))
+    maps_b1hw = F.interpolate(maps_b1hw, IMAGES.shape[1:3], mode="bilinear")
+    maps_b1hw = maps_b1hw - maps_b1hw.amin((2, 3), keepdim=True)
+    return (maps_b1hw / maps_b1hw.amax((2, 3), keepdim=True).clamp_min(1e-12))[:, 0].detach().numpy()
+
+
+@pytest.mark.parametrize("layer", ["layer1", "layer2", "layer3"])
+@pytest.mark.parametrize("batch_size", [2, 32])
+def test_equals_gradcam_by_hand(model: Classifier, layer: str, batch_size: int) -> None:
+    by_hand = cams_by_hand(model, layer, TARGETS)
+    cams = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer=layer, batch_size=batch_size)
+    assert cams.dtype == np.float32 and (~is_blank(cams)).sum() >= 3
+    np.testing.assert_allclose(cams, by_hand, atol=2e-5)
+
+
+def test_explains_the_class_that_is_asked_for(model: Classifier) -> None:
+    def cams(targets: np.ndarray) -> np.ndarray:
+        return compute_cams(model, IMAGES, targets, method="gradcam", layer="layer2")
+
+    assert np.abs(cams(TARGETS) - cams((TARGETS + 1) % 3)).max() > 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_maps_between_0_and_1(model: Classifier, method: str) -> None:
+    cams = compute_cams(model, IMAGES, TARGETS, method=method, layer="layer3")
+    assert cams.shape == (5, 32, 32) and cams.min() >= 0 and cams.max() <= 1
+    assert not is_blank(cams).all()
+
+
+@pytest.mark.parametrize("context", [torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16)])
+def test_does_not_depend_on_the_callers_context(model: Classifier, context: AbstractContextManager[None]) -> None:
+    plain = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
+    with context:
+        inside = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
+    np.testing.assert_array_equal(inside, plain)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_leaves_the_model_as_it_found_it(model: Classifier, fails: bool) -> None:
+    model.train()
+    model.network.layer2.eval()
+    model.network.head.bias.requires_grad_(False)
+    model.network.head.weight.grad = torch.ones_like(model.network.head.weight)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    if fails:
+        model.network.head.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(IndexError("inside")))
+    with pytest.raises(IndexError, match="inside") if fails else contextlib.nullcontext():
+        compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert modes == {name: module.training for name, module in model.named_modules()}
+    assert flags == {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    assert torch.equal(model.network.head.weight.grad, torch.ones_like(model.network.head.weight))
+    assert all(p.grad is None for name, p in model.named_parameters() if name != "network.head.weight")
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_blank_maps_are_zero_and_told(model: Classifier) -> None:
+    with torch.no_grad():
+        model.network.head.weight[1] = 0  # nothing in the image speaks for class 1
+    cams = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
+    assert is_blank(cams).tolist() == [False, True, False, True, False]
+    assert not cams[[1, 3]].any()
+
+
+def test_no_images(model: Classifier) -> None:
+    cams = compute_cams(model, IMAGES[:0], TARGETS[:0], method="gradcam", layer="layer3")
+    assert cams.shape == (0, 32, 32) and is_blank(cams).shape == (0,)
+
+
+def test_wrong_requests_say_what_is_there(model: Classifier) -> None:
+    with pytest.raises(UserError, match=r"^explain.layer=layer4: .* layer1, layer2, layer3;"):
+        compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer4")
+    with pytest.raises(UserError, match=r"^explain.method=gradcam\+: .* did you mean gradcam"):
+        compute_cams(model, IMAGES, TARGETS, method="gradcam+", layer="layer3")
+    # the package itself would print this one and go on
+    with pytest.raises(ValueError, match=r"one class in 0\.\.2 is needed"):
+        compute_cams(model, IMAGES, TARGETS + 1, method="gradcam", layer="layer3")

@@ -1,0 +1,54 @@
+"""Which mistakes are explained, and in what order."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.explain.selection import select_misclassified
+
+
+def predictions(num_images: int = 100) -> pd.DataFrame:
+    """Every third image is wrong; confidences repeat, so that ties occur."""
+    index = np.arange(num_images)
+    label = index % 2
+    prediction = np.where(index % 3 == 0, 1 - label, label)
+    confidence = 0.5 + (index % 5) / 10
+    table = pd.DataFrame(
+        {"index": index, "label": label, "prediction": prediction, "confidence": confidence, "p_a": 1 - confidence}
+    )
+    return table.sample(frac=1, random_state=0)
+
+
+def test_most_confident_first_and_ties_by_index() -> None:
+    chosen = select_misclassified(predictions(30), ExplainParams(num_images=4))
+    # wrong: 0, 3, ..., 27; their confidences by index % 5: 9, 24 (0.9), 3, 18 (0.8)
+    assert chosen["index"].tolist() == [9, 24, 3, 18]
+
+
+def test_first_goes_by_index_whatever_the_order_of_rows() -> None:
+    chosen = select_misclassified(predictions(30), ExplainParams(num_images=3, selection="first"))
+    assert chosen["index"].tolist() == [0, 3, 6]
+
+
+def test_random_depends_on_the_seed_alone() -> None:
+    def draw(seed: int, rows: pd.DataFrame) -> list[int]:
+        params = ExplainParams(num_images=10, selection="random", seed=seed)
+        return select_misclassified(rows, params)["index"].tolist()
+
+    rows = predictions()
+    assert draw(1, rows) == draw(1, rows.sort_values("confidence"))
+    assert draw(1, rows) != draw(2, rows)
+    assert draw(1, rows) != sorted(draw(1, rows))
+    assert all(index % 3 == 0 for index in draw(1, rows)) and len(set(draw(1, rows))) == 10
+
+
+@pytest.mark.parametrize("selection", ["most_confident", "first", "random"])
+def test_fewer_mistakes_than_asked_for(selection: str) -> None:
+    rows = predictions(10)
+    chosen = select_misclassified(rows, ExplainParams(num_images=25, selection=selection))
+    assert sorted(chosen["index"]) == [0, 3, 6, 9]
+    none = select_misclassified(rows[rows["label"] == rows["prediction"]], ExplainParams(selection=selection))
+    assert len(none) == 0
+    pd.testing.assert_series_equal(none.dtypes, rows.dtypes)
+    assert list(none.columns) == list(chosen.columns) == list(rows.columns)

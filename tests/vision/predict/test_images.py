@@ -1,0 +1,77 @@
+"""Finding and reading the user's image files."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.predict.images import find_images, read_batches
+
+
+def picture(path: Path, color: str = "red", size: tuple[int, int] = (20, 10)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(path)
+    return path
+
+
+def test_finds_images_in_all_folders_sorted_by_path(tmp_path: Path) -> None:
+    expected = [picture(tmp_path / name) for name in ("a/z.png", "a.jpg", "b/c/d.WEBP", "b/e.JPeG")]
+    (tmp_path / "b/readme.txt").write_text("no image")
+    (tmp_path / "b/phone.heic").write_bytes(b"")
+    picture(tmp_path / ".hidden/x.png")
+    picture(tmp_path / "._a.png")
+    assert find_images(tmp_path) == sorted([*expected, tmp_path / "b/phone.heic"])
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png")
+    try:
+        os.symlink(tmp_path, tmp_path / "loop", target_is_directory=True)
+    except OSError:
+        pytest.skip("this system makes no symbolic links")
+    assert find_images(tmp_path) == [image]
+
+
+def test_a_file_is_taken_whatever_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "image").write_bytes(b"")
+    assert find_images(tmp_path / "image") == [tmp_path / "image"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert find_images("~/image") == [tmp_path / "image"]
+
+
+def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
+    for path, rule in ((None, "is not said"), (tmp_path / "gone", "no such file"), (tmp_path, "no image files")):
+        with pytest.raises(UserError) as error:
+            find_images(path)
+        assert str(error.value).startswith(f"predict.path={'null' if path is None else path}: ")
+        assert rule in str(error.value) and "; give" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_batches_keep_the_order_and_name_what_is_unreadable(tmp_path: Path) -> None:
+    files = [picture(tmp_path / f"{i}.png", color) for i, color in enumerate(("red", "lime", "blue", "white", "black"))]
+    files[1].write_bytes(b"not an image")
+    files[2].write_bytes(files[0].read_bytes()[:-30])
+    files[3].unlink()
+    files.append(tmp_path / "5.png")
+    files[5].write_bytes(b"")
+    batches = list(read_batches(files, size=8, batch_size=2))
+    assert [batch.images_nhwc.shape for batch in batches] == [(1, 8, 8, 3), (0, 8, 8, 3), (1, 8, 8, 3)]
+    assert [batch.positions for batch in batches] == [[0], [], [4]]
+    assert (batches[0].images_nhwc == (255, 0, 0)).all() and (batches[2].images_nhwc == 0).all()
+    reasons = {k: v for batch in batches for k, v in batch.reasons.items()}
+    assert sorted(reasons) == [1, 2, 3, 5]
+    assert "not an image" in reasons[1] and "cannot be read" in reasons[3] and "empty" in reasons[5]
+    assert not any(str(tmp_path) in reason or "\n" in reason for reason in reasons.values())
+
+
+def test_reads_one_batch_at_a_time(tmp_path: Path) -> None:
+    files = [picture(tmp_path / f"{i}.png") for i in range(4)]
+    batches = read_batches(files, size=8, batch_size=2)
+    next(batches)
+    files[3].unlink()  # a reader that had gone ahead would not notice
+    assert next(batches).positions == [2]
+    np.testing.assert_array_equal([], list(batches))

@@ -1,0 +1,131 @@
+"""Prediction from files equals a forward pass on the pixels, and survives whatever lies in a folder."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.explain.gradcam import compute_cams
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+from s10_pipeline.vision.predict.params import PredictParams
+from s10_pipeline.vision.predict.predictor import plot_predictions_gallery, predict_images, readable_rows
+
+NAMES = ("a", "b", "$c$")
+
+
+def make_model(temperature: float | None = None) -> Classifier:
+    torch.manual_seed(0)
+    spec = ClassifierSpec(
+        architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5},
+        class_names=NAMES,
+        mean=(120.0, 121.0, 122.0),
+        std=(60.0, 61.0, 62.0),
+        resize={"image_size": [32, 32]},
+        temperature=temperature,
+    )
+    return Classifier(spec)
+
+
+@pytest.mark.parametrize("temperature", [None, 2.5])
+@pytest.mark.parametrize("batch_size", [3, 64])
+def test_equals_a_forward_pass_on_the_pixels(tmp_path: Path, temperature: float | None, batch_size: int) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    model = make_model(temperature).train()
+    table, gallery = predict_images(model, PredictParams(path=str(tmp_path), batch_size=batch_size), device="cpu")
+    with torch.no_grad():
+        logits_bk = make_model().eval()(torch.from_numpy(images).permute(0, 3, 1, 2))
+    expected = torch.softmax(logits_bk / (temperature or 1), dim=1).numpy()
+    np.testing.assert_allclose(table[[f"p_{name}" for name in NAMES]].to_numpy(), expected, atol=1e-6)
+    assert table["prediction"].tolist() == expected.argmax(1).tolist()
+    assert table["prediction_name"].tolist() == [NAMES[k] for k in expected.argmax(1)]
+    np.testing.assert_allclose(table["confidence"], expected.max(1), atol=1e-6)
+    assert table["error"].isna().all() and table["file"].tolist() == [f"{i}.png" for i in range(8)]
+    np.testing.assert_array_equal(gallery, images)
+
+
+def odd_files(folder: Path) -> int:
+    """Writes what people have in folders; gives the number of those that hold an image."""
+    rng = np.random.default_rng(0)
+    rgb = Image.fromarray(rng.integers(0, 256, (50, 40, 3), dtype=np.uint8))
+    (folder / "sub folder").mkdir()
+    rgb.save(folder / "sub folder/wide.jpg", quality=90)
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    rgb.convert("L").save(folder / "grey.png")
+    rgb.convert("P").save(folder / "palette.gif")
+    rgb.convert("RGBA").save(folder / "alpha.webp")
+    rgb.convert("1").save(folder / "bits.tiff")
+    Image.fromarray(rng.integers(0, 65536, (30, 30), dtype=np.uint16)).save(folder / "16 bit.png")
+    rgb.resize((1, 1)).save(folder / "dot.png")
+    rgb.resize((300, 2)).save(folder / "strip.bmp")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rgb.save(folder / "turned.jpg", exif=exif)
+    num_readable = 10
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("no image")
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "cut.png").write_bytes((folder / "grey.png").read_bytes()[:200])
+    return num_readable
+
+
+def test_odd_files_become_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    num_readable = odd_files(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        table, gallery = predict_images(
+            make_model(), PredictParams(path=str(tmp_path), batch_size=4, num_gallery_images=7), device="cpu"
+        )
+    failed = table[table["error"].notna()].set_index("file")
+    assert sorted(failed.index) == ["cut.png", "empty.png", "phone.heic", "text.jpg"]
+    assert failed[["prediction", "prediction_name", "confidence", "p_a"]].isna().all(axis=None)
+    assert len(table) - len(failed) == num_readable
+    assert table["file"].is_monotonic_increasing or sorted(table["file"]) == sorted(table["file"].tolist())
+    assert "sub folder/wide.jpg" in table["file"].tolist()
+    assert "4 of 14 files could not be read" in caplog.text
+    good = table[table["error"].isna()]
+    np.testing.assert_allclose(good[[f"p_{name}" for name in NAMES]].sum(axis=1), 1, atol=1e-6)
+    assert list(table.columns) == [
+        "file",
+        "prediction",
+        "prediction_name",
+        "confidence",
+        "p_a",
+        "p_b",
+        "p_$c$",
+        "error",
+    ]
+
+    rows = readable_rows(table, len(gallery))
+    assert gallery.shape == (7, 32, 32, 3) and len(rows) == 7
+    cams = compute_cams(
+        make_model(), gallery, rows["prediction"].to_numpy(int), method="gradcam", layer="layer3", device="cpu"
+    )
+    texts = [text.get_text() for text in plot_predictions_gallery(gallery, table, cams, title="mine").texts]
+    assert "mine" in texts and "turned.jpg" not in texts and "16 bit.png" in texts
+
+
+def test_one_file(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
+    table, gallery = predict_images(make_model(), PredictParams(path=str(tmp_path / "red.png")), device="cpu")
+    assert table["file"].tolist() == ["red.png"] and (gallery == (255, 0, 0)).all()
+
+
+def test_nothing_readable_is_a_table_of_reasons(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / name).write_text("no image")
+    with caplog.at_level(logging.WARNING):
+        table, gallery = predict_images(make_model(), PredictParams(path=str(tmp_path)), device="cpu")
+    assert table["error"].notna().all() and table["prediction"].isna().all() and gallery.shape == (0, 32, 32, 3)
+    assert "2 of 2 files could not be read" in caplog.text
+    figure = plot_predictions_gallery(gallery, table, np.zeros((0, 32, 32), np.float32), title="mine")
+    assert "None of the files could be read." in [text.get_text() for text in figure.texts]
+
+
+def test_no_path() -> None:
+    with pytest.raises(UserError, match=r"^predict\.path=null: "):
+        predict_images(make_model(), PredictParams(), device="cpu")
