@@ -1,0 +1,16 @@
+"""``python -m s10_pipeline`` and the installed command ``s10-pipeline``: ``kedro run`` without a project folder."""
+
+from typing import Any
+
+from kedro.framework.cli.utils import find_run_command
+from kedro.framework.project import configure_project
+
+
+def main(*args: Any, **kwargs: Any) -> Any:
+    """Run the pipeline; options as of ``kedro run``, ``--conf-source`` among them."""
+    configure_project("s10_pipeline")
+    return find_run_command("s10_pipeline")(*args, **kwargs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Commands of this project: ``kedro run``, with this project's care for the person who types it."""
+
+import copy
+import logging
+import os
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+from kedro import KedroDeprecationWarning
+from kedro.framework.cli.project import run as kedro_run
+
+log = logging.getLogger(__name__)
+
+
+@click.group(name="s10_pipeline")
+def cli() -> None:
+    """Commands of s10_pipeline."""
+
+
+def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> dict[str, Any]:
+    """Several ``--params`` add up (Kedro alone takes the last); the last one wins where they name the same key."""
+    from kedro.framework.cli.utils import _split_params
+    from omegaconf import OmegaConf
+
+    merged = OmegaConf.merge(*[_split_params(ctx, param, value) for value in values]) if values else OmegaConf.create()
+    container = OmegaConf.to_container(merged)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def _build_run() -> click.Command:
+    """Kedro's own command, so that its options stay Kedro's, with ``--params`` repeatable and errors in one line."""
+    command = copy.copy(kedro_run)
+    command.params = [copy.copy(param) for param in kedro_run.params]
+    for param in command.params:
+        if param.name == "params" and isinstance(param, click.Option):
+            param.multiple, param.default, param.callback = True, (), _merge_params
+            param.help = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
+    command.callback = _run
+    return command
+
+
+def _run(**options: Any) -> Any:
+    # the contract of this project keeps --pipeline beside --pipelines
+    warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
+    assert kedro_run.callback is not None
+    with _errors_in_one_line(), _ending_on_sigterm():
+        return kedro_run.callback(**options)
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """A user's mistake is one line and a non-zero exit; its traceback goes to the log file."""
+    from .vision.errors import UserError
+
+    try:
+        yield
+    except UserError as error:
+        log.debug("traceback", exc_info=True)
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
+        # at once: worker processes and libraries may still be in the middle of something
+        sys.exit(130)
+
+
+def _command_line() -> str:
+    """The command as it was typed, to go on with."""
+    program = os.path.basename(sys.argv[0])
+    start = ["python", "-m", "s10_pipeline"] if program == "__main__.py" else [program]
+    return shlex.join([*start, *sys.argv[1:]])
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """End on SIGTERM (a batch system's time limit, ``kill``) as on Ctrl-C."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+run = _build_run()
+cli.add_command(run)

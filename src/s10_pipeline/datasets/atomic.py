@@ -1,0 +1,109 @@
+"""What all our datasets share: a version that can be seen is whole."""
+
+import os
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import fsspec
+from kedro.io.core import AbstractVersionedDataset, Version, get_filepath_str, get_protocol_and_path
+
+T = TypeVar("T")
+
+
+class AtomicDataset(AbstractVersionedDataset[T, T]):
+    """One file a version, written beside its place and renamed into it.
+
+    A process that is killed while it saves leaves at most a hidden ``.partial`` file, never a version
+    that a later run would take for the latest. (On object stores an upload is atomic by itself.)
+
+    Subclasses say how an artifact becomes bytes (:meth:`encode`) and is read from a local file (:meth:`read`).
+
+    Args:
+        filepath: path or URL of the file.
+        version: of Kedro; null: one file without versions.
+        credentials, fs_args: passed to ``fsspec.filesystem``.
+        metadata: for plug-ins, kedro-viz among them.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        protocol, path = get_protocol_and_path(filepath, version)
+        self._protocol = protocol
+        self._fs = fsspec.filesystem(protocol, **deepcopy(credentials or {}), **deepcopy(fs_args or {}))
+        self.metadata = metadata
+        super().__init__(
+            filepath=PurePosixPath(path), version=version, exists_function=self._fs.exists, glob_function=self._fs.glob
+        )
+
+    @abstractmethod
+    def encode(self, data: T) -> bytes:
+        """The file's content."""
+
+    @abstractmethod
+    def read(self, path: Path) -> T:
+        """The artifact in a local file."""
+
+    # Kedro wraps load and save of every subclass again, and would draw two versions in one save; it makes both anew
+    # from _load and _save.
+    def _load(self) -> T:
+        path = get_filepath_str(self._get_load_path(), self._protocol)
+        with self._local(path) as local:
+            return self.read(local)
+
+    def _save(self, data: T) -> None:
+        path = get_filepath_str(self._get_save_path(), self._protocol)
+        self._write(path, self.encode(data))
+        self._invalidate_cache()
+
+    @contextmanager
+    def _local(self, path: str) -> Iterator[Path]:
+        """The file itself where it is local, else a copy for as long as the context lasts."""
+        if self._protocol == "file":
+            yield Path(path)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / PurePosixPath(path).name
+            self._fs.get(path, str(copy))
+            yield copy
+
+    def _write(self, path: str, content: bytes) -> None:
+        if self._protocol != "file":
+            self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+            self._fs.pipe(path, content)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            with open(partial, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _exists(self) -> bool:
+        return bool(self._fs.exists(get_filepath_str(self._get_load_path(), self._protocol)))
+
+    def _release(self) -> None:
+        super()._release()
+        self._invalidate_cache()
+
+    def _invalidate_cache(self) -> None:
+        self._fs.invalidate_cache(get_filepath_str(self._filepath, self._protocol))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "protocol": self._protocol, "version": self._version}

@@ -1,0 +1,41 @@
+"""Checkpoints as a dataset: what a node that may be killed and started again reads and writes by itself."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+from ..vision.types import CheckpointStore
+
+
+class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
+    """Loads as a :class:`CheckpointStore` handle on a local folder.
+
+    Kedro saves a node's outputs only when it has ended, and a dataset cannot be input and output of one
+    node: so the store is an input, and the node saves through it. Tests pass a store on a temporary folder.
+
+    Examples:
+        .. code-block:: yaml
+
+            checkpoints:
+              type: s10_pipeline.datasets.checkpoints.CheckpointsDataset
+              filepath: data/06_models/checkpoints
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> CheckpointStore:
+        from ..vision.training.checkpoints import CheckpointStore as Store
+
+        return Store(self._filepath)
+
+    def save(self, data: NoReturn) -> NoReturn:
+        raise DatasetError("checkpoints are saved through the loaded store, not as a node's output")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

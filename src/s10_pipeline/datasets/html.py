@@ -1,0 +1,42 @@
+"""An HTML page."""
+
+import html
+import re
+from pathlib import Path
+
+from kedro_datasets._typing import HTMLPreview
+
+from .atomic import AtomicDataset
+
+
+class HTMLDataset(AtomicDataset[str]):
+    """A self-contained page; kedro-viz shows its title and description.
+
+    Examples:
+        .. code-block:: yaml
+
+            report:
+              type: s10_pipeline.datasets.html.HTMLDataset
+              filepath: data/08_reporting/report.html
+              versioned: true
+    """
+
+    def encode(self, data: str) -> bytes:
+        return data.encode()
+
+    def read(self, path: Path) -> str:
+        return path.read_text(encoding="utf-8")
+
+    def preview(self) -> HTMLPreview:
+        """The page's ``<title>`` and ``<meta name="description">``, in one line: kedro-viz breaks at newlines."""
+        page = self.load()
+        title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+        description = re.search(r'<meta name="description" content="(.*?)"', page, re.DOTALL)
+        parts = [f"<b>{_one_line(title[1])}</b>"] if title else []
+        parts += [_one_line(description[1])] if description else []
+        parts.append(f"<code>{html.escape(str(self._get_load_path()))}</code>")
+        return HTMLPreview("<p>" + "<br/>".join(parts) + "</p>")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,86 @@
+"""What happens around a run: parameters are checked first, missing artifacts are explained, ends are noted."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import AbstractVersionedDataset, DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from .configuration import CONFIG_LOADER_ARGS
+from .parameters import validate_parameters
+from .vision.errors import UserError
+
+log = logging.getLogger(__name__)
+
+# Datasets that live as long as the process, or that are always there.
+ALWAYS_THERE = ("params:", "parameters", "checkpoints")
+
+# Outputs whose place is told at the end of a run.
+PAGES = ("report", "predictions", "predictions_gallery")
+
+
+class ProjectHooks:
+    """Hooks of this project; its nodes run without them, with rougher error messages."""
+
+    _context: KedroContext
+    _catalog: DataCatalog
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check all parameters before anything runs, those of stages that were not asked for too."""
+        self._context = context
+        validate_parameters(context.config_loader["parameters"])
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """End with one line if the run needs an artifact that was never made."""
+        self._catalog = catalog
+        for name in sorted(pipeline.inputs()):
+            if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
+                raise UserError(self._explain_missing(name))
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
+        """Once the last output of training is stored, a forced run may train afresh instead of going on."""
+        if dataset_name == node.outputs[-1] == "provenance":
+            store = self._catalog.load("checkpoints")
+            store.mark_finished(data["checkpoints"], data["train"]["epochs"])
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Say where the pages are that a person will want to open."""
+        for name in PAGES:
+            dataset = catalog.get(name) if name in pipeline.outputs() else None
+            if isinstance(dataset, AbstractVersionedDataset):
+                path = Path(dataset._get_load_path())
+                log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
+
+    def _explain_missing(self, name: str) -> str:
+        env = self._context.env or "base"
+        having = [other for other in self._environments() if other != env and self._exists_in(name, other)]
+        remedy = f"make it with kedro run --env={env}"
+        if having:
+            remedy += f", or take an environment that has one: {', '.join(f'--env={other}' for other in having)}"
+        return f"{name}: environment {env} has none yet; {remedy}"
+
+    def _environments(self) -> list[str]:
+        conf = Path(str(self._context.config_loader.conf_source))
+        return sorted(p.name for p in conf.iterdir() if p.is_dir() and p.name != "local") if conf.is_dir() else []
+
+    def _exists_in(self, name: str, env: str) -> bool:
+        loader = OmegaConfigLoader(
+            conf_source=str(self._context.config_loader.conf_source),
+            env=env,
+            **CONFIG_LOADER_ARGS,
+        )
+        filepath = loader["catalog"].get(name, {}).get("filepath")
+        if filepath is None or "://" in filepath:
+            return False
+        path = self._context.project_path / filepath
+        return path.is_file() or any(path.glob(f"*/{path.name}"))

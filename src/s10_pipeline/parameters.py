@@ -1,0 +1,85 @@
+"""All parameters of the project in one model, and one line for what is wrong with them."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from .vision.data.params import AugmentParams, IngestParams
+from .vision.errors import UserError, did_you_mean
+from .vision.evaluation.params import EvaluateParams
+from .vision.explain.params import ExplainParams
+from .vision.lr_search.params import LrSearchParams
+from .vision.params import Params
+from .vision.predict.params import PredictParams
+from .vision.training.params import TrainParams
+
+# Group -> the stage whose file in conf/ holds it.
+STAGES = {
+    "ingest": "data",
+    "augment": "data",
+    "lr_search": "lr_search",
+    "train": "training",
+    "evaluate": "evaluation",
+    "explain": "explain",
+    "predict": "predict",
+}
+
+
+class Parameters(Params):
+    """The groups of ``conf/<env>/parameters_<stage>.yml``."""
+
+    ingest: IngestParams
+    augment: AugmentParams
+    lr_search: LrSearchParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    explain: ExplainParams
+    predict: PredictParams
+
+
+def validate_parameters(values: dict[str, Any]) -> Parameters:
+    """Check all parameters, those of stages that do not run included.
+
+    Raises:
+        UserError: ``key=value: rule; remedy``, for the first mistake and the number of further ones.
+    """
+    try:
+        return Parameters.model_validate(values)
+    except ValidationError as error:
+        messages = list(dict.fromkeys(_explain(e) for e in error.errors(include_url=False)))
+        rest = f" ({len(messages) - 1} more: {'; '.join(messages[1:])})" if len(messages) > 1 else ""
+        raise UserError(messages[0] + rest) from error
+
+
+def _explain(error: Any) -> str:
+    """One of pydantic's errors as ``key=value: rule; remedy``."""
+    keys, model = _known_keys(error["loc"])
+    name = ".".join(keys)
+    if error["type"] == "extra_forbidden":
+        unknown = ".".join([*keys, str(error["loc"][len(keys)])])
+        kind = "parameter" if keys else "group of parameters"
+        suggestion = did_you_mean(str(error["loc"][len(keys)]), model.model_fields if model else ())
+        return f"{unknown}: no such {kind}; {suggestion}"
+    if error["type"] == "missing":
+        return f"{name}: missing; every group stands in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
+    rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")
+    if error["type"] == "value_error" and model is not None:
+        # a check of the whole group: its message starts with the key inside the group
+        return f"{name}.{rule}"
+    rule = rule.replace("Input should be", "must be")
+    value = error["input"]
+    shown = "null" if value is None else str(value)
+    return f"{name}={shown[:80]}: {rule}; change it by --params or in parameters_{STAGES[keys[0]]}.yml"
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:
+    """The part of an error's place that names parameters, and the group it ends in (None: in a value)."""
+    keys: list[str] = []
+    model: type[BaseModel] | None = Parameters
+    for part in loc:
+        if model is None or part not in model.model_fields:
+            break
+        keys.append(str(part))
+        annotation = model.model_fields[str(part)].annotation
+        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    return keys, model

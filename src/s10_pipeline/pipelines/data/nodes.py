@@ -1,0 +1,32 @@
+"""Nodes of the ``data`` stage."""
+
+from ...vision.data.augmented import AugmentedSet, build_sets
+from ...vision.data.image_set import ImageSet
+from ...vision.data.params import AugmentParams, IngestParams
+from ...vision.types import Figure
+
+
+def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
+    """Read the source.
+
+    Returns:
+        train_images, test_images.
+    """
+    from ...vision.data.sources import read_source
+
+    return read_source(ingest)
+
+
+def build_augmented_datasets(
+    train_images: ImageSet, test_images: ImageSet, augment: AugmentParams
+) -> tuple[AugmentedSet, AugmentedSet, AugmentedSet, Figure]:
+    """Split off validation images and attach the transforms.
+
+    Returns:
+        train_set, val_set, test_set, augmentation_preview.
+    """
+    from ...vision.data.preview import plot_augmentation_preview
+
+    train_set, val_set, test_set = build_sets(train_images, test_images, augment)
+    preview = plot_augmentation_preview(train_images, train_set, augment.num_preview_images, augment.seed)
+    return train_set, val_set, test_set, preview

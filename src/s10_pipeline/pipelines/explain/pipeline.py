@@ -1,0 +1,37 @@
+"""From misclassified images to the report."""
+
+from kedro.pipeline import Pipeline, node
+
+from .nodes import collect_misclassified, gradcam_report
+
+
+def create_pipeline() -> Pipeline:
+    return Pipeline(
+        [
+            node(
+                collect_misclassified,
+                ["test_predictions", "params:explain"],
+                "misclassified",
+                name="collect_misclassified",
+            ),
+            node(
+                gradcam_report,
+                [
+                    "model",
+                    "test_images",
+                    "misclassified",
+                    "provenance",
+                    "training_history",
+                    "training_timing",
+                    "lr_curve",
+                    "best_lr",
+                    "metrics",
+                    "test_predictions",
+                    "params:explain",
+                    "params:train.device",
+                ],
+                ["gradcam_gallery", "report"],
+                name="gradcam_report",
+            ),
+        ]
+    )

@@ -1,0 +1,25 @@
+"""Node of the ``lr_search`` stage."""
+
+from typing import Any
+
+from ...vision.data.augmented import AugmentedSet
+from ...vision.data.image_set import ImageSet
+from ...vision.lr_search.params import LrSearchParams
+from ...vision.training.params import TrainParams
+from ...vision.types import DataFrame, Figure
+
+
+def lr_range_test(
+    train_images: ImageSet, train_set: AugmentedSet, lr_search: LrSearchParams, train: TrainParams
+) -> tuple[DataFrame, dict[str, Any], Figure]:
+    """Find a learning rate for SGD.
+
+    Returns:
+        lr_curve, best_lr, lr_curve_plot.
+    """
+    from ...vision.lr_search.plot import plot_lr_curve
+    from ...vision.lr_search.range_test import find_learning_rate
+
+    lr_curve, best_lr = find_learning_rate(train_images, train_set, lr_search, train)
+    title = f"Learning-rate range test, {train_images.source.get('title', '')}"
+    return lr_curve, best_lr, plot_lr_curve(lr_curve, best_lr, title)

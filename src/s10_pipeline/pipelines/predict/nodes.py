@@ -1,0 +1,32 @@
+"""Node of the ``predict`` stage."""
+
+from ...vision.explain.params import ExplainParams
+from ...vision.predict.params import PredictParams
+from ...vision.types import Classifier, DataFrame, Figure
+
+
+def predict_images(
+    model: Classifier, predict: PredictParams, explain: ExplainParams, device: str
+) -> tuple[DataFrame, Figure]:
+    """Predict the images of a file or folder; needs the stored model alone.
+
+    Returns:
+        predictions, predictions_gallery.
+    """
+    from ...vision.device import choose_device
+    from ...vision.explain.gradcam import compute_cams
+    from ...vision.predict import predictor
+
+    chosen = choose_device(device)
+    predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
+    shown = predictor.readable_rows(predictions, len(images_nhwc))
+    cams = compute_cams(
+        model,
+        images_nhwc,
+        shown["prediction"].to_numpy(int),
+        method=explain.method,
+        layer=explain.layer,
+        device=chosen,
+    )
+    title = f"Predictions by a model of {model.spec.title or 'unnamed data'}"
+    return predictions, predictor.plot_predictions_gallery(images_nhwc, predictions, cams, title=title)

@@ -1,0 +1,18 @@
+"""The stored model on the user's own images."""
+
+from kedro.pipeline import Pipeline, node
+
+from .nodes import predict_images
+
+
+def create_pipeline() -> Pipeline:
+    return Pipeline(
+        [
+            node(
+                predict_images,
+                ["model", "params:predict", "params:explain", "params:train.device"],
+                ["predictions", "predictions_gallery"],
+                name="predict_images",
+            )
+        ]
+    )

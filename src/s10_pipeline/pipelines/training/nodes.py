@@ -1,0 +1,35 @@
+"""Node of the ``training`` stage."""
+
+from typing import Any
+
+from ...vision.data.augmented import AugmentedSet
+from ...vision.data.image_set import ImageSet
+from ...vision.training.params import TrainParams
+from ...vision.types import CheckpointStore, Classifier, DataFrame, Figure
+
+
+def train_resnet(
+    train_images: ImageSet,
+    test_images: ImageSet,
+    train_set: AugmentedSet,
+    val_set: AugmentedSet,
+    test_set: AugmentedSet,
+    best_lr: dict[str, Any],
+    checkpoints: CheckpointStore,
+    train: TrainParams,
+) -> tuple[Classifier, DataFrame, DataFrame, Figure, dict[str, Any]]:
+    """Train with ``train.lr``, or where it is null with the range test's rate.
+
+    Returns:
+        model, training_history, training_timing, accuracy_curves, provenance.
+    """
+    from ...vision.training.curves import plot_accuracy_curves
+    from ...vision.training.engine import TrainingData, train_classifier
+    from ...vision.training.provenance import describe_training
+
+    data = TrainingData(train_images, test_images, train_set, val_set, test_set)
+    lr = best_lr["lr"] if train.lr is None else train.lr
+    result = train_classifier(data, lr, train, checkpoints)
+    title = f"Accuracy, {train_images.source.get('title', '')}"
+    provenance = describe_training(data, best_lr, train, result)
+    return result.model, result.history, result.timing, plot_accuracy_curves(result.history, title), provenance

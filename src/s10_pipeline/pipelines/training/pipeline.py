@@ -1,0 +1,28 @@
+"""Training."""
+
+from kedro.pipeline import Pipeline, node
+
+from .nodes import train_resnet
+
+
+def create_pipeline() -> Pipeline:
+    return Pipeline(
+        [
+            node(
+                train_resnet,
+                [
+                    "train_images",
+                    "test_images",
+                    "train_set",
+                    "val_set",
+                    "test_set",
+                    "best_lr",
+                    "checkpoints",
+                    "params:train",
+                ],
+                # provenance last: once it is saved, training counts as finished
+                ["model", "training_history", "training_timing", "accuracy_curves", "provenance"],
+                name="train_resnet",
+            )
+        ]
+    )

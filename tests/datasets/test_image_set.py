@@ -1,0 +1,71 @@
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+from kedro.io.core import Version
+
+from s10_pipeline.datasets.image_set import ImageSetDataset
+from s10_pipeline.vision.data.image_set import ImageSet, content_digest
+
+
+@pytest.fixture
+def images(shapes):
+    return dataclasses.replace(shapes[1], paths=tuple(f"test/ä {i}.png" for i in range(len(shapes[1]))))
+
+
+def same(one: ImageSet, other: ImageSet) -> bool:
+    return (
+        np.array_equal(one.images_nhwc, other.images_nhwc)
+        and np.array_equal(one.labels, other.labels)
+        and (one.class_names, one.paths, one.source) == (other.class_names, other.paths, other.source)
+    )
+
+
+def test_what_was_saved_comes_back_memory_mapped(images, tmp_path):
+    dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
+    assert not dataset.exists()
+    dataset.save(images)
+    loaded = dataset.load()
+    assert dataset.exists()
+    assert same(loaded, images)
+    assert isinstance(loaded.images_nhwc, np.memmap)
+    assert not loaded.images_nhwc.flags.writeable
+    assert loaded.digest == content_digest(images)
+
+
+def test_equal_pixels_are_stored_once(images, tmp_path):
+    def save(version: str, data: ImageSet) -> int:
+        ImageSetDataset(filepath=str(tmp_path / "images.json"), version=Version(None, version)).save(data)
+        return sum(f.stat().st_size for f in (tmp_path / "arrays").iterdir())
+
+    first = save("2026-01-01T00.00.00.000Z", images)
+    assert save("2026-01-02T00.00.00.000Z", images) == first
+    changed = images.images_nhwc.copy()
+    changed[0] ^= 255
+    assert save("2026-01-03T00.00.00.000Z", dataclasses.replace(images, images_nhwc=changed, digest=None)) > first
+    latest = ImageSetDataset(filepath=str(tmp_path / "images.json"), version=Version(None, None)).load()
+    assert (latest.images_nhwc == changed).all()
+
+
+def test_a_loaded_set_travels_to_a_process_as_a_file_name(images, tmp_path):
+    dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
+    dataset.save(images)
+    loaded = dataset.load()
+    pickled = pickle.dumps(loaded)
+    assert len(pickled) < loaded.images_nhwc.nbytes / 10
+    assert same(pickle.loads(pickled), images)
+
+
+def test_on_any_fsspec_file_system(images):
+    dataset = ImageSetDataset(filepath="memory://bucket/images.json", version=Version(None, None))
+    dataset.save(images)
+    assert same(dataset.load(), images)
+    assert isinstance(dataset.load().images_nhwc, np.memmap)
+
+
+def test_preview_tells_everything_but_pixels(images, tmp_path):
+    dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
+    dataset.save(images)
+    assert '"num_images": 120' in dataset.preview()
+    assert len(dataset.preview()) < 2000

@@ -1,0 +1,46 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from kedro.io import DatasetError
+from kedro.io.core import Version
+
+from s10_pipeline.datasets.augmented_set import AugmentedSetDataset
+from s10_pipeline.datasets.checkpoints import CheckpointsDataset
+from s10_pipeline.datasets.classifier import ClassifierDataset
+
+
+@pytest.mark.parametrize("place", ["{tmp}/set.json", "memory://bucket/set.json"])
+def test_sets(sets, tmp_path, place):
+    for version, subset in zip("123", sets, strict=True):
+        dataset = AugmentedSetDataset(filepath=place.format(tmp=tmp_path), version=Version(None, version))
+        dataset.save(subset)
+        loaded = AugmentedSetDataset(filepath=place.format(tmp=tmp_path), version=Version(version, None)).load()
+        assert np.array_equal(loaded.indices, subset.indices)
+        assert loaded.indices.dtype == np.int64
+        for field in ("name", "transforms", "mean", "std", "parameters"):
+            assert getattr(loaded, field) == getattr(subset, field)
+    assert json.loads(dataset.preview())["indices"] == "120 images"
+
+
+@pytest.mark.parametrize("place", ["{tmp}/model.safetensors", "memory://bucket/model.safetensors"])
+def test_models(classifier, tmp_path, place):
+    dataset = ClassifierDataset(filepath=place.format(tmp=tmp_path), version=Version(None, None))
+    dataset.save(classifier)
+    loaded = dataset.load()
+    assert loaded.spec == classifier.spec
+    weights = loaded.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in classifier.state_dict().items())
+    assert json.loads(dataset.preview())["architecture"]["depth"] == 8
+
+
+def test_checkpoints_are_a_handle(tmp_path):
+    dataset = CheckpointsDataset(filepath=str(tmp_path / "checkpoints"))
+    assert dataset.exists()
+    with dataset.load().open("scope", keep=1) as scope:
+        scope.save(1, {"epoch": 1})
+    with CheckpointsDataset(filepath=str(tmp_path / "checkpoints")).load().open("scope", keep=1) as scope:
+        assert scope.last() == (1, {"epoch": 1})
+    with pytest.raises(DatasetError, match="saved through the loaded store"):
+        dataset.save("state")

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from s10_pipeline.pipelines.data.nodes import build_augmented_datasets, ingest_cifar
+from s10_pipeline.vision.data.params import AugmentParams, IngestParams
+from s10_pipeline.vision.errors import UserError
+
+
+def test_ingest_cifar_reads_the_source_that_is_named():
+    drawn = {"num_train_images": 40, "num_test_images": 20}
+    params = IngestParams.model_validate({"source": "shapes10", "image_size": 64, "seed": 3, "shapes10": drawn})
+    train, test = ingest_cifar(params)
+    assert train.images_nhwc.shape == (40, 64, 64, 3)
+    assert test.images_nhwc.shape == (20, 64, 64, 3)
+    assert train.source["split"] == "train"
+    assert test.source["split"] == "test"
+    assert "drawn data, not CIFAR-10" in train.source["title"]
+    again, _ = ingest_cifar(params)
+    assert (again.images_nhwc == train.images_nhwc).all()
+
+
+def test_ingest_cifar_ends_in_one_line_without_archive_and_network(tmp_path):
+    params = IngestParams(download_dir=str(tmp_path / "none"), mirrors=("http://127.0.0.1:9/cifar-10-python.tar.gz",))
+    with pytest.raises(UserError, match=r"cifar-10-python.tar.gz.*--env=sample") as caught:
+        ingest_cifar(params)
+    assert "\n" not in str(caught.value)
+
+
+def test_build_augmented_datasets_splits_and_shows(shapes):
+    params = AugmentParams.model_validate({"train": [{"Cutout": {"size": 8}}], "val_fraction": 0.2})
+    train_set, val_set, test_set, preview = build_augmented_datasets(*shapes, params)
+    assert (train_set.name, val_set.name, test_set.name) == ("train", "val", "test")
+    labels = shapes[0].labels
+    assert np.bincount(labels[val_set.indices]).tolist() == [8] * 10
+    assert np.bincount(labels[train_set.indices]).tolist() == [32] * 10
+    assert len(test_set) == len(shapes[1])
+    assert len(preview.axes) > 8
+
+
+def test_build_augmented_datasets_checks_the_transforms(shapes):
+    with pytest.raises(UserError, match="augment.train=Cutuot: .*did you mean Cutout"):
+        build_augmented_datasets(*shapes, AugmentParams.model_validate({"train": ["Cutuot"]}))
+    with pytest.raises(UserError, match="augment.val_fraction=0.001: leaves class .* without held-out images"):
+        build_augmented_datasets(*shapes, AugmentParams(val_fraction=0.001))

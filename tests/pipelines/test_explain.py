@@ -1,0 +1,68 @@
+import json
+import re
+
+import pytest
+
+from s10_pipeline.pipelines.evaluation.nodes import evaluate
+from s10_pipeline.pipelines.explain.nodes import collect_misclassified, gradcam_report
+from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
+from s10_pipeline.pipelines.training.nodes import train_resnet
+from s10_pipeline.vision.evaluation.params import EvaluateParams
+from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.lr_search.params import LrSearchParams
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+
+
+@pytest.fixture(scope="module")
+def artifacts(data, tiny, tmp_path_factory):
+    """What the stages before this one leave, by dataset name."""
+    search = LrSearchParams(num_iterations=25, start_lr=1e-3, end_lr=1.0, method="minimum")
+    lr_curve, best_lr, _ = lr_range_test(data.train_images, data.train_set, search, tiny)
+    store = CheckpointStore(tmp_path_factory.mktemp("checkpoints"))
+    images = (data.train_images, data.test_images)
+    sets = (data.train_set, data.val_set, data.test_set)
+    model, history, timing, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
+    metrics, predictions, _ = evaluate(model, data.test_images, data.test_set, EvaluateParams(), "cpu")
+    return {
+        "model": model,
+        "test_images": data.test_images,
+        "provenance": json.loads(json.dumps(provenance)),
+        "training_history": history,
+        "training_timing": timing,
+        "lr_curve": lr_curve,
+        "best_lr": best_lr,
+        "metrics": metrics,
+        "test_predictions": predictions,
+    }
+
+
+def test_collect_misclassified_takes_mistakes_alone(artifacts):
+    predictions = artifacts["test_predictions"]
+    chosen = collect_misclassified(predictions, ExplainParams())
+    assert len(chosen) == 25
+    assert list(chosen.columns) == list(predictions.columns)
+    assert (chosen["label"] != chosen["prediction"]).all()
+    assert chosen["confidence"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("num_images", [25, 3])
+def test_gradcam_report_shows_each_chosen_mistake(artifacts, num_images):
+    params = ExplainParams(num_images=num_images)
+    chosen = collect_misclassified(artifacts["test_predictions"], params)
+    gallery, page = gradcam_report(**artifacts, misclassified=chosen, explain=params, device="cpu")
+    shown = [int(i) for i in re.findall(r'data-index="(\d+)"', page)]
+    assert shown == chosen["index"].tolist()
+    assert len(shown) == num_images
+    assert "drawn data, not CIFAR-10" in page
+    assert gallery.get_size_inches().min() > 1
+
+
+def test_no_mistakes_are_no_error(artifacts):
+    predictions = artifacts["test_predictions"]
+    right = predictions.assign(prediction=predictions["label"], prediction_name=predictions["label_name"])
+    chosen = collect_misclassified(right, ExplainParams())
+    assert len(chosen) == 0
+    changed = {**artifacts, "test_predictions": right}
+    gallery, page = gradcam_report(**changed, misclassified=chosen, explain=ExplainParams(), device="cpu")
+    assert 'data-index="' not in page
+    assert gallery is not None

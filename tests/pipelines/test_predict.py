@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from s10_pipeline.pipelines.evaluation.nodes import evaluate
+from s10_pipeline.pipelines.predict.nodes import predict_images
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.evaluation.params import EvaluateParams
+from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.predict.params import PredictParams
+
+
+def predict(classifier, path):
+    return predict_images(classifier, PredictParams(path=str(path)), ExplainParams(), "cpu")
+
+
+def test_a_test_image_gets_the_row_that_it_has_in_test_predictions(classifier, data, tmp_path):
+    for i in range(30):
+        Image.fromarray(np.array(data.test_images.images_nhwc[i])).save(tmp_path / f"{i:03d}.png")
+    predictions, gallery = predict(classifier, tmp_path)
+    _, table, _ = evaluate(classifier, data.test_images, data.test_set, EvaluateParams(), "cpu")
+    assert predictions["file"].tolist() == [f"{i:03d}.png" for i in range(30)]
+    assert predictions["prediction"].tolist() == table["prediction"].tolist()[:30]
+    probabilities = [column for column in table if column.startswith("p_")]
+    np.testing.assert_allclose(predictions[probabilities], table[probabilities][:30], atol=1e-6)
+    assert gallery.get_size_inches().min() > 1
+
+
+def test_unreadable_files_are_rows_with_a_reason(classifier, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"not an image")
+    Image.new("RGB", (100, 50), "red").save(tmp_path / "good.jpg")
+    predictions, _ = predict(classifier, tmp_path)
+    reasons = dict(zip(predictions["file"], predictions["error"].isna(), strict=True))
+    assert reasons == {"broken.png": False, "good.jpg": True}
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "null"])
+def test_a_path_without_images_is_an_error(classifier, tmp_path, what):
+    (tmp_path / "empty").mkdir()
+    path = None if what == "null" else str(tmp_path / what)
+    with pytest.raises(UserError, match=f"predict.path={'null' if what == 'null' else path}: "):
+        predict_images(classifier, PredictParams(path=path), ExplainParams(), "cpu")

@@ -1,0 +1,69 @@
+import click
+import pytest
+from click.testing import CliRunner
+from kedro.framework.cli.project import run as kedro_run
+
+from s10_pipeline import cli
+from s10_pipeline.vision.errors import UserError
+
+
+@pytest.fixture
+def called(monkeypatch):
+    options: dict = {}
+    monkeypatch.setattr(kedro_run, "callback", lambda **given: options.update(given))
+    return options
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(cli.run, arguments)
+
+
+def test_repeated_params_add_up_and_the_last_wins(called):
+    result = invoke("--params=train.epochs=2,ingest.path=~/x", "--params", "train.lr=1e-3", "--params=train.epochs=3")
+    assert result.exit_code == 0, result.output
+    assert called["params"] == {"train": {"epochs": 3, "lr": 1e-3}, "ingest": {"path": "~/x"}}
+
+
+def test_kedros_own_options_are_all_there(called):
+    assert {p.name for p in cli.run.params} == {p.name for p in kedro_run.params}
+    assert invoke("--env=sample", "--pipeline=explain").exit_code == 0
+    assert called["env"] == "sample"
+    assert called["pipeline"] == "explain"
+    assert called["params"] == {}
+
+
+def test_params_without_a_value_are_refused(called):
+    result = invoke("--params=train.epochs")
+    assert result.exit_code != 0
+    assert "separated by `=`" in result.output
+
+
+def test_a_users_mistake_is_one_line_and_a_bug_is_not_hidden(monkeypatch):
+    def mistake(**_: object) -> None:
+        raise UserError("train.lr=-1: must be positive; raise it")
+
+    monkeypatch.setattr(kedro_run, "callback", mistake)
+    result = invoke()
+    assert result.exit_code == 1
+    assert result.output.splitlines() == ["Error: train.lr=-1: must be positive; raise it"]
+
+    def bug(**_: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(kedro_run, "callback", bug)
+    assert isinstance(invoke().exception, ValueError)
+
+
+def test_an_interruption_tells_how_to_go_on(monkeypatch):
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kedro_run, "callback", interrupted)
+    monkeypatch.setattr("sys.argv", ["/somewhere/bin/kedro", "run", "--params=ingest.path=a b"])
+    result = invoke()
+    assert result.exit_code == 130
+    assert "go on with: kedro run '--params=ingest.path=a b'" in result.output
+
+
+def test_the_command_is_a_click_command():
+    assert isinstance(cli.cli.commands["run"], click.Command)

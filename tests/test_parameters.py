@@ -1,0 +1,129 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+from pydantic import BaseModel
+
+from s10_pipeline.configuration import CONFIG_LOADER_ARGS
+from s10_pipeline.parameters import STAGES, Parameters, validate_parameters
+from s10_pipeline.vision.errors import UserError
+
+ENVIRONMENTS = ("base", "sample", "cpu", "seed")
+
+
+def load(root: Path, env: str, **runtime: Any) -> dict[str, Any]:
+    loader = OmegaConfigLoader(str(root / "conf"), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)
+    return loader["parameters"]
+
+
+def keys_of_model(model: type[BaseModel], prefix: str = "") -> set[str]:
+    keys = set()
+    for name, field in model.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            keys |= keys_of_model(nested, f"{prefix}{name}.")
+        else:
+            keys.add(prefix + name)
+    return keys
+
+
+def keys_of_yaml(values: dict[str, Any], prefix: str = "") -> set[str]:
+    keys = set()
+    for name, value in values.items():
+        keys |= keys_of_yaml(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+    return keys
+
+
+def test_base_writes_out_every_parameter(root):
+    assert keys_of_yaml(load(root, "base")) == keys_of_model(Parameters)
+
+
+def test_each_group_stands_in_its_stages_file(root):
+    for group, stage in STAGES.items():
+        assert group in yaml.safe_load((root / f"conf/base/parameters_{stage}.yml").read_text())
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_environments_are_valid_and_have_a_root_of_their_own(root, env, monkeypatch):
+    assert validate_parameters(load(root, env))
+    monkeypatch.delenv("S10_DATA_ROOT", raising=False)
+    loader = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
+    own = "data" if env == "base" else f"data/{env}"
+    assert loader["catalog"]["model"]["filepath"] == f"{own}/06_models/model.safetensors"
+    assert loader["parameters"]["ingest"]["download_dir"] == "data/01_raw"
+    monkeypatch.setenv("S10_DATA_ROOT", "/elsewhere")
+    moved = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
+    assert moved["catalog"]["model"]["filepath"].startswith("/elsewhere/")
+    assert moved["parameters"]["ingest"]["download_dir"] == "/elsewhere/01_raw"
+
+
+def test_the_recipe_of_2020_stands_as_it_was(root):
+    parameters = validate_parameters(load(root, "seed"))
+    train = parameters.train
+    assert (train.epochs, train.batch_size, train.lr, train.momentum, train.weight_decay) == (50, 128, 0.05, 0.9, 1e-3)
+    assert (train.nesterov, train.warmup_epochs, train.label_smoothing) == (False, 0, 0.0)
+    assert (train.plateau.factor, train.plateau.patience) == (0.1, 3)
+    architecture = train.architecture
+    assert (architecture.depth, architecture.width, architecture.dropout, architecture.stem_dropout) == (
+        18,
+        64,
+        0.1,
+        0.05,
+    )
+    assert [next(iter(t)) for t in parameters.augment.train] == [
+        "HorizontalFlip", "Rotate", "HueSaturationValue", "Cutout"
+    ]  # fmt: skip
+    assert all(arguments["p"] == 0.5 for t in parameters.augment.train for arguments in t.values())
+    assert parameters.augment.pixel_mean == parameters.augment.pixel_std == (127.5, 127.5, 127.5)
+    assert (parameters.lr_search.start_lr, parameters.lr_search.end_lr, parameters.lr_search.num_iterations) == (
+        1e-5,
+        5,
+        150,
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.batchsize", 64, r"train.batchsize: no such parameter; did you mean batch_size\?"),
+        ("train.plateau.patince", 1, r"train.plateau.patince: no such parameter; did you mean patience\?"),
+        ("trian.lr", 9, r"trian: no such group of parameters; did you mean train\?"),
+        (
+            "train.epochs",
+            "many",
+            r"train.epochs=many: must be a valid integer.*; change it by --params or in parameters_training.yml",
+        ),
+        ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
+        ("train.lr", -1, r"train.lr=-1: must be greater than 0"),
+        ("train.num_workers", -1, r"train.num_workers=-1: "),
+        ("train.precision", "fp8", r"train.precision=fp8: must be 'auto', 'bf16', 'fp16' or 'fp32'"),
+        ("train.architecture.depth", 19, r"train.architecture.depth=19: no ResNet of this depth; one of: 8, 10"),
+        ("train.architecture.stem", "vit", r"train.architecture.stem=vit: must be 'auto', 'cifar' or 'imagenet'"),
+        ("train", 5, r"train=5: must be a valid dictionary"),
+        ("augment.val_fraction", 1, r"augment.val_fraction=1: must be less than 1"),
+        ("augment.val_fraction", 0, r"augment.val_fraction=0: must be greater than 0"),
+        ("augment.val_fraction", -0.1, r"augment.val_fraction=-0.1: must be greater than 0"),
+        ("ingest.source", "cifar11", r"ingest.source=cifar11: not a known source; did you mean cifar10\?"),
+        ("ingest.source", "folder", r"ingest.path=null: source=folder reads a folder; give it as ingest.path=DIR"),
+        ("ingest.shortcut", "circle", r"ingest.shortcut=circle: only source=shapes10 draws tags"),
+        ("lr_search.end_lr", 1e-6, r"lr_search.end_lr=1e-06: must be above start_lr"),
+        ("lr_search.method", "best", r"lr_search.method=best: must be 'steepest', 'valley'"),
+        ("explain.selection", "worst", r"explain.selection=worst: must be 'most_confident', 'first' or 'random'"),
+        ("explain.method", "gradcam2", r"explain.method=gradcam2: must be 'gradcam'"),
+        ("explain.num_images", 2.5, r"explain.num_images=2.5: must be a valid integer"),
+    ],
+)
+def test_mistakes_are_one_line(root, key, value, message):
+    nested: Any = value
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    with pytest.raises(UserError, match=message) as caught:
+        validate_parameters(load(root, "base", **nested))
+    assert "\n" not in str(caught.value)
+
+
+def test_several_mistakes_are_counted(root):
+    with pytest.raises(UserError, match=r"train.epochs=0.*\(1 more: .*evaluate.num_bins=1"):
+        validate_parameters(load(root, "base", train={"epochs": 0}, evaluate={"num_bins": 1}))

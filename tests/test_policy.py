@@ -1,0 +1,84 @@
+"""Rules of this project that no linter knows."""
+
+import inspect
+import subprocess
+import sys
+import typing
+
+import pytest
+from kedro.config import OmegaConfigLoader
+
+from s10_pipeline.configuration import CONFIG_LOADER_ARGS
+from s10_pipeline.parameters import STAGES, Parameters
+from s10_pipeline.pipeline_registry import register_pipelines
+
+PIPELINES = register_pipelines()
+NODES = {node.name: node for pipeline in PIPELINES.values() for node in pipeline.nodes}
+
+
+@pytest.fixture(scope="module")
+def catalog(root):
+    return OmegaConfigLoader(str(root / "conf"), env="base", **CONFIG_LOADER_ARGS)["catalog"]
+
+
+def test_stages_have_the_names_that_commands_rely_on():
+    assert list(PIPELINES) == ["__default__", "data", "lr_search", "training", "evaluation", "explain", "predict"]
+    assert {name: (node.inputs, node.outputs) for name, node in NODES.items()}.keys() == {
+        "ingest_cifar", "build_augmented_datasets", "lr_range_test", "train_resnet", "evaluate",
+        "collect_misclassified", "gradcam_report", "predict_images",
+    }  # fmt: skip
+    assert len(PIPELINES["__default__"].nodes) == 7
+
+
+def test_nodes_are_named_after_their_functions():
+    assert all(node.name == node.func.__name__ for node in NODES.values())
+
+
+def test_every_dataset_has_a_catalog_entry_in_the_folder_of_its_layer(catalog):
+    named = {
+        name for node in NODES.values() for name in [*node.inputs, *node.outputs] if not name.startswith("params:")
+    }
+    assert named == set(catalog)
+    for name, entry in catalog.items():
+        layer = entry["metadata"]["kedro-viz"]["layer"]
+        folder = entry["filepath"].split("/")[-2]
+        assert folder.partition("_")[2] == layer, name
+        assert entry.get("versioned") or name == "checkpoints", name
+
+
+def test_type_hints_of_nodes_can_be_resolved_and_groups_have_one_class():
+    for node in NODES.values():
+        hints = typing.get_type_hints(node.func)
+        arguments = list(inspect.signature(node.func).parameters)
+        for argument, source in zip(arguments, node.inputs, strict=True):
+            group = source.removeprefix("params:")
+            if source.startswith("params:") and group in STAGES:
+                assert hints[argument] is Parameters.model_fields[group].annotation, (node.name, argument)
+
+
+def test_nothing_waits_for_torch_before_it_is_needed(root):
+    code = (
+        "import sys; from pathlib import Path; from kedro.framework.startup import bootstrap_project; "
+        f"bootstrap_project(Path({str(root)!r})); "
+        "from kedro.framework.project import pipelines; assert len(pipelines) == 7; "
+        "import s10_pipeline.cli; "
+        "heavy = {'torch', 'torchvision', 'albumentations', 'cv2', 'matplotlib', 'pandas', 'pytorch_grad_cam'}; "
+        "loaded = heavy & set(sys.modules); assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+
+
+def test_the_lock_is_universal_and_names_no_index(root):
+    lock = (root / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "index-url" not in lock
+    assert "sys_platform == 'linux'" in lock
+    for requirement in ("kedro==", "torch==", "albumentations==2.0", "grad-cam==", "kedro-viz=="):
+        assert requirement in lock
+
+
+def test_files_stay_short(root):
+    long = {
+        str(p.relative_to(root)): n for p in root.glob("src/**/*.py") if (n := len(p.read_text().splitlines())) > 230
+    }
+    assert not long
