@@ -24,6 +24,13 @@ def test_repeated_params_add_up_and_the_last_wins(called):
     assert called["params"] == {"train": {"epochs": 3, "lr": 1e-3}, "ingest": {"path": "~/x"}}
 
 
+def test_params_may_come_from_a_file(called, tmp_path):
+    config = tmp_path / "run.yml"
+    config.write_text("run:\n  params:\n    augment:\n      train: [{Cutout: {size: 8}}]\n")
+    assert invoke(f"--config={config}").exit_code == 0
+    assert called["params"] == {"augment": {"train": [{"Cutout": {"size": 8}}]}}
+
+
 def test_kedros_own_options_are_all_there(called):
     assert {p.name for p in cli.run.params} == {p.name for p in kedro_run.params}
     assert invoke("--env=sample", "--pipeline=explain").exit_code == 0

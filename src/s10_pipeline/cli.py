@@ -38,13 +38,21 @@ def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any,
 def _build_run() -> click.Command:
     """Kedro's own command, so that its options stay Kedro's, with ``--params`` repeatable and errors in one line."""
     command = copy.copy(kedro_run)
-    command.params = [copy.copy(param) for param in kedro_run.params]
-    for param in command.params:
-        if param.name == "params" and isinstance(param, click.Option):
-            param.multiple, param.default, param.callback = True, (), _merge_params
-            param.help = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
+    command.params = [_Params() if param.name == "params" else param for param in kedro_run.params]
     command.callback = _run
     return command
+
+
+class _Params(click.Option):
+    """``--params``, which may be repeated."""
+
+    def __init__(self) -> None:
+        help_text = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
+        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=_merge_params, help=help_text)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        # --config hands over a dictionary that was read from YAML
+        return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
 
 
 def _run(**options: Any) -> Any:

@@ -16,7 +16,7 @@ class LrSearchParams(Params):
         start_lr, end_lr: first and last learning rate; it grows exponentially between them.
         num_iterations: batches, each with the next learning rate.
         smoothing: weight of the newest loss in the exponential mean.
-        diverge_threshold: the test stops where the smoothed loss exceeds this many times its minimum.
+        diverge_threshold: the test stops where a batch's loss exceeds this many times the lowest.
         method: the suggestion that training takes.
     """
 

@@ -84,10 +84,10 @@ def _choose(candidates: dict[str, float], params: LrSearchParams) -> dict[str, A
 def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: TrainParams) -> pd.DataFrame:
     """Raise the learning rate batch by batch; model and RNG are left as they were.
 
-    The test stops where the smoothed loss exceeds ``diverge_threshold`` times its minimum, or is not finite.
+    The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.
 
     Returns:
-        columns ``lr``, ``loss``, a row an iteration whose loss was finite.
+        columns ``lr`` and ``loss`` (exponential mean), a row an iteration whose loss was finite.
     """
     device = next(model.parameters()).device
     precision = choose_precision(train.precision, device)
@@ -126,7 +126,7 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
                     _Endless(loader),
                     end_lr=params.end_lr,
                     num_iter=params.num_iterations,
-                    smooth_f=params.smoothing,
+                    smooth_f=0,  # smoothed below: its own mean gives the first batch all the weight of the start
                     diverge_th=params.diverge_threshold,
                 )
         finally:
@@ -138,7 +138,9 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
             f"lr_search.start_lr={params.start_lr:g}: the loss was not finite at the first batch; lower start_lr"
         )
     num_points = min(len(finder.history["lr"]), len(finder.history["loss"]))
-    return pd.DataFrame({name: finder.history[name][:num_points] for name in ("lr", "loss")})
+    curve = pd.DataFrame({name: finder.history[name][:num_points] for name in ("lr", "loss")})
+    # bias-corrected: early points are means of the few losses seen so far (Kingma and Ba 2015, section 3)
+    return curve.assign(loss=curve["loss"].ewm(alpha=params.smoothing, adjust=True).mean())
 
 
 class _NonFiniteLoss(Exception):

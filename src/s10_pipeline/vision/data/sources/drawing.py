@@ -26,8 +26,9 @@ WORDS_PER_IMAGE = 576
 OBJECT_AREA = (0.19, 0.38)
 MAX_RADIUS = 0.475  # so that the object is whole, and its shadow mostly too
 TWIG_WIDTH = (0.06, 0.11)  # of the square root of the object's area: then a twig hides at most a sixth of it
-# These five decide how hard the task is. Above all the first: a small network takes off late, or never, where
-# objects are as often darker than their ground as lighter.
+# These five decide how hard the task is, the first above all. A ResNet-8 of width 16 (4000 pictures, 11 epochs,
+# batch 64, learning rate 0.1) reaches some 40 % where half of the objects are lighter than their ground, 98 % where
+# all are, and 82-90 % as it is; with 16 000 pictures, where 8 in 9 are, 99 %.
 LIGHTER_FRACTION = 7 / 8
 CONTRAST = (36.0, 110.0)
 NUM_CLUTTER = 9

@@ -1,0 +1,183 @@
+"""Wrong input through the command line: one line with the remedy, non-zero exit, nothing stored lost."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from kedro.framework.project import configure_project
+from PIL import Image
+
+from s10_pipeline.cli import run
+from s10_pipeline.vision import device
+
+TINY = "--params=ingest.shapes10.num_train_images=100,ingest.shapes10.num_test_images=20,train.batch_size=16"
+
+
+def png(value: int = 0) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 32), (value, value, value)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def parquet(folder: Path, images: list[bytes], labels: list[int], column: str = "img") -> Path:
+    folder.mkdir()
+    for split in ("train", "test"):
+        table = {column: [{"bytes": image, "path": None} for image in images], "label": labels}
+        pq.write_table(pa.table(table), folder / f"{split}-00000-of-00001.parquet")
+    return folder
+
+
+def class_folder(folder: Path, **classes: int) -> Path:
+    for name, number in classes.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(number):
+            (folder / name / f"{i}.png").write_bytes(png(i))
+    return folder
+
+
+@pytest.fixture
+def fail(root, tmp_path):
+    """Run, expect failure; returns the one line that says why."""
+
+    def run_and_fail(*arguments: str) -> str:
+        configure_project("s10_pipeline")
+        result = CliRunner(env={"S10_DATA_ROOT": str(tmp_path / "data")}).invoke(run, arguments)
+        assert result.exit_code not in (0, None)
+        assert isinstance(result.exception, SystemExit), result.exception
+        last = result.output.rstrip().splitlines()[-1]
+        assert last.startswith("Error: ")
+        return last
+
+    return run_and_fail
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("ingest.source=cifar11", "ingest.source=cifar11: not a known source; did you mean cifar10?"),
+        ("trian.lr=9", "trian: no such group of parameters; did you mean train?"),
+        ("train.batchsize=9", "train.batchsize: no such parameter; did you mean batch_size?"),
+        ("train.epochs=many", "train.epochs=many: must be a valid integer"),
+        ("train.lr=-1", "train.lr=-1: must be greater than 0"),
+        ("train.architecture.depth=19", "train.architecture.depth=19: no ResNet of this depth"),
+        ("augment.val_fraction=1", "augment.val_fraction=1: must be less than 1"),
+        ("augment.val_fraction=0", "augment.val_fraction=0: must be greater than 0"),
+        ("augment.val_fraction=-0.5", "augment.val_fraction=-0.5: must be greater than 0"),
+        ("augment.val_fraction=0.001", "augment.val_fraction=0.001: leaves class "),
+        ("explain.selection=best", "explain.selection=best: must be 'most_confident'"),
+        ("explain.method=cam", "explain.method=cam: must be 'gradcam'"),
+        ("train.batch_size=99", "train.batch_size=99: only 90 training images"),
+        ("train.device=gpu", "train.device=gpu: not a device"),
+        ("ingest.shortcut=cirle", "ingest.shortcut=cirle: "),
+    ],
+)
+def test_parameters(fail, params, message):
+    assert message in fail("--env=sample", TINY, f"--params={params}")
+
+
+def test_a_misspelt_group_fails_in_a_slice_that_does_not_read_it(fail):
+    assert "trian: no such group" in fail("--env=sample", "--pipeline=predict", "--params=trian.lr=9")
+
+
+def test_a_transform_that_does_not_exist(fail, tmp_path):
+    config = tmp_path / "run.yml"
+    config.write_text("run:\n  params:\n    augment:\n      train: [{Cutuot: {size: 8}}]\n")
+    assert "augment.train=Cutuot: albumentations has no such transform; did you mean Cutout?" in fail(
+        "--env=sample", f"--config={config}"
+    )
+
+
+def test_no_archive_and_no_network(fail, monkeypatch):
+    from s10_pipeline.vision.data.sources import archive
+
+    urls = [getattr(archive, name) for name in dir(archive) if name == "ARCHIVES"]
+    assert urls
+    # every address is refused at once
+    monkeypatch.setattr("socket.create_connection", lambda *a, **k: (_ for _ in ()).throw(OSError("refused")))
+    line = fail("--params=ingest.source=cifar10")
+    assert "cifar-10-python.tar.gz" in line
+    assert "--env=sample" in line
+
+
+@pytest.mark.parametrize(("content", "word"), [(b"x" * 1000, "truncated"), (b"", "truncated")])
+def test_a_truncated_archive_is_refused_and_kept(fail, tmp_path, content, word):
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    archive.write_bytes(content)
+    line = fail(f"--params=ingest.path={archive}")
+    assert word in line
+    assert archive.read_bytes() == content
+
+
+def test_parquet(fail, tmp_path):
+    def error(folder: Path) -> str:
+        return fail("--env=sample", f"--params=ingest.source=parquet,ingest.path={folder}")
+
+    good = [png(i) for i in range(20)]
+    labels = [i % 2 for i in range(20)]
+    assert "picture" in error(parquet(tmp_path / "columns", good, labels, column="picture"))
+    assert "row 3" in error(parquet(tmp_path / "undecodable", [*good[:3], b"broken", *good[4:]], labels))
+    assert "-1" in error(parquet(tmp_path / "negative", good, [-1, *labels[1:]]))
+    (tmp_path / "nothing").mkdir()
+    assert "no train*.parquet" in error(tmp_path / "nothing")
+    assert "missing" in error(tmp_path / "missing")
+
+
+def test_folders(fail, tmp_path):
+    def error(folder: Path) -> str:
+        return fail("--env=sample", f"--params=ingest.source=folder,ingest.path={folder}")
+
+    assert "one class" in error(class_folder(tmp_path / "one", cat=9))
+    assert "dog" in error(class_folder(tmp_path / "empty", cat=9, dog=0, owl=9))
+    broken = class_folder(tmp_path / "broken", cat=9, dog=9)
+    (broken / "dog" / "5.png").write_bytes(b"broken")
+    assert "dog/5.png" in error(broken)
+    class_folder(tmp_path / "split" / "train", cat=9, dog=9)
+    class_folder(tmp_path / "split" / "test", cat=3, dog=3, owl=3)
+    assert "owl" in error(tmp_path / "split")
+
+
+def test_a_gpu_that_torch_cannot_use(fail, monkeypatch, tmp_path):
+    cards = tmp_path / "gpus"
+    (cards / "0000:01:00.0").mkdir(parents=True)
+    monkeypatch.setattr(device, "NVIDIA_CARDS", cards)
+    monkeypatch.setattr(device, "_cuda_is_usable", lambda: False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert "train.device=auto: an NVIDIA GPU is there" in fail("--env=sample", TINY)
+
+
+def test_explain_before_a_model_names_environments_that_have_one(fail, tmp_path):
+    assert "environment base has none yet; make it with kedro run --env=base" in fail("--pipeline=explain")
+    model = tmp_path / "data/sample/06_models/best_lr.json/2026-01-01T00.00.00.000Z/best_lr.json"
+    model.parent.mkdir(parents=True)
+    model.write_text("{}")
+    assert "best_lr: environment cpu has none yet" in fail("--env=cpu", "--pipeline=explain")
+    assert "an environment that has one: --env=sample" in fail("--env=cpu", "--pipeline=explain")
+
+
+def test_predict_without_a_path(fail, tmp_path, classifier):
+    from s10_pipeline.vision.network.classifier import classifier_to_bytes
+
+    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(classifier_to_bytes(classifier))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "predict.path=null: " in fail("--env=sample", "--pipeline=predict")
+    assert f"predict.path={empty}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={empty}")
+    missing = tmp_path / "missing"
+    assert f"predict.path={missing}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={missing}")
+    assert model.read_bytes() == classifier_to_bytes(classifier)
+
+
+def test_images_are_still_readable_after_a_failed_run(fail, tmp_path):
+    arrays = tmp_path / "data/sample/02_intermediate/arrays"
+    fail("--env=sample", TINY, "--params=train.batch_size=99")
+    before = sorted((p.name, p.stat().st_mtime_ns) for p in arrays.iterdir())
+    assert before
+    fail("--env=sample", TINY, "--params=train.batch_size=98")
+    assert sorted((p.name, p.stat().st_mtime_ns) for p in arrays.iterdir()) == before
+    assert np.load(arrays / before[0][0], allow_pickle=False) is not None

@@ -1,0 +1,157 @@
+"""Whole runs of ``kedro run`` through the command line, on drawn images and small files."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from kedro.framework.project import configure_project
+from PIL import Image
+
+from s10_pipeline.cli import run
+
+# the sample environment, smaller still
+SMALL = (
+    "--env=sample",
+    "--params=ingest.shapes10.num_train_images=400,ingest.shapes10.num_test_images=120",
+    "--params=train.epochs=2,train.architecture.width=4,lr_search.num_iterations=30",
+)
+
+
+def kedro(root: Path, data_root: Path, *arguments: str) -> Result:
+    """``kedro run`` in this process, its artifacts below ``data_root``."""
+    configure_project("s10_pipeline")
+    result = CliRunner(env={"S10_DATA_ROOT": str(data_root)}).invoke(run, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def newest(data_root: Path, name: str, env: str = "sample") -> Path:
+    versions = sorted((data_root / env).glob(f"*/{name}/*/{name}"))
+    assert versions, f"{name} was never saved"
+    return versions[-1]
+
+
+def num_bytes(folder: Path) -> int:
+    return sum(f.stat().st_size for f in folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory):
+    """The data root of a finished run."""
+    data_root = tmp_path_factory.mktemp("data")
+    result = kedro(root, data_root, *SMALL)
+    assert result.exit_code == 0, result.output
+    return data_root
+
+
+def test_a_run_leaves_every_artifact(finished):
+    for name in (
+        "train_images.json", "test_images.json", "train_set.json", "val_set.json", "test_set.json", "lr_curve.csv",
+        "best_lr.json", "model.safetensors", "training_history.csv", "training_timing.csv", "provenance.json",
+        "metrics.json", "test_predictions.parquet", "misclassified.parquet", "report.html", "augmentation_preview.png",
+        "lr_curve_plot.png", "accuracy_curves.png", "confusion_matrix.png", "gradcam_gallery.png",
+    ):  # fmt: skip
+        assert newest(finished, name).stat().st_size > 0
+    for figure in finished.rglob("*.png"):
+        if figure.is_file():
+            with Image.open(figure) as image:
+                assert image.size[0] >= 600
+
+
+def test_25_mistakes_are_explained_with_prediction_and_truth(finished):
+    misclassified = pd.read_parquet(newest(finished, "misclassified.parquet"))
+    assert len(misclassified) == 25
+    assert (misclassified["label"] != misclassified["prediction"]).all()
+    page = newest(finished, "report.html").read_text()
+    shown = [int(i) for i in re.findall(r'data-index="(\d+)"', page)]
+    assert shown == misclassified["index"].tolist()
+    assert "drawn data, not CIFAR-10" in page
+    for name in set(misclassified["label_name"]) | set(misclassified["prediction_name"]):
+        assert name in page
+
+
+def test_figures_agree_with_each_other(finished):
+    metrics = json.loads(newest(finished, "metrics.json").read_text())
+    predictions = pd.read_parquet(newest(finished, "test_predictions.parquet"))
+    history = pd.read_csv(newest(finished, "training_history.csv"))
+    provenance = json.loads(newest(finished, "provenance.json").read_text())
+    assert metrics["test_accuracy"] == (predictions["label"] == predictions["prediction"]).mean()
+    # the history is measured in training's own precision
+    assert history["test_accuracy"].iloc[-1] == pytest.approx(metrics["test_accuracy"], abs=0.03)
+    assert history["epoch"].tolist() == [1, 2]
+    best_lr = json.loads(newest(finished, "best_lr.json").read_text())
+    assert provenance["model"]["lr"] == best_lr["lr"]
+    assert history["lr"].max() == pytest.approx(best_lr["lr"])
+
+
+def test_a_second_run_adds_no_pixels_and_repeats(root, finished):
+    arrays = finished / "sample/02_intermediate/arrays"
+    before, model = num_bytes(arrays), newest(finished, "model.safetensors")
+    history = newest(finished, "training_history.csv").read_bytes()
+    result = kedro(root, finished, *SMALL, "--runner=SequentialRunner")
+    assert result.exit_code == 0, result.output
+    assert num_bytes(arrays) == before
+    again = newest(finished, "model.safetensors")
+    assert again != model
+    assert again.read_bytes() == model.read_bytes()
+    assert newest(finished, "training_history.csv").read_bytes() == history
+
+
+@pytest.mark.parametrize("option", ["--pipeline", "--pipelines"])
+def test_explain_alone_rebuilds_the_report(root, finished, option, recwarn):
+    before = newest(finished, "report.html"), newest(finished, "model.safetensors")
+    result = kedro(root, finished, "--env=sample", f"{option}=explain", "--params=explain.num_images=7")
+    assert result.exit_code == 0, result.output
+    after = newest(finished, "report.html"), newest(finished, "model.safetensors")
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+    assert len(re.findall(r'data-index="', after[0].read_text())) == 7
+    assert not [w for w in recwarn if "--pipeline" in str(w.message)]
+
+
+def test_predict_on_a_folder_of_files(root, finished, tmp_path):
+    for i, size in enumerate([(32, 32), (100, 60), (20, 90)]):
+        Image.fromarray(np.random.default_rng(i).integers(0, 255, (*size, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    result = kedro(root, finished, "--env=sample", "--pipeline=predict", f"--params=predict.path={tmp_path}")
+    assert result.exit_code == 0, result.output
+    predictions = pd.read_csv(newest(finished, "predictions.csv"))
+    assert predictions["file"].tolist() == ["0.png", "1.png", "2.png"]
+    assert newest(finished, "predictions_gallery.png").stat().st_size > 0
+
+
+def photos(folder: Path) -> Path:
+    """A flat folder of classes, imbalanced, of mixed sizes and formats: as people have them."""
+    rng = np.random.default_rng(0)
+    for name, colour, number in (
+        ("sky & sea", (60, 120, 220), 60),
+        ("grass", (60, 170, 60), 30),
+        ("brick", (190, 70, 50), 20),
+    ):
+        (folder / name).mkdir(parents=True)
+        for i in range(number):
+            height, width = rng.integers(24, 200, 2)
+            noise = rng.integers(-40, 40, (height, width, 3))
+            pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"IMG {i:03d}.{('jpg', 'png', 'webp')[i % 3]}")
+    return folder
+
+
+def test_the_whole_line_on_a_folder_of_photos(root, tmp_path):
+    folder = photos(tmp_path / "photos")
+    source = f"--params=ingest.source=folder,ingest.path={folder},ingest.image_size=48"
+    small = "--params=train.epochs=1,train.batch_size=16,train.architecture.width=4,lr_search.num_iterations=20"
+    result = kedro(root, tmp_path / "data", "--env=cpu", source, small, "--params=train.architecture.depth=8")
+    assert result.exit_code == 0, result.output
+    predictions = pd.read_parquet(newest(tmp_path / "data", "test_predictions.parquet", "cpu"))
+    assert sorted(set(predictions["label_name"])) == ["brick", "grass", "sky & sea"]
+    assert predictions["path"].str.endswith((".jpg", ".png", ".webp")).all()
+    page = newest(tmp_path / "data", "report.html", "cpu").read_text()
+    mistakes = (predictions["label"] != predictions["prediction"]).sum()
+    assert len(re.findall(r'data-index="', page)) == min(25, mistakes)
+    assert "sky &amp; sea" in page
+    assert "sky & sea" not in page.replace("sky &amp; sea", "")
