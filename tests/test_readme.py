@@ -1,4 +1,4 @@
-"""README's commands: run on small data, or only parsed where they need a network, a GPU or a person, or would call themselves."""
+"""README's commands: run on small data, or only parsed where they need a network, a GPU or hours, or call themselves."""
 
 import re
 import shlex
