@@ -1,4 +1,4 @@
-"""README's commands: run on small data, or only parsed where they need a network, a GPU or hours, or call themselves."""
+"""README's commands: run on small data, or only parsed where they need a network, a GPU, hours, or themselves."""
 
 import re
 import shlex
