@@ -1,4 +1,5 @@
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -40,6 +41,19 @@ def test_the_first_loss_is_that_of_the_fresh_network(shapes, sets, tiny, classif
     expected = torch.nn.functional.cross_entropy(classifier.train()(images), labels).item()
     curve = run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
     assert curve["loss"].iloc[0] == pytest.approx(expected, rel=1e-4)
+
+
+def test_output_is_left_to_the_bar(classifier, shapes, sets, tiny, monkeypatch):
+    seen = set()
+    plain = range_test.training_loss
+
+    def watching(*arguments):
+        seen.add(sys.stdout)
+        return plain(*arguments)
+
+    monkeypatch.setattr(range_test, "training_loss", watching)
+    run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
+    assert seen == {sys.stdout}
 
 
 def test_it_repeats(shapes, sets, tiny):

@@ -4,7 +4,6 @@ The one file that knows torch-lr-finder: it prints, draws its own bar, leaves th
 """
 
 import contextlib
-import io
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -119,7 +118,8 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
         try:
             with (
                 patch.object(lr_finder, "tqdm", counted),
-                contextlib.redirect_stdout(io.StringIO()),
+                # redirecting standard output instead would swallow the bar with it
+                patch.object(lr_finder, "print", log.debug, create=True),
                 contextlib.suppress(_NonFiniteLoss),
             ):
                 finder.range_test(
