@@ -173,6 +173,20 @@ def test_predict_without_a_path(fail, tmp_path, classifier):
     assert model.read_bytes() == classifier_to_bytes(classifier)
 
 
+def test_an_environment_that_does_not_exist(fail):
+    assert "--env=smaple: no such environment; did you mean sample?" in fail("--env=smaple")
+
+
+def test_a_truncated_model_is_one_line(fail, tmp_path, classifier):
+    from s10_pipeline.vision.network.classifier import classifier_to_bytes
+
+    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(classifier_to_bytes(classifier)[:5000])
+    line = fail("--env=sample", "--pipeline=predict", f"--params=predict.path={tmp_path}")
+    assert "model.safetensors: not a model of this project" in line
+
+
 def test_images_are_still_readable_after_a_failed_run(fail, tmp_path):
     arrays = tmp_path / "data/sample/02_intermediate/arrays"
     fail("--env=sample", TINY, "--params=train.batch_size=99")

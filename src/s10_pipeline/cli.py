@@ -9,12 +9,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 from kedro import KedroDeprecationWarning
 from kedro.framework.cli.project import run as kedro_run
+from kedro.io import DatasetError
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,17 @@ def _run(**options: Any) -> Any:
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     assert kedro_run.callback is not None
     with _errors_in_one_line(), _ending_on_sigterm():
+        _check_environment(options.get("env"), options.get("conf_source"))
         return kedro_run.callback(**options)
+
+
+def _check_environment(env: str | None, conf_source: str | None) -> None:
+    from .vision.errors import UserError, did_you_mean
+
+    conf = Path(conf_source or "conf")
+    known = sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
+    if env and known and env not in known:
+        raise UserError(f"--env={env}: no such environment; {did_you_mean(env, known)}")
 
 
 @contextmanager
@@ -73,10 +85,26 @@ def _errors_in_one_line() -> Iterator[None]:
     except UserError as error:
         log.debug("traceback", exc_info=True)
         raise click.ClickException(str(error)) from error
+    except DatasetError as error:
+        log.debug("traceback", exc_info=True)
+        raise click.ClickException(_explain_dataset_error(error)) from error
     except KeyboardInterrupt:
         click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
         # at once: worker processes and libraries may still be in the middle of something
         sys.exit(130)
+
+
+def _explain_dataset_error(error: BaseException) -> str:
+    """Kedro wraps what goes wrong in a dataset, our own one-line errors too."""
+    from .vision.errors import UserError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__
+    remedy = "make it again with the stage that writes it, or take another version with --load-versions"
+    return f"{' '.join(str(error).split())}; {remedy}"
 
 
 def _command_line() -> str:

@@ -49,8 +49,9 @@ class ProjectHooks:
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
         """Once the last output of training is stored, a forced run may train afresh instead of going on."""
         if dataset_name == node.outputs[-1] == "provenance":
-            store = self._catalog.load("checkpoints")
-            store.mark_finished(data["checkpoints"], data["train"]["epochs"])
+            store = self._catalog.load("checkpoints") if hasattr(self, "_catalog") else None
+            if store:  # not in the worker processes of Kedro's ParallelRunner, which know no catalog
+                store.mark_finished(data["checkpoints"], data["train"]["epochs"])
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -66,6 +66,8 @@ def _explain(error: Any) -> str:
     if error["type"] == "value_error" and model is not None:
         # a check of the whole group: its message starts with the key inside the group
         return f"{name}.{rule}"
+    if error["type"] in ("model_type", "dict_type"):
+        rule = f"is a group of parameters; give single ones, {name}.NAME=VALUE"
     rule = rule.replace("Input should be", "must be")
     value = error["input"]
     shown = "null" if value is None else str(value)

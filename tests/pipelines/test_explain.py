@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -7,6 +8,7 @@ from s10_pipeline.pipelines.evaluation.nodes import evaluate
 from s10_pipeline.pipelines.explain.nodes import collect_misclassified, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
+from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.lr_search.params import LrSearchParams
@@ -22,7 +24,7 @@ def artifacts(data, tiny, tmp_path_factory):
     images = (data.train_images, data.test_images)
     sets = (data.train_set, data.val_set, data.test_set)
     model, history, timing, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
-    metrics, predictions, _ = evaluate(model, data.test_images, data.test_set, EvaluateParams(), "cpu")
+    metrics, predictions, _ = evaluate(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
     return {
         "model": model,
         "test_images": data.test_images,
@@ -55,6 +57,16 @@ def test_gradcam_report_shows_each_chosen_mistake(artifacts, num_images):
     assert len(shown) == num_images
     assert "drawn data, not CIFAR-10" in page
     assert gallery.get_size_inches().min() > 1
+
+
+def test_images_of_another_time_are_refused(artifacts):
+    chosen = collect_misclassified(artifacts["test_predictions"], ExplainParams())
+    images = artifacts["test_images"]
+    other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
+    with pytest.raises(UserError, match="test_images: newer than the stored model"):
+        gradcam_report(
+            **{**artifacts, "test_images": other}, misclassified=chosen, explain=ExplainParams(), device="cpu"
+        )
 
 
 def test_no_mistakes_are_no_error(artifacts):

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate
 from s10_pipeline.pipelines.predict.nodes import predict_images
 from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.evaluation.metrics import evaluate_classifier
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.predict.params import PredictParams
@@ -18,7 +19,7 @@ def test_a_test_image_gets_the_row_that_it_has_in_test_predictions(classifier, d
     for i in range(30):
         Image.fromarray(np.array(data.test_images.images_nhwc[i])).save(tmp_path / f"{i:03d}.png")
     predictions, gallery = predict(classifier, tmp_path)
-    _, table, _ = evaluate(classifier, data.test_images, data.test_set, EvaluateParams(), "cpu")
+    _, table = evaluate_classifier(classifier, data.test_images, data.test_set, EvaluateParams(), torch.device("cpu"))
     assert predictions["file"].tolist() == [f"{i:03d}.png" for i in range(30)]
     assert predictions["prediction"].tolist() == table["prediction"].tolist()[:30]
     probabilities = [column for column in table if column.startswith("p_")]

@@ -33,6 +33,7 @@ def test_a_gpu_that_torch_cannot_use_is_an_error(without_gpu, monkeypatch, tmp_p
 @pytest.mark.parametrize(
     ("requested", "message"),
     [
+        ("cpu:1", r"train.device=cpu:1: not a device"),
         ("gpu", r"train.device=gpu: not a device; .*cpu"),
         ("cuda", "train.device=cuda: torch sees no CUDA GPU here"),
         ("mps", "train.device=mps: torch sees no Apple GPU here"),

@@ -1,7 +1,8 @@
 """Which processor computes, and in which number format."""
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def choose_device(requested: str) -> torch.device:
         UserError: an unknown or absent device, or a GPU that is there but that torch cannot use:
             hours of silent computing on the CPU are worse than an error.
     """
-    kind = requested.partition(":")[0]
-    if kind not in DEVICES:
+    kind, _, number = requested.partition(":")
+    if kind not in DEVICES or (number and kind != "cuda"):
         raise UserError(f"train.device={requested}: not a device; {did_you_mean(requested, DEVICES)}")
     has_cuda = _cuda_is_usable()
     if kind == "cuda" or (kind == "auto" and not has_cuda):
@@ -34,8 +35,7 @@ def choose_device(requested: str) -> torch.device:
     if kind == "cuda":
         if not has_cuda:
             raise UserError(f"train.device={requested}: torch sees no CUDA GPU here; take train.device=cpu or auto")
-        number = requested.partition(":")[2] or "0"
-        if not number.isdigit() or int(number) >= torch.cuda.device_count():
+        if not (number or "0").isdigit() or int(number or 0) >= torch.cuda.device_count():
             raise UserError(
                 f"train.device={requested}: this host has cuda:0 to cuda:{torch.cuda.device_count() - 1}; "
                 "take one of them"
@@ -55,7 +55,13 @@ def _cuda_is_usable() -> bool:
     # a driver that is too old makes torch warn and answer False; the error below says it better
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.cuda.is_available()
+        if not torch.cuda.is_available():
+            return False
+        try:
+            # a card that this torch was not built for says yes until its first kernel
+            return bool((torch.ones(1, device="cuda") + 1).item() == 2)
+        except RuntimeError:
+            return False
 
 
 def _check_unusable_gpu(requested: str, has_cuda: bool) -> None:
@@ -116,6 +122,25 @@ def cpu_computes_bf16() -> bool:
         return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
     # older torch has no public call
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+
+
+@contextmanager
+def deterministic_algorithms(enabled: bool) -> Iterator[None]:
+    """Let torch choose algorithms that repeat bit for bit, while in the context; CPUs do so anyway.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/randomness.html
+    """
+    if not enabled:
+        yield
+        return
+    # cuBLAS reads it when its first handle is made
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def describe_device(device: torch.device) -> str:

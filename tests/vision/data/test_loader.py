@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from s10_pipeline.vision.data.loader import TrainLoader, plain_batches, resolve_num_workers
+from s10_pipeline.vision.data.loader import TrainLoader, fit_batch, plain_batches, resolve_num_workers
 
 
 def epoch_of(loader: TrainLoader, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +23,19 @@ def test_an_epoch_uses_every_image_once(shapes, sets):
     keys = [key for batch in loader.batches for key in batch]
     assert sorted(index for _, index in keys) == sets[0].indices.tolist()
     assert len(loader) == 8
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(359, [360]), (180, [180, 180]), (358, [358, 2]), (120, [120] * 3)])
+def test_a_single_last_image_joins_the_batch_before(shapes, sets, batch_size, sizes):
+    loader = TrainLoader(shapes[0], sets[0], batch_size, 0)
+    assert [len(labels) for _, labels in loader.epoch(1)] == sizes
+    assert len(loader) == len(sizes)
+
+
+def test_large_images_come_in_smaller_batches():
+    assert fit_batch(500, (32, 32)) == 500
+    assert fit_batch(500, (224, 224)) == 41
+    assert fit_batch(500, (4096, 4096)) == 1
 
 
 def test_epochs_and_seeds_differ(shapes, sets):

@@ -107,6 +107,16 @@ def test_divergence_at_once_is_an_error_with_a_remedy(shapes, sets, tiny):
         find_learning_rate(shapes[0], sets[0], params, tiny)
 
 
+def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
+    params = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
+    given = tiny.model_copy(update={"lr": 0.05})
+    curve, best_lr = find_learning_rate(shapes[0], sets[0], params, given)
+    assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
+    assert "going on with train.lr=0.05" in caplog.text
+    for points in (curve, curve.head(0)):
+        assert "diverged too early" in plot_lr_curve(points, best_lr, "title").axes[0].get_title()
+
+
 def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):
     with pytest.raises(UserError, match="train.batch_size=361: only 360 training images"):
         find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"batch_size": 361}))

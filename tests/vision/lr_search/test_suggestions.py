@@ -22,7 +22,7 @@ def bowl() -> np.ndarray:
 
 
 def test_known_answers_on_a_bowl():
-    found = suggest_learning_rates(curve(bowl()))
+    found = suggest_learning_rates(curve(bowl()), 1e-5)
     assert found["minimum"] == pytest.approx(0.1, rel=0.15)
     assert found["minimum_tenth"] == pytest.approx(found["minimum"] / 10)
     # halfway (in steps, which are even in the logarithm) from where the fall starts to its end
@@ -33,7 +33,7 @@ def test_known_answers_on_a_bowl():
 def test_the_steepest_point_is_found_where_it_is():
     loss = np.full(100, 2.0)
     loss[60:] -= 1.0
-    assert suggest_learning_rates(curve(loss))["steepest"] in (LR[59], LR[60])
+    assert suggest_learning_rates(curve(loss), 1e-5)["steepest"] in (LR[59], LR[60])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -46,12 +46,12 @@ def test_steepest_is_what_torch_lr_finder_suggests(seed):
     finder.history = {"lr": frame["lr"].tolist(), "loss": frame["loss"].tolist()}
     axes = mpl.figure.Figure().subplots()
     _, theirs = finder.plot(ax=axes, suggest_lr=True)
-    assert suggest_learning_rates(frame)["steepest"] == pytest.approx(theirs)
+    assert suggest_learning_rates(frame, 1e-5)["steepest"] == pytest.approx(theirs)
 
 
 def test_too_early_a_divergence_is_an_error_with_a_remedy():
     with pytest.raises(
         UserError, match=r"lr_search.start_lr=1e-05: the loss diverged after 16 iterations.*lower start_lr"
     ):
-        suggest_learning_rates(curve(np.linspace(2, 9, 16)))
-    assert suggest_learning_rates(curve(np.linspace(2, 9, 17)))
+        suggest_learning_rates(curve(np.linspace(2, 9, 16)), 1e-5)
+    assert suggest_learning_rates(curve(np.linspace(2, 9, 17)), 1e-5)

@@ -130,6 +130,38 @@ def test_divergence_keeps_what_was_saved(data, tiny, store):
     assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
 
 
+def test_a_last_step_that_diverges_is_noticed_and_not_kept(data, tiny, store):
+    # one batch an epoch: its loss is that of the fresh network, and only the step ruins the weights
+    params = tiny.model_copy(update={"batch_size": 360, "epochs": 3})
+    with pytest.raises(DivergedError, match=r"epoch 1, batch 1"):
+        train_classifier(data, 1e30, params, store)
+    assert not list(store.root.glob("*/epoch-*.pt"))
+
+
+def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):
+    long = tiny.model_copy(update={"epochs": 3})
+    whole = train_classifier(data, 0.05, long, store)
+    short = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
+    assert len(short.history) == 1
+    assert short.scope != whole.scope
+    assert (store.root / whole.scope / "epoch-00003.pt").exists()
+    assert train_classifier(data, 0.05, long, store).history.equals(whole.history)
+
+
+def test_deterministic_asks_torch_and_gives_back(data, tiny, store, monkeypatch):
+    seen = []
+    plain = engine.train_epoch
+    monkeypatch.setattr(
+        engine,
+        "train_epoch",
+        lambda *a, **o: (seen.append(torch.are_deterministic_algorithms_enabled()), plain(*a, **o))[1],
+    )
+    for wanted in (True, False):
+        train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1, "deterministic": wanted}), store)
+    assert seen == [True, False]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_training_leaves_the_global_generator_alone(data, tiny, store):
     torch.manual_seed(3)
     before = torch.get_rng_state()

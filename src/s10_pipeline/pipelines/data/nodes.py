@@ -1,9 +1,13 @@
 """Nodes of the ``data`` stage."""
 
+import logging
+
 from ...vision.data.augmented import AugmentedSet, build_sets
 from ...vision.data.image_set import ImageSet
 from ...vision.data.params import AugmentParams, IngestParams
 from ...vision.types import Figure
+
+log = logging.getLogger(__name__)
 
 
 def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
@@ -14,7 +18,10 @@ def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
     """
     from ...vision.data.sources import read_source
 
-    return read_source(ingest)
+    train_images, test_images = read_source(ingest)
+    title = train_images.source.get("title", ingest.source)
+    log.info("%s: %d images to train, %d to test", title, len(train_images), len(test_images))
+    return train_images, test_images
 
 
 def build_augmented_datasets(

@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 evaluate,
-                ["model", "test_images", "test_set", "params:evaluate", "params:train.device"],
+                ["model", "test_images", "test_set", "provenance", "params:evaluate", "params:train.device"],
                 ["metrics", "test_predictions", "confusion_matrix"],
                 name="evaluate",
             )

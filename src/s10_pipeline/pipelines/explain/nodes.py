@@ -39,7 +39,7 @@ def gradcam_report(
     """
     from ...vision.device import choose_device
     from ...vision.evaluation.confusion import plot_confusion_matrix
-    from ...vision.evaluation.metrics import check_same_data
+    from ...vision.evaluation.metrics import check_same_data, check_same_images
     from ...vision.explain.gallery import plot_gradcam_gallery
     from ...vision.explain.gradcam import compute_cams
     from ...vision.explain.report import build_report
@@ -47,6 +47,7 @@ def gradcam_report(
     from ...vision.training.curves import plot_accuracy_curves, plot_loss_curves
 
     check_same_data(model, test_images)
+    check_same_images(provenance, test_images)
     title = str(test_images.source.get("title", ""))
     images_nhwc = test_images.images_nhwc[misclassified["index"].to_numpy()]
     cams = compute_cams(

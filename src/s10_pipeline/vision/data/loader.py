@@ -17,6 +17,9 @@ from .image_set import ImageSet
 Key = tuple[int, int]
 Batch = tuple[Tensor, Tensor]
 
+# Of measuring without gradients: 500 images of 64 pixels, 41 of 224.
+MAX_PIXELS_A_BATCH = 2**21
+
 
 class AugmentedImages(Dataset[Batch]):
     """Batches by list of keys; each image's look is a function of (seed, epoch, index)."""
@@ -64,13 +67,17 @@ class EpochBatches(Sampler[list[Key]]):
         self.epoch = 0
 
     def __len__(self) -> int:
-        return -(-len(self._indices) // self._batch_size)
+        whole, rest = divmod(len(self._indices), self._batch_size)
+        return whole + (rest > 1)
 
     def __iter__(self) -> Iterator[list[Key]]:
         rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, self.epoch], np.uint64)))
         order = rng.permutation(self._indices).tolist()
-        for start in range(0, len(order), self._batch_size):
-            yield [(self.epoch, index) for index in order[start : start + self._batch_size]]
+        for number in range(len(self)):
+            start = number * self._batch_size
+            # a single last image goes with the batch before: BatchNorm cannot normalise by one
+            end = start + self._batch_size if number < len(self) - 1 else len(order)
+            yield [(self.epoch, index) for index in order[start:end]]
 
 
 class TrainLoader:
@@ -79,7 +86,7 @@ class TrainLoader:
     Args:
         images: the training images.
         subset: which of them, and the transforms.
-        batch_size: images a batch; the last batch of an epoch may be smaller.
+        batch_size: images a batch; the last batch of an epoch may be smaller, or larger by one.
         seed: of order and augmentation.
         num_workers: processes; 0 prepares batches in this one.
         pin_memory: for asynchronous copies to a CUDA device.
@@ -127,6 +134,12 @@ def plain_batches(
     for start in range(0, len(indices), batch_size):
         chosen = indices[start : start + batch_size]
         yield _as_batch(np.array(images_nhwc[chosen]), labels[chosen])
+
+
+def fit_batch(batch_size: int, image_size: tuple[int, int]) -> int:
+    """``batch_size``, or fewer images where they are so large that activations would need gigabytes."""
+    height, width = image_size
+    return min(batch_size, max(1, MAX_PIXELS_A_BATCH // (height * width)))
 
 
 def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device) -> int:

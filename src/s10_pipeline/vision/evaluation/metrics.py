@@ -10,8 +10,8 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from ..data.augmented import AugmentedSet
-from ..data.image_set import ImageSet
-from ..data.loader import plain_batches
+from ..data.image_set import ImageSet, content_digest
+from ..data.loader import fit_batch, plain_batches
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -27,7 +27,8 @@ def predict_probabilities(
     temperature = model.spec.temperature or 1.0
     rows = []
     with progress_bar("evaluate", len(subset), "images") as bar:
-        for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, batch_size):
+        fitting = fit_batch(batch_size, images.image_size)
+        for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, fitting):
             logits_bk = model(images_bchw.to(device)).float().cpu().double() / temperature
             rows.append(torch.softmax(logits_bk, dim=1).numpy())
             bar.advance(len(images_bchw))
@@ -118,4 +119,19 @@ def check_same_data(model: Classifier, images: ImageSet) -> None:
         raise UserError(
             f"model: takes {'x'.join(map(str, model.spec.image_size))} pixels, the images have "
             f"{'x'.join(map(str, images.image_size))}; train on these images first"
+        )
+
+
+def check_same_images(provenance: dict[str, Any], images: ImageSet) -> None:
+    """Raises UserError where the test images are not those that the stored model and its tables are about.
+
+    That happens when the data stage ran again with other parameters, or a run ended between data and training.
+    """
+    trained = provenance.get("data", {}).get("test", {})
+    if trained.get("digest") != content_digest(images):
+        was, now = (str(source.get("title", "other images")) for source in (trained, images.source))
+        what = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
+        raise UserError(
+            f"test_images: newer than the stored model, which knows other ones ({what}); run the whole pipeline, "
+            "or take the images of that time with --load-versions=test_images:VERSION,test_set:VERSION"
         )

@@ -9,7 +9,7 @@ class EvaluateParams(Params):
     """How the stored model is measured on the test images.
 
     Attributes:
-        batch_size: images a forward pass.
+        batch_size: images a forward pass, fewer of large ones.
         num_bins: bins of equal width of the expected calibration error.
     """
 

@@ -28,10 +28,13 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
             linewidth=2.4 if taken else 1.4,
             label=f"{LABELS[method]}: {lr:.2g}" + ("  (taken)" if taken else ""),
         )
-    # a diverging end would squeeze the valley into a line
-    low, high = lr_curve["loss"].min(), lr_curve["loss"].iloc[: max(10, len(lr_curve) // 2)].max()
-    ax.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
+    if best_lr["candidates"]:
+        # a diverging end would squeeze the valley into a line
+        low, high = lr_curve["loss"].min(), lr_curve["loss"].iloc[: max(10, len(lr_curve) // 2)].max()
+        ax.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
+        ax.legend(fontsize=9)
+    else:
+        title += "\ndiverged too early to suggest a rate"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss (exponential mean)", title=title)
     ax.grid(alpha=0.25)
-    ax.legend(fontsize=9)
     return figure

@@ -42,7 +42,8 @@ def find_learning_rate(
         (``lr``, ``method``, ``candidates``: method -> lr, ``spread``: largest / smallest candidate, ``parameters``).
 
     Raises:
-        UserError: the batch is larger than the set, or the loss diverged before a rate could be read off.
+        UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
+            (where ``train.lr`` is given, it is taken instead, with a warning).
     """
     check_batch_size(train_set, train)
     device = choose_device(train.device)
@@ -56,7 +57,19 @@ def find_learning_rate(
         pin_memory=device.type == "cuda",
     )
     lr_curve = run_range_test(model, loader, params, train)
-    candidates = suggest_learning_rates(lr_curve)
+    try:
+        candidates = suggest_learning_rates(lr_curve, params.start_lr)
+    except UserError as error:
+        if train.lr is None:
+            raise
+        log.warning("%s; going on with train.lr=%g, which was given", error, train.lr)
+        return lr_curve, {
+            "lr": train.lr,
+            "method": "train.lr",
+            "candidates": {},
+            "spread": None,
+            "parameters": params.model_dump(),
+        }
     return lr_curve, _choose(candidates, params)
 
 
@@ -133,10 +146,6 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
             finder.reset()
             model.zero_grad(set_to_none=True)
             model.train(was_training)
-    if not finder.history["loss"]:
-        raise UserError(
-            f"lr_search.start_lr={params.start_lr:g}: the loss was not finite at the first batch; lower start_lr"
-        )
     num_points = min(len(finder.history["lr"]), len(finder.history["loss"]))
     curve = pd.DataFrame({name: finder.history[name][:num_points] for name in ("lr", "loss")})
     # bias-corrected: early points are means of the few losses seen so far (Kingma and Ba 2015, section 3)

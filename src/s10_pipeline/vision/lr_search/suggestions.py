@@ -13,7 +13,7 @@ MIN_POINTS = SKIP_START + SKIP_END + 2
 Floats = NDArray[np.float64]
 
 
-def suggest_learning_rates(lr_curve: pd.DataFrame) -> dict[str, float]:
+def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str, float]:
     """Method -> learning rate.
 
     - ``steepest``: where the loss falls fastest over the logarithm of the rate, up to its minimum (torch-lr-finder's
@@ -24,6 +24,7 @@ def suggest_learning_rates(lr_curve: pd.DataFrame) -> dict[str, float]:
 
     Args:
         lr_curve: columns ``lr`` (ascending) and ``loss`` (smoothed, finite), a row an iteration.
+        start_lr: the first rate, for the error.
 
     Raises:
         UserError: fewer than 17 points: the loss diverged at once.
@@ -31,9 +32,8 @@ def suggest_learning_rates(lr_curve: pd.DataFrame) -> dict[str, float]:
     lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
     if len(lr) < MIN_POINTS:
         raise UserError(
-            f"lr_search.start_lr={lr[0] if len(lr) else float('nan'):g}: the loss diverged after {len(lr)} iterations, "
-            f"too few to read a learning rate from ({MIN_POINTS} are needed); lower start_lr, or give train.lr and "
-            "leave the stage out with --pipelines"
+            f"lr_search.start_lr={start_lr:g}: the loss diverged after {len(lr)} iterations, too few to read a "
+            f"learning rate from ({MIN_POINTS} are needed); lower start_lr, or give train.lr"
         )
     inner = slice(SKIP_START, -SKIP_END)
     lowest = int(np.argmin(loss[inner]))

@@ -35,6 +35,14 @@ class CheckpointStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
+    def scope_for(self, key: str, epochs: int) -> str:
+        """The scope of a training of ``epochs``: the key itself, or where that has gone further, one beside it.
+
+        A short trial after a long training must not cost the long one's checkpoints.
+        """
+        saved = [epoch for epoch, _ in CheckpointScope(self.root / key, keep=1).saved()]
+        return key if not saved or saved[-1] <= epochs else f"{key}-{epochs}"
+
     @contextmanager
     def open(self, scope: str, keep: int) -> Iterator["CheckpointScope"]:
         """Own a scope while in the context.
@@ -85,7 +93,7 @@ class CheckpointScope:
 
     def clear(self) -> None:
         """Forget everything but the lock."""
-        for path in [*self._saved(), self.folder / "finished.json"]:
+        for path in [*(path for _, path in self.saved()), self.folder / "finished.json"]:
             path.unlink(missing_ok=True)
 
     def save(self, epoch: int, state: State) -> None:
@@ -101,14 +109,16 @@ class CheckpointScope:
                 f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and "
                 f"start the same command again: it goes on after epoch {epoch - 1}"
             ) from error
-        for old in self._saved()[: -self._keep]:
+        for _, old in self.saved()[: -self._keep]:
             old.unlink(missing_ok=True)
 
     def last(self) -> tuple[int, State] | None:
         """The newest checkpoint that can be read, as (epoch, state); others are set aside with a warning."""
-        for path in reversed(self._saved()):
+        for epoch, path in reversed(self.saved()):
             try:
-                return int(path.stem.partition("-")[2]), torch.load(path, map_location="cpu", weights_only=True)
+                return epoch, torch.load(path, map_location="cpu", weights_only=True)
+            except (MemoryError, OSError):
+                raise  # the machine's trouble, not the file's
             except Exception as error:
                 # anything may be in a damaged file: none of it may end a run that can start again without it
                 aside = path.with_suffix(".unreadable")
@@ -116,8 +126,10 @@ class CheckpointScope:
                 log.warning("checkpoint %s cannot be read (%s); set aside as %s", path, type(error).__name__, aside)
         return None
 
-    def _saved(self) -> list[Path]:
-        return sorted(p for p in self.folder.glob("epoch-*.pt") if re.fullmatch(r"epoch-\d{5,}", p.stem))
+    def saved(self) -> list[tuple[int, Path]]:
+        """(epoch, file) of each checkpoint, oldest first."""
+        named = ((re.fullmatch(r"epoch-(\d+)", path.stem), path) for path in self.folder.glob("epoch-*.pt"))
+        return sorted((int(match[1]), path) for match, path in named if match)
 
 
 def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -1,6 +1,7 @@
 """The whole of training: epochs under ReduceLROnPlateau, a checkpoint after each, a history of all."""
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,12 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
-from ..data.loader import TrainLoader, plain_batches, resolve_num_workers
-from ..device import choose_device, choose_precision
+from ..data.loader import TrainLoader, fit_batch, plain_batches, resolve_num_workers
+from ..device import choose_device, choose_precision, deterministic_algorithms
 from ..network.classifier import Classifier
 from ..progress import Bar
 from .checkpoints import CheckpointScope, CheckpointStore
-from .epoch import EpochTiming, Sums, measure, train_epoch
+from .epoch import EpochTiming, Sums, diverged, measure, train_epoch
 from .params import TrainParams
 from .scope import training_scope
 from .setup import build_classifier, build_optimizer, check_batch_size
@@ -73,12 +74,16 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
         UserError: batch size, device or precision do not fit; the loss diverged; the disk is full.
     """
     check_batch_size(data.train_set, params)
-    scope_name = training_scope(data, lr, params)
+    run = _Run(data, lr, params)
+    scope_name = store.scope_for(training_scope(data, lr, params, run.precision.name), params.epochs)
     with store.open(scope_name, params.keep_checkpoints) as scope:
-        run = _Run(data, lr, params)
         run.restore(scope)
         devices = [run.device] if run.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices), Bar("", params.epochs * len(run.loader), "batches") as bar:
+        with (
+            torch.random.fork_rng(devices=devices),
+            deterministic_algorithms(params.deterministic),
+            Bar("", params.epochs * len(run.loader), "batches") as bar,
+        ):
             bar.advance(run.epochs_done * len(run.loader))
             while run.epochs_done < params.epochs:
                 run.train_one_epoch(bar)
@@ -131,15 +136,10 @@ class _Run:
 
     def restore(self, scope: CheckpointScope) -> None:
         """Go on from the scope's last checkpoint, unless it is the end of a finished training of as many epochs."""
-        finished = scope.finished_epochs()
-        if finished is not None and finished >= self.params.epochs:
+        if scope.finished_epochs() == self.params.epochs:
             scope.clear()
         last = scope.last()
         if last is None:
-            return
-        if last[0] > self.params.epochs:
-            log.info("checkpoints go to epoch %d, only %d are wanted: training afresh", last[0], self.params.epochs)
-            scope.clear()
             return
         self.epochs_done, state = last
         for name in ("model", "optimizer", "scaler", "plateau"):
@@ -173,6 +173,9 @@ class _Run:
         )
         bar.advance(len(self.loader) - batches_before)
         val, test = self._measure("val"), self._measure("test")
+        if not math.isfinite(val.mean_loss()):
+            # the epoch's last step did it: nothing of this epoch may be kept
+            raise diverged(self._lr(), epoch, len(self.loader))
         lr = self._lr()
         if epoch > self.params.warmup_epochs:
             self.plateau.step(val.mean_loss())
@@ -182,7 +185,9 @@ class _Run:
     def _measure(self, name: str) -> Sums:
         images = self.data.test_images if name == "test" else self.data.train_images
         subset = self.data.test_set if name == "test" else self.data.val_set
-        batches = plain_batches(images.images_nhwc, images.labels, subset.indices, EVAL_BATCH_SIZE)
+        batches = plain_batches(
+            images.images_nhwc, images.labels, subset.indices, fit_batch(EVAL_BATCH_SIZE, images.image_size)
+        )
         return measure(self.model, batches, self.precision)
 
     def _lr(self) -> float:

@@ -127,11 +127,15 @@ def train_epoch(
 def _check_finite(first_bad: Tensor, epoch: int, optimizer: torch.optim.SGD) -> None:
     batch = int(first_bad)
     if batch:
-        lr = optimizer.param_groups[0]["lr"]
-        raise DivergedError(
-            f"train.lr={lr:g}: the loss was not finite in epoch {epoch}, batch {batch}; "
-            "take a lower train.lr (earlier epochs and artifacts are kept)"
-        )
+        raise diverged(optimizer.param_groups[0]["lr"], epoch, batch)
+
+
+def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
+    """The error that names where the loss was lost."""
+    return DivergedError(
+        f"train.lr={lr:g}: the loss was not finite in epoch {epoch}, batch {batch}; "
+        "take a lower train.lr (earlier epochs and artifacts are kept)"
+    )
 
 
 @torch.inference_mode()

@@ -2,10 +2,11 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..data.image_set import content_digest
 from ..device import describe_device
 from .engine import TrainingData, TrainingResult
 from .params import TrainParams
@@ -24,7 +25,10 @@ def describe_training(
     """
     model = result.model
     return {
-        "data": {"train": data.train_images.source, "test": data.test_images.source},
+        "data": {
+            name: {**images.source, "digest": content_digest(images), "num_images": len(images)}
+            for name, images in (("train", data.train_images), ("test", data.test_images))
+        },
         "augment": {
             "train": data.train_set.transforms,
             **data.train_set.parameters,
@@ -43,10 +47,17 @@ def describe_training(
             "class_names": model.class_names,
         },
         "device": {"device": describe_device(result.device), "precision": result.precision},
-        "code": {"version": version("s10_pipeline"), "digest": code_digest(), **_git()},
-        "libraries": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "code": {"version": _version("s10_pipeline"), "digest": code_digest(), **_git()},
+        "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "checkpoints": result.scope,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from source, or another build of the same library
+        return "not installed as a package"
 
 
 def _git() -> dict[str, Any]:

@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from .engine import TrainingData
 
 # These cannot change what comes out: epochs only says where to stop.
-CHANGE_NOTHING = {"epochs", "lr", "device", "num_workers", "keep_checkpoints"}
+CHANGE_NOTHING = {"epochs", "lr", "device", "precision", "num_workers", "keep_checkpoints"}
 
 # Of the data stage only what acts during training: how images were read shows in their digest.
 DATA_MODULES = ("augmented", "cutout", "loader", "transforms")
 
 
-def training_scope(data: "TrainingData", lr: float, params: TrainParams) -> str:
+def training_scope(data: "TrainingData", lr: float, params: TrainParams, precision: str) -> str:
     """Name of the checkpoints' scope: a digest of data, parameters, learning rate and code."""
     return scope_key(
         {
             "params": params.model_dump(exclude=CHANGE_NOTHING),
             "lr": lr,
+            # as it was found out: a run must not go on in another format on another machine
+            "precision": precision,
             "images": [content_digest(data.train_images), content_digest(data.test_images)],
             "sets": [_set_digest(s) for s in (data.train_set, data.val_set, data.test_set)],
             "code": code_digest(),
