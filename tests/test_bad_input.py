@@ -151,10 +151,10 @@ def test_a_gpu_that_torch_cannot_use(fail, monkeypatch, tmp_path):
 
 def test_explain_before_a_model_names_environments_that_have_one(fail, tmp_path):
     assert "environment base has none yet; make it with kedro run --env=base" in fail("--pipeline=explain")
-    model = tmp_path / "data/sample/06_models/best_lr.json/2026-01-01T00.00.00.000Z/best_lr.json"
+    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
     model.parent.mkdir(parents=True)
     model.write_text("{}")
-    assert "best_lr: environment cpu has none yet" in fail("--env=cpu", "--pipeline=explain")
+    assert "model: environment cpu has none yet" in fail("--env=cpu", "--pipeline=explain")
     assert "an environment that has one: --env=sample" in fail("--env=cpu", "--pipeline=explain")
 
 

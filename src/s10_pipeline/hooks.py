@@ -41,7 +41,8 @@ class ProjectHooks:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End with one line if the run needs an artifact that was never made."""
         self._catalog = catalog
-        for name in sorted(pipeline.inputs()):
+        # the model first: it is what people miss
+        for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
 

@@ -1,6 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from s10_pipeline.vision.data import augmented
 from s10_pipeline.vision.data.augmented import Augmenter, build_sets, channel_mean_std
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.transforms import build_transforms
@@ -63,3 +66,24 @@ def test_a_channel_of_one_value_does_not_divide_by_zero():
     mean, std = channel_mean_std(images, np.arange(4))
     assert mean == (7, 7, 7)
     assert std == (1, 1, 1)
+
+
+def test_mean_and_deviation_are_exact_over_many_chunks(monkeypatch):
+    monkeypatch.setattr(augmented, "CHUNK_BYTES", 1000)  # less than two images
+    images = np.random.default_rng(0).integers(0, 256, (37, 16, 16, 3), np.uint8)
+    chosen = np.array([0, 3, 4, 20, 36])
+    mean, std = channel_mean_std(images, chosen)
+    pixels = images[chosen].reshape(-1, 3).astype(float)
+    assert mean == tuple(round(v, 4) for v in pixels.mean(0).tolist())
+    assert std == tuple(round(v, 4) for v in pixels.std(0).tolist())
+
+
+def test_measuring_large_images_takes_little_memory():
+    images = np.zeros((200, 224, 224, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        channel_mean_std(images, np.arange(200))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 80e6

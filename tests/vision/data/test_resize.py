@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from s10_pipeline.vision.data.resize import UnreadableImage, decode_square_rgb, describe_rule, to_square_rgb
 
@@ -180,6 +180,36 @@ def test_a_decompression_bomb_is_an_unreadable_image(monkeypatch):
 
     with pytest.raises(UnreadableImage, match="bomb"):
         decode_square_rgb(data, 32)
+
+
+def wrap_in_iptc(data):
+    """An IPTC record that holds an image file, as Pillow's plug-in expects it."""
+    fields = [((3, 60), b"\1\0"), ((3, 20), b"\0\x08"), ((3, 30), b"\0\x08"), ((3, 120), b"\0\x05"), ((8, 10), data)]
+    return b"".join(bytes([0x1C, *tag, *len(value).to_bytes(2, "big")]) + value for tag, value in fields)
+
+
+@pytest.mark.parametrize("wrap", [bytes, wrap_in_iptc])
+def test_postscript_runs_no_program_whatever_it_is_wrapped_in(monkeypatch, wrap):
+    started = []
+    monkeypatch.setattr(
+        EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a) or Image.core.new("RGB", (8, 8))
+    )
+    data = wrap(encode(Image.fromarray(noise(8, 8)), "EPS"))
+    Image.open(io.BytesIO(data)).load()
+    assert started  # Pillow by itself would
+    started.clear()
+
+    with pytest.raises(UnreadableImage, match="not an image in a format that is decoded"):
+        decode_square_rgb(data, 8)
+
+    assert not started
+
+
+def test_the_first_picture_of_a_stereo_photograph_counts():
+    first, second = Image.new("RGB", (16, 16), "red"), Image.new("RGB", (16, 16), "blue")
+    data = encode(first, "MPO", save_all=True, append_images=[second])
+
+    assert decode_square_rgb(data, 16)[8, 8].tolist() == [254, 0, 0]
 
 
 def test_no_warnings_on_palette_with_byte_transparency():

@@ -1,3 +1,5 @@
+import time
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -6,7 +8,7 @@ import torch
 from torch_lr_finder import LRFinder
 
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.lr_search.suggestions import suggest_learning_rates
+from s10_pipeline.vision.lr_search.suggestions import _longest_decreasing_run, suggest_learning_rates
 
 LR = np.logspace(-5, 1, 100)
 
@@ -55,3 +57,33 @@ def test_too_early_a_divergence_is_an_error_with_a_remedy():
     ):
         suggest_learning_rates(curve(np.linspace(2, 9, 16)), 1e-5)
     assert suggest_learning_rates(curve(np.linspace(2, 9, 17)), 1e-5)
+
+
+def longest_run_point_by_point(loss: np.ndarray) -> tuple[int, int]:
+    """Of equally long ones, the one that ends first, and of those the one that starts last."""
+    chains = [[(1, i, i)] for i in range(len(loss))]  # (length, start, end)
+    for i in range(len(loss)):
+        for j in range(i):
+            if loss[j] > loss[i]:
+                chains[i] += [(length + 1, start, i) for length, start, _ in chains[j]]
+    _, start, end = max((c for ends in chains for c in ends), key=lambda c: (c[0], -c[2], c[1]))
+    return start, end
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_longest_fall_is_that_of_trying_all(seed):
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 15))
+    # few distinct values: ties everywhere
+    loss = rng.integers(0, 6, size).astype(float) if seed % 2 else rng.normal(size=size)
+    assert _longest_decreasing_run(loss) == longest_run_point_by_point(loss)
+
+
+def test_two_thousand_points_take_no_time():
+    loss = np.random.default_rng(0).normal(size=2000)
+    elapsed = []
+    for _ in range(3):
+        start = time.perf_counter()
+        _longest_decreasing_run(loss)
+        elapsed.append(time.perf_counter() - start)
+    assert min(elapsed) < 0.1

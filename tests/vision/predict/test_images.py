@@ -43,6 +43,13 @@ def test_a_file_is_taken_whatever_its_name(tmp_path: Path, monkeypatch: pytest.M
     assert find_images("~/image") == [tmp_path / "image"]
 
 
+def test_large_photographs_are_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = picture(tmp_path / "a.png", size=(40, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    (batch,) = read_batches([file], size=8, batch_size=2)
+    assert batch.positions == [0]
+
+
 def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
     for path, rule in ((None, "is not said"), (tmp_path / "gone", "no such file"), (tmp_path, "no image files")):
         with pytest.raises(UserError) as error:

@@ -1,6 +1,7 @@
 """Prediction from files equals a forward pass on the pixels, and survives whatever lies in a folder."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,31 @@ def test_nothing_readable_is_a_table_of_reasons(tmp_path: Path, caplog: pytest.L
     assert "2 of 2 files could not be read" in caplog.text
     figure = plot_predictions_gallery(gallery, table, np.zeros((0, 32, 32), np.float32), title="mine")
     assert "None of the files could be read." in [text.get_text() for text in figure.texts]
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("content", [None, b"no image"])
+def test_a_file_name_that_is_no_unicode_is_escaped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, single: bool, content: bytes | None
+) -> None:
+    file = tmp_path / os.fsdecode(b"\xff.png")
+    try:
+        file.touch()
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    if content is None:
+        with file.open("wb") as stream:
+            Image.new("RGB", (40, 40), "red").save(stream, "PNG")
+    else:
+        file.write_bytes(content)
+    params = PredictParams(path=str(file if single else tmp_path))
+    with caplog.at_level(logging.WARNING):
+        table, gallery = predict_images(make_model(), params, device="cpu")
+    assert table["file"].tolist() == ["\\udcff.png"]
+    assert table["error"].notna().all() == bool(content)
+    table.to_csv(tmp_path / "table.csv")
+    caplog.text.encode()
+    plot_predictions_gallery(gallery, table, np.zeros((len(gallery), 32, 32), np.float32), title="x")
 
 
 def test_no_path() -> None:

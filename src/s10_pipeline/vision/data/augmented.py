@@ -14,6 +14,9 @@ from .split import stratified_split
 if TYPE_CHECKING:
     import albumentations as A
 
+# Pixels of one chunk of images are counted at once; counting takes another three times as much.
+CHUNK_BYTES = 16 * 2**20
+
 
 @dataclass(frozen=True, eq=False)
 class AugmentedSet:
@@ -83,12 +86,14 @@ def channel_mean_std(
     images_nhwc: NDArray[np.uint8], indices: NDArray[np.int64]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation a channel of the chosen images, 0-255, summed exactly in integers."""
-    total, squares, count = np.zeros(3, np.int64), np.zeros(3, np.int64), 0
-    for start in range(0, len(indices), 1024):
-        pixels = images_nhwc[indices[start : start + 1024]].reshape(-1, 3).astype(np.int64)
-        total += pixels.sum(0)
-        squares += (pixels**2).sum(0)
-        count += len(pixels)
+    histograms = np.zeros((3, 256), np.int64)
+    chunk_size = max(1, CHUNK_BYTES // images_nhwc[0].nbytes)
+    for start in range(0, len(indices), chunk_size):
+        pixels = images_nhwc[indices[start : start + chunk_size]].reshape(-1, 3)
+        for channel in range(3):
+            histograms[channel] += np.bincount(pixels[:, channel], minlength=256)
+    values = np.arange(256)
+    total, squares, count = histograms @ values, histograms @ values**2, int(histograms[0].sum())
     mean = total / count
     # a channel of one value everywhere would divide by zero
     std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from .image_files import IMAGE_FORMATS
+
 RULE = "shorter side to size, then centre crop"
 INTERPOLATION = "bicubic"
 
@@ -23,15 +25,18 @@ def describe_rule(image_size: tuple[int, int]) -> dict[str, Any]:
 def decode_square_rgb(data: bytes, size: int) -> NDArray[np.uint8]:
     """:func:`to_square_rgb` of an encoded image (the content of a PNG, JPEG, ... file).
 
+    The format is known by the content and is one of :data:`~.image_files.IMAGE_FORMATS`, none of which runs a program.
+
     Raises:
-        UnreadableImage: not decodable, or so many pixels that Pillow takes it for an attack.
+        UnreadableImage: not decodable, or so many pixels (over 179 million) that Pillow takes it for an attack. Above
+            half as many Pillow warns, unless in :func:`~.image_files.large_images_allowed`.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
             return to_square_rgb(image, size)
     except UnidentifiedImageError as error:
         # Pillow's own message holds the address of the buffer, which differs from run to run
-        raise UnreadableImage("not an image in a format that Pillow knows") from error
+        raise UnreadableImage("not an image in a format that is decoded here") from error
     except Exception as error:  # on a broken file a plug-in raises OSError, SyntaxError, KeyError, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(f"not a readable image ({reason})") from error

@@ -18,19 +18,16 @@ from ..progress import progress_bar
 from .params import EvaluateParams
 
 
-@torch.inference_mode()
 def predict_probabilities(
     model: Classifier, images: ImageSet, subset: AugmentedSet, batch_size: int, device: torch.device
 ) -> NDArray[np.float64]:
     """Softmax probabilities (N, K) of the set's images, in order; in fp32 on any device."""
     model = model.to(device).eval()
-    temperature = model.spec.temperature or 1.0
     rows = []
     with progress_bar("evaluate", len(subset), "images") as bar:
         fitting = fit_batch(batch_size, images.image_size)
         for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, fitting):
-            logits_bk = model(images_bchw.to(device)).float().cpu().double() / temperature
-            rows.append(torch.softmax(logits_bk, dim=1).numpy())
+            rows.append(model.probabilities(images_bchw).numpy())
             bar.advance(len(images_bchw))
     model.cpu()
     return np.concatenate(rows)

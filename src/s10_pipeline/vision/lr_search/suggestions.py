@@ -53,13 +53,14 @@ def _valley(lr: Floats, loss: Floats) -> float:
 
 
 def _longest_decreasing_run(loss: Floats) -> tuple[int, int]:
-    """First and last index of the longest (not necessarily contiguous) decreasing subsequence; O(n^2), n is small."""
+    """First and last index of the longest (not necessarily contiguous) decreasing subsequence."""
     length = np.ones(len(loss), int)
     start = np.arange(len(loss))
     for i in range(1, len(loss)):
-        for j in range(i):
-            # of equally long ones the latest start: what lies before the fall is flat
-            if loss[i] < loss[j] and length[j] + 1 >= length[i]:
-                length[i], start[i] = length[j] + 1, start[j]
+        behind = np.where(loss[:i] > loss[i], length[:i], 0)
+        # of equally long ones the latest, which has the latest start: what lies before the fall is flat
+        best = i - 1 - int(np.argmax(behind[::-1]))
+        if behind[best]:
+            length[i], start[i] = behind[best] + 1, start[best]
     end = int(np.argmax(length))
     return int(start[end]), end

@@ -71,6 +71,16 @@ class Classifier(nn.Module):
         logits_bk: Tensor = self.network(x_bchw.contiguous(memory_format=torch.channels_last))
         return logits_bk
 
+    @torch.inference_mode()
+    def probabilities(self, images_bchw: Tensor) -> Tensor:
+        """Softmax probabilities (B, K), float64 on the CPU, by the temperature that the model carries.
+
+        Args:
+            images_bchw: as of :meth:`forward`, on any device; the model should be in evaluation mode.
+        """
+        logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
+        return torch.softmax(logits_bk / (self.spec.temperature or 1.0), dim=1)
+
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.spec.class_names

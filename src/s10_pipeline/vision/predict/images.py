@@ -1,67 +1,45 @@
 """The user's image files: finding them, and reading them batch by batch."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from ..data.image_files import large_images_allowed, printable, walk_images
 from ..data.resize import UnreadableImage, decode_square_rgb
 from ..errors import UserError
-
-# Formats that Pillow names but does not decode by itself, and Encapsulated PostScript, which runs a program.
-_NOT_DECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "EPS", "WMF"}
-# Images that Pillow cannot open are listed with that reason; silence would look as if they had been read.
-_FOREIGN_EXTENSIONS = {".heic", ".heif", ".jxl", ".svg"}
-
-
-def image_extensions() -> set[str]:
-    """Extensions, in lower case, of the files that are taken for images."""
-    Image.init()
-    known = Image.registered_extensions().items()
-    readable = {extension for extension, kind in known if kind in Image.OPEN and kind not in _NOT_DECODED}
-    return readable | _FOREIGN_EXTENSIONS
 
 
 def find_images(path: str | Path | None) -> list[Path]:
     """A file, whatever its name, or all images of a folder and its sub-folders, sorted by path.
 
-    In a folder, images are known by their extension; hidden files and folders are passed over, links to
-    folders are not followed.
+    In a folder, images are known by their extension (:func:`~..data.image_files.walk_images`). Pictures in a format
+    that is not decoded are listed too: reading them gives the reason.
 
     Args:
         path: ``predict.path``; ``~`` is expanded, relative to the working directory.
 
     Raises:
-        UserError: no path, nothing there, or no images.
+        UserError: no path, nothing there, no images, or a folder that cannot be listed.
     """
     if path is None or not str(path):
         raise UserError(
             "predict.path=null: which images to predict is not said; give --params=predict.path=FILE_OR_DIR"
         )
     place = Path(path).expanduser()
+    setting = f"predict.path={printable(str(path))}"
     if place.is_file():
         return [place]
     if not place.is_dir():
+        raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
+    images, foreign, _ = walk_images(place, setting)
+    if not images and not foreign:
         raise UserError(
-            f"predict.path={path}: no such file or folder; give the path of an image or of a folder of images"
+            f"{setting}: no image files (.png, .jpg, .webp, ...) here or below; give a folder that has some"
         )
-    extensions, found = image_extensions(), []
-    for folder, folders, names in os.walk(place):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in extensions
-        ]
-    if not found:
-        raise UserError(
-            f"predict.path={path}: no image files (.png, .jpg, .webp, ...) here or below; give a folder that has some"
-        )
-    return sorted(found)
+    return sorted(images + foreign)
 
 
 @dataclass
@@ -103,4 +81,5 @@ def _read(file: Path, size: int) -> NDArray[np.uint8]:
         raise UnreadableImage(f"the file cannot be read ({error.strerror or type(error).__name__})") from error
     if not content:
         raise UnreadableImage("the file is empty")
-    return decode_square_rgb(content, size)
+    with large_images_allowed():
+        return decode_square_rgb(content, size)

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..data.image_files import printable
 from ..explain.gradcam import is_blank
 from ..explain.panels import CaptionLine, Panel, draw_panels
 from ..network.classifier import Classifier
@@ -33,9 +34,9 @@ def predict_images(
         device: where to compute.
 
     Returns:
-        predictions: a row a file, in order of path. ``file`` (relative to the folder, with "/"),
-            ``prediction`` (integer), ``prediction_name``, ``confidence``, ``p_<class>`` for each class,
-            ``error``: why the file could not be read (missing where it could; then all others are).
+        predictions: a row a file, in order of path. ``file`` (relative to the folder, with "/"; bytes that are
+            no Unicode escaped), ``prediction`` (integer), ``prediction_name``, ``confidence``, ``p_<class>`` for
+            each class, ``error``: why the file could not be read (missing where it could; then all others are).
         gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
 
     Raises:
@@ -51,7 +52,8 @@ def predict_images(
     with progress_bar("predict", len(files), "images") as bar:
         for batch in read_batches(files, height, params.batch_size):
             if batch.positions:
-                probabilities_nk[batch.positions] = _probabilities(model, batch.images_nhwc, device)
+                images_bchw = torch.from_numpy(batch.images_nhwc).permute(0, 3, 1, 2)
+                probabilities_nk[batch.positions] = model.probabilities(images_bchw).numpy()
                 gallery.extend(batch.images_nhwc[: params.num_gallery_images - len(gallery)])
             reasons |= batch.reasons
             bar.advance(len(batch.positions) + len(batch.reasons))
@@ -60,26 +62,16 @@ def predict_images(
         first = min(reasons)
         _log.warning(
             "predict.path=%s: %d of %d files could not be read, first %s (%s); predictions give the reason of each",
-            *(params.path, len(reasons), len(files), files[first].name, reasons[first]),
+            *(printable(str(params.path)), len(reasons), len(files), printable(files[first].name), reasons[first]),
         )
     shape = (len(gallery), height, width, 3)
     table = _prediction_table(_relative_names(files, params.path), probabilities_nk, reasons, model.class_names)
     return table, np.stack(gallery) if gallery else np.empty(shape, np.uint8)
 
 
-@torch.inference_mode()
-def _probabilities(
-    model: Classifier, images_nhwc: NDArray[np.uint8], device: torch.device | str
-) -> NDArray[np.float64]:
-    """Softmax probabilities (N, K), by the temperature that the model carries."""
-    logits_bk = model(torch.from_numpy(images_nhwc).permute(0, 3, 1, 2).to(device)).float().cpu().double()
-    probabilities_bk: NDArray[np.float64] = torch.softmax(logits_bk / (model.spec.temperature or 1.0), dim=1).numpy()
-    return probabilities_bk
-
-
 def _relative_names(files: list[Path], path: str | None) -> list[str]:
     root = Path(str(path)).expanduser()
-    return [file.name if file == root else file.relative_to(root).as_posix() for file in files]
+    return [printable(file.name if file == root else file.relative_to(root).as_posix()) for file in files]
 
 
 def _prediction_table(

@@ -37,7 +37,8 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
         label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end"
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
-    ax.set(xlabel="epoch", title=title)
+    ax.set_xlabel("epoch")
+    ax.set_title(title, pad=18)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.25)
     return figure, ax
@@ -49,14 +50,13 @@ def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
     for i in np.flatnonzero(history["lr_dropped"].to_numpy()[:-1]):
         x = float(history["epoch"].iloc[i]) + 0.5
         ax.axvline(x, color="#009E73", linestyle=":", linewidth=1.4)
+        # above the axes: inside, any place is some curve's
         ax.annotate(
             f"lr {history['lr'].iloc[i + 1]:.1g}",
-            (x, 0.985),
+            (x, 1.01),
             xycoords=("data", "axes fraction"),
-            rotation=90,
             ha="center",
-            va="top",
+            va="bottom",
             fontsize=8,
             color="#00694c",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         )

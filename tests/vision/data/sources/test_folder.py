@@ -162,6 +162,56 @@ def test_what_is_no_image_by_its_name_is_ignored_and_counted(tmp_path, caplog):
     assert any("6 files in train/ant are no images by their names, ignored" in line for line in caplog.messages)
 
 
+def test_hidden_folders_of_a_class_are_not_read(tmp_path):
+    """Thumbnails are copies of photographs: drawn for the test, they would leak training images into it."""
+    make_classes(tmp_path)
+    save(tmp_path / "ant" / ".thumbnails" / "00.png")
+    save(tmp_path / "ant" / "more" / ".cache" / "deep" / "00.png")
+
+    train, test = read(tmp_path)
+
+    assert len(train) + len(test) == 30
+
+
+def test_images_that_are_not_decoded_are_a_warning_with_counts(tmp_path, caplog):
+    make_split(tmp_path)
+    for name in ("ant/1.heic", "ant/2.HEIC", "bee/3.heic", "bee/4.jxl"):
+        (tmp_path / "train" / name).write_bytes(b"")
+
+    train, _ = read(tmp_path)
+
+    assert len(train) == 9
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "train/: not read: 3 .heic, 1 .jxl (formats that are not decoded here); convert them" in warnings[0]
+
+
+def test_a_class_of_images_that_are_not_decoded(tmp_path):
+    make_classes(tmp_path)
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "1.heic").write_bytes(b"")
+
+    with pytest.raises(UserError, match="class folder dog has no images; add some"):
+        read(tmp_path)
+
+
+def test_postscript_under_an_images_name_is_unreadable(tmp_path):
+    make_split(tmp_path)
+    save(tmp_path / "train" / "bee" / "1.png", format="EPS")
+
+    with pytest.raises(UserError, match=r"train/bee/1.png: not an image in a format that is decoded"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("with_threads", [False, True])
+def test_large_photographs_are_read_without_a_warning(tmp_path, monkeypatch, with_threads):
+    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0 if with_threads else 10**9)
+    make_split(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # Pillow warns above it, and refuses above twice as many
+
+    assert len(read(tmp_path)[0]) == 9
+
+
 def test_a_class_folder_may_be_a_link(tmp_path):
     make_split(tmp_path / "real")
     (tmp_path / "linked").symlink_to(tmp_path / "real")

@@ -246,6 +246,33 @@ def test_a_wrong_label_is_found_in_its_file_and_row(tmp_path, monkeypatch, label
         read(tmp_path)
 
 
+@pytest.mark.parametrize("names", [NAMES, None])
+def test_a_label_beyond_signed_integers(tmp_path, names):
+    metadata = hub_metadata(names) if names else None
+    write_both(tmp_path, labels=[0, 1, 2, 0, 2**64 - 1, 2], label_type=pa.uint64(), metadata=metadata)
+
+    top = 2 if names else 2**63 - 2
+    with pytest.raises(UserError, match=rf"row 4 \(from 0\): its label is {2**64 - 1}, labels are 0 to {top}; remove"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.uint8(), pa.uint64()])
+def test_labels_of_every_integer_type(tmp_path, kind):
+    write_both(tmp_path, label_type=kind, metadata=hub_metadata([f"c{i}" for i in range(300)]))
+
+    train, _ = read(tmp_path)
+
+    assert train.labels.dtype == np.int64
+    assert train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_large_images_are_read_without_a_warning(tmp_path, monkeypatch):
+    write_both(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)
+
+    assert len(read(tmp_path)[0]) == 6
+
+
 def test_labels_with_gaps_need_names(tmp_path):
     write_both(tmp_path, labels=[0, 1, 2, 4_000_000_000, 1, 2])
 

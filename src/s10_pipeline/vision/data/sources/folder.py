@@ -3,15 +3,16 @@
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...errors import UserError
 from ...progress import progress_bar
+from ..image_files import image_extensions, large_images_allowed, printable, walk_images
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb, describe_rule
@@ -28,14 +29,15 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
     ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, or ``<class>/...`` alone: then
     ``params.test_fraction`` of each class, at least one image, is drawn for the test with ``params.seed``. Sub-folders
-    of a class are searched too; hidden files and those without the extension of an image are passed over.
+    of a class are searched too, links to folders among them not; hidden files and folders and files without the
+    extension of an image are passed over, with a warning where they are pictures in a format that is not decoded.
 
     Raises:
         UserError: no such layout; fewer than two classes; a class without images; an image that cannot be read.
     """
     assert params.path is not None
     root = Path(params.path).expanduser()
-    setting = f"ingest.path={params.path}"
+    setting = f"ingest.path={printable(params.path)}"
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such folder"
         raise UserError(f"{setting}: {what}; give a folder with train/<class>/ and test/<class>/, or <class>/ alone")
@@ -93,13 +95,8 @@ def _folders_in(folder: Path) -> list[str]:
 
 
 def _holds_images(folder: Path) -> bool:
-    return any(p.is_file() and _is_image(p.name) for p in folder.iterdir())
-
-
-def _is_image(name: str) -> bool:
-    """By its extension, in any case, and not hidden."""
-    kind = Image.registered_extensions().get(os.path.splitext(name)[1].lower())
-    return kind in Image.OPEN and not name.startswith(".")
+    extensions = image_extensions()
+    return any(p.suffix.lower() in extensions and p.is_file() and not p.name.startswith(".") for p in folder.iterdir())
 
 
 def _list_classes(root: Path, split: str, setting: str) -> Files:
@@ -110,32 +107,41 @@ def _list_classes(root: Path, split: str, setting: str) -> Files:
         raise UserError(f"{where}: no class folders; sort the images into one folder a class")
     if len(names) == 1:
         raise UserError(f"{where}: one class only ({names[0]}); give two or more class folders")
-    files = {name: _list_images(root, f"{split}/{name}", setting) for name in names}
+    files = _list_images(root, split, names, setting)
     for name, paths in files.items():
         if not paths:
             raise UserError(f"{where}: class folder {name} has no images; add some, or remove the folder")
     return files
 
 
-def _list_images(root: Path, folder: str, setting: str) -> list[str]:
-    def stop(error: OSError) -> None:
-        raise UserError(f"{setting}: cannot list {error.filename} ({error.strerror}); make it readable") from error
-
-    paths, num_ignored = [], 0
-    for parent, _, names in os.walk(root / folder, onerror=stop):
-        images = [name for name in names if _is_image(name)]
-        num_ignored += len(names) - len(images)
-        paths += [Path(parent, name).relative_to(root).as_posix() for name in images]
-    if num_ignored:
-        _log.info("%s: %d files in %s are no images by their names, ignored", setting, num_ignored, folder)
-    for path in paths:
-        if path != path.encode(errors="replace").decode():  # Python lets surrogates stand for bytes that are no UTF-8
-            raise UserError(f"{setting}: {path!a}: not a UTF-8 name, so it cannot be written into tables; rename it")
-    return sorted(paths)
+def _list_images(root: Path, split: str, names: Sequence[str], setting: str) -> Files:
+    """Files of each of these folders in ``root/split``, some perhaps without any."""
+    files: Files = {}
+    undecoded: Counter[str] = Counter()
+    for name in names:
+        found = walk_images(root / split / name, setting)
+        undecoded.update(path.suffix.lower() for path in found.foreign)
+        if found.num_others:
+            place = f"{split}/{name}" if split != "." else name
+            _log.info("%s: %d files in %s are no images by their names, ignored", setting, found.num_others, place)
+        files[name] = sorted(path.relative_to(root).as_posix() for path in found.images)
+        for path in files[name]:
+            if path != printable(path):
+                raise UserError(
+                    f"{setting}: '{printable(path)}': not a UTF-8 name, so it cannot be written into tables; rename it"
+                )
+    if undecoded:
+        _log.warning(
+            "%s: %snot read: %s (formats that are not decoded here); convert them to PNG or JPEG",
+            setting,
+            "" if split == "." else f"{split}/: ",
+            ", ".join(f"{number:,} {extension}" for extension, number in sorted(undecoded.items())),
+        )
+    return files
 
 
 def _list_test(root: Path, split: str, train_files: Files, setting: str) -> Files:
-    files = {name: _list_images(root, f"{split}/{name}", setting) for name in _folders_in(root / split)}
+    files = _list_images(root, split, _folders_in(root / split), setting)
     files = {name: paths for name, paths in files.items() if paths}
     if not files:
         raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
@@ -183,7 +189,7 @@ def _read_images(
 
     mean_bytes = sum(os.path.getsize(root / path) for path in paths if os.path.exists(root / path)) / len(paths)
     _log.info("reading %s %s images", f"{len(paths):,}", split)
-    with progress_bar(f"reading {split} images", len(paths)) as bar:
+    with large_images_allowed(), progress_bar(f"reading {split} images", len(paths)) as bar:
         digests = []
         for digest in map_images(read_image, range(len(paths)), mean_bytes):
             digests.append(digest)

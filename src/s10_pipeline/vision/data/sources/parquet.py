@@ -3,15 +3,16 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from PIL import Image
 
 from ...errors import UserError
 from ...progress import progress_bar
+from ..image_files import large_images_allowed
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb, describe_rule
@@ -85,7 +86,7 @@ def _read_tables(
     formats: set[str] = set()
     end = 0
     _log.info("reading %s %s images", f"{num_images:,}", split)
-    with progress_bar(f"reading {split} images", num_images) as bar:
+    with large_images_allowed(), progress_bar(f"reading {split} images", num_images) as bar:
         for table in tables:
             start_of_file = end
             batches = table.file.iter_batches(BATCH_ROWS, columns=[f"{table.image_column}.bytes", table.label_column])
@@ -116,15 +117,16 @@ def _labels_of(column: pa.Array, num_classes: int | None, where: str, first_row:
     if column.null_count:
         row = first_row + column.is_null().to_pylist().index(True)
         raise UserError(f"{where} {row} (from 0): its label is null; remove the row or give it a class")
-    labels: NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
-    wrong = np.flatnonzero((labels < 0) | (labels >= (num_classes or np.iinfo(np.int64).max)))
+    labels: NDArray[np.integer[Any]] = column.to_numpy()  # of any integer type; a uint64 may be too large for an int64
+    limit = num_classes or int(np.iinfo(np.int64).max)
+    wrong = np.flatnonzero((labels < 0) | (labels >= limit))
     if len(wrong):
-        rule = f"0 to {num_classes - 1}" if num_classes else "0 or more"
+        rule = f"0 to {limit - 1}" if num_classes or labels[wrong[0]] > 0 else "0 or more"
         raise UserError(
             f"{where} {first_row + wrong[0]} (from 0): its label is {labels[wrong[0]]}, labels are {rule}; "
             "remove the row or give it a class (hubs write -1 where labels are withheld)"
         )
-    return labels
+    return labels.astype(np.int64)
 
 
 def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8], where: str, first_row: int) -> None:
@@ -139,6 +141,5 @@ def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8], whe
         except UnreadableImage as error:
             raise UserError(f"{where} {first_row + row} (from 0): {error}; remove or replace it") from error
 
-    Image.init()  # its plug-ins, before threads ask for them
     for _ in map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / max(1, len(encoded))):
         pass
