@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from s10_pipeline.vision.explain.embedding import pair_uris
 from s10_pipeline.vision.explain.params import ExplainParams
-from s10_pipeline.vision.explain.report import build_report
+from s10_pipeline.vision.explain.report import NOTHING, _number, build_report
 from s10_pipeline.vision.explain.selection import select_misclassified
 
 NASTY = "<b>&\"'</script>"
@@ -246,3 +246,8 @@ def test_nothing_is_wider_than_the_window(width: int, html: str, browse: Callabl
     document, _ = browse(probed, f"window-size={width},800")
     (content, window) = re.findall(r"<title>(\d+) of (\d+)</title>", document)[0]
     assert int(content) <= int(window)
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    written = [_number(value, 3) for value in (1471.3, 0.21888, 12000, 1e-5, None)]
+    assert written == ["1,471", "0.219", "12,000", "1e-05", NOTHING]

@@ -124,7 +124,10 @@ def _number(value: Any, digits: int = 4) -> str:
         return NOTHING
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    # without an exponent: 1,470 images a second, not 1.47e+03
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
 def _duration(seconds: float | None) -> str:
