@@ -154,4 +154,8 @@ def test_the_whole_line_on_a_folder_of_photos(root, tmp_path):
     mistakes = (predictions["label"] != predictions["prediction"]).sum()
     assert len(re.findall(r'data-index="', page)) == min(25, mistakes)
     assert "sky &amp; sea" in page
+    alone = kedro(root, tmp_path / "data", "--env=cpu", "--pipeline=explain")
+    assert alone.exit_code == 0, alone.output
+    again = newest(tmp_path / "data", "report.html", "cpu").read_text()
+    assert re.findall(r'data-index="(\d+)"', again) == re.findall(r'data-index="(\d+)"', page)
     assert "sky & sea" not in page.replace("sky &amp; sea", "")
