@@ -1,8 +1,7 @@
 """Training, validation and test sets: which images, and what is done to them before each epoch."""
 
-import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +9,6 @@ from numpy.typing import NDArray
 from .image_set import ImageSet
 from .params import AugmentParams
 from .split import stratified_split
-
-if TYPE_CHECKING:
-    import albumentations as A
 
 # Pixels of one chunk of images are counted at once; counting takes another three times as much.
 CHUNK_BYTES = 16 * 2**20
@@ -39,47 +35,6 @@ class AugmentedSet:
 
     def __len__(self) -> int:
         return len(self.indices)
-
-
-class Augmenter:
-    """Draws what image ``index`` looks like in epoch ``epoch``: a function of (seed, epoch, index) alone.
-
-    So neither the number of worker processes, nor how they start, nor what ran before can change it.
-    (albumentations 2.0.8 left to itself repeats its draws in every worker.)
-
-    Args:
-        transforms: the pipeline; its random state is owned by this object from here on.
-        seed: 0 <= seed < 2**32.
-    """
-
-    def __init__(self, transforms: "A.Compose", seed: int) -> None:
-        self._transforms = transforms
-        self._seed = seed
-        self._bits = np.random.Philox(0)
-        self._python = random.Random(0)
-        transforms.set_random_state(np.random.Generator(self._bits), self._python)
-
-    def __call__(self, image_hwc: NDArray[np.uint8], epoch: int, index: int) -> NDArray[np.uint8]:
-        """The augmented image, uint8, same shape."""
-        self._reset(epoch, index)
-        result: NDArray[np.uint8] = self._transforms(image=image_hwc)["image"]
-        return result
-
-    def _reset(self, epoch: int, index: int) -> None:
-        # Philox is a counter-based generator (Salmon et al. 2011): setting key and counter costs microseconds,
-        # seeding a new generator a tenth of a millisecond an image.
-        self._bits.state = {
-            "bit_generator": "Philox",
-            "state": {
-                "counter": np.array([0, 0, index, 0], np.uint64),
-                "key": np.array([self._seed, epoch], np.uint64),
-            },
-            "buffer": np.zeros(4, np.uint64),
-            "buffer_pos": 4,
-            "has_uint32": 0,
-            "uinteger": 0,
-        }
-        self._python.seed((self._seed << 96) | (epoch << 48) | index)
 
 
 def channel_mean_std(

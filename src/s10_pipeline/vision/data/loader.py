@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .augmented import AugmentedSet, Augmenter
+from .augmented import AugmentedSet
 from .image_set import ImageSet
+
+if TYPE_CHECKING:
+    from .augmenter import Augmenter
 
 # (epoch, index into the image set): the epoch travels with each index, so that workers that live on need no message.
 Key = tuple[int, int]
@@ -40,9 +43,10 @@ class AugmentedImages(Dataset[Batch]):
                 image[...] = augment(image, epoch, index)
         return _as_batch(images_nhwc, self._images.labels[indices])
 
-    def _augmenter(self) -> Augmenter:
+    def _augmenter(self) -> "Augmenter":
         # built in the process that uses it: it owns random generators
         if self._augment is None:
+            from .augmenter import Augmenter
             from .transforms import build_transforms
 
             self._augment = Augmenter(build_transforms(self._subset.transforms, self._subset.mean), self._seed)

@@ -3,7 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from .augmented import AugmentedSet, Augmenter
+from .augmented import AugmentedSet
+from .augmenter import Augmenter
 from .image_set import ImageSet
 from .transforms import build_transforms
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CHANGE_NOTHING = {"epochs", "lr", "device", "precision", "num_workers", "keep_checkpoints"}
 
 # Of the data stage only what acts during training: how images were read shows in their digest.
-DATA_MODULES = ("augmented", "cutout", "loader", "transforms")
+DATA_MODULES = ("augmented", "augmenter", "cutout", "loader", "transforms")
 
 
 def training_scope(data: "TrainingData", lr: float, params: TrainParams, precision: str) -> str:
