@@ -16,7 +16,7 @@ from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.network.classifier import Classifier
-from s10_pipeline.vision.training.engine import TrainingData
+from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.params import TrainParams
 from s10_pipeline.vision.training.setup import build_classifier
 

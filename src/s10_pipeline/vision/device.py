@@ -126,21 +126,38 @@ def cpu_computes_bf16() -> bool:
 
 @contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
-    """Let torch choose algorithms that repeat bit for bit, while in the context; CPUs do so anyway.
+    """Let torch choose algorithms that repeat bit for bit, or else those that are fastest, while in the context.
 
-    Source: https://docs.pytorch.org/docs/stable/notes/randomness.html
+    It matters on CUDA; CPUs repeat anyway. Source: https://docs.pytorch.org/docs/stable/notes/randomness.html
     """
-    if not enabled:
-        yield
-        return
-    # cuBLAS reads it when its first handle is made
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    # trying out convolutions pays where all batches have one shape, and may choose differently next time
+    torch.backends.cudnn.benchmark = not enabled
+    if enabled:
+        # cuBLAS reads it when its first handle is made
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def explain_out_of_memory(batch_size: int, device: torch.device) -> Iterator[None]:
+    """Turn the many forms of running out of memory into one line that names the batch size that was tried."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        # CUDA has a class for it, the CPU's and Apple's allocators only words
+        words = ("out of memory", "can't allocate memory", "not enough memory")
+        if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in words):
+            raise
+        raise UserError(
+            f"train.batch_size={batch_size}: does not fit into the memory of {describe_device(device)}; take a smaller "
+            f"one, say {max(2, batch_size // 2)}, or a smaller network (checkpoints of earlier epochs are kept)"
+        ) from error
 
 
 def describe_device(device: torch.device) -> str:

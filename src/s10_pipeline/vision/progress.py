@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +14,16 @@ def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"
     """A bar that disappears when done; ``bar.advance()`` and ``bar.note("loss 1.23")`` move it."""
     with Bar(description, total, unit) as bar:
         yield bar
+
+
+class BarLike(Protocol):
+    """What moves a bar; it may stand in another process."""
+
+    def advance(self, steps: int = 1) -> None: ...
+
+    def describe(self, description: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 class Bar:

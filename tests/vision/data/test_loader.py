@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from s10_pipeline.vision.data.loader import TrainLoader, fit_batch, plain_batches, resolve_num_workers
+from s10_pipeline.vision.data.loader import EpochBatches, TrainLoader, fit_batch, plain_batches, resolve_num_workers
 
 
 def epoch_of(loader: TrainLoader, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -84,3 +84,30 @@ def test_number_of_workers():
     assert resolve_num_workers(3, torch.device("cpu")) == 3
     assert resolve_num_workers("auto", torch.device("cpu")) == 0
     assert resolve_num_workers("auto", torch.device("cuda")) >= 1
+
+
+@pytest.mark.parametrize(("num_ranks", "batch_size"), [(2, 50), (2, 51), (3, 50), (4, 119), (8, 350)])
+def test_ranks_share_each_batch_without_loss_or_repetition(sets, num_ranks, batch_size):
+    indices = sets[0].indices
+    parts = [EpochBatches(indices, batch_size, 5, rank, num_ranks) for rank in range(num_ranks)]
+    alone = EpochBatches(indices, batch_size, 5)
+    for sampler in (*parts, alone):
+        sampler.epoch = 3
+    together = [sorted(key for part in batch for key in part) for batch in zip(*parts, strict=True)]
+    assert sorted(key for batch in together for key in batch) == [(3, int(index)) for index in indices]
+    # the same batches as one process makes, but for a rest too small to be shared
+    same = len(together) if len(together) == len(alone) else len(together) - 1
+    assert together[:same] == [sorted(batch) for batch in alone][:same]
+    for number, batch in enumerate(zip(*parts, strict=True)):
+        assert min(len(part) for part in batch) >= 2, "BatchNorm needs two images a rank"
+        weights = [sampler.weight(number) for sampler in parts]
+        # a mean over ranks of weighted means over parts is the mean over the batch
+        size = sum(len(part) for part in batch)
+        assert [w * size / num_ranks for w in weights] == pytest.approx([len(part) for part in batch])
+    assert alone.weight(0) == 1
+
+
+def test_a_process_takes_its_share_of_the_cores():
+    cuda = torch.device("cuda")
+    assert resolve_num_workers("auto", cuda, num_processes=1) >= resolve_num_workers("auto", cuda, num_processes=2) >= 1
+    assert resolve_num_workers(3, cuda, num_processes=2) == 3

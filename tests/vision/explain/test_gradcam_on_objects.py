@@ -10,7 +10,8 @@ from s10_pipeline.vision.evaluation.metrics import predict_probabilities
 from s10_pipeline.vision.explain.gradcam import compute_cams
 from s10_pipeline.vision.network.params import ArchitectureParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.engine import TrainingData, train_classifier
+from s10_pipeline.vision.training.data import TrainingData
+from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.params import PlateauParams, TrainParams
 
 NUM_TEST = 300

@@ -51,6 +51,42 @@ def test_a_damaged_or_foreign_checkpoint_is_set_aside(store, caplog):
     ]
 
 
+def test_one_flipped_bit_is_noticed(store):
+    with store.open("scope", keep=9) as scope:
+        for epoch in (1, 2):
+            scope.save(epoch, {"weights": torch.arange(1000.0)})
+        newest = scope.folder / "epoch-00002.pt"
+        content = bytearray(newest.read_bytes())
+        content[content.find(torch.arange(500.0, 510.0).numpy().tobytes())] ^= 1
+        newest.write_bytes(content)
+        assert scope.last()[0] == 1
+        assert newest.with_suffix(".unreadable").exists()
+
+
+@pytest.mark.parametrize("place", ["other/epoch-00002.pt", "scope/epoch-00001.pt"])
+def test_a_checkpoint_of_another_scope_or_epoch_is_not_taken(store, place, caplog):
+    for name in ("scope", "other"):
+        with store.open(name, keep=9) as scope:
+            scope.save(1, state(1))
+            scope.save(2, state(2))
+    target = store.root / "scope/epoch-00003.pt"
+    target.write_bytes((store.root / place).read_bytes())
+    with store.open("scope", keep=9) as scope:
+        assert scope.last()[0] == 2
+    assert "belongs to epoch" in caplog.text
+    assert not target.exists()
+
+
+def test_what_a_killed_owner_left_half_written_goes(store):
+    with store.open("scope", keep=1) as scope:
+        scope.save(1, state(1))
+        partial = scope.folder / ".epoch-00002.pt.123.partial"
+        partial.write_bytes(b"half")
+    with store.open("scope", keep=1) as scope:
+        assert scope.last()[0] == 1
+    assert not partial.exists()
+
+
 def test_a_full_disk_keeps_the_last_good_checkpoint(store, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

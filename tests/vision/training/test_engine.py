@@ -6,10 +6,11 @@ import torch
 
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
-from s10_pipeline.vision.training import engine
+from s10_pipeline.vision.training import run
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.engine import HISTORY_COLUMNS, TIMING_COLUMNS, train_classifier
+from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.epoch import DivergedError
+from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
 from s10_pipeline.vision.training.params import PlateauParams
 
 
@@ -64,7 +65,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
     )
     whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
     store = CheckpointStore(tmp_path / "parts")
-    plain, calls = engine.train_epoch, 0
+    plain, calls = run.train_epoch, 0
 
     def killed(*arguments, **options):
         nonlocal calls
@@ -73,10 +74,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
             raise KeyboardInterrupt
         return plain(*arguments, **options)
 
-    monkeypatch.setattr(engine, "train_epoch", killed)
+    monkeypatch.setattr(run, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         train_classifier(data, 0.05, params, store)
-    monkeypatch.setattr(engine, "train_epoch", plain)
+    monkeypatch.setattr(run, "train_epoch", plain)
     resumed = train_classifier(data, 0.05, params, store)
     assert resumed.history.equals(whole.history)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
@@ -85,8 +86,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
 
 def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
     trained: list[int] = []
-    plain = engine.train_epoch
-    monkeypatch.setattr(engine, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
+    plain = run.train_epoch
+    monkeypatch.setattr(run, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
 
     def train(epochs: int, **changes: object) -> list[int]:
         trained.clear()
@@ -150,9 +151,9 @@ def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):
 
 def test_deterministic_asks_torch_and_gives_back(data, tiny, store, monkeypatch):
     seen = []
-    plain = engine.train_epoch
+    plain = run.train_epoch
     monkeypatch.setattr(
-        engine,
+        run,
         "train_epoch",
         lambda *a, **o: (seen.append(torch.are_deterministic_algorithms_enabled()), plain(*a, **o))[1],
     )
@@ -172,3 +173,60 @@ def test_training_leaves_the_global_generator_alone(data, tiny, store):
 def test_a_batch_larger_than_the_set_is_an_error(data, tiny, store):
     with pytest.raises(UserError, match="train.batch_size=361: only 360 training images"):
         train_classifier(data, 0.05, tiny.model_copy(update={"batch_size": 361}), store)
+
+
+def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why(data, tiny, store, caplog):
+    params = tiny.model_copy(update={"anneal_epochs": 1})
+    train_classifier(data, 0.05, params, store)
+    with caplog.at_level(logging.INFO):
+        longer = train_classifier(data, 0.05, params.model_copy(update={"epochs": 3}), store)
+    assert "training afresh: the last training had other train.epochs 2 -> 3 (train.anneal_epochs makes" in caplog.text
+    assert longer.history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05 / 6])
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_names_the_batch_size_and_keeps_what_was_saved(data, tiny, store, monkeypatch, error):
+    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
+
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run, "train_epoch", full)
+    with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu"):
+        train_classifier(data, 0.05, tiny, store)
+    assert list(store.root.glob("*/epoch-00001.pt"))
+
+
+def test_another_error_stays_what_it_is(data, tiny, store, monkeypatch):
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a mistake in the program")
+
+    monkeypatch.setattr(run, "train_epoch", broken)
+    with pytest.raises(RuntimeError, match="^a mistake in the program$"):
+        train_classifier(data, 0.05, tiny, store)
+
+
+def test_compile_is_for_cuda(data, tiny, store):
+    with pytest.raises(UserError, match=r"train.compile=true: is for CUDA, this run computes on cpu"):
+        train_classifier(data, 0.05, tiny.model_copy(update={"compile": True}), store)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_compiled_training_learns_the_same(data, tiny, tmp_path):
+    on_gpu = tiny.model_copy(update={"device": "cuda", "epochs": 3})
+    plain = train_classifier(data, 0.01, on_gpu, CheckpointStore(tmp_path / "plain"))
+    compiled = train_classifier(
+        data, 0.01, on_gpu.model_copy(update={"compile": True}), CheckpointStore(tmp_path / "compiled")
+    )
+    assert np.allclose(plain.history["train_loss"], compiled.history["train_loss"], rtol=1e-2)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_deterministic_training_repeats_on_cuda(data, tiny, tmp_path):
+    params = tiny.model_copy(update={"device": "cuda", "precision": "auto", "deterministic": True})
+    models = [train_classifier(data, 0.05, params, CheckpointStore(tmp_path / str(i))).model for i in range(2)]
+    assert classifier_to_bytes(models[0]) == classifier_to_bytes(models[1])

@@ -33,7 +33,7 @@ def test_an_epoch_equals_a_plain_loop_weight_for_weight(classifier, data, tiny, 
     loader = TrainLoader(data.train_images, data.train_set, 64, 0)
     sums, timing = run_epoch(mine, loader, build_optimizer(mine, params, 0.05), label_smoothing)
 
-    optimizer = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-2)
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-2, fused=True)
     plain.train()
     losses, correct = [], 0
     for images, labels in loader.epoch(1):

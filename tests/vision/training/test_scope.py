@@ -2,7 +2,8 @@ import dataclasses
 
 import numpy as np
 
-from s10_pipeline.vision.training.scope import training_scope
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.scope import describe_scope, explain_fresh_start, training_scope
 
 
 def test_what_decides_the_result_decides_the_scope(data, tiny):
@@ -27,3 +28,39 @@ def test_data_decides_the_scope(data, tiny):
         assert scope != training_scope(dataclasses.replace(data, **change), 0.1, tiny, "fp32")
     equal = dataclasses.replace(data.train_images, images_nhwc=np.array(data.train_images.images_nhwc), digest=None)
     assert scope == training_scope(dataclasses.replace(data, train_images=equal), 0.1, tiny, "fp32")
+
+
+def test_epochs_decide_only_where_the_schedule_looks_at_them(data, tiny):
+    annealing = tiny.model_copy(update={"anneal_epochs": 1})
+    more = {"epochs": tiny.epochs + 1}
+    assert training_scope(data, 0.1, tiny, "fp32") == training_scope(data, 0.1, tiny.model_copy(update=more), "fp32")
+    assert training_scope(data, 0.1, annealing, "fp32") != training_scope(
+        data, 0.1, annealing.model_copy(update=more), "fp32"
+    )
+
+
+def test_restarts_do_not_decide_but_processes_do(data, tiny):
+    def scope(**distributed: int) -> str:
+        changed = tiny.model_copy(update={"distributed": tiny.distributed.model_copy(update=distributed)})
+        return training_scope(data, 0.1, changed, "fp32")
+
+    assert scope() == scope(max_restarts=9)
+    assert scope() != scope(num_processes=2)
+
+
+def test_a_fresh_start_is_explained(data, tiny, tmp_path):
+    store = CheckpointStore(tmp_path)
+
+    def start(**changes: object) -> str | None:
+        depends = describe_scope(data, 0.1, tiny.model_copy(update=changes), "fp32")
+        with store.open(training_scope(data, 0.1, tiny.model_copy(update=changes), "fp32"), keep=1) as scope:
+            reason = explain_fresh_start(scope, store, depends)
+            scope.describe(depends)
+        return reason
+
+    assert start() is None
+    assert start(weight_decay=0.25) == "the last training had other train.weight_decay 0.0005 -> 0.25"
+    assert start(weight_decay=0.25, anneal_epochs=1, epochs=3) == (
+        "the last training had other train.anneal_epochs 0 -> 1, train.epochs None -> 3 "
+        "(train.anneal_epochs makes the schedule depend on train.epochs)"
+    )

@@ -24,7 +24,8 @@ def train_resnet(
         model, training_history, training_timing, accuracy_curves, provenance.
     """
     from ...vision.training.curves import plot_accuracy_curves
-    from ...vision.training.engine import TrainingData, train_classifier
+    from ...vision.training.data import TrainingData
+    from ...vision.training.engine import train_classifier
     from ...vision.training.provenance import describe_training
 
     data = TrainingData(train_images, test_images, train_set, val_set, test_set)

@@ -30,7 +30,7 @@ class Augmenter:
         transforms.set_random_state(np.random.Generator(self._bits), self._python)
         self._steps = [_step(transform, self._python) for transform in transforms.transforms]
         self._counter, self._key = np.zeros(4, np.uint64), np.zeros(2, np.uint64)
-        self._state = {
+        self._state: Any = {
             "bit_generator": "Philox",
             "state": {"counter": self._counter, "key": self._key},
             "buffer": np.zeros(4, np.uint64),

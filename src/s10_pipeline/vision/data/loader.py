@@ -62,26 +62,45 @@ def _as_batch(images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64]) -> Batc
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """Shuffled batches of keys; the order is a function of (seed, epoch). All images, each once an epoch."""
+    """Shuffled batches of keys; the order is a function of (seed, epoch). All images, each once an epoch.
 
-    def __init__(self, indices: NDArray[np.int64], batch_size: int, seed: int) -> None:
+    Args:
+        indices: of the images.
+        batch_size: keys a batch, of all ranks together.
+        seed: of the order.
+        rank, num_ranks: this process takes each ``num_ranks``-th key of a batch, from ``rank`` on.
+    """
+
+    def __init__(
+        self, indices: NDArray[np.int64], batch_size: int, seed: int, rank: int = 0, num_ranks: int = 1
+    ) -> None:
         self._indices = indices
         self._batch_size = batch_size
         self._seed = seed
+        self._rank, self._num_ranks = rank, num_ranks
         self.epoch = 0
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._indices), self._batch_size)
-        return whole + (rest > 1)
+        # a small rest goes with the batch before: BatchNorm cannot normalise by one image a rank
+        return whole + (rest >= 2 * self._num_ranks)
 
     def __iter__(self) -> Iterator[list[Key]]:
         rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, self.epoch], np.uint64)))
         order = rng.permutation(self._indices).tolist()
         for number in range(len(self)):
-            start = number * self._batch_size
-            # a single last image goes with the batch before: BatchNorm cannot normalise by one
-            end = start + self._batch_size if number < len(self) - 1 else len(order)
-            yield [(self.epoch, index) for index in order[start:end]]
+            start, end = self._bounds(number)
+            yield [(self.epoch, index) for index in order[start + self._rank : end : self._num_ranks]]
+
+    def _bounds(self, number: int) -> tuple[int, int]:
+        start = number * self._batch_size
+        return start, start + self._batch_size if number < len(self) - 1 else len(self._indices)
+
+    def weight(self, number: int) -> float:
+        """What the mean over this rank's part of a batch counts in the mean over all ranks; 1 if parts are equal."""
+        start, end = self._bounds(number)
+        mine = len(range(start + self._rank, end, self._num_ranks))
+        return mine * self._num_ranks / (end - start)
 
 
 class TrainLoader:
@@ -90,10 +109,11 @@ class TrainLoader:
     Args:
         images: the training images.
         subset: which of them, and the transforms.
-        batch_size: images a batch; the last batch of an epoch may be smaller, or larger by one.
+        batch_size: images a batch; the last batch of an epoch may be smaller, or larger by one (a rank).
         seed: of order and augmentation.
         num_workers: processes; 0 prepares batches in this one.
         pin_memory: for asynchronous copies to a CUDA device.
+        rank, num_ranks: this process's part of each batch, where several train together.
     """
 
     def __init__(
@@ -104,8 +124,11 @@ class TrainLoader:
         seed: int,
         num_workers: int = 0,
         pin_memory: bool = False,
+        rank: int = 0,
+        num_ranks: int = 1,
     ) -> None:
-        self.batches = EpochBatches(subset.indices, batch_size, seed)
+        self.batches = EpochBatches(subset.indices, batch_size, seed, rank, num_ranks)
+        self.weight = self.batches.weight
         self.loader: DataLoader[Batch] = DataLoader(
             AugmentedImages(images, subset, seed),
             batch_sampler=self.batches,
@@ -146,9 +169,13 @@ def fit_batch(batch_size: int, image_size: tuple[int, int]) -> int:
     return min(batch_size, max(1, MAX_PIXELS_A_BATCH // (height * width)))
 
 
-def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device) -> int:
-    """``auto``: none on a CPU, whose cores the network needs itself; on a GPU all cores but one, at most 12."""
+def num_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device, num_processes: int = 1) -> int:
+    """``auto``: none on a CPU, whose cores the network needs itself; on a GPU its share of the cores, at most 12."""
     if requested != "auto":
         return requested
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return 0 if device.type == "cpu" else max(1, min(12, cores - 1))
+    return 0 if device.type == "cpu" else max(1, min(12, num_cores() // num_processes - 1))

@@ -17,7 +17,7 @@ from torch_lr_finder import LRFinder, TrainDataLoaderIter, lr_finder
 from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
-from ..device import choose_device, choose_precision
+from ..device import choose_device, choose_precision, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -56,7 +56,8 @@ def find_learning_rate(
         resolve_num_workers(train.num_workers, device),
         pin_memory=device.type == "cuda",
     )
-    lr_curve = run_range_test(model, loader, params, train)
+    with explain_out_of_memory(train.batch_size, device):
+        lr_curve = run_range_test(model, loader, params, train)
     try:
         candidates = suggest_learning_rates(lr_curve, params.start_lr)
     except UserError as error:

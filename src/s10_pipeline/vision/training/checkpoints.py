@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from ..errors import UserError
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+
+# Of each scope: the things that its key is a digest of.
+DESCRIPTION = "depends.json"
 
 
 def scope_key(decides: dict[str, Any]) -> str:
@@ -65,10 +69,22 @@ class CheckpointStore:
                 f"train: another run is training exactly this (its checkpoints: {folder}); "
                 "wait for it, or change train.seed"
             ) from error
+        for leftover in folder.glob(".*.partial"):  # of an owner that was killed while it wrote
+            leftover.unlink(missing_ok=True)
         try:
             yield CheckpointScope(folder, keep)
         finally:
             lock.release()
+
+    def described(self) -> list[tuple[Path, dict[str, Any]]]:
+        """(folder, what it depends on) of each scope, oldest first; unreadable ones are left out."""
+        found = []
+        for path in self.root.glob(f"*/{DESCRIPTION}"):
+            try:
+                found.append((path.stat().st_mtime, path.parent, json.loads(path.read_text())))
+            except (OSError, ValueError):
+                continue
+        return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, scope: str, epochs: int) -> None:
         """Note that the model of this scope is stored: a forced run trains afresh instead of going on."""
@@ -83,6 +99,12 @@ class CheckpointScope:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder = folder
         self._keep = keep
+
+    def describe(self, depends: dict[str, Any]) -> None:
+        """Note what this training depends on, for people and for :meth:`CheckpointStore.described`."""
+        path = self.folder / DESCRIPTION
+        if not path.exists():
+            _write_atomically(path, lambda partial: partial.write_text(json.dumps(depends, indent=1)))
 
     def finished_epochs(self) -> int | None:
         """Epochs of the stored model that came of this scope, if it got that far."""
@@ -103,7 +125,9 @@ class CheckpointScope:
             UserError: it cannot be written; earlier checkpoints stay.
         """
         try:
-            _write_atomically(self.folder / f"epoch-{epoch:05d}.pt", lambda path: torch.save(state, path))
+            # named inside too: a file that was copied here from another scope must not pass for one of this scope
+            named = {**state, "scope": self.folder.name, "epoch": epoch}
+            _write_atomically(self.folder / f"epoch-{epoch:05d}.pt", lambda path: torch.save(named, path))
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
             raise UserError(
                 f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and "
@@ -116,14 +140,21 @@ class CheckpointScope:
         """The newest checkpoint that can be read, as (epoch, state); others are set aside with a warning."""
         for epoch, path in reversed(self.saved()):
             try:
-                return epoch, torch.load(path, map_location="cpu", weights_only=True)
+                with zipfile.ZipFile(path) as archive:
+                    if (damaged := archive.testzip()) is not None:  # torch itself looks at no checksum
+                        raise ValueError(f"{damaged} has another checksum")
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                if (state["scope"], state["epoch"]) != (self.folder.name, epoch):
+                    raise ValueError(f"belongs to epoch {state['epoch']} of {state['scope']}")
+                return epoch, state
             except (MemoryError, OSError):
                 raise  # the machine's trouble, not the file's
             except Exception as error:
                 # anything may be in a damaged file: none of it may end a run that can start again without it
                 aside = path.with_suffix(".unreadable")
                 os.replace(path, aside)
-                log.warning("checkpoint %s cannot be read (%s); set aside as %s", path, type(error).__name__, aside)
+                why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                log.warning("checkpoint %s cannot be read (%s); set aside as %s", path, why, aside.name)
         return None
 
     def saved(self) -> list[tuple[int, Path]]:

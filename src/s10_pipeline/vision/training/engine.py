@@ -1,45 +1,27 @@
-"""The whole of training: epochs under ReduceLROnPlateau, a checkpoint after each, a history of all."""
+"""The whole of training: what it may go on from, where it runs, what comes out."""
 
 import logging
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ..data.augmented import AugmentedSet
-from ..data.image_set import ImageSet
-from ..data.loader import TrainLoader, fit_batch, plain_batches, resolve_num_workers
-from ..device import choose_device, choose_precision, deterministic_algorithms
+from ..data.loader import EpochBatches
+from ..device import choose_device, choose_precision
+from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import Bar
-from .checkpoints import CheckpointScope, CheckpointStore
-from .epoch import EpochTiming, Sums, diverged, measure, train_epoch
+from .checkpoints import CheckpointScope, CheckpointStore, scope_key
+from .data import TrainingData
+from .estimate import announce
+from .history import HISTORY_COLUMNS, TIMING_COLUMNS
 from .params import TrainParams
-from .scope import training_scope
-from .setup import build_classifier, build_optimizer, check_batch_size
+from .run import TrainingRun
+from .scope import describe_scope, explain_fresh_start
+from .setup import build_classifier, check_batch_size, check_processes
 
 log = logging.getLogger(__name__)
-
-EVAL_BATCH_SIZE = 500
-HISTORY_COLUMNS = (
-    "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
-    "lr_dropped",
-)  # fmt: skip
-TIMING_COLUMNS = ("epoch", "epoch_seconds", "images_per_second", "data_wait_fraction")
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What training reads: training images in two parts, and test images, which decide nothing."""
-
-    train_images: ImageSet
-    test_images: ImageSet
-    train_set: AugmentedSet
-    val_set: AugmentedSet
-    test_set: AugmentedSet
 
 
 @dataclass(frozen=True)
@@ -71,152 +53,54 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
         lr: learning rate after warm-up.
 
     Raises:
-        UserError: batch size, device or precision do not fit; the loss diverged; the disk is full.
+        UserError: batch size, device or precision do not fit; the loss diverged; memory or disk are full;
+            a process of several died too often.
     """
     check_batch_size(data.train_set, params)
-    run = _Run(data, lr, params)
-    scope_name = store.scope_for(training_scope(data, lr, params, run.precision.name), params.epochs)
-    with store.open(scope_name, params.keep_checkpoints) as scope:
-        run.restore(scope)
-        devices = [run.device] if run.device.type == "cuda" else []
-        with (
-            torch.random.fork_rng(devices=devices),
-            deterministic_algorithms(params.deterministic),
-            Bar("", params.epochs * len(run.loader), "batches") as bar,
-        ):
-            bar.advance(run.epochs_done * len(run.loader))
-            while run.epochs_done < params.epochs:
-                run.train_one_epoch(bar)
-                scope.save(run.epochs_done, run.state())
-    history = pd.DataFrame(run.history, columns=list(HISTORY_COLUMNS))
-    timing = pd.DataFrame(run.timing, columns=list(TIMING_COLUMNS))
-    return TrainingResult(run.model.cpu().eval(), history, timing, scope_name, run.device, run.precision.name)
-
-
-class _Run:
-    """Everything that changes from epoch to epoch."""
-
-    def __init__(self, data: TrainingData, lr: float, params: TrainParams) -> None:
-        self.data, self.lr, self.params = data, lr, params
-        self.device = choose_device(params.device)
-        self.precision = choose_precision(params.precision, self.device)
-        self.model = build_classifier(data.train_images, data.train_set, params).to(self.device)
-        self.optimizer = build_optimizer(self.model, params, lr)
-        self.scaler = self.precision.grad_scaler()
-        plateau = params.plateau
-        self.plateau = ReduceLROnPlateau(
-            self.optimizer,
-            factor=plateau.factor,
-            patience=plateau.patience,
-            threshold=plateau.threshold,
-            cooldown=plateau.cooldown,
-            min_lr=plateau.min_lr,
+    device = choose_device(params.device)
+    precision = choose_precision(params.precision, device).name
+    if params.compile and device.type != "cuda":
+        raise UserError(
+            f"train.compile=true: is for CUDA, this run computes on {device.type}, where compiling takes longer than "
+            "it saves; leave it out"
         )
-        self.loader = TrainLoader(
+    check_processes(params, device)
+    depends = describe_scope(data, lr, params, precision)
+    scope_name = store.scope_for(scope_key(depends), params.epochs)
+    with store.open(scope_name, params.keep_checkpoints) as scope:
+        epochs_done = _begin(scope, store, params, depends)
+        announce(
             data.train_images,
             data.train_set,
-            params.batch_size,
-            params.seed,
-            resolve_num_workers(params.num_workers, self.device),
-            pin_memory=self.device.type == "cuda",
+            params,
+            epochs=params.epochs - epochs_done,
+            num_measured=len(data.val_set) + len(data.test_set),
         )
-        self.epochs_done = 0
-        self.history: list[dict[str, Any]] = []
-        self.timing: list[dict[str, Any]] = []
+        total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
+        with Bar("", total, "batches") as bar:
+            if params.distributed.num_processes == 1:
+                TrainingRun(data, lr, params, device).train(scope, bar)
+            else:
+                from .launch import train_in_processes  # torch's launcher takes a while to import
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "plateau": self.plateau.state_dict(),
-            "history": self.history,
-            "timing": self.timing,
-        }
-
-    def restore(self, scope: CheckpointScope) -> None:
-        """Go on from the scope's last checkpoint, unless it is the end of a finished training of as many epochs."""
-        if scope.finished_epochs() == self.params.epochs:
-            scope.clear()
+                train_in_processes(data, lr, params, device, scope, bar)
         last = scope.last()
-        if last is None:
-            return
-        self.epochs_done, state = last
-        for name in ("model", "optimizer", "scaler", "plateau"):
-            getattr(self, name).load_state_dict(state[name])
-        self.history, self.timing = state["history"], state["timing"]
-        log.info("going on after epoch %d of %d, from %s", self.epochs_done, self.params.epochs, scope.folder)
+    assert last is not None, "the last epoch was saved"
+    state = last[1]
+    model = build_classifier(data.train_images, data.train_set, params)
+    model.load_state_dict(state["model"])
+    history = pd.DataFrame(state["history"], columns=list(HISTORY_COLUMNS))
+    timing = pd.DataFrame(state["timing"], columns=list(TIMING_COLUMNS))
+    return TrainingResult(model.eval(), history, timing, scope_name, device, precision)
 
-    def train_one_epoch(self, bar: Bar) -> None:
-        epoch = self.epochs_done + 1
-        # Dropout draws from the global generator: seeding it here makes an epoch a function of (seed, epoch)
-        torch.manual_seed((self.params.seed << 20) + epoch)
-        batches_before = 0
 
-        def note(sums: Sums, done: int) -> None:
-            nonlocal batches_before
-            bar.describe(f"epoch {epoch}/{self.params.epochs}")
-            bar.note(f"loss {sums.mean_loss():.3f}  acc {sums.accuracy():.3f}  lr {self._lr():.2g}")
-            bar.advance(done - batches_before)
-            batches_before = done
-
-        sums, timing = train_epoch(
-            self.model,
-            self.loader.epoch(epoch),
-            self.optimizer,
-            self.scaler,
-            self.precision,
-            label_smoothing=self.params.label_smoothing,
-            epoch=epoch,
-            set_lr=lambda step: self._warm_up(epoch, step),
-            note=note,
-        )
-        bar.advance(len(self.loader) - batches_before)
-        val, test = self._measure("val"), self._measure("test")
-        if not math.isfinite(val.mean_loss()):
-            # the epoch's last step did it: nothing of this epoch may be kept
-            raise diverged(self._lr(), epoch, len(self.loader))
-        lr = self._lr()
-        if epoch > self.params.warmup_epochs:
-            self.plateau.step(val.mean_loss())
-        self._record(epoch, lr, sums, val, test, timing)
-        self.epochs_done = epoch
-
-    def _measure(self, name: str) -> Sums:
-        images = self.data.test_images if name == "test" else self.data.train_images
-        subset = self.data.test_set if name == "test" else self.data.val_set
-        batches = plain_batches(
-            images.images_nhwc, images.labels, subset.indices, fit_batch(EVAL_BATCH_SIZE, images.image_size)
-        )
-        return measure(self.model, batches, self.precision)
-
-    def _lr(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
-
-    def _warm_up(self, epoch: int, step: int) -> None:
-        """Linear growth to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677)."""
-        total = self.params.warmup_epochs * len(self.loader)
-        done = (epoch - 1) * len(self.loader) + step + 1
-        if done <= total:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.lr * done / total
-
-    def _record(self, epoch: int, lr: float, train: Sums, val: Sums, test: Sums, timing: EpochTiming) -> None:
-        dropped = epoch > self.params.warmup_epochs and self._lr() < lr
-        measured = [value for sums in (train, val, test) for value in (sums.mean_loss(), sums.accuracy())]
-        row = dict(zip(HISTORY_COLUMNS, [epoch, lr, *measured, dropped], strict=True))
-        self.history.append(row)
-        images_per_second = train.count / timing.seconds
-        waited = timing.waiting_seconds / timing.seconds
-        self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
-        log.info(
-            "epoch %d/%d: loss train %.3f val %.3f test %.3f, accuracy train %.4f val %.4f test %.4f, "
-            "lr %.2g, %.0f images/s, %.1f s",
-            epoch, self.params.epochs, train.mean_loss(), val.mean_loss(), test.mean_loss(),
-            train.accuracy(), val.accuracy(), test.accuracy(), lr, images_per_second, timing.seconds,
-        )  # fmt: skip
-        if dropped:
-            log.info(
-                "learning rate %.2g -> %.2g: no better validation loss than %.4f for more than %d epochs",
-                lr, self._lr(), self.plateau.best, self.params.plateau.patience,
-            )  # fmt: skip
+def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: dict[str, Any]) -> int:
+    """After how many epochs training starts: none, or the whole ones of a training that was not finished."""
+    if scope.finished_epochs() == params.epochs:
+        scope.clear()
+    if last := scope.last():
+        log.info("going on after epoch %d of %d, from %s", last[0], params.epochs, scope.folder)
+    elif reason := explain_fresh_start(scope, store, depends):
+        log.info("training afresh: %s", reason)
+    scope.describe(depends)
+    return last[0] if last else 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.loader import Batch
 from ..device import Precision
@@ -64,7 +64,7 @@ class EpochTiming:
 
 
 def train_epoch(
-    model: Classifier,
+    model: nn.Module,
     batches: Iterable[Batch],
     optimizer: torch.optim.SGD,
     scaler: torch.amp.GradScaler,
@@ -74,6 +74,7 @@ def train_epoch(
     epoch: int,
     set_lr: Callable[[int], None],
     note: Callable[[Sums, int], None],
+    weight: Callable[[int], float] = lambda _step: 1.0,
 ) -> tuple[Sums, EpochTiming]:
     """Train on each batch once.
 
@@ -82,6 +83,7 @@ def train_epoch(
         epoch: for the error.
         set_lr: called with the number of the batch (from 0) before each step.
         note: called now and then with the sums so far and the number of batches done.
+        weight: factor of a batch's loss (by number, from 0), where other processes hold the rest of the batch.
 
     Raises:
         DivergedError: naming epoch, batch and learning rate.
@@ -103,12 +105,13 @@ def train_epoch(
             break
         images_bchw, labels_b = (t.to(device, non_blocking=True) for t in batch)
         set_lr(step)
+        factor = weight(step)
         step += 1
         with precision.autocast():
             logits_bk = model(images_bchw)
         loss = training_loss(logits_bk, labels_b, label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss * factor if factor != 1 else loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimizer)
         scaler.update()
         with torch.no_grad():

@@ -26,19 +26,34 @@ class PlateauParams(Params):
     min_lr: float = Field(0.0, ge=0)
 
 
+class DistributedParams(Params):
+    """Several GPUs of one host, one process each (PyTorch's DistributedDataParallel under its elastic launcher).
+
+    Attributes:
+        num_processes: each takes its share of every batch; 1 trains in this process.
+        max_restarts: how often a training whose process died goes on from its checkpoint by itself.
+    """
+
+    num_processes: int = Field(1, ge=1, le=64)
+    max_restarts: int = Field(2, ge=0)
+
+
 class TrainParams(Params):
     """SGD with momentum under ReduceLROnPlateau.
 
     Attributes:
+        batch_size: images a step, of all processes together.
         lr: learning rate; null takes the one of the range test (``best_lr``).
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
         warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
+        anneal_epochs: epochs of linear fall to zero at the end, in which the plateau does not count.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
         seed: of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
         precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
         num_workers: processes that prepare batches; ``auto`` goes by device and cores.
         deterministic: bit-identical runs on CUDA too, at some cost.
+        compile: let ``torch.compile`` fuse the network, on CUDA; costs a minute at the start.
         keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
     """
 
@@ -50,12 +65,15 @@ class TrainParams(Params):
     weight_decay: float = Field(5e-4, ge=0)
     decay_norm_and_bias: bool = True
     warmup_epochs: int = Field(0, ge=0)
+    anneal_epochs: int = Field(0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     num_workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = "auto"
     deterministic: bool = False
+    compile: bool = False
     keep_checkpoints: int = Field(2, ge=1)
+    distributed: DistributedParams = DistributedParams()
     plateau: PlateauParams = PlateauParams()
     architecture: ArchitectureParams = ArchitectureParams()

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..data.image_set import content_digest
 from ..device import describe_device
-from .engine import TrainingData, TrainingResult
+from .data import TrainingData
+from .engine import TrainingResult
 from .params import TrainParams
 from .scope import code_digest
 

@@ -28,12 +28,16 @@ def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainPar
 
 
 def build_optimizer(model: nn.Module, params: TrainParams, lr: float) -> torch.optim.SGD:
-    """SGD with momentum; weight decay spares BatchNorm and biases if ``decay_norm_and_bias`` is false."""
+    """SGD with momentum, fused; weight decay spares BatchNorm and biases if ``decay_norm_and_bias`` is false."""
     decayed = [p for p in model.parameters() if p.ndim > 1 or params.decay_norm_and_bias]
     spared = [p for p in model.parameters() if p.ndim <= 1 and not params.decay_norm_and_bias]
     groups = [{"params": decayed, "weight_decay": params.weight_decay}, {"params": spared, "weight_decay": 0.0}]
     return torch.optim.SGD(
-        [group for group in groups if group["params"]], lr=lr, momentum=params.momentum, nesterov=params.nesterov
+        [group for group in groups if group["params"]],
+        lr=lr,
+        momentum=params.momentum,
+        nesterov=params.nesterov,
+        fused=next(model.parameters()).device.type in ("cuda", "cpu"),
     )
 
 
@@ -43,9 +47,29 @@ def training_loss(logits_bk: Tensor, labels_b: Tensor, label_smoothing: float) -
 
 
 def check_batch_size(train_set: AugmentedSet, params: TrainParams) -> None:
-    """Raises UserError where a batch would be larger than the training set."""
+    """Raises UserError where a batch would be larger than the training set, or too small to be shared out."""
+    num_processes = params.distributed.num_processes
+    if params.batch_size < 2 * num_processes:
+        raise UserError(
+            f"train.batch_size={params.batch_size}: train.distributed.num_processes={num_processes} share it, and "
+            f"BatchNorm needs two images each; take at least {2 * num_processes}"
+        )
     if params.batch_size > len(train_set):
         raise UserError(
             f"train.batch_size={params.batch_size}: only {len(train_set)} training images are left after the "
             "validation split; take a smaller batch"
         )
+
+
+def check_processes(params: TrainParams, device: torch.device) -> None:
+    """Raises UserError where ``train.distributed.num_processes`` and the device do not fit."""
+    num_processes = params.distributed.num_processes
+    if num_processes == 1:
+        return
+    name = f"train.distributed.num_processes={num_processes}"
+    if device.type == "mps":
+        raise UserError(f"{name}: an Apple GPU is one; leave it at 1, or take train.device=cpu")
+    if device.type == "cuda" and device.index is not None:
+        raise UserError(f"{name}: train.device={params.device} names one GPU; take train.device=cuda, which is all")
+    if device.type == "cuda" and num_processes > torch.cuda.device_count():
+        raise UserError(f"{name}: one a GPU, and this host has {torch.cuda.device_count()}; take at most that")

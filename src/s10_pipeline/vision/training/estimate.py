@@ -1,0 +1,157 @@
+"""How long training will take, found out by a few batches before anything long starts."""
+
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ..data.augmented import AugmentedSet
+from ..data.image_set import ImageSet
+from ..data.loader import Batch, TrainLoader, resolve_num_workers
+from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
+from .epoch import measure, train_epoch
+from .params import TrainParams
+from .setup import build_classifier, build_optimizer
+
+log = logging.getLogger(__name__)
+
+# A probe ends after so many batches or seconds, whichever is first.
+MAX_BATCHES, MAX_SECONDS = 8, 1.0
+
+# On a CPU, a network of more weights that would train for longer is better left to a GPU.
+BIG_NETWORK, LONG_SECONDS = 2_000_000, 30 * 60
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds an image, in one process.
+
+    Attributes:
+        step: of forward, backward and optimiser.
+        data: of reading and augmenting it, in one process.
+        measuring: of a forward pass alone.
+        num_weights: of the network.
+        where: device and precision, for people.
+    """
+
+    step: float
+    data: float
+    measuring: float
+    num_weights: int
+    where: str
+
+    def images_per_second(self, num_workers: int) -> float:
+        """Of training: workers prepare batches while the network computes, one process does both in turn."""
+        return 1 / max(self.step, self.data / num_workers) if num_workers else 1 / (self.step + self.data)
+
+
+# Probes of this process, by everything that they depend on: the range test and training ask for the same.
+_speeds: dict[str, Speed] = {}
+
+
+def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -> Speed:
+    """Train a throw-away copy of the network on a few real batches; weights, optimiser and RNG of others stay.
+
+    Raises:
+        UserError: device or precision do not fit, or a batch does not fit into memory.
+    """
+    device = choose_device(train.device)
+    precision = choose_precision(train.precision, device)
+    key = repr((device, precision.name, train.batch_size, train.architecture, images.image_size, train_set.transforms))
+    if key in _speeds:
+        return _speeds[key]
+    with (
+        torch.random.fork_rng([device] if device.type == "cuda" else []),
+        explain_out_of_memory(train.batch_size, device),
+    ):
+        model = build_classifier(images, train_set, train).to(device)
+        optimizer = build_optimizer(model, train, lr=1e-9)
+        loader = TrainLoader(images, train_set, train.batch_size, train.seed, pin_memory=device.type == "cuda")
+
+        def seconds_of(batches: Iterable[Batch]) -> tuple[float, float, int]:
+            sums, timing = train_epoch(
+                model,
+                batches,
+                optimizer,
+                precision.grad_scaler(),
+                precision,
+                label_smoothing=train.label_smoothing,
+                epoch=0,
+                set_lr=lambda _step: None,
+                note=lambda _sums, _step: None,
+            )
+            return timing.seconds, timing.waiting_seconds, sums.count
+
+        batches = iter(loader.epoch(0))
+        first = next(batches)
+        seconds_of([first])  # the first step chooses kernels
+        seconds, waiting, count = seconds_of(_a_few(batches))
+        if not count:  # one batch is an epoch
+            seconds, waiting, count = seconds_of(_a_few(iter([first])))
+        started = time.perf_counter()
+        measured = measure(model, [first], precision)
+        measured.accuracy()  # waits for the device
+        measuring = (time.perf_counter() - started) / measured.count
+    num_weights = sum(p.numel() for p in model.parameters())
+    where = f"{describe_device(device)}, {precision.name}"
+    _speeds[key] = Speed((seconds - waiting) / count, waiting / count, measuring, num_weights, where)
+    return _speeds[key]
+
+
+def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:
+    started = time.perf_counter()
+    for number, batch in enumerate(batches):
+        yield batch
+        if number + 1 == MAX_BATCHES or time.perf_counter() - started > MAX_SECONDS:
+            return
+
+
+def announce(
+    images: ImageSet,
+    train_set: AugmentedSet,
+    train: TrainParams,
+    *,
+    range_test: int = 0,
+    epochs: int,
+    num_measured: int,
+) -> None:
+    """Log device, precision, speed and about how long it will take; advise against the hopeless.
+
+    Args:
+        range_test: iterations of the range test that is still to come.
+        epochs: of training still to come.
+        num_measured: images that each epoch's end is measured on (validation and test).
+    """
+    speed = probe_speed(images, train_set, train)
+    device = choose_device(train.device)
+    num_processes = train.distributed.num_processes
+    alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
+    together = num_processes * speed.images_per_second(resolve_num_workers(train.num_workers, device, num_processes))
+    searching = range_test * train.batch_size / alone
+    training = epochs * (len(train_set) / together + num_measured * speed.measuring / num_processes)
+    parts = [f"range test about {in_words(searching)}"] if range_test else []
+    parts.append(f"{epochs} {'epoch' if epochs == 1 else 'epochs'} about {in_words(training)}")
+    log.info(
+        "%s%s: about %.0f images/s; %s",
+        f"{num_processes} x " if num_processes > 1 else "", speed.where, together, ", ".join(parts),
+    )  # fmt: skip
+    if device.type == "cpu" and speed.num_weights > BIG_NETWORK and searching + training > LONG_SECONDS:
+        log.warning(
+            "this network (%.1f million weights) is meant for a GPU, and there is none: --env=cpu has a smaller one "
+            "for processors, --env=sample takes two minutes; Ctrl-C ends this run",
+            speed.num_weights / 1e6,
+        )
+
+
+def in_words(seconds: float) -> str:
+    """Two figures at most: 42 s, 12 min, 3 h 20 min, 2 d 5 h."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60 // 10 * 10} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"

@@ -1,0 +1,69 @@
+"""What an epoch leaves behind: a row of figures, a row of times, a line in the log."""
+
+import logging
+from typing import Any
+
+from ..data.loader import num_cores
+from .epoch import EpochTiming, Sums
+from .params import TrainParams
+
+log = logging.getLogger(__name__)
+
+HISTORY_COLUMNS = (
+    "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
+    "lr_dropped",
+)  # fmt: skip
+TIMING_COLUMNS = ("epoch", "epoch_seconds", "images_per_second", "data_wait_fraction")
+
+# Above this share of an epoch spent waiting for batches, more workers or cheaper transforms are worth a thought.
+LONG_WAIT = 0.2
+
+
+class History:
+    """Rows of all epochs so far, in the form of ``training_history`` and ``training_timing``."""
+
+    def __init__(self, params: TrainParams) -> None:
+        self._params = params
+        self._warned, self._epochs_here = False, 0
+        self.rows: list[dict[str, Any]] = []
+        self.timing: list[dict[str, Any]] = []
+
+    def add(
+        self, lr: float, train: Sums, val: Sums, test: Sums, drop: str | None, timing: EpochTiming, num_workers: int
+    ) -> None:
+        """Note an epoch and log it.
+
+        Args:
+            lr: the rate of its last step.
+            drop: why the plateau lowered the rate after it, if it did.
+            num_workers: processes that prepared its batches, a training process.
+        """
+        epoch = len(self.rows) + 1
+        measured = [value for sums in (train, val, test) for value in (sums.mean_loss(), sums.accuracy())]
+        self.rows.append(dict(zip(HISTORY_COLUMNS, [epoch, lr, *measured, drop is not None], strict=True)))
+        images_per_second = train.count / timing.seconds
+        waited = timing.waiting_seconds / timing.seconds
+        self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
+        log.info(
+            "epoch %d/%d: loss train %.3f val %.3f test %.3f, accuracy train %.4f val %.4f test %.4f, "
+            "lr %.2g, %.0f images/s, %.1f s",
+            epoch, self._params.epochs, train.mean_loss(), val.mean_loss(), test.mean_loss(),
+            train.accuracy(), val.accuracy(), test.accuracy(), lr, images_per_second, timing.seconds,
+        )  # fmt: skip
+        if drop:
+            log.info(drop)
+        self._warn_of_waiting(num_workers)
+
+    def _warn_of_waiting(self, num_workers: int) -> None:
+        """Say once that data is the bottleneck, and what to do."""
+        self._epochs_here += 1
+        waited = self.timing[-1]["data_wait_fraction"]
+        # the first epoch of a process starts workers and imports what they need
+        if self._warned or self._epochs_here == 1 or waited <= LONG_WAIT:
+            return
+        self._warned = True
+        cores = num_cores() // self._params.distributed.num_processes
+        remedy = "choose fewer or cheaper transforms in augment.train"
+        if num_workers < cores - 1:
+            remedy = f"raise train.num_workers (now {num_workers}; {cores} cores are there for it), or {remedy}"
+        log.warning("data is the bottleneck: %.0f %% of an epoch's time is waiting for it; %s", 100 * waited, remedy)

@@ -1,0 +1,185 @@
+"""Real kills of real ``kedro run`` processes: what was interrupted and started again ends byte for byte the same."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")]
+
+SMALL = (
+    "--params=ingest.shapes10.num_train_images=400,ingest.shapes10.num_test_images=120",
+    "--params=lr_search.num_iterations=30,train.architecture.width=4,train.architecture.dropout=0.2",
+    # the plateau drops after each epoch that is not half as bad as the best: its state counts
+    "--params=train.epochs=4,train.warmup_epochs=1,train.plateau.patience=0,train.plateau.threshold=0.5",
+)
+TWO_PROCESSES = "--params=train.distributed.num_processes=2"
+
+
+class Project:
+    """The project in a process of its own, with its artifacts in a folder of its own."""
+
+    def __init__(self, root: Path, data_root: Path) -> None:
+        self.root, self.data_root = root, data_root
+
+    def start(self, *arguments: str, fault: dict | None = None, start_method: str = "") -> subprocess.Popen:
+        environment = {
+            **os.environ,
+            "S10_DATA_ROOT": str(self.data_root),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(self.root / "tests/faults"),
+            "S10_FAULT": json.dumps(fault),
+            "S10_START_METHOD": start_method,
+        }
+        command = [sys.executable, "-m", "kedro", "run", "--env=sample", *SMALL, *arguments]
+        # a session of its own, as a terminal gives: Ctrl-C goes to all its processes
+        return subprocess.Popen(
+            command, cwd=self.root, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, *arguments: str, **how) -> int:
+        process = self.start(*arguments, **how)
+        self.stdout, self.stderr = process.communicate(timeout=500)
+        return process.returncode
+
+    def checkpoint(self, epoch: int) -> list[Path]:
+        return list(self.data_root.glob(f"sample/06_models/checkpoints/*/epoch-{epoch:05d}.pt"))
+
+    def outcome(self) -> dict[str, bytes]:
+        """The model and what was measured of it."""
+        found = {}
+        for name in ("model.safetensors", "training_history.csv"):
+            versions = sorted(self.data_root.glob(f"sample/06_models/{name}/*/{name}"))
+            found[name] = versions[-1].read_bytes()
+        return found
+
+
+@pytest.fixture(scope="module")
+def prepared(root, tmp_path_factory) -> Path:
+    """Everything that comes before training."""
+    project = Project(root, tmp_path_factory.mktemp("prepared"))
+    assert project.run("--pipelines=data,lr_search") == 0, project.stderr
+    return project.data_root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(root, prepared, tmp_path_factory) -> dict[str, bytes]:
+    """Outcome of a training that nothing happened to."""
+    data_root = tmp_path_factory.mktemp("undisturbed") / "data"
+    shutil.copytree(prepared, data_root)
+    project = Project(root, data_root)
+    assert project.run("--pipelines=training") == 0, project.stderr
+    return project.outcome()
+
+
+@pytest.fixture
+def project(root, prepared, tmp_path) -> Project:
+    shutil.copytree(prepared, tmp_path / "data")
+    return Project(root, tmp_path / "data")
+
+
+def wait_for(happened, seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+KILLS = {
+    "in the first epoch": [({"at": "batch", "epoch": 1, "batch": 3}, 0)],
+    "in an epoch, with workers": [({"at": "batch", "epoch": 3, "batch": 4}, 2)],
+    "between writing and naming a checkpoint": [({"at": "save", "epoch": 2}, 1)],
+    "after the last epoch": [({"at": "trained"}, 0)],
+    "twice": [({"at": "batch", "epoch": 2, "batch": 1}, 0), ({"at": "save", "epoch": 4}, 2)],
+}
+
+
+@pytest.mark.parametrize("kills", KILLS.values(), ids=KILLS)
+def test_killed_and_started_again_equals_undisturbed(project, undisturbed, kills):
+    for fault, num_workers in kills:
+        code = project.run("--pipelines=training", f"--params=train.num_workers={num_workers}",
+                           fault={**fault, "do": "kill"})  # fmt: skip
+        assert code == -signal.SIGKILL, project.stderr
+    # any number of workers, and either way to ask for it
+    flag = ["--only-missing-outputs"] if kills[0][1] else []
+    assert project.run("--pipelines=training", "--params=train.num_workers=1", *flag) == 0, project.stderr
+    before = kills[-1][0].get("epoch", 5) - 1
+    assert ("going on after epoch" in project.stdout) == (before > 0)
+    assert project.outcome() == undisturbed
+    assert not list(project.data_root.rglob("*.partial")), "what a killed process left is tidied up"
+
+
+def test_killed_from_outside_with_spawned_workers(project, undisturbed):
+    workers = "--params=train.num_workers=2"
+    process = project.start("--pipelines=training", workers, start_method="spawn")
+    wait_for(lambda: project.checkpoint(2) or process.poll() is not None)
+    process.kill()
+    process.communicate()
+    assert project.run("--pipelines=training", workers, start_method="spawn") == 0, project.stderr
+    assert project.outcome() == undisturbed
+
+
+def test_sigterm_ends_with_the_command_that_goes_on(project, undisturbed, tmp_path):
+    fault = {"at": "batch", "epoch": 2, "batch": 2, "do": "wait", "waiting": str(tmp_path / "waiting")}
+    process = project.start("--pipelines=training", fault=fault)
+    wait_for((tmp_path / "waiting").exists)
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    last = stderr.strip().splitlines()[-1]
+    assert last.startswith("Interrupted.")
+    assert "run --env=sample" in last
+    assert "--pipelines=training" in last
+    assert project.checkpoint(1)
+    assert not project.checkpoint(2), "an epoch that did not end leaves nothing"
+    assert project.run("--pipelines=training") == 0, project.stderr
+    assert project.outcome() == undisturbed
+
+
+def test_ctrl_c_reaches_workers_too_and_ends_as_quietly(project, undisturbed, tmp_path):
+    fault = {"at": "batch", "epoch": 3, "batch": 1, "do": "wait", "waiting": str(tmp_path / "waiting")}
+    process = project.start("--pipelines=training", "--params=train.num_workers=2", fault=fault)
+    wait_for((tmp_path / "waiting").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    assert "go on with:" in stderr.strip().splitlines()[-1]
+    assert project.run("--pipelines=training") == 0, project.stderr
+    assert project.outcome() == undisturbed
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that waits only to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+def test_processes_of_a_training_end_with_it(project, tmp_path, ending):
+    fault = {"at": "batch", "epoch": 2, "batch": 2, "do": "wait", "waiting": str(tmp_path / "waiting"), "rank": 1}
+    process = project.start("--pipelines=training", TWO_PROCESSES, fault=fault)
+    wait_for((tmp_path / "waiting").exists)
+    pid = int((tmp_path / "waiting").read_text())
+    assert is_alive(pid)
+    if ending == signal.SIGINT:
+        os.killpg(process.pid, ending)
+    else:
+        process.kill()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL), stderr
+    assert ending == signal.SIGKILL or "Traceback" not in stderr
+    wait_for(lambda: not is_alive(pid), seconds=60)
+    assert project.checkpoint(1)
+    assert not project.checkpoint(2)

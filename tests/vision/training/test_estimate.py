@@ -1,0 +1,100 @@
+import logging
+
+import pytest
+import torch
+
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.training import estimate
+from s10_pipeline.vision.training.estimate import Speed, announce, in_words, probe_speed
+from s10_pipeline.vision.training.setup import build_classifier
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """No probe of another test counts."""
+    monkeypatch.setattr(estimate, "_speeds", {})
+
+
+def test_a_probe_measures_and_leaves_no_trace(data, tiny):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    speed = probe_speed(data.train_images, data.train_set, tiny)
+    assert torch.equal(torch.rand(3), expected)
+    assert min(speed.step, speed.data, speed.measuring) > 0
+    assert speed.num_weights == sum(
+        p.numel() for p in build_classifier(data.train_images, data.train_set, tiny).parameters()
+    )
+    assert speed.where == f"cpu ({torch.get_num_threads()} threads), fp32"
+
+
+def test_it_is_asked_once_a_network(data, tiny, monkeypatch):
+    calls = []
+    plain = estimate.train_epoch
+    monkeypatch.setattr(estimate, "train_epoch", lambda *a, **o: (calls.append(1), plain(*a, **o))[1])
+    probe_speed(data.train_images, data.train_set, tiny)
+    first = len(calls)
+    probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"epochs": 99}))
+    assert len(calls) == first > 0
+    probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 32}))
+    assert len(calls) > first
+
+
+def test_an_epoch_of_one_batch_is_enough(data, tiny):
+    assert probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 360})).step > 0
+
+
+def fixed(monkeypatch, **values) -> None:
+    speed = Speed(**{"step": 0.009, "data": 0.001, "measuring": 0.003, "num_weights": 1000, "where": "here", **values})
+    monkeypatch.setattr(estimate, "probe_speed", lambda *_: speed)
+
+
+def test_the_estimate_adds_up(data, tiny, monkeypatch, caplog):
+    fixed(monkeypatch)
+    with caplog.at_level(logging.INFO):
+        announce(data.train_images, data.train_set, tiny, range_test=150, epochs=50, num_measured=160)
+    # 150 x 64 / 100 s; 50 x (360 / 100 + 160 x 0.003) s = 204 s
+    assert [r.message for r in caplog.records] == [
+        "here: about 100 images/s; range test about 96 s, 50 epochs about 3 min"
+    ]
+
+
+def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, caplog):
+    fixed(monkeypatch, data=0.03)
+    params = tiny.model_copy(
+        update={"num_workers": 2, "distributed": tiny.distributed.model_copy(update={"num_processes": 4})}
+    )
+    with caplog.at_level(logging.INFO):
+        announce(data.train_images, data.train_set, params, epochs=1, num_measured=0)
+    # 2 workers make 67 images a second, the network could take 111
+    assert caplog.messages == ["4 x here: about 267 images/s; 1 epoch about 1 s"]
+
+
+@pytest.mark.parametrize(
+    ("num_weights", "epochs", "advised"), [(11_173_962, 1000, True), (11_173_962, 1, False), (1_000_000, 1000, False)]
+)
+def test_a_big_network_on_a_cpu_is_advised_against(data, tiny, monkeypatch, caplog, num_weights, epochs, advised):
+    fixed(monkeypatch, num_weights=num_weights)
+    announce(data.train_images, data.train_set, tiny, epochs=epochs, num_measured=160)
+    warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert [("11.2 million weights" in w and "--env=cpu" in w) for w in warnings] == [True] * advised
+
+
+def test_a_batch_that_does_not_fit_is_told_by_its_size(data, tiny, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(estimate, "train_epoch", full)
+    with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu .* say 32"):
+        probe_speed(data.train_images, data.train_set, tiny)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.1, "1 s"), (42.4, "42 s"), (99.9, "100 s"), (100, "2 min"), (3000, "50 min"), (12_000, "3 h 20 min"),
+        (11_950, "3 h 10 min"), (200_000, "2 d 7 h"),
+    ],
+)  # fmt: skip
+def test_times_are_told_in_two_figures(seconds, words):
+    assert in_words(seconds) == words

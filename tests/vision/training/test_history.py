@@ -1,0 +1,51 @@
+import logging
+
+import pytest
+import torch
+
+from s10_pipeline.vision.training import history as history_module
+from s10_pipeline.vision.training.epoch import EpochTiming, Sums
+from s10_pipeline.vision.training.history import History
+from s10_pipeline.vision.training.params import TrainParams
+
+SUMS = Sums(torch.tensor(20.0), torch.tensor(30), 40)
+
+
+def after_epochs(waited: list[float], num_workers: int, caplog, monkeypatch, cores: int = 8) -> list[str]:
+    """Warnings after epochs of 2 s, ``waited`` of which went into waiting."""
+    monkeypatch.setattr(history_module, "num_cores", lambda: cores)
+    history = History(TrainParams())
+    with caplog.at_level(logging.WARNING):
+        for seconds in waited:
+            history.add(0.1, SUMS, SUMS, SUMS, None, EpochTiming(2.0, seconds), num_workers)
+    return caplog.messages
+
+
+def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
+    history = History(TrainParams())
+    history.add(0.1, SUMS, SUMS, SUMS, "why", EpochTiming(2.0, 0.5), 0)
+    assert history.rows[0]["train_loss"] == 0.5
+    assert history.rows[0]["test_accuracy"] == 0.75
+    assert history.rows[0]["lr_dropped"] is True
+    assert history.timing == [{"epoch": 1, "epoch_seconds": 2.0, "images_per_second": 20.0, "data_wait_fraction": 0.25}]
+
+
+def test_waiting_for_data_is_told_once_with_what_to_raise(caplog, monkeypatch):
+    told = after_epochs([0.1, 1.0, 1.2], 2, caplog, monkeypatch)
+    assert told == [
+        "data is the bottleneck: 50 % of an epoch's time is waiting for it; raise train.num_workers (now 2; 8 cores are "
+        "there for it), or choose fewer or cheaper transforms in augment.train"
+    ]
+
+
+def test_more_workers_than_cores_are_not_advised(caplog, monkeypatch):
+    told = after_epochs([0.1, 1.0], 7, caplog, monkeypatch)
+    assert told == [
+        "data is the bottleneck: 50 % of an epoch's time is waiting for it; choose fewer or cheaper transforms in "
+        "augment.train"
+    ]
+
+
+@pytest.mark.parametrize("waited", [[1.9], [1.9, 0.3], [0.3] * 5])
+def test_a_first_epoch_or_short_waits_are_no_bottleneck(waited, caplog, monkeypatch):
+    assert after_epochs(waited, 2, caplog, monkeypatch) == []
