@@ -33,8 +33,8 @@ def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
 def test_waiting_for_data_is_told_once_with_what_to_raise(caplog, monkeypatch):
     told = after_epochs([0.1, 1.0, 1.2], 2, caplog, monkeypatch)
     assert told == [
-        "data is the bottleneck: 50 % of an epoch's time is waiting for it; raise train.num_workers (now 2; 8 cores are "
-        "there for it), or choose fewer or cheaper transforms in augment.train"
+        "data is the bottleneck: 50 % of an epoch's time is waiting for it; raise train.num_workers (now 2; 8 cores "
+        "are there for it), or choose fewer or cheaper transforms in augment.train"
     ]
 
 
