@@ -60,8 +60,13 @@ lint: $(INSTALLED)  ## style, import rules, types
 viz: $(INSTALLED)  ## the pipeline graph in the browser
 	@$(BIN)/kedro viz run --env=sample
 
-bench: $(INSTALLED)  ## throughput on this machine, printed and kept in benchmarks/results/
+bench: $(INSTALLED)  ## throughput, cost and memory of training, printed and kept in benchmarks/results/
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -r benchmarks/requirements.txt || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt || \
+	  echo "Lightning could not be installed; the comparison goes on without it"
 	@$(BIN)/python benchmarks/throughput.py
+	@$(BIN)/python benchmarks/throughput.py --depth 10 --width 32 --batches 20
+	@$(BIN)/python benchmarks/cost.py
 
 lock: $(INSTALLED)  ## pin the newest packages that fit pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --upgrade -o requirements.lock

@@ -1,0 +1,143 @@
+"""What the training engine is compared with: each returns a function that trains one epoch and returns its seconds."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from s10_pipeline.vision.device import Precision
+from s10_pipeline.vision.training.setup import build_optimizer
+from setting import Setting
+
+Epoch = Callable[[], float]
+
+
+def bare_step(setting: Setting) -> Epoch:
+    """The same network, optimiser, batch and precision on one batch that is on the device already."""
+    model = setting.network().train()
+    optimizer = build_optimizer(model, setting.params, 0.01)
+    shape = (setting.params.batch_size, 3, setting.size, setting.size)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, device=setting.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, shape[:1], device=setting.device)
+
+    def epoch() -> None:
+        for _ in range(setting.num_images // setting.params.batch_size):
+            with setting.precision.autocast():
+                logits = model(images)
+            optimizer.zero_grad()
+            F.cross_entropy(logits.float(), labels).backward()
+            optimizer.step()
+
+    return setting.timed(epoch)
+
+
+class SingleImages(Dataset[tuple[torch.Tensor, int]]):
+    """Images one by one with torchvision's transforms, as tutorials have them."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._augment = transforms.Compose(
+            [
+                transforms.ToPILImage(),
+                transforms.RandomCrop(setting.size, setting.size // 8),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.RandomErasing(p=1.0, scale=(0.25, 0.25), ratio=(1.0, 1.0)),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return self._setting.num_images
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return self._augment(self._setting.images.images_nhwc[i]), int(self._setting.images.labels[i])
+
+
+def loader_of_single_images(setting: Setting) -> DataLoader[tuple[torch.Tensor, int]]:
+    return DataLoader(
+        SingleImages(setting),
+        setting.params.batch_size,
+        shuffle=True,
+        num_workers=2,
+        persistent_workers=True,
+        pin_memory=setting.device.type == "cuda",
+    )
+
+
+def plain_loop(setting: Setting) -> Epoch:
+    """What a tutorial does: fp32, contiguous, a DataLoader over single images, torch's default SGD."""
+    model = setting.network().to(memory_format=torch.contiguous_format).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    loader = loader_of_single_images(setting)
+    precision = Precision("fp32", setting.device)
+
+    def epoch() -> None:
+        for images, labels in loader:
+            with precision.autocast():
+                logits = model((images * 255).to(setting.device))
+            optimizer.zero_grad()
+            loss = F.cross_entropy(logits, labels.to(setting.device))
+            loss.backward()
+            optimizer.step()
+
+    return setting.timed(epoch)
+
+
+def lightning(setting: Setting) -> Epoch:
+    """Lightning's Trainer in this run's precision, channels_last; set-up and tear-down of ``fit`` are not counted."""
+    import logging
+    import warnings
+
+    import pytorch_lightning as pl
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+
+    class Module(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = setting.network().to(memory_format=torch.channels_last)
+
+        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], _number: int) -> torch.Tensor:
+            images, labels = batch
+            logits = self.network((images * 255).to(memory_format=torch.channels_last))
+            return F.cross_entropy(logits.float(), labels)
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return build_optimizer(self, setting.params, 0.01)
+
+    class Clock(pl.Callback):
+        seconds = 0.0
+
+        def on_train_epoch_start(self, *_: object) -> None:
+            setting.wait()
+            self._started = time.perf_counter()
+
+        def on_train_epoch_end(self, *_: object) -> None:
+            setting.wait()
+            self.seconds = time.perf_counter() - self._started
+
+    module, loader = Module(), loader_of_single_images(setting)
+    names = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+    def epoch() -> float:
+        clock = Clock()
+        trainer = pl.Trainer(
+            accelerator="gpu" if setting.device.type == "cuda" else "cpu",
+            devices=1,
+            precision=names[setting.precision.name],
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[clock],
+        )
+        trainer.fit(module, loader)
+        return clock.seconds
+
+    return epoch

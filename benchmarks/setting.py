@@ -1,0 +1,140 @@
+"""What benchmarks share: random images, a network for them, and how results are written down."""
+
+import datetime
+import platform
+import re
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
+from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.loader import TrainLoader, resolve_num_workers
+from s10_pipeline.vision.data.params import AugmentParams
+from s10_pipeline.vision.device import choose_device, choose_precision, describe_device
+from s10_pipeline.vision.network.classifier import Classifier
+from s10_pipeline.vision.training.epoch import train_epoch
+from s10_pipeline.vision.training.params import TrainParams
+from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
+
+RESULTS = Path(__file__).parent / "results"
+AUGMENT = AugmentParams.model_validate(
+    {
+        "train": [
+            {"PaddedRandomCrop": {"padding": 0.125}},
+            {"HorizontalFlip": {"p": 0.5}},
+            {"Cutout": {"size": 0.5, "fill": "mean", "p": 1.0}},
+        ]
+    }
+)
+
+
+class Setting:
+    """``num_images`` random images to train on, and how.
+
+    Args:
+        size: side of the images in pixels.
+        num_workers: processes that prepare batches, or "auto".
+    """
+
+    def __init__(
+        self, num_images: int, depth: int, width: int, batch_size: int = 128, size: int = 32, num_workers: str = "auto"
+    ) -> None:
+        self.num_images, self.size = num_images, size
+        rng = np.random.default_rng(0)
+        n = round(num_images / 0.9) + 20
+        self.images = ImageSet(
+            rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n, dtype=np.int64) % 10, tuple("abcdefghij")
+        )
+        whole = build_sets(self.images, self.images, AUGMENT)[0]
+        self.train_set = AugmentedSet("train", whole.indices[:num_images], whole.transforms, whole.mean, whole.std)
+        architecture = {"depth": depth, "width": width, "stem": "auto"}
+        self.params = TrainParams.model_validate(
+            {"batch_size": batch_size, "architecture": architecture, "num_workers": num_workers}
+        )
+        self.device = choose_device("auto")
+        self.precision = choose_precision("auto", self.device)
+
+    def network(self) -> Classifier:
+        return build_classifier(self.images, self.train_set, self.params).to(self.device)
+
+    def epoch_of_training(self, model: Classifier | None = None) -> Callable[[], float]:
+        """One epoch of the project's own engine: loading, augmentation, steps, sums; returns its seconds."""
+        model = model or self.network()
+        optimizer = build_optimizer(model, self.params, 0.01)
+        loader = TrainLoader(
+            self.images,
+            self.train_set,
+            self.params.batch_size,
+            seed=0,
+            num_workers=resolve_num_workers(self.params.num_workers, self.device),
+            pin_memory=self.device.type == "cuda",
+        )
+        scaler = self.precision.grad_scaler()
+
+        def epoch() -> float:
+            _sums, timing = train_epoch(
+                model,
+                loader.epoch(1),
+                optimizer,
+                scaler,
+                self.precision,
+                label_smoothing=0.0,
+                epoch=1,
+                set_lr=lambda _step: None,
+                note=lambda _sums, _step: None,
+            )
+            return timing.seconds
+
+        return epoch
+
+    def timed(self, work: Callable[[], None]) -> Callable[[], float]:
+        """``work``, waited for; returns its seconds."""
+
+        def run() -> float:
+            self.wait()
+            started = time.perf_counter()
+            work()
+            self.wait()
+            return time.perf_counter() - started
+
+        return run
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def hardware() -> str:
+    """Processor or GPU, for a heading."""
+    device = choose_device("auto")
+    name = describe_device(device)
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if device.type == "cpu" and cpuinfo.exists():
+        found = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text())
+        model = f", {found[1]}" if found else ""
+    return name + model
+
+
+def versions(*packages: str) -> str:
+    named = ", ".join(f"{package} {version(package)}" for package in ("torch", "albumentations", *packages))
+    return f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {named}."
+
+
+def keep(name: str, lines: list[str]) -> None:
+    """Print a page and keep it in ``benchmarks/results/``."""
+    page = "\n".join(lines) + "\n"
+    print(page)
+    RESULTS.mkdir(exist_ok=True)
+    kind = "cuda" if choose_device("auto").type == "cuda" else "cpu"
+    (RESULTS / f"{name}-{kind}-{datetime.date.today()}.md").write_text(page)
+
+
+def command() -> str:
+    return f"`python {' '.join(sys.argv)}`"
