@@ -6,8 +6,9 @@ from torch.nn import functional as F
 
 from s10_pipeline.vision.data.loader import TrainLoader, plain_batches
 from s10_pipeline.vision.device import choose_precision
+from s10_pipeline.vision.training import epoch as epoch_module
 from s10_pipeline.vision.training.epoch import DivergedError, measure, train_epoch
-from s10_pipeline.vision.training.setup import build_optimizer
+from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
 
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 
@@ -91,3 +92,33 @@ def test_measuring_leaves_the_model_alone(classifier, data):
     measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, 50), CPU_FP32)
     assert classifier.training
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_steps_never_wait_for_the_device(data, tiny, monkeypatch):
+    monkeypatch.setattr(epoch_module, "SECONDS_BETWEEN_NOTES", 1e9)
+    device = torch.device("cuda")
+    precision = choose_precision("auto", device)
+    model = build_classifier(data.train_images, data.train_set, tiny).to(device)
+    optimizer = build_optimizer(model, tiny, 0.01)
+    loader = TrainLoader(data.train_images, data.train_set, 64, 0, pin_memory=True)
+
+    def batches():
+        for number, batch in enumerate(loader.epoch(1)):
+            # the first step allocates and chooses kernels; the end of the epoch asks for the sums
+            torch.cuda.set_sync_debug_mode("error" if number else "default")
+            yield batch
+        torch.cuda.set_sync_debug_mode("default")
+
+    train_epoch(
+        model,
+        batches(),
+        optimizer,
+        precision.grad_scaler(),
+        precision,
+        label_smoothing=0.1,
+        epoch=1,
+        set_lr=lambda step: None,
+        note=lambda sums, step: None,
+    )
