@@ -98,5 +98,5 @@ def test_registry_list_lists_the_stages():
     result = subprocess.run(
         [sys.executable, "-m", "kedro", "registry", "list"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for stage in ("data", "lr_search", "training", "evaluation", "explain", "predict"):
+    for stage in ("data", "lr_search", "training", "evaluation", "explain", "predict", "export"):
         assert f"- {stage}" in result.stdout
