@@ -1,6 +1,7 @@
 """Rules of this project that no linter knows."""
 
 import inspect
+import json
 import subprocess
 import sys
 import typing
@@ -85,6 +86,15 @@ def test_the_lock_is_universal_and_names_no_index(root):
     assert "sys_platform == 'linux'" in lock
     for requirement in ("kedro==", "torch==", "albumentations==2.0", "grad-cam==", "kedro-viz=="):
         assert requirement in lock
+
+
+def test_notebooks_are_stored_without_outputs(root):
+    notebooks = list(root.glob("notebooks/*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs"), (path.name, cell["id"])
+            assert cell.get("execution_count") is None, (path.name, cell["id"])
 
 
 def test_files_stay_short(root):

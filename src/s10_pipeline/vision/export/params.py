@@ -10,8 +10,8 @@ class ExportParams(Params):
 
     Attributes:
         num_check_images: test images on which the file must agree with the model; all where there are fewer.
-        tolerance: how far a probability may be off. Both compute in fp32 and differ by rounding, below 1e-6 on the
-            networks measured.
+        tolerance: how far a probability may be off. Both compute in fp32 and differ by rounding: 1e-6 with the model of
+            the sample environment.
     """
 
     num_check_images: int = Field(500, ge=1)
