@@ -2,6 +2,7 @@
 
 import json
 import re
+import typing
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from kedro.framework.project import configure_project
+from kedro.framework.session import KedroSession
 from kedro.io.core import Version
 from nbclient import NotebookClient
 from PIL import Image
@@ -144,6 +146,7 @@ def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
         root,
         tmp_path / "data",
         "--pipeline=predict",
+        "--load-versions=model:received",
         f"--params=predict.path={tmp_path / 'images'},predict.batch_size=7",
         "--params=train.batch_size=9999,train.architecture.depth=50,ingest.source=folder,ingest.path=/nowhere",
     )
@@ -156,17 +159,30 @@ def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
     np.testing.assert_allclose(predictions[columns], evaluated[columns], atol=1e-6)
 
 
-def test_export_writes_a_model_that_agrees(root, finished):
-    result = kedro(root, finished, "--env=sample", "--pipeline=export", "--params=export.num_check_images=50")
-    assert result.exit_code == 0, result.output
-    check = json.loads(newest(finished, "export_check.json").read_text())
+@pytest.fixture(scope="module")
+def used(root, finished, tmp_path_factory):
+    """The data root after the stages that use the model: predict on a good and a broken file, and export."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "broken.png").write_text("no image")
+    Image.new("RGB", (40, 40), "red").save(folder / "red.png")
+    for arguments in (
+        ["--pipeline=predict", f"--params=predict.path={folder}"],
+        ["--pipeline=export", "--params=export.num_check_images=50"],
+    ):
+        result = kedro(root, finished, "--env=sample", *arguments)
+        assert result.exit_code == 0, result.output
+    return finished
+
+
+def test_export_writes_a_model_that_agrees(root, used):
+    check = json.loads(newest(used, "export_check.json").read_text())
     assert check["num_equal_predictions"] == check["num_images"] == 50
-    assert newest(finished, "model.onnx").stat().st_size == check["num_bytes"]
-    before = sorted(finished.rglob("model.onnx"))
-    refused = kedro(root, finished, "--env=sample", "--pipeline=export", "--params=export.tolerance=1e-15")
+    assert newest(used, "model.onnx").stat().st_size == check["num_bytes"]
+    before = sorted(used.rglob("model.onnx"))
+    refused = kedro(root, used, "--env=sample", "--pipeline=export", "--params=export.tolerance=1e-15")
     assert refused.exit_code == 1
     assert "Error: export.tolerance=1e-15: " in refused.output
-    assert sorted(finished.rglob("model.onnx")) == before
+    assert sorted(used.rglob("model.onnx")) == before
 
 
 @pytest.mark.slow
@@ -187,6 +203,24 @@ def test_the_notebook_tells_the_story_of_a_finished_run(root, finished, monkeypa
     # neither installed nor run anew
     assert "pip" not in text
     assert sorted(finished.rglob("report.html")) == runs
+
+
+def test_every_artifact_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):
+    monkeypatch.setenv("S10_DATA_ROOT", str(used))
+    with KedroSession.create(project_path=root, env="sample") as session:
+        context = session.load_context()
+    entries = context.config_loader["catalog"]
+    for name, entry in entries.items():
+        dataset = context.catalog[name]
+        preview = dataset.preview(**entry["metadata"]["kedro-viz"].get("preview_args", {}))
+        # kedro-viz knows what to draw by the annotation
+        assert typing.get_type_hints(dataset.preview)["return"].__name__.endswith("Preview"), name
+        assert len(preview) > 2, name
+        if name == "report":
+            assert "\n" not in preview
+            assert "test accuracy" in preview
+        if name == "predictions":
+            assert preview["columns"][:5] == ["file", "prediction", "prediction_name", "confidence", "error"]
 
 
 def photos(folder: Path) -> Path:

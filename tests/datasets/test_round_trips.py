@@ -55,5 +55,7 @@ def test_checkpoints_are_a_handle(tmp_path):
         scope.save(1, {"epoch": 1})
     with CheckpointsDataset(filepath=str(tmp_path / "checkpoints")).load().open("scope", keep=1) as scope:
         assert scope.last() == (1, {"epoch": 1})
+    dataset.load().mark_finished("scope", 1)
+    assert json.loads(dataset.preview()) == {"scope": {"last_epoch": 1, "finished_epochs": 1}}
     with pytest.raises(DatasetError, match="saved through the loaded store"):
         dataset.save("state")

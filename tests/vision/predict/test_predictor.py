@@ -96,16 +96,16 @@ def test_odd_files_become_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         "prediction",
         "prediction_name",
         "confidence",
-        "p_a",
-        "p_b",
-        "p_$c$",
+        "error",
         "top_1_name",
         "top_1_confidence",
         "top_2_name",
         "top_2_confidence",
         "top_3_name",
         "top_3_confidence",
-        "error",
+        "p_a",
+        "p_b",
+        "p_$c$",
     ]
 
     rows = readable_rows(table, len(gallery))

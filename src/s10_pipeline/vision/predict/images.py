@@ -49,13 +49,15 @@ def find_images(path: str | Path | None) -> list[Path]:
     found = walk_images(place, setting, skip_unlistable=True)
     with large_images_allowed():
         unnamed = [file for file in found.others if not file.name.startswith(".") and starts_like_an_image(file)]
-    if not found.images and not found.foreign and not unnamed:
+    files = sorted([*found.images, *found.foreign, *unnamed, *found.unlistable])
+    if not files:
         raise UserError(
-            f"{setting}: no image files (.png, .jpg, .webp, ...) here or below; give a folder that has some"
+            f"{setting}: no image files (.png, .jpg, .webp, .gif, .bmp, .tif, ...) here or below; "
+            "give a folder that has some"
         )
     if num_ignored := len(found.others) - len(unnamed):
         _log.info("%s: %d files are no images by name and content, ignored", setting, num_ignored)
-    return sorted([*found.images, *found.foreign, *unnamed, *found.unlistable])
+    return files
 
 
 @dataclass

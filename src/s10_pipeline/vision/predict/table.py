@@ -17,9 +17,9 @@ def prediction_table(
 ) -> pd.DataFrame:
     """``predictions``: a row a file.
 
-    Columns: ``file``, ``prediction`` (integer), ``prediction_name``, ``confidence``, ``p_<class>`` for each class,
-    ``top_1_name``, ``top_1_confidence`` to ``top_<k>_...``: the likeliest classes, and ``error``: why the file could
-    not be read. Either ``error`` is missing in a row, or all but ``file`` and ``error`` are.
+    Columns: ``file``, ``prediction`` (integer), ``prediction_name``, ``confidence``, ``error``: why the file could not
+    be read, ``top_1_name``, ``top_1_confidence`` to ``top_<k>_...``: the likeliest classes, and ``p_<class>`` for each
+    class. Either ``error`` is missing in a row, or all but ``file`` and ``error`` are.
 
     Args:
         names: of the files.
@@ -46,11 +46,11 @@ def prediction_table(
         "prediction": pd.arrays.IntegerArray(best.astype(np.int64), mask=~readable),
         "prediction_name": names_of(best),
         "confidence": probability_of(best),
+        "error": pd.array([reasons.get(position, pd.NA) for position in range(len(names))], dtype="string"),
     }
-    columns |= {f"p_{name}": np.where(readable, values_nk[:, k], np.nan) for k, name in enumerate(class_names)}
     for rank, classes in enumerate(order_nk.T, 1):
         columns |= {f"top_{rank}_name": names_of(classes), f"top_{rank}_confidence": probability_of(classes)}
-    columns["error"] = pd.array([reasons.get(position, pd.NA) for position in range(len(names))], dtype="string")
+    columns |= {f"p_{name}": np.where(readable, values_nk[:, k], np.nan) for k, name in enumerate(class_names)}
     return pd.DataFrame(columns)
 
 
