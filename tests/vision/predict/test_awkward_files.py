@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import Image, features
 from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.predict.params import PredictParams
 from s10_pipeline.vision.predict.predictor import predict_images
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="such names, links and pipes are not made there")
 
 SIZE = 48
 
@@ -108,8 +111,9 @@ def write_pictures(folder: Path) -> None:
     deep.mkdir(parents=True)
     RGB.save(deep / "=1+1.png")
     (folder / "link.png").symlink_to(folder / "a.png")
-    with (folder / os.fsdecode(b"caf\xe9.png")).open("wb") as stream:
-        RGB.save(stream, "PNG")
+    if sys.platform == "linux":  # others take only names in Unicode
+        with (folder / os.fsdecode(b"caf\xe9.png")).open("wb") as stream:
+            RGB.save(stream, "PNG")
 
 
 def encoded(kind: str = "PNG") -> bytes:
@@ -195,7 +199,8 @@ def test_each_file_is_a_row_with_its_picture_or_a_reason(
     assert set(reasons.index) == set(FAULTS)
 
     names = table.loc[table["error"].isna(), "file"].tolist()
-    assert "a/folder.png/of a folder/=1+1.png" in names and "caf\\udce9.png" in names and "two\nlines.png" in names
+    assert "a/folder.png/of a folder/=1+1.png" in names and "two\nlines.png" in names
+    assert ("caf\\udce9.png" in names) == (sys.platform == "linux")
     for name, image_hwc in zip(names, gallery_nhwc, strict=True):
         left, right = image_hwc[4:-4, 3:13].astype(int), image_hwc[4:-4, 19:29].astype(int)
         assert left.min() >= 225 and right.max() <= 30, (name, left.min(), right.max())
