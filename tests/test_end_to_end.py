@@ -2,16 +2,24 @@
 
 import json
 import re
+import typing
+import warnings
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from kedro.framework.project import configure_project
+from kedro.framework.session import KedroSession
+from kedro.io.core import Version
+from nbclient import NotebookClient
 from PIL import Image
 
 from s10_pipeline.cli import run
+from s10_pipeline.datasets.image_set import ImageSetDataset
+from s10_pipeline.pipeline_registry import register_pipelines
 
 # the sample environment, smaller still
 SMALL = (
@@ -122,6 +130,99 @@ def test_predict_on_a_folder_of_files(root, finished, tmp_path):
     predictions = pd.read_csv(newest(finished, "predictions.csv"))
     assert predictions["file"].tolist() == ["0.png", "1.png", "2.png"]
     assert newest(finished, "predictions_gallery.png").stat().st_size > 0
+
+
+def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
+    """In an empty data root, whatever the parameters of data and training say; the row is that of the evaluation."""
+    test_images = ImageSetDataset(
+        filepath=str(finished / "sample/02_intermediate/test_images.json"), version=Version(None, None)
+    ).load()
+    (tmp_path / "images").mkdir()
+    for i in range(20):
+        Image.fromarray(np.array(test_images.images_nhwc[i])).save(tmp_path / f"images/{i:02d}.png")
+    model = tmp_path / "data/06_models/model.safetensors/received/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(newest(finished, "model.safetensors").read_bytes())
+    result = kedro(
+        root,
+        tmp_path / "data",
+        "--pipeline=predict",
+        "--load-versions=model:received",
+        f"--params=predict.path={tmp_path / 'images'},predict.batch_size=7",
+        "--params=train.batch_size=9999,train.architecture.depth=50,ingest.source=folder,ingest.path=/nowhere",
+    )
+    assert result.exit_code == 0, result.output
+    predictions = pd.read_csv(newest(tmp_path, "predictions.csv", "data"))
+    evaluated = pd.read_parquet(newest(finished, "test_predictions.parquet"))[:20]
+    assert predictions["prediction"].tolist() == evaluated["prediction"].tolist()
+    assert predictions["prediction_name"].tolist() == evaluated["prediction_name"].tolist()
+    columns = ["confidence", *(f"p_{name}" for name in test_images.class_names)]
+    np.testing.assert_allclose(predictions[columns], evaluated[columns], atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def used(root, finished, tmp_path_factory):
+    """The data root after the stages that use the model: predict on a good and a broken file, and export."""
+    folder = tmp_path_factory.mktemp("images")
+    (folder / "broken.png").write_text("no image")
+    Image.new("RGB", (40, 40), "red").save(folder / "red.png")
+    for arguments in (
+        ["--pipeline=predict", f"--params=predict.path={folder}"],
+        ["--pipeline=export", "--params=export.num_check_images=50"],
+    ):
+        result = kedro(root, finished, "--env=sample", *arguments)
+        assert result.exit_code == 0, result.output
+    return finished
+
+
+def test_export_writes_a_model_that_agrees(root, used):
+    check = json.loads(newest(used, "export_check.json").read_text())
+    assert check["num_equal_predictions"] == check["num_images"] == 50
+    assert newest(used, "model.onnx").stat().st_size == check["num_bytes"]
+    before = sorted(used.rglob("model.onnx"))
+    refused = kedro(root, used, "--env=sample", "--pipeline=export", "--params=export.tolerance=1e-15")
+    assert refused.exit_code == 1
+    assert "Error: export.tolerance=1e-15: " in refused.output
+    assert sorted(used.rglob("model.onnx")) == before
+
+
+@pytest.mark.slow
+def test_the_notebook_tells_the_story_of_a_finished_run(root, finished, monkeypatch):
+    monkeypatch.setenv("S10_DATA_ROOT", str(finished))
+    runs = sorted(finished.rglob("report.html"))
+    notebook = nbformat.read(root / "notebooks/story.ipynb", as_version=4)
+    folder = {"metadata": {"path": str(root / "notebooks")}}
+    with warnings.catch_warnings():  # of the kernel's transport
+        warnings.simplefilter("ignore")
+        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    text = "".join(output.text for output in outputs if output.output_type == "stream")
+    metrics = json.loads(newest(finished, "metrics.json").read_text())
+    assert f"test accuracy {metrics['test_accuracy']:.1%}" in text
+    assert "largest difference of confidence" in text
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 8
+    # neither installed nor run anew
+    assert "pip" not in text
+    assert sorted(finished.rglob("report.html")) == runs
+
+
+def test_every_artifact_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):
+    monkeypatch.setenv("S10_DATA_ROOT", str(used))
+    with KedroSession.create(project_path=root, env="sample") as session:
+        context = session.load_context()
+    entries = context.config_loader["catalog"]
+    names = set().union(*(pipeline.datasets() for pipeline in register_pipelines().values()))
+    for name in sorted(name for name in names if not name.startswith("params:")):
+        dataset = context.catalog[name]
+        preview = dataset.preview(**entries[name]["metadata"]["kedro-viz"].get("preview_args", {}))
+        # kedro-viz knows what to draw by the annotation
+        assert typing.get_type_hints(dataset.preview)["return"].__name__.endswith("Preview"), name
+        assert len(preview) > 2, name
+        if name == "report":
+            assert "\n" not in preview
+            assert "test accuracy" in preview
+        if name == "predictions":
+            assert preview["columns"][:5] == ["file", "prediction", "prediction_name", "confidence", "error"]
 
 
 def photos(folder: Path) -> Path:

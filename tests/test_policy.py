@@ -1,6 +1,7 @@
 """Rules of this project that no linter knows."""
 
 import inspect
+import json
 import subprocess
 import sys
 import typing
@@ -22,10 +23,19 @@ def catalog(root):
 
 
 def test_stages_have_the_names_that_commands_rely_on():
-    assert list(PIPELINES) == ["__default__", "data", "lr_search", "training", "evaluation", "explain", "predict"]
+    assert list(PIPELINES) == [
+        "__default__",
+        "data",
+        "lr_search",
+        "training",
+        "evaluation",
+        "explain",
+        "predict",
+        "export",
+    ]
     assert {name: (node.inputs, node.outputs) for name, node in NODES.items()}.keys() == {
         "ingest_cifar", "build_augmented_datasets", "lr_range_test", "train_resnet", "evaluate",
-        "collect_misclassified", "gradcam_report", "predict_images",
+        "collect_misclassified", "gradcam_report", "predict_images", "export_onnx",
     }  # fmt: skip
     assert len(PIPELINES["__default__"].nodes) == 7
 
@@ -60,9 +70,10 @@ def test_nothing_waits_for_torch_before_it_is_needed(root):
     code = (
         "import sys; from pathlib import Path; from kedro.framework.startup import bootstrap_project; "
         f"bootstrap_project(Path({str(root)!r})); "
-        "from kedro.framework.project import pipelines; assert len(pipelines) == 7; "
+        "from kedro.framework.project import pipelines; assert len(pipelines) == 8; "
         "import s10_pipeline.cli; "
-        "heavy = {'torch', 'torchvision', 'albumentations', 'cv2', 'matplotlib', 'pandas', 'pytorch_grad_cam'}; "
+        "heavy = {'torch', 'torchvision', 'albumentations', 'cv2', 'matplotlib', 'pandas', 'pytorch_grad_cam', "
+        "'onnx', 'onnxruntime'}; "
         "loaded = heavy & set(sys.modules); assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
@@ -75,6 +86,15 @@ def test_the_lock_is_universal_and_names_no_index(root):
     assert "sys_platform == 'linux'" in lock
     for requirement in ("kedro==", "torch==", "albumentations==2.0", "grad-cam==", "kedro-viz=="):
         assert requirement in lock
+
+
+def test_notebooks_are_stored_without_outputs(root):
+    notebooks = list(root.glob("notebooks/*.ipynb"))
+    assert notebooks
+    for path in notebooks:
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+            assert not cell.get("outputs"), (path.name, cell["id"])
+            assert cell.get("execution_count") is None, (path.name, cell["id"])
 
 
 def test_files_stay_short(root):

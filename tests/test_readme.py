@@ -17,6 +17,11 @@ from PIL import Image
 from s10_pipeline.cli import run
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import validate_parameters
+from s10_pipeline.vision.export.onnx_file import to_onnx
+from s10_pipeline.vision.network.classifier import classifier_to_bytes
+from s10_pipeline.vision.predict import predictor
+from s10_pipeline.vision.predict.params import PredictParams
+from s10_pipeline.vision.training.setup import build_classifier
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -94,9 +99,46 @@ def test_commands_on_drawn_images_run(tmp_path):
         assert result.exit_code == 0, (arguments, result.output, result.exception)
 
 
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def served(data, tiny, tmp_path_factory):
+    """A folder with the model in both forms and an image; what ``predict`` says about it."""
+    folder = tmp_path_factory.mktemp("served")
+    model = build_classifier(data.train_images, data.train_set, tiny)
+    (folder / "model.safetensors").write_bytes(classifier_to_bytes(model))
+    (folder / "model.onnx").write_bytes(to_onnx(model))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pixels = np.array(data.test_images.images_nhwc[0])
+    Image.fromarray(pixels).resize((90, 60)).save(folder / "image.jpg", exif=turned)
+    table, _ = predictor.predict_images(model, PredictParams(path=str(folder / "image.jpg")), device="cpu")
+    return folder, table.loc[0, "prediction_name"], table.loc[0, "confidence"]
+
+
+@pytest.mark.parametrize(("number", "printed"), [(0, []), (1, ["image.jpg"])], ids=["model file", "onnx"])
+def test_the_lines_that_use_the_model_say_what_predict_says(served, number, printed, monkeypatch, capsys):
+    folder, name, confidence = served
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["serve.py", "image.jpg"])
+    exec(PYTHON[number], {})
+    *words, probability = capsys.readouterr().out.split()
+    assert words == [*printed, name]
+    assert float(probability) == pytest.approx(confidence, abs=1e-6)
+
+
+def test_the_lines_that_serve_need_neither_torch_nor_this_project():
+    lines = [line for line in PYTHON[1].splitlines() if line.strip()]
+    assert len(lines) <= 20
+    assert "torch" not in PYTHON[1]
+    assert "s10_pipeline" not in PYTHON[1]
+    assert len(PYTHON) == 2
+
+
 def test_registry_list_lists_the_stages():
     result = subprocess.run(
         [sys.executable, "-m", "kedro", "registry", "list"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for stage in ("data", "lr_search", "training", "evaluation", "explain", "predict"):
+    for stage in ("data", "lr_search", "training", "evaluation", "explain", "predict", "export"):
         assert f"- {stage}" in result.stdout

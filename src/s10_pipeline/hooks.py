@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 
 # Outputs whose place is told at the end of a run.
-PAGES = ("report", "predictions", "predictions_gallery")
+PAGES = ("report", "predictions", "predictions_gallery", "onnx_model")
 
 
 class ProjectHooks:

@@ -8,6 +8,7 @@ from .vision.data.params import AugmentParams, IngestParams
 from .vision.errors import UserError, did_you_mean
 from .vision.evaluation.params import EvaluateParams
 from .vision.explain.params import ExplainParams
+from .vision.export.params import ExportParams
 from .vision.lr_search.params import LrSearchParams
 from .vision.params import Params
 from .vision.predict.params import PredictParams
@@ -22,6 +23,7 @@ STAGES = {
     "evaluate": "evaluation",
     "explain": "explain",
     "predict": "predict",
+    "export": "export",
 }
 
 
@@ -35,6 +37,7 @@ class Parameters(Params):
     evaluate: EvaluateParams
     explain: ExplainParams
     predict: PredictParams
+    export: ExportParams
 
 
 def validate_parameters(values: dict[str, Any]) -> Parameters:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from .pipelines import data, evaluation, explain, lr_search, predict, training
+from .pipelines import data, evaluation, explain, export, lr_search, predict, training
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -14,4 +14,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluation": evaluation.create_pipeline(),
         "explain": explain.create_pipeline(),
     }
-    return {"__default__": sum(stages.values(), Pipeline([])), **stages, "predict": predict.create_pipeline()}
+    afterwards = {"predict": predict.create_pipeline(), "export": export.create_pipeline()}
+    return {"__default__": sum(stages.values(), Pipeline([])), **stages, **afterwards}

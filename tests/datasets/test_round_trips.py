@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from kedro.io import DatasetError
@@ -9,6 +10,7 @@ from kedro.io.core import Version
 from s10_pipeline.datasets.augmented_set import AugmentedSetDataset
 from s10_pipeline.datasets.checkpoints import CheckpointsDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
+from s10_pipeline.datasets.onnx_file import OnnxDataset
 
 
 @pytest.mark.parametrize("place", ["{tmp}/set.json", "memory://bucket/set.json"])
@@ -35,6 +37,17 @@ def test_models(classifier, tmp_path, place):
     assert json.loads(dataset.preview())["architecture"]["depth"] == 8
 
 
+@pytest.mark.parametrize("place", ["{tmp}/model.onnx", "memory://bucket/model.onnx"])
+def test_onnx_models(tmp_path, place):
+    graph = onnx.helper.make_graph([], "nothing", [], [])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    onnx.helper.set_model_props(model, {"class_names": json.dumps(["a", "b"])})
+    dataset = OnnxDataset(filepath=place.format(tmp=tmp_path), version=Version(None, None))
+    dataset.save(model.SerializeToString())
+    assert dataset.load() == model.SerializeToString()
+    assert json.loads(dataset.preview()) == {"class_names": ["a", "b"], "opset": 18}
+
+
 def test_checkpoints_are_a_handle(tmp_path):
     dataset = CheckpointsDataset(filepath=str(tmp_path / "checkpoints"))
     assert dataset.exists()
@@ -42,5 +55,7 @@ def test_checkpoints_are_a_handle(tmp_path):
         scope.save(1, {"epoch": 1})
     with CheckpointsDataset(filepath=str(tmp_path / "checkpoints")).load().open("scope", keep=1) as scope:
         assert scope.last() == (1, {"epoch": 1})
+    dataset.load().mark_finished("scope", 1)
+    assert json.loads(dataset.preview()) == {"scope": {"last_epoch": 1, "finished_epochs": 1}}
     with pytest.raises(DatasetError, match="saved through the loaded store"):
         dataset.save("state")

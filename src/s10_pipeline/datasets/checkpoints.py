@@ -1,9 +1,11 @@
 """Checkpoints as a dataset: what a node that may be killed and started again reads and writes by itself."""
 
+import json
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview
 
 from ..vision.types import CheckpointStore
 
@@ -33,6 +35,20 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
 
     def save(self, data: NoReturn) -> NoReturn:
         raise DatasetError("checkpoints are saved through the loaded store, not as a node's output")
+
+    def preview(self) -> JSONPreview:
+        """Each training by its scope: the epoch of its newest checkpoint, and of how many epochs a model came of it."""
+        from ..vision.training.checkpoints import CheckpointScope
+
+        scopes = [CheckpointScope(folder, keep=1) for folder in sorted(self._filepath.glob("*/"))]
+        shown = {
+            scope.folder.name: {
+                "last_epoch": max((epoch for epoch, _ in scope.saved()), default=0),
+                "finished_epochs": scope.finished_epochs(),
+            }
+            for scope in scopes
+        }
+        return JSONPreview(json.dumps(shown))
 
     def _exists(self) -> bool:
         return True

@@ -35,7 +35,9 @@ class HTMLDataset(AtomicDataset[str]):
         parts = [f"<b>{_one_line(title[1])}</b>"] if title else []
         parts += [_one_line(description[1])] if description else []
         parts.append(f"<code>{html.escape(str(self._get_load_path()))}</code>")
-        return HTMLPreview("<p>" + "<br/>".join(parts) + "</p>")
+        # kedro-viz lets lines run out of its panel
+        style = "margin: 0 20px; max-width: 370px; white-space: normal; overflow-wrap: anywhere"
+        return HTMLPreview(f'<p style="{style}">' + "<br/>".join(parts) + "</p>")
 
 
 def _one_line(text: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from s10_pipeline.vision.data.image_files import (
+    CAMERA_RAW_EXTENSIONS,
     FOREIGN_EXTENSIONS,
     IMAGE_FORMATS,
     image_extensions,
@@ -38,7 +39,8 @@ def test_extensions_are_those_of_the_formats():
     assert not {".eps", ".ps", ".wmf", ".iim", ".pdf", ".heic"} & extensions
     kinds = Image.registered_extensions()
     assert {kinds[e] for e in extensions} <= {*IMAGE_FORMATS, "MPO"}
-    assert {".heic", ".jxl", ".svg", ".eps"} <= FOREIGN_EXTENSIONS
+    assert {".heic", ".jxl", ".svg", ".eps", ".dng", ".cr2"} <= FOREIGN_EXTENSIONS
+    assert CAMERA_RAW_EXTENSIONS < FOREIGN_EXTENSIONS and not FOREIGN_EXTENSIONS & extensions
 
 
 def test_walks_all_folders_but_hidden_ones(tmp_path):
@@ -50,7 +52,8 @@ def test_walks_all_folders_but_hidden_ones(tmp_path):
 
     assert found.images == sorted(images)
     assert found.foreign == sorted(foreign)
-    assert found.num_others == 3
+    assert [file.name for file in found.others] == ["._e.jpg", ".x.heic", "readme.txt"]
+    assert not found.unlistable
 
 
 def test_the_folder_itself_may_be_hidden_or_a_link(tmp_path):
@@ -81,6 +84,9 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
 
     with pytest.raises(UserError, match=r"^x.path=y: cannot list .*a \(Permission denied\); make it readable"):
         walk_images(tmp_path, "x.path=y")
+    assert walk_images(tmp_path, "x.path=y", skip_unlistable=True).unlistable == [tmp_path / "a"]
+    with pytest.raises(UserError, match="cannot list"):
+        walk_images(tmp_path / "a", "x.path=y", skip_unlistable=True)
 
 
 def test_names_that_are_no_unicode_are_escaped_and_others_kept():

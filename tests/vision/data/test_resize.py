@@ -1,11 +1,20 @@
 import io
+import struct
 import warnings
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from s10_pipeline.vision.data.resize import UnreadableImage, decode_square_rgb, describe_rule, to_square_rgb
+from s10_pipeline.vision.data.image_files import large_images_allowed
+from s10_pipeline.vision.data.resize import (
+    UnreadableImage,
+    check_rule,
+    decode_square_rgb,
+    describe_rule,
+    to_square_rgb,
+)
+from s10_pipeline.vision.errors import UserError
 
 
 def encode(image, kind="PNG", **options):
@@ -153,6 +162,42 @@ def test_grey_without_a_range_of_its_own(dtype, top, scale):
     result = decode_square_rgb(encode(Image.fromarray(grey), "TIFF"), 16)
 
     np.testing.assert_allclose(result[:, :, 1], grey * scale, atol=0.5001)
+
+
+@pytest.mark.parametrize("top", [65535, 200])
+def test_sixteen_bits_of_pgm(top):
+    grey = np.linspace(0, top, 256).astype(np.uint16).reshape(16, 16)
+
+    result = decode_square_rgb(b"P5 16 16 65535\n" + grey.astype(">u2").tobytes(), 16)
+
+    np.testing.assert_array_equal(result[:, :, 0], np.round(grey / 65535 * 255).astype(np.uint8))
+
+
+def test_an_opened_file_is_decoded_as_its_content_is(tmp_path):
+    data = encode(Image.fromarray(noise(40, 30)), "JPEG")
+    (tmp_path / "a.jpg").write_bytes(data)
+
+    with (tmp_path / "a.jpg").open("rb") as stream:
+        np.testing.assert_array_equal(decode_square_rgb(stream, 16), decode_square_rgb(data, 16))
+
+
+def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():
+    orientation, damaged = (0x0112, 3, 1, 3), (0x8769, 4, 1, 9999)  # the latter points behind the end
+    tags = b"".join(struct.pack("<HHII", *tag) for tag in (orientation, damaged))
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)
+    data = encode(Image.fromarray(np.uint8([[[255] * 3, [0] * 3]]).repeat(16, 0).repeat(8, 1)), "JPEG", exif=exif)
+
+    with large_images_allowed():
+        result = decode_square_rgb(data, 16)
+
+    assert result[:, :6].max() < 30 < 225 < result[:, 10:].min()
+
+
+def test_a_rule_of_another_version_is_refused():
+    check_rule(describe_rule((32, 32)))
+    check_rule({"image_size": [32, 32]})
+    with pytest.raises(UserError, match="model: its images were resized by 'bilinear', this version knows 'bicubic'; "):
+        check_rule({**describe_rule((32, 32)), "interpolation": "bilinear"})
 
 
 def test_the_given_image_is_not_changed():

@@ -13,7 +13,8 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.explain.gradcam import compute_cams
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
 from s10_pipeline.vision.predict.params import PredictParams
-from s10_pipeline.vision.predict.predictor import plot_predictions_gallery, predict_images, readable_rows
+from s10_pipeline.vision.predict.predictor import plot_predictions_gallery, predict_images
+from s10_pipeline.vision.predict.table import readable_rows
 
 NAMES = ("a", "b", "$c$")
 
@@ -95,10 +96,16 @@ def test_odd_files_become_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         "prediction",
         "prediction_name",
         "confidence",
+        "error",
+        "top_1_name",
+        "top_1_confidence",
+        "top_2_name",
+        "top_2_confidence",
+        "top_3_name",
+        "top_3_confidence",
         "p_a",
         "p_b",
         "p_$c$",
-        "error",
     ]
 
     rows = readable_rows(table, len(gallery))

@@ -16,10 +16,11 @@ def predict_images(
     from ...vision.device import choose_device
     from ...vision.explain.gradcam import compute_cams
     from ...vision.predict import predictor
+    from ...vision.predict.table import readable_rows
 
     chosen = choose_device(device)
     predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
-    shown = predictor.readable_rows(predictions, len(images_nhwc))
+    shown = readable_rows(predictions, len(images_nhwc))
     cams = compute_cams(
         model,
         images_nhwc,

@@ -21,7 +21,15 @@ Image.init()
 IMAGE_FORMATS: tuple[str, ...] = tuple(kind for kind in Image.ID if kind not in _NOT_DECODED)
 """``formats=`` of every ``Image.open``: a file is known by its content, whatever it is called."""
 
-FOREIGN_EXTENSIONS = frozenset({".heic", ".heif", ".hif", ".jxl", ".svg", ".eps", ".wmf", ".emf"})
+# fmt: off
+CAMERA_RAW_EXTENSIONS = frozenset({
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+})
+# fmt: on
+"""Sensor data. Many are TIFF files whose first picture is a thumbnail: opened as images they would seem to be read."""
+
+FOREIGN_EXTENSIONS = CAMERA_RAW_EXTENSIONS | {".heic", ".heif", ".hif", ".jxl", ".svg", ".eps", ".wmf", ".emf"}
 """Pictures that are not decoded. They are reported: silence would look as if they had been read."""
 
 
@@ -31,12 +39,14 @@ class FoundFiles(NamedTuple):
     Attributes:
         images: paths with an extension of :func:`image_extensions`, sorted.
         foreign: those with one of :data:`FOREIGN_EXTENSIONS`, sorted.
-        num_others: number of all other files, hidden ones included.
+        others: all other files, hidden ones included, sorted.
+        unlistable: folders whose content cannot be known, sorted.
     """
 
     images: list[Path]
     foreign: list[Path]
-    num_others: int
+    others: list[Path]
+    unlistable: list[Path]
 
 
 def image_extensions() -> set[str]:
@@ -46,7 +56,7 @@ def image_extensions() -> set[str]:
     return {extension for extension, kind in Image.registered_extensions().items() if kind in kinds}
 
 
-def walk_images(folder: Path, setting: str) -> FoundFiles:
+def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) -> FoundFiles:
     """Find the images in ``folder`` and its sub-folders by their extensions, in any case.
 
     Hidden files and folders (thumbnails, caches, trash) are passed over and links to folders not followed;
@@ -55,28 +65,31 @@ def walk_images(folder: Path, setting: str) -> FoundFiles:
     Args:
         folder: an existing folder.
         setting: ``key=value`` that named it, for the error.
+        skip_unlistable: name sub-folders that cannot be listed in the result instead of ending there.
 
     Raises:
         UserError: a folder that cannot be listed.
     """
+    unlistable: list[Path] = []
 
     def stop(error: OSError) -> None:
+        if skip_unlistable and Path(error.filename) != folder:
+            unlistable.append(Path(error.filename))
+            return
         name = printable(str(error.filename))
         raise UserError(f"{setting}: cannot list {name} ({error.strerror}); make it readable") from error
 
     extensions = image_extensions()
-    images, foreign, num_others = [], [], 0
+    images: list[Path] = []
+    foreign: list[Path] = []
+    others: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             extension = "" if name.startswith(".") else os.path.splitext(name)[1].lower()
-            if extension in extensions:
-                images.append(Path(parent, name))
-            elif extension in FOREIGN_EXTENSIONS:
-                foreign.append(Path(parent, name))
-            else:
-                num_others += 1
-    return FoundFiles(sorted(images), sorted(foreign), num_others)
+            kind = images if extension in extensions else foreign if extension in FOREIGN_EXTENSIONS else others
+            kind.append(Path(parent, name))
+    return FoundFiles(sorted(images), sorted(foreign), sorted(others), sorted(unlistable))
 
 
 def printable(name: str) -> str:
@@ -84,14 +97,26 @@ def printable(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+def starts_like_an_image(file: Path) -> bool:
+    """Whether the content begins like one of the formats that nothing else can be mistaken for."""
+    if not file.is_file():
+        return False  # a pipe or device would wait, or never end
+    try:
+        with Image.open(file, formats=("PNG", "JPEG", "GIF", "WEBP", "AVIF")):
+            return True
+    except Exception:  # OSError, and whatever a plug-in raises on a broken header
+        return False
+
+
 @contextmanager
 def large_images_allowed() -> Iterator[None]:
-    """Read images of 89 to 179 megapixels without Pillow's warning; larger ones stay unreadable.
+    """Read images of 89 to 179 megapixels, and slightly damaged ones, without Pillow's warnings.
 
-    Stitched panoramas and the largest cameras make such images, and the warning, one for each size on the terminal,
-    asks nothing of the user. The list of warning filters belongs to the process: enter this in the main thread,
-    around the threads that decode.
+    Larger ones stay unreadable. Stitched panoramas and the largest cameras make such images, cameras write damaged
+    tags, and the warnings, one for each size and tag on the terminal, ask nothing of the user. The list of warning
+    filters belongs to the process: enter this in the main thread, around the threads that decode.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
         yield

@@ -1,12 +1,14 @@
 """The one rule by which an image of any size and format becomes a square RGB array."""
 
 import io
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ..errors import UserError
 from .image_files import IMAGE_FORMATS
 
 RULE = "shorter side to size, then centre crop"
@@ -22,8 +24,18 @@ def describe_rule(image_size: tuple[int, int]) -> dict[str, Any]:
     return {"image_size": list(image_size), "rule": RULE, "interpolation": INTERPOLATION}
 
 
-def decode_square_rgb(data: bytes, size: int) -> NDArray[np.uint8]:
-    """:func:`to_square_rgb` of an encoded image (the content of a PNG, JPEG, ... file).
+def check_rule(resize: Mapping[str, Any]) -> None:
+    """Raises UserError where a stored rule, of :func:`describe_rule`, is not the one that this module follows."""
+    for key, known in (("rule", RULE), ("interpolation", INTERPOLATION)):
+        if resize.get(key, known) != known:
+            raise UserError(
+                f"model: its images were resized by '{resize[key]}', this version knows '{known}'; "
+                "take the version that trained it, or train again"
+            )
+
+
+def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
+    """:func:`to_square_rgb` of an encoded image (a PNG, JPEG, ... file, its content or opened).
 
     The format is known by the content and is one of :data:`~.image_files.IMAGE_FORMATS`, none of which runs a program.
 
@@ -31,8 +43,9 @@ def decode_square_rgb(data: bytes, size: int) -> NDArray[np.uint8]:
         UnreadableImage: not decodable, or so many pixels (over 179 million) that Pillow takes it for an attack. Above
             half as many Pillow warns, unless in :func:`~.image_files.large_images_allowed`.
     """
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        with Image.open(io.BytesIO(data), formats=IMAGE_FORMATS) as image:
+        with Image.open(stream, formats=IMAGE_FORMATS) as image:
             return to_square_rgb(image, size)
     except UnidentifiedImageError as error:
         # Pillow's own message holds the address of the buffer, which differs from run to run
@@ -46,9 +59,9 @@ def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Apply EXIF orientation, convert to RGB, scale the shorter side to ``size``, crop the centre.
 
     An image that is ``size`` x ``size`` already keeps its pixels. Transparency is laid over white. Of several
-    frames the first counts. Grey of more than 8 bits is scaled, not clipped: 16 bits by 255/65535; 32-bit
-    integers and floats, which carry no range, as if they were 0-1 (floats only), 0-255 or 0-65535, whichever is
-    the smallest range that holds the image's maximum.
+    frames or pages the first counts. Grey of more than 8 bits is scaled, not clipped: 16 bits by 255/65535 (PGM too,
+    which Pillow stretches to 16 bits); 32-bit integers and floats, which carry no range, as if they were 0-1 (floats
+    only), 0-255 or 0-65535, whichever is the smallest range that holds the image's maximum.
 
     Args:
         image: any mode that Pillow opens; not changed.
@@ -84,9 +97,10 @@ def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     """uint8 (H, W), 0-255, of a grey image of mode I;16*, I or F."""
     grey = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0)
     top = float(grey.max())
+    sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
     if image.mode == "F" and top <= 1:
         scale = 255.0
-    elif top <= 255 and not image.mode.startswith("I;16"):
+    elif top <= 255 and not sixteen_bits:
         scale = 1.0
     else:
         scale = 255 / 65535

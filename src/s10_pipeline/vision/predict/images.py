@@ -1,5 +1,6 @@
 """The user's image files: finding them, and reading them batch by batch."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,16 +8,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.image_files import large_images_allowed, printable, walk_images
+from ..data.image_files import (
+    CAMERA_RAW_EXTENSIONS,
+    large_images_allowed,
+    printable,
+    starts_like_an_image,
+    walk_images,
+)
 from ..data.resize import UnreadableImage, decode_square_rgb
+from ..data.sources.decoding import map_images
 from ..errors import UserError
+
+_log = logging.getLogger(__name__)
 
 
 def find_images(path: str | Path | None) -> list[Path]:
     """A file, whatever its name, or all images of a folder and its sub-folders, sorted by path.
 
-    In a folder, images are known by their extension (:func:`~..data.image_files.walk_images`). Pictures in a format
-    that is not decoded are listed too: reading them gives the reason.
+    In a folder, a file is tried if it has the extension of an image (:func:`~..data.image_files.walk_images`), or
+    another name or none but a content that begins like an image. Pictures in a format that is not decoded and
+    sub-folders that cannot be listed are among the files too: reading them gives the reason. Hidden files and folders
+    are passed over, links to folders not followed; how many other files there are is logged.
 
     Args:
         path: ``predict.path``; ``~`` is expanded, relative to the working directory.
@@ -34,12 +46,18 @@ def find_images(path: str | Path | None) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
-    images, foreign, _ = walk_images(place, setting)
-    if not images and not foreign:
+    found = walk_images(place, setting, skip_unlistable=True)
+    with large_images_allowed():
+        unnamed = [file for file in found.others if not file.name.startswith(".") and starts_like_an_image(file)]
+    files = sorted([*found.images, *found.foreign, *unnamed, *found.unlistable])
+    if not files:
         raise UserError(
-            f"{setting}: no image files (.png, .jpg, .webp, ...) here or below; give a folder that has some"
+            f"{setting}: no image files (.png, .jpg, .webp, .gif, .bmp, .tif, ...) here or below; "
+            "give a folder that has some"
         )
-    return sorted(images + foreign)
+    if num_ignored := len(found.others) - len(unnamed):
+        _log.info("%s: %d files are no images by name and content, ignored", setting, num_ignored)
+    return files
 
 
 @dataclass
@@ -58,28 +76,53 @@ class ImageBatch:
 
 
 def read_batches(files: Sequence[Path], size: int, batch_size: int) -> Iterator[ImageBatch]:
-    """Read ``batch_size`` files at a time by the rule of :mod:`..data.resize`; one batch is in memory."""
+    """Read ``batch_size`` files at a time by the rule of :mod:`..data.resize`; one batch is in memory.
+
+    Larger files are decoded by as many threads as there are cores. To be consumed in
+    :func:`~..data.image_files.large_images_allowed`.
+    """
     for start in range(0, len(files), batch_size):
+        chosen = files[start : start + batch_size]
+        mean_bytes = sum(map(_num_bytes, chosen)) / len(chosen)
         images, batch = [], ImageBatch(np.empty((0, size, size, 3), np.uint8))
-        for position, file in enumerate(files[start : start + batch_size], start):
-            try:
-                images.append(_read(file, size))
-            except UnreadableImage as error:
-                batch.reasons[position] = str(error)
+        for position, result in enumerate(map_images(lambda file: _try_read(file, size), chosen, mean_bytes), start):
+            if isinstance(result, str):
+                batch.reasons[position] = result
             else:
                 batch.positions.append(position)
+                images.append(result)
         if images:
             batch.images_nhwc = np.stack(images)
         yield batch
 
 
-def _read(file: Path, size: int) -> NDArray[np.uint8]:
+def _try_read(file: Path, size: int) -> NDArray[np.uint8] | str:
+    """The image, or the reason why there is none."""
     try:
-        content = file.read_bytes()
+        return _read(file, size)
+    except UnreadableImage as error:
+        return str(error)
+
+
+def _read(file: Path, size: int) -> NDArray[np.uint8]:
+    if file.suffix.lower() in CAMERA_RAW_EXTENSIONS:
+        raise UnreadableImage("camera raw data, which is not decoded here; convert it to PNG or JPEG")
+    if file.is_dir():
+        raise UnreadableImage("the folder cannot be listed, so what is in it is not known")
+    try:
+        if file.exists() and not file.is_file():
+            raise UnreadableImage("not a regular file but a pipe, socket or device")
+        with file.open("rb") as stream:
+            if not stream.peek(1):
+                raise UnreadableImage("the file is empty")
+            return decode_square_rgb(stream, size)
     except OSError as error:
         # without the path, which the message would repeat
         raise UnreadableImage(f"the file cannot be read ({error.strerror or type(error).__name__})") from error
-    if not content:
-        raise UnreadableImage("the file is empty")
-    with large_images_allowed():
-        return decode_square_rgb(content, size)
+
+
+def _num_bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

@@ -9,13 +9,16 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..data.image_files import printable
+from ..data.image_files import large_images_allowed, printable
+from ..data.loader import fit_batch
+from ..data.resize import check_rule
 from ..explain.gradcam import is_blank
 from ..explain.panels import CaptionLine, Panel, draw_panels
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from .images import find_images, read_batches
 from .params import PredictParams
+from .table import prediction_table, readable_rows
 
 _log = logging.getLogger(__name__)
 
@@ -25,23 +28,23 @@ def predict_images(
 ) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
     """Classify a file or all images of a folder, brought to the model's size by the stored rule.
 
-    One batch of pixels is in memory at a time, besides those of the gallery. Computed in fp32, as the
-    evaluation does: a test image stored without loss gets the figures that it has there.
+    One batch of pixels is in memory at a time, besides those of the gallery. Computed in fp32 whatever the model
+    was trained in, as the evaluation does: a test image stored without loss gets the figures that it has there.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.
-        params: ``path``, ``batch_size``, ``num_gallery_images``.
+        params: ``path``, ``batch_size``, ``top_k``, ``num_gallery_images``.
         device: where to compute.
 
     Returns:
-        predictions: a row a file, in order of path. ``file`` (relative to the folder, with "/"; bytes that are
-            no Unicode escaped), ``prediction`` (integer), ``prediction_name``, ``confidence``, ``p_<class>`` for
-            each class, ``error``: why the file could not be read (missing where it could; then all others are).
+        predictions: :func:`~.table.prediction_table`, a row a file, in order of path. ``file`` is relative to the
+            folder, with "/"; bytes that are no Unicode are escaped.
         gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
 
     Raises:
-        UserError: no path, nothing there, or no images.
+        UserError: no path, nothing there, no images, or a model whose resize rule this version does not know.
     """
+    check_rule(model.spec.resize)
     files = find_images(params.path)
     height, width = model.spec.image_size
     assert height == width, "images are stored square"
@@ -49,8 +52,8 @@ def predict_images(
     reasons: dict[int, str] = {}
     gallery: list[NDArray[np.uint8]] = []
     model = model.to(device).eval()
-    with progress_bar("predict", len(files), "images") as bar:
-        for batch in read_batches(files, height, params.batch_size):
+    with large_images_allowed(), progress_bar("predict", len(files), "images") as bar:
+        for batch in read_batches(files, height, fit_batch(params.batch_size, (height, width))):
             if batch.positions:
                 images_bchw = torch.from_numpy(batch.images_nhwc).permute(0, 3, 1, 2)
                 probabilities_nk[batch.positions] = model.probabilities(images_bchw).numpy()
@@ -65,34 +68,14 @@ def predict_images(
             *(printable(str(params.path)), len(reasons), len(files), printable(files[first].name), reasons[first]),
         )
     shape = (len(gallery), height, width, 3)
-    table = _prediction_table(_relative_names(files, params.path), probabilities_nk, reasons, model.class_names)
+    names = _relative_names(files, params.path)
+    table = prediction_table(names, probabilities_nk, reasons, model.class_names, params.top_k)
     return table, np.stack(gallery) if gallery else np.empty(shape, np.uint8)
 
 
 def _relative_names(files: list[Path], path: str | None) -> list[str]:
     root = Path(str(path)).expanduser()
     return [printable(file.name if file == root else file.relative_to(root).as_posix()) for file in files]
-
-
-def _prediction_table(
-    names: list[str], probabilities_nk: NDArray[np.float64], reasons: dict[int, str], class_names: tuple[str, ...]
-) -> pd.DataFrame:
-    readable = np.array([i not in reasons for i in range(len(names))])
-    predictions = np.where(readable, np.where(readable[:, None], probabilities_nk, 0).argmax(1), -1)
-    columns = {
-        "file": names,
-        "prediction": pd.array([int(k) if k >= 0 else pd.NA for k in predictions], dtype="Int64"),
-        "prediction_name": pd.array([class_names[k] if k >= 0 else pd.NA for k in predictions], dtype="string"),
-        "confidence": np.where(readable, probabilities_nk[np.arange(len(names)), predictions], np.nan),
-    }
-    columns |= {f"p_{name}": probabilities_nk[:, k] for k, name in enumerate(class_names)}
-    columns["error"] = pd.array([reasons.get(i, pd.NA) for i in range(len(names))], dtype="string")
-    return pd.DataFrame(columns)
-
-
-def readable_rows(predictions: pd.DataFrame, num_images: int) -> pd.DataFrame:
-    """The first rows with a prediction: those that the gallery shows."""
-    return predictions[predictions["error"].isna()].head(num_images)
 
 
 def plot_predictions_gallery(

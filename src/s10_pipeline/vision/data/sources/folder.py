@@ -121,9 +121,9 @@ def _list_images(root: Path, split: str, names: Sequence[str], setting: str) -> 
     for name in names:
         found = walk_images(root / split / name, setting)
         undecoded.update(path.suffix.lower() for path in found.foreign)
-        if found.num_others:
+        if found.others:
             place = f"{split}/{name}" if split != "." else name
-            _log.info("%s: %d files in %s are no images by their names, ignored", setting, found.num_others, place)
+            _log.info("%s: %d files in %s are no images by their names, ignored", setting, len(found.others), place)
         files[name] = sorted(path.relative_to(root).as_posix() for path in found.images)
         for path in files[name]:
             if path != printable(path):

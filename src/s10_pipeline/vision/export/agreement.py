@@ -1,0 +1,87 @@
+"""Whether an ONNX file computes what the model computes; the only file that knows ONNX Runtime."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from ..data.loader import fit_batch
+from ..errors import UserError
+from ..network.classifier import Classifier
+from ..progress import progress_bar
+from .onnx_file import INPUT, OUTPUTS
+from .params import ExportParams
+
+_log = logging.getLogger(__name__)
+
+BATCH_SIZE = 64
+
+
+def check_agreement(
+    onnx_model: bytes, model: Classifier, images_nhwc: NDArray[np.uint8], params: ExportParams
+) -> dict[str, Any]:
+    """Run both on the same images, on the CPU: in batches, and the first image by itself.
+
+    Args:
+        onnx_model: of :func:`~.onnx_file.to_onnx`.
+        model: put into evaluation mode; on the CPU afterwards.
+        images_nhwc: uint8 (N, H, H, 3) of the model's size; ``num_check_images`` of them, evenly spread, are taken.
+        params: ``num_check_images``, ``tolerance``.
+
+    Returns:
+        ``export_check``: ``num_images``, ``max_probability_difference``, ``max_logit_difference``,
+        ``num_equal_predictions``, ``tolerance``, ``num_bytes`` and ``versions``. Images whose two likeliest classes are
+        closer than the tolerance may be predicted differently.
+
+    Raises:
+        UserError: a probability differs by more than the tolerance.
+    """
+    session = onnxruntime.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
+    model = model.cpu().eval()
+    chosen = np.unique(np.linspace(0, len(images_nhwc) - 1, params.num_check_images).round().astype(int))
+    batch_size = fit_batch(BATCH_SIZE, model.spec.image_size)
+    batches = [chosen[:1], *(chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size))]
+    compared = []
+    with progress_bar("check the export", len(batches), "batches") as bar:
+        for rows in batches:
+            compared.append(_compare(session, model, np.ascontiguousarray(images_nhwc[rows].transpose(0, 3, 1, 2))))
+            bar.advance()
+    # NumPy's max: Python's would pass over NaN
+    probability_difference, logit_difference = (float(gap) for gap in np.max([gaps for gaps, _ in compared], axis=0))
+    if not probability_difference <= params.tolerance:
+        raise UserError(
+            f"export.tolerance={params.tolerance:g}: a probability of the ONNX model is off by "
+            f"{probability_difference:.3g}, so nothing was written; try other versions of torch and onnxruntime "
+            f"({_versions()}), or raise the tolerance"
+        )
+    _log.info(
+        "the ONNX model agrees with the model on %d images: probabilities to %.1e", len(chosen), probability_difference
+    )
+    return {
+        "num_images": len(chosen),
+        "num_equal_predictions": sum(num_equal for _, num_equal in compared[1:]),
+        "max_probability_difference": probability_difference,
+        "max_logit_difference": logit_difference,
+        "tolerance": params.tolerance,
+        "num_bytes": len(onnx_model),
+        "versions": _versions(),
+    }
+
+
+def _compare(
+    session: onnxruntime.InferenceSession, model: Classifier, images_bchw: NDArray[np.uint8]
+) -> tuple[tuple[float, float], int]:
+    """Largest differences of probabilities and of logits, and the number of equal predictions."""
+    logits_bk, probabilities_bk = session.run(OUTPUTS, {INPUT: images_bchw})
+    expected_bk = model.probabilities(torch.from_numpy(images_bchw)).numpy()
+    with torch.inference_mode():
+        expected_logits_bk = model(torch.from_numpy(images_bchw)).numpy()
+    gaps = np.abs(probabilities_bk - expected_bk).max(), np.abs(logits_bk - expected_logits_bk).max()
+    return gaps, int((probabilities_bk.argmax(1) == expected_bk.argmax(1)).sum())
+
+
+def _versions() -> str:
+    return f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}"

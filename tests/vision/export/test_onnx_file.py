@@ -1,0 +1,79 @@
+"""The file computes what the model computes, for any number of images, and says what a program needs to serve it."""
+
+import json
+import re
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from s10_pipeline.vision.data.resize import describe_rule
+from s10_pipeline.vision.export.onnx_file import to_onnx
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+
+NAMES = ("cat", "dög", "a,b")
+
+
+def make_model(size: int = 32, temperature: float | None = None, **architecture: object) -> Classifier:
+    torch.manual_seed(0)
+    spec = ClassifierSpec(
+        architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5, **architecture},
+        class_names=NAMES,
+        mean=(120.0, 121.0, 122.0),
+        std=(60.0, 61.0, 62.0),
+        resize=describe_rule((size, size)),
+        title="three kinds",
+        temperature=temperature,
+    )
+    model = Classifier(spec)
+    for module in model.modules():  # as after training
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    return model.to(memory_format=torch.channels_last)
+
+
+def run(content: bytes, images_bchw: torch.Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return session.run(["logits", "probabilities"], {"images": images_bchw.numpy()})
+
+
+@pytest.mark.parametrize(
+    ("size", "temperature", "architecture"),
+    [(32, None, {}), (48, 2.5, {"depth": 10, "stem": "imagenet"})],
+    ids=["small", "with temperature"],
+)
+def test_computes_what_the_model_computes(size, temperature, architecture) -> None:
+    model = make_model(size, temperature, **architecture).train()
+    content = to_onnx(model)
+    assert model.training
+    model.eval()
+    for number in (1, 2, 5):
+        images_bchw = torch.randint(0, 256, (number, 3, size, size), dtype=torch.uint8)
+        logits_bk, probabilities_bk = run(content, images_bchw)
+        with torch.no_grad():
+            np.testing.assert_allclose(logits_bk, model(images_bchw), atol=1e-5)
+        np.testing.assert_allclose(probabilities_bk, model.probabilities(images_bchw), atol=1e-6)
+        assert logits_bk.dtype == probabilities_bk.dtype == np.float32
+
+
+def test_says_what_a_program_needs_and_nothing_of_this_machine(root) -> None:
+    content = to_onnx(make_model())
+    model = onnx.load_model_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    about = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
+    assert about == {
+        "class_names": list(NAMES),
+        "resize": describe_rule((32, 32)),
+        "title": "three kinds",
+        "temperature": None,
+    }
+    (images,) = model.graph.input
+    assert images.name == "images"
+    assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert [dim.dim_param or dim.dim_value for dim in images.type.tensor_type.shape.dim] == ["batch", 3, 32, 32]
+    assert not re.search(rb"\.py|stack_trace", content)
+    assert str(root).encode() not in content
+    assert to_onnx(make_model()) == content

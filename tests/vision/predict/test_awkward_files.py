@@ -1,0 +1,213 @@
+"""A folder of everything that people have: each file becomes the picture it shows, or a reason."""
+
+import io
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, features
+
+from s10_pipeline.vision.network.classifier import Classifier
+from s10_pipeline.vision.predict.params import PredictParams
+from s10_pipeline.vision.predict.predictor import predict_images
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="such names, links and pipes are not made there")
+
+SIZE = 48
+
+# All show the same: white on the left, black on the right.
+HALVES = np.repeat(np.repeat([[255, 0]], SIZE // 2, axis=1), SIZE, axis=0).astype(np.uint8)
+GREY = Image.fromarray(HALVES)
+RGB = GREY.convert("RGB")
+MIRRORED = RGB.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def exif(orientation: int) -> Image.Exif:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def transparent_left(mode: str) -> Image.Image:
+    """Black, but the left half cannot be seen."""
+    image = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 255))
+    image.paste((0, 0, 0, 0), (0, 0, SIZE // 2, SIZE))
+    return image.convert(mode)
+
+
+def palette() -> Image.Image:
+    image = Image.fromarray((HALVES == 0).astype(np.uint8), "P")
+    image.putpalette([255, 255, 255, 0, 0, 0])
+    return image
+
+
+def invisible_palette() -> Image.Image:
+    """Both colours are black, the first is transparent."""
+    image = palette()
+    image.putpalette([0, 0, 0, 0, 0, 0])
+    return image
+
+
+def write_pictures(folder: Path) -> None:
+    """Every format, mode and orientation."""
+    for name in ("a.png", "a.jpg", "UPPER.JPG", "a.bmp", "a.dib", "a.tiff", "a.ppm", "a.tga", "a.pcx", "a.sgi"):
+        RGB.save(folder / name)
+    for name in ("a.ico", "a.dds", "a.qoi", "a.icns"):
+        RGB.save(folder / name)
+    RGB.save(folder / "progressive.jpg", progressive=True)
+    RGB.save(folder / "lossless.webp", lossless=True)
+    frames = {"save_all": True, "append_images": [MIRRORED, MIRRORED], "duration": 50}
+    for name in ("animated.gif", "animated.webp", "animated.png"):
+        RGB.save(folder / name, **frames)
+    RGB.copy().save(folder / "pages.tif", save_all=True, append_images=[MIRRORED])
+    RGB.save(folder / "stereo.mpo", save_all=True, append_images=[MIRRORED])
+    if features.check("jpg_2000"):
+        RGB.save(folder / "a.jp2")
+    if features.check("avif"):
+        RGB.save(folder / "a.avif")
+    # modes
+    GREY.save(folder / "grey.png")
+    GREY.convert("1").save(folder / "bilevel.png")
+    GREY.convert("1").save(folder / "fax.tif", compression="group4")
+    GREY.convert("1").save(folder / "a.pbm")
+    Image.fromarray(HALVES > 0).save(folder / "a.msp")
+    palette().save(folder / "palette.gif")
+    palette().save(folder / "palette.png")
+    invisible_palette().save(folder / "palette transparent.png", transparency=0)
+    invisible_palette().save(folder / "palette half transparent.png", transparency=bytes([0, 255]))
+    for mode in ("RGBA", "LA"):
+        transparent_left(mode).save(folder / f"{mode}.png")
+    transparent_left("RGBA").save(folder / "alpha.webp", lossless=True)
+    transparent_left("RGBA").save(folder / "alpha.tif")
+    RGB.convert("CMYK").save(folder / "cmyk.jpg")
+    RGB.convert("CMYK").save(folder / "cmyk.tif")
+    RGB.convert("YCbCr").save(folder / "ycbcr.tif")
+    sixteen = HALVES.astype(np.uint16) * 257
+    Image.fromarray(sixteen).save(folder / "16 bit.png")
+    Image.fromarray(sixteen).save(folder / "16 bit.tif")
+    (folder / "16 bit.pgm").write_bytes(b"P5 %d %d 65535\n" % (SIZE, SIZE) + sixteen.astype(">u2").tobytes())
+    Image.fromarray(sixteen.astype(np.int32)).save(folder / "32 bit.tif")
+    Image.fromarray(HALVES.astype(np.float32) / 255).save(folder / "float.tif")
+    # orientation
+    for orientation, turn in ((3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)):
+        RGB.transpose(turn).save(folder / f"turned {orientation}.jpg", exif=exif(orientation))
+    RGB.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png", exif=exif(6))
+    RGB.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.tif", exif=exif(6))
+    # sizes: the centre is cropped
+    RGB.resize((SIZE, 9)).crop((0, 0, SIZE, 9)).resize((SIZE * 3, SIZE * 3)).save(folder / "large.jpg")
+    # names
+    RGB.save(folder / "a picture without an extension", "PNG")
+    RGB.save(folder / "misnamed.jpg", "PNG")
+    RGB.save(folder / "a.jpg.download", "JPEG")
+    RGB.save(folder / "Füße 猫 😀.png")
+    RGB.save(folder / "two\nlines.png")
+    deep = folder / "a" / "folder.png" / "of a folder"
+    deep.mkdir(parents=True)
+    RGB.save(deep / "=1+1.png")
+    (folder / "link.png").symlink_to(folder / "a.png")
+    if sys.platform == "linux":  # others take only names in Unicode
+        with (folder / os.fsdecode(b"caf\xe9.png")).open("wb") as stream:
+            RGB.save(stream, "PNG")
+
+
+def encoded(kind: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(stream, kind)
+    return stream.getvalue()
+
+
+def bomb() -> bytes:
+    """A PNG of a few bytes that says it has 20000 x 20000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
+
+
+# name -> (what makes it, a word of the reason)
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut.png": (lambda p: p.write_bytes(encoded()[:3000]), "truncated"),
+    "cut.jpg": (lambda p: p.write_bytes(encoded("JPEG")[:1500]), "truncated"),
+    "cut.webp": (lambda p: p.write_bytes(encoded("WEBP")[:1500]), "not a"),
+    "cut.tif": (lambda p: p.write_bytes(encoded("TIFF")[:100]), "not a"),
+    "cut.gif": (lambda p: p.write_bytes(encoded("GIF")[:900]), "truncated"),
+    "damaged.png": (lambda p: p.write_bytes(encoded().replace(b"IDAT", b"IDAX")), "not a"),
+    "empty.png": (lambda p: p.write_bytes(b""), "empty"),
+    "text.jpg": (lambda p: p.write_text("no image"), "not an image"),
+    "zeros.bmp": (lambda p: p.write_bytes(bytes(1000)), "not an image"),
+    "bomb.png": (lambda p: p.write_bytes(bomb()), "decompression bomb"),
+    "phone.heic": (lambda p: p.write_bytes(b"\0\0\0\x18ftypheic"), "not an image"),
+    "drawing.svg": (lambda p: p.write_text("<svg/>"), "not an image"),
+    "print.eps": (lambda p: p.write_bytes(encoded("EPS")), "not an image"),
+    # what cameras write: a TIFF file that opens as its thumbnail
+    "camera.dng": (lambda p: RGB.save(p, "TIFF"), "camera raw"),
+    "camera.NEF": (lambda p: RGB.save(p, "TIFF"), "camera raw"),
+    "loop.png": (lambda p: p.symlink_to(p), "cannot be read"),
+    "nowhere.png": (lambda p: p.symlink_to(p.with_name("gone")), "cannot be read (No such file"),
+    "pipe.png": (lambda p: os.mkfifo(p), "pipe"),
+    "zero.png": (lambda p: p.symlink_to("/dev/zero"), "device"),
+    "secret.png": (RGB.save, "cannot be read (Permission denied)"),
+    "locked": (Path.mkdir, "cannot be listed"),
+}
+
+# no pictures by name or content, or hidden: no rows
+IGNORED = ("readme.txt", "table.csv", "Makefile", "film.mp4", "paper.pdf", ".hidden.png")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # as root nothing is forbidden
+    scandir, open_path = os.scandir, Path.open
+
+    def refuse(path: Path | str, name: str) -> None:
+        if Path(path).name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", lambda path: refuse(path, "locked") or scandir(path))
+    write_pictures(tmp_path)
+    for name, (make, _) in FAULTS.items():
+        make(tmp_path / name)
+    for name in IGNORED:
+        (tmp_path / name).write_text("nothing to see")
+    (tmp_path / "circle").symlink_to(tmp_path, target_is_directory=True)
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: refuse(self, "secret.png") or open_path(self, *a, **k))
+    return tmp_path
+
+
+def test_each_file_is_a_row_with_its_picture_or_a_reason(
+    folder: Path, classifier: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = PredictParams(path=str(folder), batch_size=8, num_gallery_images=1000)
+    with caplog.at_level("INFO"):
+        table, gallery_nhwc = predict_images(classifier, params, device="cpu")
+    assert len(table) > 70 and table["file"].is_unique
+
+    reasons = table[table["error"].notna()].set_index("file")["error"]
+    for name, (_, word) in FAULTS.items():
+        assert word in reasons[name], (name, reasons[name])
+        assert "\n" not in reasons[name] and str(folder) not in reasons[name]
+    assert set(reasons.index) == set(FAULTS)
+
+    names = table.loc[table["error"].isna(), "file"].tolist()
+    assert "a/folder.png/of a folder/=1+1.png" in names and "two\nlines.png" in names
+    assert ("caf\\udce9.png" in names) == (sys.platform == "linux")
+    for name, image_hwc in zip(names, gallery_nhwc, strict=True):
+        left, right = image_hwc[4:-4, 3:13].astype(int), image_hwc[4:-4, 19:29].astype(int)
+        assert left.min() >= 225 and right.max() <= 30, (name, left.min(), right.max())
+    assert not set(IGNORED) & set(names)
+    assert f"{len(IGNORED)} files are no images" in caplog.text
+
+    table.to_csv(folder / "predictions.csv", index=False)
+    again = pd.read_csv(folder / "predictions.csv", keep_default_na=False, na_values=[""])
+    assert again["file"].tolist() == table["file"].tolist()
+    assert again["error"].dropna().tolist() == table["error"].dropna().tolist()
