@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
+from ..figure_text import drawable
 from .overlay import enlarge, heat_colors, overlay_cam, tile_size
 
 COLORS = {"wrong": "#b3261e", "right": "#14692f", "plain": "#1b1f24", "note": "#626a73"}
@@ -154,7 +155,7 @@ class _Page:
 
     def fit(self, text: str, width: float, points: float, *, bold: bool = False, keep_end: bool = False) -> str:
         """``text`` in one line, cut with an ellipsis where it is wider than ``width``."""
-        text = _drawable(text)
+        text = drawable(text)
         if self.text_width(text, points, bold) <= width:
             return text
 
@@ -163,9 +164,3 @@ class _Page:
 
         longest = bisect_right(range(1, len(text)), width, key=lambda n: self.text_width(cut(n), points, bold))
         return cut(longest) if longest else "…"
-
-
-def _drawable(text: str) -> str:
-    """One line without characters that the font lacks: matplotlib warns about each of those."""
-    font = get_font(findfont(FontProperties()))
-    return "".join(c if font.get_char_index(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
