@@ -179,7 +179,8 @@ def make_inputs(
     controls = ("random_pixels", "random_maps", "other_maps")
     cam_check = {
         "num_maps": 24, "num_blank": 1, "percentages": [10, 20, 40], "verdict": "trust",
-        "drop": {name: [0.1, 0.2, 0.3] for name in ("maps", *controls)}, "advantage": dict.fromkeys(controls, advantage),
+        "drop": {name: [0.1, 0.2, 0.3] for name in ("maps", *controls)},
+        "advantage": dict.fromkeys(controls, advantage),
     }  # fmt: skip
     probe = pd.DataFrame({"class_name": names, "num_images": 40, "accuracy": 0.5, "accuracy_tagged": 0.25})
     figure = Figure(figsize=(4, 3))
