@@ -31,8 +31,9 @@ def enlarge(image_hwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 def difference_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Colours of values in [-1, 1], from blue over white to red: shape (..., 3), in [0, 1]."""
-    colors: NDArray[np.float64] = colormaps[_DIFFERENCE_COLORMAP]((1 + values) / 2)[..., :3]
+    """Colours of values in [-1, 1], blue below zero and red above: shape (..., 3), in [0, 1]."""
+    # without the pale middle, which cannot be told from a faded image
+    colors: NDArray[np.float64] = colormaps[_DIFFERENCE_COLORMAP](0.5 + 0.25 * (values + np.sign(values)))[..., :3]
     return colors
 
 
@@ -60,7 +61,7 @@ def overlay_difference(
     Arguments and result as of :func:`overlay_cam`; where the maps agree, the faded image shows.
     """
     smooth = _enlarge_map(cam_hw - other_hw, size).clip(-1, 1)
-    return _blend(image_hwc, difference_colors(smooth), _MAX_DIFFERENCE_OPACITY * np.abs(smooth) ** 0.5)
+    return _blend(image_hwc, difference_colors(smooth), _MAX_DIFFERENCE_OPACITY * np.abs(smooth) ** 0.6)
 
 
 def _enlarge_map(map_hw: NDArray[np.floating], size: int) -> NDArray[np.float32]:
