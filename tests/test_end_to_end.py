@@ -63,6 +63,8 @@ def test_a_run_leaves_every_artifact(finished):
         "best_lr.json", "model.safetensors", "training_history.csv", "training_timing.csv", "provenance.json",
         "metrics.json", "test_predictions.parquet", "misclassified.parquet", "report.html", "augmentation_preview.png",
         "lr_curve_plot.png", "accuracy_curves.png", "confusion_matrix.png", "gradcam_gallery.png",
+        "class_metrics.parquet", "reliability.parquet", "reliability_diagram.png", "near_duplicates.parquet",
+        "label_error_candidates.parquet", "shortcut_probe.parquet", "cam_check.json", "cam_check_plot.png",
     ):  # fmt: skip
         assert newest(finished, name).stat().st_size > 0
     for figure in finished.rglob("*.png"):
@@ -89,6 +91,11 @@ def test_figures_agree_with_each_other(finished):
     history = pd.read_csv(newest(finished, "training_history.csv"))
     provenance = json.loads(newest(finished, "provenance.json").read_text())
     assert metrics["test_accuracy"] == (predictions["label"] == predictions["prediction"]).mean()
+    assert 0.05 <= metrics["temperature"] <= 20
+    classes = pd.read_parquet(newest(finished, "class_metrics.parquet"))
+    assert dict(zip(classes["class_name"], classes["recall"], strict=True)) == metrics["per_class_accuracy"]
+    check = json.loads(newest(finished, "cam_check.json").read_text())
+    assert check["num_maps"] + check["num_blank"] == 25
     # the history is measured in training's own precision
     assert history["test_accuracy"].iloc[-1] == pytest.approx(metrics["test_accuracy"], abs=0.03)
     assert history["epoch"].tolist() == [1, 2]

@@ -61,6 +61,13 @@ def test_every_command_is_run_or_has_a_reason():
     assert not unknown
 
 
+def test_figures_are_there_and_small():
+    figures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
+    assert len(figures) >= 7
+    for figure in figures:
+        assert 5_000 < (ROOT / figure).stat().st_size < 400_000, figure
+
+
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE))

@@ -3,7 +3,12 @@ import logging
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate
+from s10_pipeline.pipelines.evaluation.nodes import (
+    evaluate,
+    find_label_errors,
+    find_near_duplicates,
+    probe_shortcut,
+)
 from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
@@ -11,7 +16,16 @@ from s10_pipeline.vision.evaluation.params import EvaluateParams
 
 @pytest.fixture
 def provenance(data):
-    return {"data": {"test": {"title": "shapes10", "digest": content_digest(data.test_images)}}}
+    images = {"train": data.train_images, "test": data.test_images}
+    return {"data": {split: {"title": "shapes10", "digest": content_digest(i)} for split, i in images.items()}}
+
+
+def run_evaluate(model, data, provenance, test_images=None, train_images=None, params=None):
+    """The node on what a run has."""
+    params = params or EvaluateParams()
+    duplicates = find_near_duplicates(data.train_images, data.test_images, params)
+    images = (train_images or data.train_images, test_images or data.test_images)
+    return evaluate(model, *images, data.val_set, data.test_set, duplicates, provenance, params, "cpu")
 
 
 def test_evaluate_refuses_images_that_the_model_does_not_know(classifier, data, provenance):
@@ -19,20 +33,44 @@ def test_evaluate_refuses_images_that_the_model_does_not_know(classifier, data, 
     changed[0] ^= 255
     newer = dataclasses.replace(data.test_images, images_nhwc=changed, digest=None)
     with pytest.raises(UserError, match="test_images: newer than the stored model.*run the whole pipeline"):
-        evaluate(classifier, newer, data.test_set, provenance, EvaluateParams(), "cpu")
+        run_evaluate(classifier, data, provenance, test_images=newer)
+    # training images of another time would give another temperature
+    newer = dataclasses.replace(data.train_images, images_nhwc=data.train_images.images_nhwc ^ 255, digest=None)
+    with pytest.raises(UserError, match="train_images: newer than the stored model"):
+        run_evaluate(classifier, data, provenance, train_images=newer)
 
 
 def test_evaluate_gives_metrics_rows_and_matrix(classifier, data, provenance, caplog):
     caplog.set_level(logging.INFO)
-    metrics, predictions, matrix = evaluate(
-        classifier, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu"
-    )
+    metrics, predictions, matrix, classes, reliability, diagram = run_evaluate(classifier, data, provenance)
     assert {
         "test_accuracy", "test_accuracy_ci95", "test_loss", "balanced_accuracy", "macro_f1", "per_class_accuracy",
-        "ece", "num_test_images",
+        "ece", "num_test_images", "temperature", "ece_after_temperature", "num_near_duplicates",
+        "test_accuracy_without_near_duplicates",
     } <= set(metrics)  # fmt: skip
     assert len(predictions) == metrics["num_test_images"] == 120
     assert "drawn data, not CIFAR-10" in caplog.text
     low, high = metrics["test_accuracy_ci95"]
     assert low < metrics["test_accuracy"] < high
     assert f"{metrics['test_accuracy']:.2%}" in matrix.axes[0].get_title()
+    assert classes["recall"].tolist() == list(metrics["per_class_accuracy"].values())
+    assert reliability["temperature"].unique().tolist() == [1.0, metrics["temperature"]]
+    assert len(diagram.axes) == 4
+
+
+def test_near_duplicates_are_looked_for_only_where_that_is_wanted(classifier, data, provenance):
+    off = EvaluateParams(duplicate_similarity=None)
+    metrics, *_ = run_evaluate(classifier, data, provenance, params=off)
+    assert "num_near_duplicates" not in metrics
+    assert len(find_near_duplicates(data.train_images, data.train_images, off)) == 0
+    assert len(find_near_duplicates(data.train_images, data.train_images, EvaluateParams())) >= 390
+
+
+def test_candidates_and_probe_are_tables(classifier, data, provenance):
+    _, predictions, *_ = run_evaluate(classifier, data, provenance)
+    assert set(find_label_errors(predictions)["index"]) <= set(range(120))
+    arguments = (classifier, data.test_images, data.test_set)
+    assert probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu").empty
+    planted = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
+    provenance["data"]["train"]["planted"] = planted
+    assert len(probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu")) == 10

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate
+from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
 from s10_pipeline.pipelines.explain.nodes import collect_misclassified, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
@@ -24,10 +24,15 @@ def artifacts(data, tiny, tmp_path_factory):
     images = (data.train_images, data.test_images)
     sets = (data.train_set, data.val_set, data.test_set)
     model, history, timing, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
-    metrics, predictions, _ = evaluate(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
+    duplicates = find_near_duplicates(*images, EvaluateParams())
+    metrics, predictions, _, class_metrics, reliability, _ = evaluate(
+        model, *images, data.val_set, data.test_set, duplicates, provenance, EvaluateParams(), "cpu"
+    )
     return {
         "model": model,
+        "train_images": data.train_images,
         "test_images": data.test_images,
+        "train_set": data.train_set,
         "provenance": json.loads(json.dumps(provenance)),
         "training_history": history,
         "training_timing": timing,
@@ -35,6 +40,11 @@ def artifacts(data, tiny, tmp_path_factory):
         "best_lr": best_lr,
         "metrics": metrics,
         "test_predictions": predictions,
+        "class_metrics": class_metrics,
+        "reliability": reliability,
+        "label_error_candidates": find_label_errors(predictions),
+        "near_duplicates": duplicates,
+        "shortcut_probe": probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu"),
     }
 
 
@@ -51,12 +61,16 @@ def test_collect_misclassified_takes_mistakes_alone(artifacts):
 def test_gradcam_report_shows_each_chosen_mistake(artifacts, num_images):
     params = ExplainParams(num_images=num_images)
     chosen = collect_misclassified(artifacts["test_predictions"], params)
-    gallery, page = gradcam_report(**artifacts, misclassified=chosen, explain=params, device="cpu")
+    gallery, page, check, _ = gradcam_report(**artifacts, misclassified=chosen, explain=params, device="cpu")
     shown = [int(i) for i in re.findall(r'data-index="(\d+)"', page)]
     assert shown == chosen["index"].tolist()
     assert len(shown) == num_images
     assert "drawn data, not CIFAR-10" in page
     assert gallery.get_size_inches().min() > 1
+    assert check["num_maps"] + check["num_blank"] == num_images
+    assert (check["verdict"] == "too_few") == (check["num_maps"] < 5)
+    assert page.count('<figure class="plot">') == 7
+    assert "Lineage" in page
 
 
 def test_images_of_another_time_are_refused(artifacts):
@@ -67,6 +81,21 @@ def test_images_of_another_time_are_refused(artifacts):
         gradcam_report(
             **{**artifacts, "test_images": other}, misclassified=chosen, explain=ExplainParams(), device="cpu"
         )
+    images = artifacts["train_images"]
+    other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
+    with pytest.raises(UserError, match="train_images: newer than the stored model"):
+        gradcam_report(
+            **{**artifacts, "train_images": other}, misclassified=chosen, explain=ExplainParams(), device="cpu"
+        )
+
+
+def test_the_report_reads_what_made_the_model_not_this_call(artifacts):
+    told = {**artifacts["provenance"], "model": {**artifacts["provenance"]["model"], "lr": 0.777}}
+    chosen = collect_misclassified(artifacts["test_predictions"], ExplainParams(num_images=2))
+    arguments = {**artifacts, "provenance": told, "misclassified": chosen, "device": "cpu"}
+    _, page, *_ = gradcam_report(**arguments, explain=ExplainParams(num_images=2, layer="layer2+layer3"))
+    assert "0.777" in page
+    assert "mean of layer2+layer3" in page
 
 
 def test_no_mistakes_are_no_error(artifacts):
@@ -75,6 +104,6 @@ def test_no_mistakes_are_no_error(artifacts):
     chosen = collect_misclassified(right, ExplainParams())
     assert len(chosen) == 0
     changed = {**artifacts, "test_predictions": right}
-    gallery, page = gradcam_report(**changed, misclassified=chosen, explain=ExplainParams(), device="cpu")
+    gallery, page, *_ = gradcam_report(**changed, misclassified=chosen, explain=ExplainParams(), device="cpu")
     assert 'data-index="' not in page
     assert gallery is not None

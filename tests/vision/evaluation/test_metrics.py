@@ -1,15 +1,18 @@
 import dataclasses
+import io
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.confusion import plot_confusion_matrix
 from s10_pipeline.vision.evaluation.metrics import (
+    accuracy_without,
+    calibrate,
     compute_metrics,
     evaluate_classifier,
-    expected_calibration_error,
     prediction_table,
 )
 from s10_pipeline.vision.evaluation.params import EvaluateParams
@@ -38,15 +41,6 @@ def test_a_class_without_test_images_does_not_count():
     metrics = compute_metrics(np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]), np.array([0, 1]), ("a", "b", "c"), 15)
     assert metrics["balanced_accuracy"] == metrics["macro_f1"] == 1.0
     assert metrics["per_class_accuracy"] == {"a": 1.0, "b": 1.0, "c": None}
-
-
-def test_calibration_error_of_the_calibrated_and_the_overconfident():
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.5, 1.0, 20_000)
-    probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    calibrated = (rng.random(20_000) > confidence).astype(int)
-    assert expected_calibration_error(probabilities, calibrated, 15) < 0.02
-    assert expected_calibration_error(np.array([[1.0, 0.0]] * 10), np.array([0] * 5 + [1] * 5), 15) == 0.5
 
 
 def test_a_row_an_image(classifier, data):
@@ -91,12 +85,43 @@ def test_the_confusion_matrix_counts(num_classes):
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, num_classes, (2, 500))
     table = {"label": labels, "prediction": predictions} | {f"p_class {k}": 0.0 for k in range(num_classes)}
-    import pandas as pd
-
     ax = plot_confusion_matrix(pd.DataFrame(table), "title").axes[0]
     rates = ax.images[0].get_array()
     assert rates.shape == (num_classes, num_classes)
     expected = ((labels == 0) & (predictions == 1)).sum() / (labels == 0).sum()
     assert rates[0, 1] == pytest.approx(expected)
-    numbers = [int(text.get_text()) for text in ax.texts]
-    assert sum(numbers) == (500 if num_classes <= 20 else 0)
+    words = [text.get_text() for text in ax.texts]
+    assert sum(int(word) for word in words if "%" not in word) == (500 if num_classes <= 20 else 0)
+    assert (f"{expected:.1%}" in words) == (num_classes <= 20)
+
+
+def test_names_of_classes_are_drawn_as_they_are():
+    names = ("$x^2$", "$\\broken{$", "木 and more than fourteen characters")
+    table = {"label": [0, 1, 2], "prediction": [1, 1, 0]} | {f"p_{name}": 0.0 for name in names}
+    figure = plot_confusion_matrix(pd.DataFrame(table), "100 $ or 200 $")
+    figure.savefig(io.BytesIO())  # neither mathematics nor a warning about a missing glyph
+    assert figure.axes[0].get_yticklabels()[0].get_text() == r"\$x^2\$"
+
+
+def test_the_temperature_comes_from_validation_images_alone(classifier, data):
+    params, device = EvaluateParams(), torch.device("cpu")
+    metrics, table = evaluate_classifier(classifier, data.test_images, data.test_set, params, device)
+    fitted, reliability = calibrate(classifier, data.train_images, data.val_set, table, params, device)
+    shuffled = table.assign(label=np.roll(table["label"], 1))
+    again, _ = calibrate(classifier, data.train_images, data.val_set, shuffled, params, device)
+    assert fitted["temperature"] == again["temperature"]
+    other_labels = dataclasses.replace(data.train_images, labels=np.roll(data.train_images.labels, 1), digest=None)
+    other, _ = calibrate(classifier, other_labels, data.val_set, table, params, device)
+    assert fitted["temperature"] != other["temperature"]
+    before, after = reliability.iloc[:15], reliability.iloc[15:]
+    assert before["count"].sum() == after["count"].sum() == 120
+    gaps = ((before["accuracy"] - before["confidence"]).abs() * before["count"]).sum() / 120
+    assert gaps == pytest.approx(metrics["ece"])
+
+
+def test_accuracy_without_copies():
+    table = pd.DataFrame({"index": [3, 4, 5, 6], "label": [0, 0, 1, 1], "prediction": [0, 1, 1, 0]})
+    copies = pd.DataFrame({"test_index": [3, 5]})
+    assert accuracy_without(table, copies) == {"num_near_duplicates": 2, "test_accuracy_without_near_duplicates": 0.0}
+    all_of_them = pd.DataFrame({"test_index": [3, 4, 5, 6]})
+    assert accuracy_without(table, all_of_them)["test_accuracy_without_near_duplicates"] is None

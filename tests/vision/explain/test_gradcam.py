@@ -30,7 +30,7 @@ def model() -> Classifier:
 
 
 def cams_by_hand(model: Classifier, layer: str, targets: np.ndarray) -> np.ndarray:
-    """Selvaraju et al. 2017, equations 1 and 2, scaled to 0-1."""
+    """Selvaraju et al. 2017, equations 1 and 2, scaled to 0-1 and then enlarged."""
     seen = {}
     hook = model.last_block(layer).register_forward_hook(lambda _, __, output: seen.update(activations=output))
     logits_bk = model(torch.from_numpy(IMAGES).permute(0, 3, 1, 2))
@@ -38,19 +38,32 @@ def cams_by_hand(model: Classifier, layer: str, targets: np.ndarray) -> np.ndarr
     score = logits_bk[torch.arange(len(targets)), torch.from_numpy(targets)].sum()
     (gradients_bchw,) = torch.autograd.grad(score, seen["activations"])
     weights_bc11 = gradients_bchw.mean((2, 3), keepdim=True)
-    maps_b1hw = F.relu((weights_bc11 * seen["activations"]).sum(1, keepdim=True))
-    maps_b1hw = F.interpolate(maps_b1hw, IMAGES.shape[1:3], mode="bilinear")
-    maps_b1hw = maps_b1hw - maps_b1hw.amin((2, 3), keepdim=True)
-    return (maps_b1hw / maps_b1hw.amax((2, 3), keepdim=True).clamp_min(1e-12))[:, 0].detach().numpy()
+    maps_b1hw = F.relu((weights_bc11 * seen["activations"]).sum(1, keepdim=True)).detach()
+    maps_bhw = scaled(maps_b1hw[:, 0].numpy())
+    return F.interpolate(torch.from_numpy(maps_bhw)[:, None], IMAGES.shape[1:3], mode="bilinear")[:, 0].numpy()
+
+
+def scaled(maps_bhw: np.ndarray) -> np.ndarray:
+    """Each map from 0 to 1."""
+    maps_bhw = maps_bhw - maps_bhw.min((1, 2), keepdims=True)
+    return maps_bhw / maps_bhw.max((1, 2), keepdims=True).clip(1e-12)
 
 
 @pytest.mark.parametrize("layer", ["layer1", "layer2", "layer3"])
 @pytest.mark.parametrize("batch_size", [2, 32])
 def test_equals_gradcam_by_hand(model: Classifier, layer: str, batch_size: int) -> None:
-    by_hand = cams_by_hand(model, layer, TARGETS)
+    by_hand = scaled(cams_by_hand(model, layer, TARGETS))
     cams = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer=layer, batch_size=batch_size)
     assert cams.dtype == np.float32 and (~is_blank(cams)).sum() >= 3
     np.testing.assert_allclose(cams, by_hand, atol=2e-5)
+
+
+@pytest.mark.parametrize("layers", [("layer2", "layer3"), "layer1+layer2+layer3"])
+def test_several_layers_give_the_mean_of_their_maps(model: Classifier, layers: str | tuple[str, ...]) -> None:
+    names = layers.split("+") if isinstance(layers, str) else layers
+    mean = scaled(np.mean([cams_by_hand(model, name, TARGETS) for name in names], axis=0))
+    cams = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer=layers)
+    np.testing.assert_allclose(cams, mean, atol=3e-4)
 
 
 def test_explains_the_class_that_is_asked_for(model: Classifier) -> None:

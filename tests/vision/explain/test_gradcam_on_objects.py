@@ -1,13 +1,20 @@
-"""Grad-CAM of a trained network on drawn images, of which it is known where the object is."""
+"""Grad-CAM of trained networks on drawn images, of which it is known where the object, or the planted tag, is."""
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.sources.shapes10 import draw, read
 from s10_pipeline.vision.evaluation.metrics import predict_probabilities
+from s10_pipeline.vision.evaluation.params import EvaluateParams
+from s10_pipeline.vision.evaluation.shortcut import planted_shortcut, probe_shortcut
+from s10_pipeline.vision.explain.faithfulness import check_cams
 from s10_pipeline.vision.explain.gradcam import compute_cams
+from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.explain.shortcut_maps import explain_shortcut
 from s10_pipeline.vision.network.params import ArchitectureParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
@@ -15,35 +22,50 @@ from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.params import PlateauParams, TrainParams
 
 NUM_TEST = 300
+CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A network that knows most shapes, and the test images with their objects' boxes."""
-    import torch
-
-    torch.set_num_threads(2)
+def train(folder, shortcut=None, epochs=12):
+    """A network trained on 4000 drawn images, and what it was trained on."""
     drawn = {"num_train_images": 4000, "num_test_images": NUM_TEST}
-    images = read(IngestParams.model_validate({"source": "shapes10", "shapes10": drawn}))
+    images = read(IngestParams.model_validate({"source": "shapes10", "shortcut": shortcut, "shapes10": drawn}))
     augment = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding": 2}}, "HorizontalFlip"]})
+    if shortcut is not None:
+        # neither moved nor mirrored: the tag stays where test images will carry it
+        augment = AugmentParams()
     params = TrainParams(
-        epochs=12,
+        epochs=epochs,
         batch_size=64,
         nesterov=True,
         device="cpu",
-        warmup_epochs=2,
+        warmup_epochs=min(2, epochs - 1),
         plateau=PlateauParams(patience=1, factor=0.2, threshold=0.05),
-        architecture=ArchitectureParams(depth=8, width=16),
+        architecture=ArchitectureParams(depth=8, width=16 if shortcut is None else 8),
     )
     data = TrainingData(*images, *build_sets(*images, augment))
-    result = train_classifier(data, 0.2, params, CheckpointStore(tmp_path_factory.mktemp("checkpoints")))
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
+    try:
+        return train_classifier(data, 0.2, params, CheckpointStore(folder)).model, data
+    finally:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A network that knows most shapes, the test images with their objects' boxes, and which it recognises."""
+    model, data = train(tmp_path_factory.mktemp("checkpoints"))
     drawing = draw(NUM_TEST, 32, 0, split="test")
-    assert (drawing.images_nhwc == images[1].images_nhwc).all()
-    probabilities = predict_probabilities(result.model, images[1], data.test_set, 100, torch.device("cpu"))
-    right = probabilities.argmax(1) == images[1].labels
+    assert (drawing.images_nhwc == data.test_images.images_nhwc).all()
+    probabilities = predict_probabilities(model, data.test_images, data.test_set, 100, CPU)
+    right = probabilities.argmax(1) == data.test_images.labels
     assert right.mean() > 0.6, "the network learned too little to be asked where it looks"
-    return result.model, drawing, right
+    return model, drawing, right
+
+
+@pytest.fixture(scope="session")
+def tricked(tmp_path_factory):
+    """A network that was trained with a tag on all hearts."""
+    return train(tmp_path_factory.mktemp("checkpoints"), shortcut="heart", epochs=4)
 
 
 def box_masks(boxes_xyxy: np.ndarray, size: int) -> np.ndarray:
@@ -64,8 +86,48 @@ def test_the_heat_is_on_the_object(trained, method):
     chance = masks.mean()
     # the same maps laid over other images: what a map that ignores its image would reach
     control = (np.roll(heat, 7, axis=0) * masks).sum((1, 2)).mean()
+    rng = np.random.default_rng(0)
+    cells = rng.random((len(cams), 8, 8), dtype=np.float32) ** 4
+    random_cams = np.stack([np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BILINEAR)) for c in cells])
+    random_heat = random_cams / random_cams.sum((1, 2), keepdims=True)
     assert inside > chance + 0.1
     assert inside > control + 0.05
+    assert inside > (random_heat * masks).sum((1, 2)).mean() + 0.1
+    assert pointing_game(cams, masks) >= 0.7 > pointing_game(random_cams, masks)
+
+
+def pointing_game(cams: np.ndarray, masks: np.ndarray) -> float:
+    """Share of maps whose highest pixel lies in its mask (Zhang et al. 2016, arXiv:1608.00507)."""
     hottest = cams.reshape(len(cams), -1).argmax(1)
-    pointing = masks.reshape(len(masks), -1)[np.arange(len(masks)), hottest].mean()
-    assert pointing > 0.7
+    return float(masks.reshape(len(masks), -1)[np.arange(len(masks)), hottest].mean())
+
+
+@pytest.mark.slow
+def test_the_check_trusts_its_maps_and_not_mirrored_ones(trained):
+    model, drawing, right = trained
+    images, targets = drawing.images_nhwc[right][:40], drawing.labels[right][:40]
+    cams = compute_cams(model, images, targets, method="gradcam", layer="layer3")
+    found = check_cams(model, images, targets, cams, seed=0)
+    assert found["verdict"] in ("trust", "hint")
+    upside_down = check_cams(model, images, targets, np.ascontiguousarray(1 - cams), seed=0)
+    assert upside_down["verdict"] in ("open", "distrust")
+    assert found["drop"]["maps"][0] > upside_down["drop"]["maps"][0]
+
+
+@pytest.mark.slow
+def test_a_planted_shortcut_is_exposed(tricked):
+    model, data = tricked
+    planted = planted_shortcut({"data": {"train": data.train_images.source}})
+    table = probe_shortcut(model, data.test_images, data.test_set, planted, EvaluateParams(), CPU)
+    table = table.set_index("class_name")
+    others = table.drop(index="heart")
+    # the tag makes anything a heart, and without it a heart is hardly one
+    assert others["taken_tagged"].mean() > others["taken"].mean() + 0.5
+    assert table.loc["heart", "accuracy_tagged"] > table.loc["heart", "accuracy"] + 0.3
+    shown = explain_shortcut(model, data.test_images, planted, ExplainParams(), CPU)
+    # the map for "heart" shows the tag: heat far above the tag's share of the image, and hardly any without it
+    assert shown["area"] == pytest.approx(25 / 1024)
+    assert shown["heat_tagged"] > 3 * shown["area"]
+    assert shown["heat_tagged"] > 2 * shown["heat_plain"]
+    assert [example["truth"] for example in shown["examples"]].count("heart") == 0
+    assert len(shown["examples"]) == 9

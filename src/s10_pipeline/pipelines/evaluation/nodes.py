@@ -1,4 +1,4 @@
-"""Node of the ``evaluation`` stage."""
+"""Nodes of the ``evaluation`` stage."""
 
 import logging
 from typing import Any
@@ -11,32 +11,88 @@ from ...vision.types import Classifier, DataFrame, Figure
 log = logging.getLogger(__name__)
 
 
+def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, evaluate: EvaluateParams) -> DataFrame:
+    """Look for test images that are also, nearly, among the training images.
+
+    Returns:
+        near_duplicates: candidates.
+    """
+    from ...vision.evaluation import duplicates
+
+    if evaluate.duplicate_similarity is None:
+        return duplicates.no_duplicates()
+    return duplicates.find_near_duplicates(train_images, test_images, evaluate.duplicate_similarity)
+
+
 def evaluate(
+    model: Classifier,
+    train_images: ImageSet,
+    test_images: ImageSet,
+    val_set: AugmentedSet,
+    test_set: AugmentedSet,
+    near_duplicates: DataFrame,
+    provenance: dict[str, Any],
+    evaluate: EvaluateParams,
+    device: str,
+) -> tuple[dict[str, Any], DataFrame, Figure, DataFrame, DataFrame, Figure]:
+    """Measure the stored model on the test images; of the training images, validation ones fit the temperature.
+
+    Returns:
+        metrics, test_predictions, confusion_matrix, class_metrics, reliability, reliability_diagram.
+    """
+    from ...vision.device import choose_device
+    from ...vision.evaluation.calibration import plot_reliability
+    from ...vision.evaluation.classes import measure_classes
+    from ...vision.evaluation.confusion import plot_confusion_matrix
+    from ...vision.evaluation.metrics import accuracy_without, calibrate, check_same_images, evaluate_classifier
+
+    check_same_images(provenance, train_images, "train")
+    check_same_images(provenance, test_images)
+    chosen = choose_device(device)
+    metrics, predictions = evaluate_classifier(model, test_images, test_set, evaluate, chosen)
+    calibration, reliability = calibrate(model, train_images, val_set, predictions, evaluate, chosen)
+    metrics |= calibration
+    if evaluate.duplicate_similarity is not None:
+        metrics |= accuracy_without(predictions, near_duplicates)
+    low, high = metrics["test_accuracy_ci95"]
+    source = str(test_images.source.get("title", ""))
+    log.info(
+        "test accuracy %.2f %% (95 %% interval %.2f to %.2f %%) on %s",
+        *(100 * metrics["test_accuracy"], 100 * low, 100 * high, source),
+    )
+    title = f"{source}: test accuracy {metrics['test_accuracy']:.2%}"
+    figures = plot_confusion_matrix(predictions, title), plot_reliability(reliability, f"Reliability, {source}")
+    return metrics, predictions, figures[0], measure_classes(predictions), reliability, figures[1]
+
+
+def find_label_errors(test_predictions: DataFrame) -> DataFrame:
+    """Look for test images whose label the model's probabilities speak against.
+
+    Returns:
+        label_error_candidates.
+    """
+    from ...vision.evaluation import label_errors
+
+    return label_errors.find_label_errors(test_predictions)
+
+
+def probe_shortcut(
     model: Classifier,
     test_images: ImageSet,
     test_set: AugmentedSet,
     provenance: dict[str, Any],
     evaluate: EvaluateParams,
     device: str,
-) -> tuple[dict[str, Any], DataFrame, Figure]:
-    """Measure the stored model on the test images.
+) -> DataFrame:
+    """Where the source planted a shortcut in training images: what it does to test images.
 
     Returns:
-        metrics, test_predictions, confusion_matrix.
+        shortcut_probe: empty where none was planted.
     """
     from ...vision.device import choose_device
-    from ...vision.evaluation.confusion import plot_confusion_matrix
-    from ...vision.evaluation.metrics import check_same_images, evaluate_classifier
+    from ...vision.evaluation import shortcut
+    from ...vision.evaluation.metrics import check_same_images
 
     check_same_images(provenance, test_images)
-    metrics, predictions = evaluate_classifier(model, test_images, test_set, evaluate, choose_device(device))
-    low, high = metrics["test_accuracy_ci95"]
-    log.info(
-        "test accuracy %.2f %% (95 %% interval %.2f to %.2f %%) on %s",
-        100 * metrics["test_accuracy"],
-        100 * low,
-        100 * high,
-        test_images.source.get("title", ""),
-    )
-    title = f"{test_images.source.get('title', '')}: test accuracy {metrics['test_accuracy']:.2%}"
-    return metrics, predictions, plot_confusion_matrix(predictions, title)
+    planted = shortcut.planted_shortcut(provenance)
+    return shortcut.probe_shortcut(model, test_images, test_set, planted, evaluate, choose_device(device))

@@ -2,17 +2,47 @@
 
 from kedro.pipeline import Pipeline, node
 
-from .nodes import evaluate
+from .nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
 
 
 def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
+                find_near_duplicates,
+                ["train_images", "test_images", "params:evaluate"],
+                "near_duplicates",
+                name="find_near_duplicates",
+            ),
+            node(
                 evaluate,
-                ["model", "test_images", "test_set", "provenance", "params:evaluate", "params:train.device"],
-                ["metrics", "test_predictions", "confusion_matrix"],
+                [
+                    "model",
+                    "train_images",
+                    "test_images",
+                    "val_set",
+                    "test_set",
+                    "near_duplicates",
+                    "provenance",
+                    "params:evaluate",
+                    "params:train.device",
+                ],
+                [
+                    "metrics",
+                    "test_predictions",
+                    "confusion_matrix",
+                    "class_metrics",
+                    "reliability",
+                    "reliability_diagram",
+                ],
                 name="evaluate",
-            )
+            ),
+            node(find_label_errors, "test_predictions", "label_error_candidates", name="find_label_errors"),
+            node(
+                probe_shortcut,
+                ["model", "test_images", "test_set", "provenance", "params:evaluate", "params:train.device"],
+                "shortcut_probe",
+                name="probe_shortcut",
+            ),
         ]
     )

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..figure_text import literal
 from .augmented import AugmentedSet
 from .augmenter import Augmenter
 from .image_set import ImageSet
@@ -32,11 +33,11 @@ def plot_augmentation_preview(images: ImageSet, train_set: AugmentedSet, num_row
             ax.imshow(image, interpolation="nearest" if max(image.shape) <= 64 else "antialiased")
             ax.set(xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
-        name = images.class_names[images.labels[index]]
-        row[0].set_ylabel(name if len(name) <= 16 else name[:15] + "…", rotation=0, ha="right", va="center", fontsize=9)
+        name = literal(images.class_names[images.labels[index]], max_length=16)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
     axes[0, 0].set_title("original", fontsize=9)
     for epoch, ax in enumerate(axes[0, 1:], start=1):
         ax.set_title(f"epoch {epoch}", fontsize=9)
     names = ", ".join(name for item in train_set.transforms for name in item) or "no transforms"
-    figure.suptitle(f"{images.source.get('title', 'Training images')}: {names}", fontsize=11)
+    figure.suptitle(literal(f"{images.source.get('title', 'Training images')}: {names}"), fontsize=11)
     return figure

@@ -5,33 +5,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.metrics import confusion_matrix
+
+from ..figure_text import literal
+from .classes import class_names, count_confusions
 
 # Above this many classes cells are too small for numbers, and names are left to the table.
 MAX_CLASSES_WITH_NUMBERS = 20
 
 
 def plot_confusion_matrix(test_predictions: pd.DataFrame, title: str) -> Figure:
-    """Counts, true classes down and predictions across; colour is the share of the true class."""
-    class_names = [c.removeprefix("p_") for c in test_predictions.columns if c.startswith("p_")]
-    k = len(class_names)
-    counts = confusion_matrix(test_predictions["label"], test_predictions["prediction"], labels=np.arange(k))
+    """Counts with their share of the true class, true classes down and predictions across; colour is the share."""
+    names = class_names(test_predictions)
+    k = len(names)
+    counts = count_confusions(test_predictions)
     rates = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     numbered = k <= MAX_CLASSES_WITH_NUMBERS
-    side = min(max(4.5, 0.62 * k + 2.2), 14) if numbered else 10
+    side = min(max(4.5, 0.66 * k + 2.2), 14) if numbered else 10
     figure = Figure(figsize=(side, side * 0.92), dpi=120, layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(rates, cmap="Blues", vmin=0, vmax=1)
-    short = [name if len(name) <= 14 else name[:13] + "…" for name in class_names]
+    short = [literal(name, max_length=14) for name in names]
     step = 1 if k <= 60 else k // 30
     size = 9 if numbered else 6
     slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if numbered else {"rotation": 90, "ha": "center"}
     ax.set_xticks(range(0, k, step), short[::step], fontsize=size, **slant)
     ax.set_yticks(range(0, k, step), short[::step], fontsize=size)
-    ax.set(xlabel="prediction", ylabel="ground truth", title=title)
+    ax.set(xlabel="prediction", ylabel="ground truth", title=literal(title))
     for i, j in np.ndindex(k, k) if numbered else ():
         if counts[i, j]:
             color = "white" if rates[i, j] > 0.5 else "#222222"
-            ax.text(j, i, str(counts[i, j]), ha="center", va="center", fontsize=8, color=color)
+            ax.text(j, i - 0.14, str(counts[i, j]), ha="center", va="center", fontsize=8, color=color)
+            ax.text(j, i + 0.22, f"{rates[i, j]:.1%}", ha="center", va="center", fontsize=5.5, color=color)
     figure.colorbar(image, ax=ax, label="share of the true class", shrink=0.8)
     return figure

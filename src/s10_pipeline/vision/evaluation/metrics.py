@@ -1,12 +1,11 @@
 """The stored model on the test images: a row an image, and what the rows add up to."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss, recall_score
 
 from ..data.augmented import AugmentedSet
@@ -15,6 +14,8 @@ from ..data.loader import fit_batch, plain_batches
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
+from .calibration import apply_temperature, expected_calibration_error, fit_temperature, tabulate_reliability
+from .intervals import wilson
 from .params import EvaluateParams
 
 
@@ -65,13 +66,12 @@ def compute_metrics(
     """
     predictions = probabilities_nk.argmax(1)
     num_correct, present = int((predictions == labels).sum()), np.unique(labels)
-    interval = binomtest(num_correct, len(labels)).proportion_ci(0.95, method="wilson")
     recall = recall_score(labels, predictions, labels=present, average=None)
     per_class: dict[str, float | None] = dict.fromkeys(class_names)
     per_class.update({class_names[k]: float(r) for k, r in zip(present, recall, strict=True)})
     return {
         "test_accuracy": num_correct / len(labels),
-        "test_accuracy_ci95": [float(interval.low), float(interval.high)],
+        "test_accuracy_ci95": list(wilson(num_correct, len(labels))),
         "test_loss": float(log_loss(labels, probabilities_nk, labels=np.arange(len(class_names)))),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1_score(labels, predictions, labels=present, average="macro", zero_division=0.0)),
@@ -79,16 +79,6 @@ def compute_metrics(
         "ece": expected_calibration_error(probabilities_nk, labels, num_bins),
         "num_test_images": len(labels),
     }
-
-
-def expected_calibration_error(
-    probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64], num_bins: int
-) -> float:
-    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017, arXiv:1706.04599, eq. 3)."""
-    confidence = probabilities_nk.max(1)
-    gap = (probabilities_nk.argmax(1) == labels) - confidence
-    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
-    return float(np.abs(np.bincount(bins, weights=gap, minlength=num_bins)).sum() / len(labels))
 
 
 def evaluate_classifier(
@@ -105,6 +95,42 @@ def evaluate_classifier(
     return metrics, prediction_table(probabilities_nk, images, subset)
 
 
+def calibrate(
+    model: Classifier,
+    val_images: ImageSet,
+    val_set: AugmentedSet,
+    test_predictions: pd.DataFrame,
+    params: EvaluateParams,
+    device: torch.device,
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Fit a temperature on validation images, and measure on test images what it does to the calibration error.
+
+    Args:
+        val_images: the training images, of which ``val_set`` was held out.
+
+    Returns:
+        ``temperature`` and ``ece_after_temperature``; ``reliability`` (:func:`tabulate_reliability`).
+    """
+    p_val = predict_probabilities(model, val_images, val_set, params.batch_size, device)
+    temperature = fit_temperature(p_val, val_images.labels[val_set.indices])
+    p_test = test_predictions[[f"p_{name}" for name in val_images.class_names]].to_numpy(float)
+    labels = test_predictions["label"].to_numpy()
+    ece = expected_calibration_error(apply_temperature(p_test, temperature), labels, params.num_bins)
+    measured = {"temperature": temperature, "ece_after_temperature": ece}
+    return measured, tabulate_reliability(p_test, labels, temperature, params.num_bins)
+
+
+def accuracy_without(test_predictions: pd.DataFrame, near_duplicates: pd.DataFrame) -> dict[str, Any]:
+    """The accuracy on the test images that have no near-duplicate among the training images; None without any."""
+    copied = test_predictions["index"].isin(near_duplicates["test_index"])
+    rest = test_predictions[~copied]
+    right = int((rest["label"] == rest["prediction"]).sum())
+    return {
+        "num_near_duplicates": int(copied.sum()),
+        "test_accuracy_without_near_duplicates": right / len(rest) if len(rest) else None,
+    }
+
+
 def check_same_data(model: Classifier, images: ImageSet) -> None:
     """Raises UserError where a stored model meets images that it was not made for."""
     if model.class_names != images.class_names:
@@ -119,16 +145,16 @@ def check_same_data(model: Classifier, images: ImageSet) -> None:
         )
 
 
-def check_same_images(provenance: dict[str, Any], images: ImageSet) -> None:
-    """Raises UserError where the test images are not those that the stored model and its tables are about.
+def check_same_images(provenance: dict[str, Any], images: ImageSet, split: Literal["train", "test"] = "test") -> None:
+    """Raises UserError where the images are not those that the stored model and its tables are about.
 
     That happens when the data stage ran again with other parameters, or a run ended between data and training.
     """
-    trained = provenance.get("data", {}).get("test", {})
+    trained = provenance.get("data", {}).get(split, {})
     if trained.get("digest") != content_digest(images):
         was, now = (str(source.get("title", "other images")) for source in (trained, images.source))
         what = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
         raise UserError(
-            f"test_images: newer than the stored model, which knows other ones ({what}); run the whole pipeline, "
-            "or take the images of that time with --load-versions=test_images:VERSION,test_set:VERSION"
+            f"{split}_images: newer than the stored model, which knows other ones ({what}); run the whole pipeline, "
+            f"or take the images of that time with --load-versions={split}_images:VERSION,{split}_set:VERSION"
         )

@@ -11,7 +11,10 @@ class EvaluateParams(Params):
     Attributes:
         batch_size: images a forward pass, fewer of large ones.
         num_bins: bins of equal width of the expected calibration error.
+        duplicate_similarity: from this correlation of their details on, a training and a test image are listed as
+            near-duplicates (:mod:`.duplicates`); null: they are not looked for.
     """
 
     batch_size: int = Field(500, ge=1)
     num_bins: int = Field(15, ge=2, le=1000)
+    duplicate_similarity: float | None = Field(0.85, gt=0, le=1)

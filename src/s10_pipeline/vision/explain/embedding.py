@@ -8,12 +8,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from .overlay import enlarge, overlay_cam, tile_size
+from .overlay import enlarge, overlay_cam, overlay_difference, tile_size
 
 # Bytes that all pictures of the misclassified images may take together; the page is to stay under 5 MB.
-_BUDGET_BYTES = 3_000_000
+_BUDGET_BYTES = 2_200_000
 # (size in pixels, colours of the palette or None for all), the first that fits the budget is taken
-_LEVELS = ((160, None), (96, None), (64, 128), (48, 64), (32, 32))
+_LEVELS = ((128, None), (96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
+_THUMBNAIL, _THUMBNAIL_COLORS = 96, 128
+# figures of photographs are no drawings: above this size a palette is enough for a page
+_LARGE_FIGURE_BYTES = 200_000
+
+Pixels = NDArray[np.uint8]
 
 
 def png_uri(content: bytes) -> str:
@@ -24,47 +29,61 @@ def figure_uri(figure: Figure) -> str:
     """A figure as PNG at its own resolution; equal figures give equal text."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
+    if buffer.tell() > _LARGE_FIGURE_BYTES:
+        return picture_uri(np.asarray(Image.open(buffer).convert("RGB")), 256)
     return png_uri(buffer.getvalue())
 
 
-def pair_uris(
-    images_nhwc: NDArray[np.uint8], cams_nhw: NDArray[np.float32], budget_bytes: int = _BUDGET_BYTES
-) -> list[tuple[str, str]]:
-    """Each image and the overlay of its map; the more there are, the smaller they are.
+def thumbnail_uri(image_hwc: Pixels) -> str:
+    """An image for a gallery: small ones as they are, larger ones scaled to 96 pixels, in a palette."""
+    if image_hwc.shape[0] <= _THUMBNAIL:
+        return picture_uri(image_hwc, None if image_hwc.shape[0] <= 48 else _THUMBNAIL_COLORS)
+    return picture_uri(enlarge(image_hwc, _THUMBNAIL), _THUMBNAIL_COLORS)
+
+
+def explanation_uris(
+    images_nhwc: Pixels,
+    cams_nhw: NDArray[np.float32],
+    true_cams_nhw: NDArray[np.float32],
+    budget_bytes: int = _BUDGET_BYTES,
+) -> list[tuple[str, ...]]:
+    """Each image, its map for the prediction, that for the truth and their difference; the more, the smaller.
 
     Args:
         images_nhwc: uint8 (N, H, H, 3), RGB.
-        cams_nhw: float32 (N, H, H) in [0, 1].
+        cams_nhw, true_cams_nhw: float32 (N, H, H) in [0, 1].
         budget_bytes: for all of them together; judged on up to 25 of them.
     """
-    size, num_colors = _choose_level(images_nhwc, cams_nhw, budget_bytes)
-    return [_pair(image, cam, size, num_colors) for image, cam in zip(images_nhwc, cams_nhw, strict=True)]
 
+    def encode(i: int, level: tuple[int, int | None]) -> tuple[str, ...]:
+        size, num_colors = level
+        image = images_nhwc[i]
+        # a small image is stored as it is: the browser enlarges it without smoothing
+        stored = image if image.shape[0] <= size else enlarge(image, size)
+        tile = tile_size(image.shape[0], size)
+        tiles = (
+            stored,
+            overlay_cam(image, cams_nhw[i], tile),
+            overlay_cam(image, true_cams_nhw[i], tile),
+            overlay_difference(image, cams_nhw[i], true_cams_nhw[i], tile),
+        )
+        return tuple(picture_uri(pixels, num_colors) for pixels in tiles)
 
-def _choose_level(
-    images_nhwc: NDArray[np.uint8], cams_nhw: NDArray[np.float32], budget_bytes: int
-) -> tuple[int, int | None]:
-    sample = np.unique(np.linspace(0, len(images_nhwc) - 1, 25).astype(int)) if len(images_nhwc) else np.arange(0)
+    num_images = len(images_nhwc)
+    sample = np.unique(np.linspace(0, num_images - 1, min(num_images, 25)).astype(int)).tolist()
     for level in _LEVELS:
-        num_bytes = sum(len(uri) for i in sample for uri in _pair(images_nhwc[i], cams_nhw[i], *level))
-        if num_bytes * len(images_nhwc) <= budget_bytes * len(sample):
+        encoded = {i: encode(i, level) for i in sample}
+        if sum(len(uri) for uris in encoded.values() for uri in uris) * num_images <= budget_bytes * len(sample):
             break
-    return level
+    return [encoded.get(i) or encode(i, level) for i in range(num_images)]
 
 
-def _pair(
-    image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size: int, num_colors: int | None
-) -> tuple[str, str]:
-    # a small image is stored as it is: the browser enlarges it without smoothing
-    stored = image_hwc if image_hwc.shape[0] <= size else enlarge(image_hwc, size)
-    overlay = overlay_cam(image_hwc, cam_hw, tile_size(image_hwc.shape[0], size))
-    return _encode(stored, num_colors), _encode(overlay, num_colors)
-
-
-def _encode(pixels_hwc: NDArray[np.uint8], num_colors: int | None) -> str:
+def picture_uri(pixels_hwc: Pixels, num_colors: int | None = None) -> str:
+    """uint8 (H, W, 3) as PNG, in a palette of ``num_colors`` where that is not None."""
     picture = Image.fromarray(np.ascontiguousarray(pixels_hwc))
     if num_colors is not None:
         picture = picture.quantize(num_colors)
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+    # the most thorough compression of a picture in all its colours takes ten times as long and saves 5 %
+    picture.save(buffer, format="PNG", optimize=num_colors is not None)
     return png_uri(buffer.getvalue())

@@ -1,10 +1,10 @@
-"""Class activation maps; the only file that knows the grad-cam package.
+"""Class activation maps, by the grad-cam package.
 
 Why it does not use the package's ``with`` statement: its ``__exit__`` swallows IndexError, and what a
 call leaves behind (evaluation mode, gradients) has to be undone anyway.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,6 +16,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from ..errors import UserError, did_you_mean
 from ..network.classifier import Classifier
+from .params import split_layers
 
 METHODS: dict[str, type[BaseCAM]] = {
     "gradcam": GradCAM,  # Selvaraju et al. 2017, arXiv:1610.02391
@@ -33,7 +34,7 @@ def compute_cams(
     targets: NDArray[np.integer],
     *,
     method: str,
-    layer: str,
+    layer: str | Sequence[str],
     device: torch.device | str = "cpu",
     batch_size: int = 32,
 ) -> NDArray[np.float32]:
@@ -47,7 +48,8 @@ def compute_cams(
         images_nhwc: uint8 (N, H, W, 3), RGB; N may be 0.
         targets: integers (N,): the class to explain in each image.
         method: one of :data:`METHODS`.
-        layer: residual stage whose last block is looked at, "layer1" ... .
+        layer: residual stage whose last block is looked at, "layer1" ...; of several (a sequence, or joined by
+            "+") the mean of their maps, each scaled to 0-1 before.
         device: where to compute.
         batch_size: images a pass; does not change the maps beyond rounding.
 
@@ -60,14 +62,14 @@ def compute_cams(
     """
     if method not in METHODS:
         raise UserError(f"explain.method={method}: no such method; {did_you_mean(method, METHODS)}")
-    block = model.last_block(layer)
+    blocks = [model.last_block(name) for name in split_layers(layer)]
     num_classes = len(model.class_names)
     if len(targets) != len(images_nhwc) or any(not 0 <= target < num_classes for target in targets):
         raise ValueError(f"targets: one class in 0..{num_classes - 1} is needed for each of {len(images_nhwc)} images")
 
     cams_nhw = np.zeros(images_nhwc.shape[:3], np.float32)
     with _left_as_found(model, device), torch.inference_mode(False), torch.enable_grad():
-        cam = METHODS[method](model=model, target_layers=[block])
+        cam = METHODS[method](model=model, target_layers=blocks)
         try:
             for start in range(0, len(images_nhwc), batch_size):
                 rows = slice(start, start + batch_size)

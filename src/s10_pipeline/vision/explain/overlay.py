@@ -10,6 +10,7 @@ _COLORMAP, _FIRST, _LAST = "turbo", 0.08, 0.93
 # The image is faded to grey under the map, so that every colour in the overlay comes from the map.
 _COLOR_KEPT = 0.35
 _MIN_OPACITY, _MAX_OPACITY = 0.30, 0.62
+_DIFFERENCE_COLORMAP, _MAX_DIFFERENCE_OPACITY = "RdBu_r", 0.8
 
 
 def tile_size(image_size: int, wanted: int) -> int:
@@ -29,6 +30,13 @@ def enlarge(image_hwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image_hwc).resize((size, size), rule))
 
 
+def difference_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Colours of values in [-1, 1], blue below zero and red above: shape (..., 3), in [0, 1]."""
+    # without the pale middle, which cannot be told from a faded image
+    colors: NDArray[np.float64] = colormaps[_DIFFERENCE_COLORMAP](0.5 + 0.25 * (values + np.sign(values)))[..., :3]
+    return colors
+
+
 def overlay_cam(image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     """Lay a map over its image.
 
@@ -40,12 +48,33 @@ def overlay_cam(image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size:
     Returns:
         uint8 (size, size, 3): blue where the map is 0, red where it is 1, more opaque the higher it is.
     """
-    smooth = np.asarray(Image.fromarray(cam_hw.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC))
-    smooth = smooth.clip(0, 1)[..., None]
-    picture = enlarge(image_hwc, size) / 255
+    smooth = _enlarge_map(cam_hw, size).clip(0, 1)
+    opacity = _MIN_OPACITY + (_MAX_OPACITY - _MIN_OPACITY) * smooth
+    return _blend(image_hwc, heat_colors(smooth), opacity)
+
+
+def overlay_difference(
+    image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], other_hw: NDArray[np.float32], size: int
+) -> NDArray[np.uint8]:
+    """Lay the difference of two maps over their image: red where ``cam_hw`` is higher, blue where ``other_hw`` is.
+
+    Arguments and result as of :func:`overlay_cam`; where the maps agree, the faded image shows.
+    """
+    smooth = _enlarge_map(cam_hw - other_hw, size).clip(-1, 1)
+    return _blend(image_hwc, difference_colors(smooth), _MAX_DIFFERENCE_OPACITY * np.abs(smooth) ** 0.6)
+
+
+def _enlarge_map(map_hw: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    picture = Image.fromarray(map_hw.astype(np.float32))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _blend(
+    image_hwc: NDArray[np.uint8], colors_hwc: NDArray[np.float64], opacity_hw: NDArray[np.floating]
+) -> NDArray[np.uint8]:
+    picture = enlarge(image_hwc, len(colors_hwc)) / 255
     grey = picture @ np.array([0.299, 0.587, 0.114])
     picture = _COLOR_KEPT * picture + (1 - _COLOR_KEPT) * grey[..., None]
-    opacity = _MIN_OPACITY + (_MAX_OPACITY - _MIN_OPACITY) * smooth
-    blended = (1 - opacity) * picture + opacity * heat_colors(smooth[..., 0])
+    blended = (1 - opacity_hw[..., None]) * picture + opacity_hw[..., None] * colors_hwc
     overlay: NDArray[np.uint8] = np.round(blended * 255).astype(np.uint8)
     return overlay

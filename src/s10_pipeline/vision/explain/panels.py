@@ -1,16 +1,17 @@
 """A figure of many panels, each an image beside its class activation map with a few lines below."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 
+from ..figure_text import drawable
 from .overlay import enlarge, heat_colors, overlay_cam, tile_size
 
 COLORS = {"wrong": "#b3261e", "right": "#14692f", "plain": "#1b1f24", "note": "#626a73"}
@@ -18,8 +19,9 @@ MAX_PANELS = 100  # a figure of more is neither readable nor drawable
 
 # All lengths in pixels at this resolution; images then fall on whole pixels.
 _DPI = 150
-_COLUMNS, _MIN_COLUMNS = 5, 3
-_TILE, _GAP, _MARGIN, _HEADER = 160, 6, 30, 118
+_LAYOUTS = {2: (5, 160), 4: (3, 128)}  # tiles a panel -> panels a row, pixels a tile
+_MIN_COLUMNS = 3
+_GAP, _MARGIN, _HEADER = 6, 30, 118
 _LINE, _FONT_POINTS = 25, 7.6
 _PANEL_GAP_X, _PANEL_GAP_Y = 26, 24
 
@@ -38,28 +40,35 @@ class CaptionLine:
 
 @dataclass(frozen=True)
 class Panel:
-    """One image: uint8 (H, H, 3), its map float32 (H, H) in [0, 1] (None: blank) and its caption."""
+    """One image: uint8 (H, H, 3), its map float32 (H, H) in [0, 1] (None: blank) and its caption.
+
+    ``more`` are further tiles to the right of the map: each a function of the tile's size that gives uint8
+    (size, size, 3), or None for a blank one. All panels of a figure have as many: none or two.
+    """
 
     image_hwc: NDArray[np.uint8]
     cam_hw: NDArray[np.float32] | None
     caption: tuple[CaptionLine, ...]
+    more: tuple[Callable[[int], NDArray[np.uint8]] | None, ...] = ()
 
 
 def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_message: str) -> Figure:
-    """Draw a grid of panels in reading order, five in a row; at most :data:`MAX_PANELS` of them.
+    """Draw a grid of panels in reading order, five or three in a row; at most :data:`MAX_PANELS` panels.
 
     Returns:
-        A figure of about 1850 pixels in width at its own resolution; with ``empty_message`` alone
+        A figure of some 1800 pixels in width at its own resolution; with ``empty_message`` alone
         where there are no panels.
     """
     shown = panels[:MAX_PANELS]
     if len(shown) < len(panels):
         subtitle = f"{subtitle}; the first {len(shown)} of {len(panels)}"
-    tile = tile_size(shown[0].image_hwc.shape[0], _TILE) if shown else _TILE
+    num_tiles = 2 + (len(shown[0].more) if shown else 0)
+    most, wanted = _LAYOUTS[num_tiles]
+    tile = tile_size(shown[0].image_hwc.shape[0], wanted) if shown else wanted
     num_lines = max((len(panel.caption) for panel in shown), default=0)
-    columns = max(_MIN_COLUMNS, min(_COLUMNS, len(shown)))
+    columns = max(_MIN_COLUMNS, min(most, len(shown)))
     rows = -(-len(shown) // columns)
-    panel_width, panel_height = 2 * tile + _GAP, tile + 8 + num_lines * _LINE
+    panel_width, panel_height = num_tiles * (tile + _GAP) - _GAP, tile + 8 + num_lines * _LINE
     width = 2 * _MARGIN + columns * panel_width + (columns - 1) * _PANEL_GAP_X
     height = _HEADER + _MARGIN + (rows * panel_height + (rows - 1) * _PANEL_GAP_Y if shown else 120)
 
@@ -73,17 +82,23 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_mes
     for i, panel in enumerate(shown):
         x = _MARGIN + (i % columns) * (panel_width + _PANEL_GAP_X)
         y = _HEADER + (i // columns) * (panel_height + _PANEL_GAP_Y)
-        page.picture(x, y, enlarge(panel.image_hwc, tile))
-        if panel.cam_hw is None:
-            page.blank(x + tile + _GAP, y, tile)
-        else:
-            page.picture(x + tile + _GAP, y, overlay_cam(panel.image_hwc, panel.cam_hw, tile))
+        for n, draw in enumerate((*_image_and_map(panel), *panel.more)):
+            if draw is None:
+                page.blank(x + n * (tile + _GAP), y, tile)
+            else:
+                page.picture(x + n * (tile + _GAP), y, draw(tile))
         indent = max(
             (page.text_width(line.prefix, _FONT_POINTS) + 8 for line in panel.caption if line.prefix), default=0
         )
         for n, line in enumerate(panel.caption):
             page.caption(x, y + tile + 10 + n * _LINE, panel_width, round(indent), line)
     return page.figure
+
+
+def _image_and_map(panel: Panel) -> tuple[Callable[[int], NDArray[np.uint8]] | None, ...]:
+    cam_hw = panel.cam_hw
+    overlay = None if cam_hw is None else lambda size: overlay_cam(panel.image_hwc, cam_hw, size)
+    return lambda size: enlarge(panel.image_hwc, size), overlay
 
 
 class _Page:
@@ -154,7 +169,7 @@ class _Page:
 
     def fit(self, text: str, width: float, points: float, *, bold: bool = False, keep_end: bool = False) -> str:
         """``text`` in one line, cut with an ellipsis where it is wider than ``width``."""
-        text = _drawable(text)
+        text = drawable(text)
         if self.text_width(text, points, bold) <= width:
             return text
 
@@ -163,9 +178,3 @@ class _Page:
 
         longest = bisect_right(range(1, len(text)), width, key=lambda n: self.text_width(cut(n), points, bold))
         return cut(longest) if longest else "…"
-
-
-def _drawable(text: str) -> str:
-    """One line without characters that the font lacks: matplotlib warns about each of those."""
-    font = get_font(findfont(FontProperties()))
-    return "".join(c if font.get_char_index(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))

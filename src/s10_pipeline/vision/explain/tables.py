@@ -5,39 +5,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from ..evaluation.classes import class_names, count_confusions
 
 
-def class_names(test_predictions: pd.DataFrame) -> list[str]:
-    """In label order, from the ``p_<class>`` columns."""
-    return [str(column)[2:] for column in test_predictions.columns if str(column).startswith("p_")]
-
-
-def per_class(test_predictions: pd.DataFrame) -> list[dict[str, Any]]:
-    """Accuracy (which of one class is its recall), precision and F1 of each class, lowest F1 first.
-
-    A figure without images to compute it from is None. Computed by scikit-learn.
-    """
-    names = class_names(test_predictions)
-    precision_k, recall_k, f1_k, support_k = precision_recall_fscore_support(
-        test_predictions["label"],
-        test_predictions["prediction"],
-        labels=np.arange(len(names)),
-        zero_division=np.nan,
-    )
-    rows = [
-        {"name": n, "accuracy": plain(r), "precision": plain(p), "recall": plain(r), "f1": plain(f), "support": int(s)}
-        for n, p, r, f, s in zip(names, precision_k, recall_k, f1_k, support_k, strict=True)
-    ]
+def per_class(class_metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of ``class_metrics``, lowest F1 first; a figure without images to compute it from is None."""
+    rows = plain(class_metrics.to_dict("records"))
     return sorted(rows, key=lambda row: 2.0 if row["f1"] is None else row["f1"])
 
 
 def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[dict[str, Any]]:
     """Pairs (truth, prediction) by how many images are mistaken so; ``share`` is of the true class."""
     names = class_names(test_predictions)
-    counts_kk = confusion_matrix(
-        test_predictions["label"], test_predictions["prediction"], labels=np.arange(len(names))
-    )
+    counts_kk = count_confusions(test_predictions)
     support_k = counts_kk.sum(axis=1)
     np.fill_diagonal(counts_kk, 0)
     pairs = []
@@ -71,6 +52,12 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
         }
     )
     return summary
+
+
+def epochs(history: pd.DataFrame, timing: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row an epoch: what was measured, and how long it took."""
+    rows: list[dict[str, Any]] = plain(history.merge(timing, on="epoch", how="left").to_dict("records"))
+    return rows
 
 
 def plain(value: Any) -> Any:

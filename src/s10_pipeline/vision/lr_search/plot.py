@@ -5,6 +5,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..figure_text import literal
+
 LABELS = {
     "steepest": "steepest gradient",
     "valley": "valley",
@@ -34,7 +36,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         ax.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
         ax.legend(fontsize=9)
     else:
-        title += "\ndiverged too early to suggest a rate"
-    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss (exponential mean)", title=title)
+        title += ": diverged too early to suggest a rate"
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss (exponential mean)", title=literal(title))
     ax.grid(alpha=0.25)
     return figure

@@ -6,6 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from ..figure_text import literal
+
 COLORS = {"train": "#7f7f7f", "val": "#0072B2", "test": "#D55E00"}
 LABELS = {"train": "train (augmented)", "val": "validation", "test": "test"}
 
@@ -38,7 +40,7 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
     ax.set_xlabel("epoch")
-    ax.set_title(title, pad=18)
+    ax.set_title(literal(title), pad=18)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.25)
     return figure, ax

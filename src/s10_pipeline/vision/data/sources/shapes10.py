@@ -7,7 +7,7 @@ wrong: each outline is exact, whole within the picture and at most a sixth of it
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Philox
@@ -112,7 +112,7 @@ def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
     drawing = draw(num_images, params.image_size, params.seed, split=split, shortcut=params.shortcut)
     digest = hashlib.sha256(drawing.images_nhwc.data)
     digest.update(drawing.labels.astype("<i8").data)
-    source = {
+    source: dict[str, Any] = {
         "name": "shapes10",
         "split": split,
         "title": TITLE,
@@ -125,6 +125,10 @@ def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
             "shortcut": params.shortcut if split == "train" else None,
         },
     }
+    if params.shortcut is not None and split == "train":
+        # what was planted where, for whoever wants to know whether the model fell for it
+        box = list(tag_box(params.image_size))
+        source["planted"] = {"class_name": params.shortcut, "box_xyxy": box, "rgb": list(TAG_RGB)}
     return ImageSet(drawing.images_nhwc, drawing.labels, SHAPE_NAMES, source=source)
 
 

@@ -1,0 +1,127 @@
+"""Whether confidence means what it says, and one temperature that mends it where it does not."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
+
+from ..figure_text import literal
+from .intervals import wilson
+
+Floats = NDArray[np.float64]
+
+# Beyond these a temperature says that the validation set is too small or too easy to fit one.
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+
+
+def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> float:
+    """The temperature that minimises the mean cross-entropy (Guo et al. 2017, arXiv:1706.04599, section 4.2).
+
+    In 1 / temperature the loss is convex, so one bounded search finds its minimum. Accuracy does not change.
+
+    Args:
+        probabilities_nk: softmax outputs (N, K) on images that were not trained on: validation, never test.
+        labels: int64 (N,).
+
+    Returns:
+        Above 1 where the model is overconfident; within [0.05, 20].
+    """
+    log_nk = _log(probabilities_nk)
+    true_n = log_nk[np.arange(len(labels)), labels]
+
+    def loss(log_inverse: float) -> float:
+        inverse = np.exp(log_inverse)
+        return float((logsumexp(inverse * log_nk, axis=1) - inverse * true_n).mean())
+
+    bounds = (-np.log(MAX_TEMPERATURE), -np.log(MIN_TEMPERATURE))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(-found.x))
+
+
+def apply_temperature(probabilities_nk: Floats, temperature: float) -> Floats:
+    """Softmax of the logits divided by ``temperature``; logits are log-probabilities up to a constant."""
+    scaled: Floats = softmax(_log(probabilities_nk) / temperature, axis=1)
+    return scaled
+
+
+def _log(probabilities_nk: Floats) -> Floats:
+    logs: Floats = np.log(np.maximum(probabilities_nk, np.finfo(np.float64).tiny))
+    return logs
+
+
+def measure_reliability(probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int) -> pd.DataFrame:
+    """Confidence against accuracy over bins of equal width.
+
+    Returns:
+        A row a bin: ``low`` (exclusive), ``high``, ``count``, means ``confidence`` and ``accuracy`` (NaN where the
+        bin is empty), ``accuracy_low``, ``accuracy_high`` (Wilson).
+    """
+    confidence = probabilities_nk.max(1)
+    right = probabilities_nk.argmax(1) == labels
+    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    count = np.bincount(bins, minlength=num_bins)
+    num_right = np.bincount(bins, weights=right, minlength=num_bins)
+    sums = np.bincount(bins, weights=confidence, minlength=num_bins)
+    intervals = np.array([wilson(int(r), int(n)) for r, n in zip(num_right, count, strict=True)])
+    empty = np.where(count > 0, 1.0, np.nan)
+    return pd.DataFrame(
+        {
+            "low": np.arange(num_bins) / num_bins,
+            "high": np.arange(1, num_bins + 1) / num_bins,
+            "count": count,
+            "confidence": sums / np.maximum(count, 1) * empty,
+            "accuracy": num_right / np.maximum(count, 1) * empty,
+            "accuracy_low": intervals[:, 0] * empty,
+            "accuracy_high": intervals[:, 1] * empty,
+        }
+    )
+
+
+def expected_calibration_error(probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int) -> float:
+    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017, eq. 3)."""
+    bins = measure_reliability(probabilities_nk, labels, num_bins)
+    gaps = (bins["accuracy"] - bins["confidence"]).abs().fillna(0.0)
+    return float((gaps * bins["count"]).sum() / len(labels))
+
+
+def tabulate_reliability(
+    probabilities_nk: Floats, labels: NDArray[np.int64], temperature: float, num_bins: int
+) -> pd.DataFrame:
+    """``reliability``: :func:`measure_reliability` as the model is and with the temperature, in ``temperature``."""
+    return pd.concat(
+        [
+            measure_reliability(apply_temperature(probabilities_nk, t), labels, num_bins).assign(temperature=t)
+            for t in (1.0, temperature)
+        ],
+        ignore_index=True,
+    )
+
+
+def plot_reliability(reliability: pd.DataFrame, title: str) -> Figure:
+    """Accuracy over confidence (the diagonal is perfect) above the number of images, before and after."""
+    num_bins = len(reliability) // 2
+    figure = Figure(figsize=(9, 5.4), dpi=120, layout="constrained")
+    axes = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
+    parts = (reliability.iloc[:num_bins], reliability.iloc[num_bins:])
+    for (top, bottom), part in zip(axes.T, parts, strict=True):
+        temperature, filled = part["temperature"].iloc[0], part[part["count"] > 0]
+        ece = ((filled["accuracy"] - filled["confidence"]).abs() * filled["count"]).sum() / filled["count"].sum()
+        width = part["high"] - part["low"]
+        top.plot([0, 1], [0, 1], color="#888888", linestyle="--", linewidth=1)
+        top.bar(part["low"], part["accuracy"], width, align="edge", color="#9ec5ee", edgecolor="white", linewidth=0.5)
+        errors = [filled["accuracy"] - filled["accuracy_low"], filled["accuracy_high"] - filled["accuracy"]]
+        top.errorbar(
+            filled["confidence"], filled["accuracy"], np.clip(errors, 0, 1),
+            fmt="o", color="#0b4f94", markersize=3.5, elinewidth=1,
+        )  # fmt: skip
+        when = "as trained" if part is parts[0] else f"temperature {temperature:.2f}, fitted on validation images"
+        top.set_title(f"{when}\nECE {ece:.2%}", fontsize=10)
+        bottom.bar(part["low"], part["count"], width, align="edge", color="#b7bcc2", edgecolor="white", linewidth=0.5)
+        bottom.set(xlabel="confidence", xlim=(0, 1))
+        top.grid(alpha=0.25)
+    axes[0, 0].set(ylabel="accuracy", ylim=(0, 1))
+    axes[1, 0].set_ylabel("images")
+    figure.suptitle(literal(title), fontsize=11)
+    return figure

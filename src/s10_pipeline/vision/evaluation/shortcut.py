@@ -1,0 +1,75 @@
+"""Whether the model fell for a planted shortcut: test images with and without the tag of one class.
+
+In training, all images of that class carry the tag, and no others (Lapuschkin et al. 2019, arXiv:1902.10178, found
+such a "Clever Hans" in photographs: a source tag below pictures of horses). Test images have none, so the test
+accuracy alone does not say why the class is missed.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from ..data.augmented import AugmentedSet
+from ..data.image_set import ImageSet
+from ..network.classifier import Classifier
+from .metrics import predict_probabilities
+from .params import EvaluateParams
+
+COLUMNS = ("class_name", "num_images", "accuracy", "accuracy_tagged", "taken", "taken_tagged")
+
+
+def planted_shortcut(provenance: dict[str, Any]) -> dict[str, Any] | None:
+    """``class_name``, ``box_xyxy`` (pixels, the last two exclusive) and ``rgb`` of the tag that the training images
+    of one class carry, as their source says; None where it planted none.
+    """
+    planted = provenance.get("data", {}).get("train", {}).get("planted")
+    return planted if isinstance(planted, dict) else None
+
+
+def plant(images_nhwc: NDArray[np.uint8], planted: dict[str, Any]) -> NDArray[np.uint8]:
+    """Copies of the images (N, H, W, 3) with the tag."""
+    left, top, right, bottom = planted["box_xyxy"]
+    tagged = np.array(images_nhwc)
+    tagged[:, top:bottom, left:right] = planted["rgb"]
+    return tagged
+
+
+def probe_shortcut(
+    model: Classifier,
+    images: ImageSet,
+    subset: AugmentedSet,
+    planted: dict[str, Any] | None,
+    params: EvaluateParams,
+    device: torch.device,
+) -> pd.DataFrame:
+    """``shortcut_probe``: what the tag does to test images of each class, each measured without and with it.
+
+    Returns:
+        Columns :data:`COLUMNS`, a row a class in label order, none where no shortcut was planted: ``accuracy`` and
+        the share ``taken`` for the tagged class, as the images are and ``_tagged``. NaN without images.
+    """
+    if planted is None:
+        return pd.DataFrame({name: pd.Series(dtype=object if name == "class_name" else float) for name in COLUMNS})
+    tagged = dataclasses.replace(images, images_nhwc=plant(images.images_nhwc, planted), digest=None)
+    target = images.class_names.index(planted["class_name"])
+    labels = images.labels[subset.indices]
+    table: dict[str, Any] = {
+        "class_name": list(images.class_names),
+        "num_images": np.bincount(labels, minlength=len(images.class_names)),
+    }
+    for suffix, shown in (("", images), ("_tagged", tagged)):
+        predictions = predict_probabilities(model, shown, subset, params.batch_size, device).argmax(1)
+        table[f"accuracy{suffix}"] = _mean_by_class(predictions == labels, labels, len(images.class_names))
+        table[f"taken{suffix}"] = _mean_by_class(predictions == target, labels, len(images.class_names))
+    return pd.DataFrame(table)[list(COLUMNS)]
+
+
+def _mean_by_class(values: NDArray[np.bool_], labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float64]:
+    count = np.bincount(labels, minlength=num_classes)
+    sums = np.bincount(labels, weights=values, minlength=num_classes)
+    means: NDArray[np.float64] = np.divide(sums, count, out=np.full(num_classes, np.nan), where=count > 0)
+    return means

@@ -1,0 +1,35 @@
+"""The check of the maps as a figure."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ..figure_text import literal
+
+_CURVES = {
+    "maps": ("what the maps mark", "#B2182B", "-"),
+    "other_maps": ("what other images' maps mark", "#E69F00", "--"),
+    "random_maps": ("random patches", "#0072B2", "--"),
+    "random_pixels": ("random pixels", "#7f7f7f", ":"),
+}
+
+
+def plot_cam_check(cam_check: dict[str, Any], title: str) -> Figure:
+    """Fall of the explained class's probability over the share of pixels removed, by the maps and by controls."""
+    figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
+    ax = figure.subplots()
+    for name, (label, color, style) in _CURVES.items():
+        fall = cam_check["drop"].get(name)
+        if fall:
+            x, y = [0, *(p / 100 for p in cam_check["percentages"])], [0, *fall]
+            ax.plot(x, y, style, color=color, marker="o", markersize=4, label=label)
+    if cam_check["drop"]:
+        ax.legend(title="pixels removed", fontsize=9, loc="upper left")
+    else:
+        ax.text(0.5, 0.5, "too few maps to check", ha="center", va="center", transform=ax.transAxes, color="#626a73")
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set(xlabel="share of the pixels removed", ylabel="fall of the probability", title=literal(title))
+    ax.grid(alpha=0.25)
+    return figure

@@ -1,0 +1,97 @@
+"""Images that the report shows beside its tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..data.image_set import ImageSet
+from ..evaluation.classes import class_names
+from .embedding import thumbnail_uri
+from .tables import plain
+
+NUM_IN_GALLERY = 12
+NUM_PAIRS, NUM_OF_A_PAIR = 5, 6
+
+
+def show_pairs(pairs: list[dict[str, Any]], test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
+    """The most confused pairs with the mistakes that the model is surest of."""
+    shown = []
+    for pair in pairs[:NUM_PAIRS]:
+        mistaken = test_predictions[
+            (test_predictions["label_name"] == pair["truth"])
+            & (test_predictions["prediction_name"] == pair["prediction"])
+        ]
+        mistaken = mistaken.sort_values("confidence", ascending=False, kind="stable").head(NUM_OF_A_PAIR)
+        shown.append({**pair, "examples": [_example(row, images) for row in mistaken.to_dict("records")]})
+    return shown
+
+
+def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
+    """The test images whose true class the model gives the least probability; ``loss`` in nats."""
+    names = class_names(test_predictions)
+    p_nk = test_predictions[[f"p_{name}" for name in names]].to_numpy(float)
+    p_true = p_nk[np.arange(len(p_nk)), test_predictions["label"].to_numpy()]
+    loss = -np.log(np.maximum(p_true, np.finfo(float).tiny))
+    chosen = np.argsort(-loss, kind="stable")[:NUM_IN_GALLERY]
+    rows = test_predictions.iloc[chosen].to_dict("records")
+    return [{**_example(row, images), "loss": float(loss[i])} for row, i in zip(rows, chosen, strict=True)]
+
+
+def show_label_errors(candidates: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
+    """The first candidates with their images."""
+    rows = candidates.head(NUM_IN_GALLERY).to_dict("records")
+    return [
+        plain({**row, "path": path_of(images, row["index"]), "image": thumbnail_uri(images.images_nhwc[row["index"]])})
+        for row in rows
+    ]
+
+
+def show_duplicates(
+    near_duplicates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet
+) -> list[dict[str, Any]]:
+    """The first pairs with both images; those with different labels first, as they are worth a look."""
+    differ = near_duplicates["test_label_name"] != near_duplicates["train_label_name"]
+    rows = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
+    return [
+        plain(
+            {
+                **row,
+                "test_image": thumbnail_uri(test_images.images_nhwc[row["test_index"]]),
+                "train_image": thumbnail_uri(train_images.images_nhwc[row["train_index"]]),
+            }
+        )
+        for row in rows.head(NUM_IN_GALLERY).to_dict("records")
+    ]
+
+
+def path_of(images: ImageSet, index: int) -> str | None:
+    return images.paths[index] if images.paths is not None else None
+
+
+def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same for the page's JSON: what it shows, without the pictures themselves."""
+    return [
+        {
+            key: without_pictures(value) if key == "examples" else value
+            for key, value in item.items()
+            if not (isinstance(value, str) and value.startswith("data:image/"))
+        }
+        for item in items
+    ]
+
+
+def _example(row: Mapping[Any, Any], images: ImageSet) -> dict[str, Any]:
+    index = int(row["index"])
+    pixels: NDArray[np.uint8] = images.images_nhwc[index]
+    return {
+        "index": index,
+        "path": path_of(images, index),
+        "truth": str(row["label_name"]),
+        "prediction": str(row["prediction_name"]),
+        "confidence": float(row["confidence"]),
+        "truth_probability": float(row[f"p_{row['label_name']}"]),
+        "image": thumbnail_uri(pixels),
+    }

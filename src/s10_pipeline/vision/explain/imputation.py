@@ -1,0 +1,50 @@
+"""Pixels replaced by what their neighbours suggest: noisy linear imputation (Rong et al. 2022, arXiv:2202.00449)."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, eye_array
+from scipy.sparse.linalg import splu
+
+# Weights of the neighbours by (row, column) offset, as in the paper's code.
+_WEIGHTS = {(r, c): 1 / 6 if r == 0 or c == 0 else 1 / 12 for r in (-1, 0, 1) for c in (-1, 0, 1) if r or c}
+
+
+def impute(
+    image_hwc: NDArray[np.float32], removed: NDArray[np.integer], noise: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Replace pixels such that each is the weighted mean of its eight neighbours, replaced ones among them.
+
+    Equals the grad-cam package's ``NoisyLinearImputer`` and is some ten times as fast, because the neighbourhood of
+    an image size is worked out once.
+
+    Args:
+        image_hwc: float32 (H, H, C).
+        removed: flat indices of the pixels; at least one must be left.
+        noise: deviation of what is added to them, so that the smooth patch cannot be told by its smoothness.
+    """
+    size, channels = image_hwc.shape[0], image_hwc.shape[2]
+    flat = image_hwc.reshape(-1, channels).copy()
+    rows = _neighbours(size)[removed]
+    flat[removed] = 0
+    known = rows @ flat
+    system = (eye_array(len(removed)) - rows[:, removed]).tocsc()
+    flat[removed] = splu(system).solve(known) + noise * rng.standard_normal(known.shape)
+    return flat.reshape(image_hwc.shape)
+
+
+@lru_cache(maxsize=2)
+def _neighbours(size: int) -> csr_array:
+    """(H * H, H * H): row i gives the weighted mean of pixel i's neighbours within the image."""
+    index = np.arange(size * size).reshape(size, size)
+    rows, columns, weights = [], [], []
+    for (r, c), weight in _WEIGHTS.items():
+        here = index[max(0, -r) : size - max(0, r), max(0, -c) : size - max(0, c)].ravel()
+        rows.append(here)
+        columns.append(here + r * size + c)
+        weights.append(np.full(len(here), weight))
+    shape = (size * size, size * size)
+    matrix = csr_array((np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    return csr_array(matrix.multiply(1 / total[:, None]))

@@ -1,0 +1,41 @@
+"""The report's figures, drawn anew from the stored tables."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ..data.augmented import AugmentedSet
+from ..data.image_set import ImageSet
+from ..data.preview import plot_augmentation_preview
+from ..evaluation.calibration import plot_reliability
+from ..evaluation.confusion import plot_confusion_matrix
+from ..lr_search.plot import plot_lr_curve
+from ..training.curves import plot_accuracy_curves, plot_loss_curves
+from .cam_check_plot import plot_cam_check
+
+_NUM_PREVIEW_ROWS = 4
+
+
+def draw_figures(
+    train_images: ImageSet,
+    train_set: AugmentedSet,
+    provenance: dict[str, Any],
+    history: pd.DataFrame,
+    lr_curve: pd.DataFrame,
+    best_lr: dict[str, Any],
+    test_predictions: pd.DataFrame,
+    reliability: pd.DataFrame,
+    cam_check: dict[str, Any],
+) -> dict[str, Figure]:
+    """By the names that the report's templates know."""
+    seed = int(provenance.get("augment", {}).get("seed", 0))
+    return {
+        "accuracy_curves": plot_accuracy_curves(history, "Accuracy"),
+        "loss_curves": plot_loss_curves(history, "Loss"),
+        "augmentation_preview": plot_augmentation_preview(train_images, train_set, _NUM_PREVIEW_ROWS, seed),
+        "lr_curve_plot": plot_lr_curve(lr_curve, best_lr, "Learning-rate range test"),
+        "confusion_matrix": plot_confusion_matrix(test_predictions, "Confusion matrix"),
+        "reliability_diagram": plot_reliability(reliability, "Reliability on test images"),
+        "cam_check_plot": plot_cam_check(cam_check, "What removing pixels does to the prediction"),
+    }

@@ -1,0 +1,70 @@
+"""Where the model looks on test images with a planted tag."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..data.image_set import ImageSet
+from ..evaluation.shortcut import plant
+from ..network.classifier import Classifier
+from .embedding import picture_uri, thumbnail_uri
+from .gradcam import compute_cams, is_blank
+from .overlay import overlay_cam, tile_size
+from .params import ExplainParams
+
+# enough for a mean that is steady to a percent or two
+NUM_IMAGES = 100
+
+
+def explain_shortcut(
+    model: Classifier, images: ImageSet, planted: dict[str, Any], params: ExplainParams, device: torch.device | str
+) -> dict[str, Any]:
+    """Maps for the tagged class on test images of the other classes, without and with the tag.
+
+    Returns:
+        ``class_name``, ``num_images``; means over them of the share of the heat that lies in the tag's box,
+        ``heat_plain`` and ``heat_tagged``, and ``area``, the box's share of the image: what a map that knows
+        nothing would have there; ``examples``, one a class: image, map for the tagged class, prediction.
+    """
+    target = images.class_names.index(planted["class_name"])
+    others = np.flatnonzero(images.labels != target)[:NUM_IMAGES]
+    plain_nhwc = np.array(images.images_nhwc[others])
+    tagged_nhwc = plant(plain_nhwc, planted)
+    targets = np.full(len(others), target)
+    cams = {
+        name: compute_cams(model, pixels, targets, method=params.method, layer=params.layer, device=device)
+        for name, pixels in (("plain", plain_nhwc), ("tagged", tagged_nhwc))
+    }
+    with torch.inference_mode():
+        p_nk = model.eval().probabilities(torch.from_numpy(tagged_nhwc).permute(0, 3, 1, 2)).numpy()
+    left, top, right, bottom = planted["box_xyxy"]
+    height, width = images.image_size
+    _, first = np.unique(images.labels[others], return_index=True)
+    return {
+        "class_name": planted["class_name"],
+        "num_images": len(others),
+        "area": (right - left) * (bottom - top) / (height * width),
+        **{f"heat_{name}": heat_inside(cams_nhw, planted["box_xyxy"]) for name, cams_nhw in cams.items()},
+        "examples": [
+            {
+                "index": int(others[i]),
+                "truth": images.class_names[images.labels[others[i]]],
+                "prediction": images.class_names[int(p_nk[i].argmax())],
+                "confidence": float(p_nk[i].max()),
+                "image": thumbnail_uri(tagged_nhwc[i]),
+                "overlay": picture_uri(overlay_cam(tagged_nhwc[i], cams["tagged"][i], tile_size(height, 128))),
+            }
+            for i in sorted(first)
+        ],
+    }
+
+
+def heat_inside(cams_nhw: NDArray[np.float32], box_xyxy: list[int]) -> float | None:
+    """Mean share of a map's heat inside the box, of the maps that are not blank; None where all are."""
+    left, top, right, bottom = box_xyxy
+    kept = cams_nhw[~is_blank(cams_nhw)]
+    if not len(kept):
+        return None
+    return float((kept[:, top:bottom, left:right].sum((1, 2)) / kept.sum((1, 2))).mean())

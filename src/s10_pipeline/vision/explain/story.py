@@ -1,0 +1,96 @@
+"""How the model came about, in what a reader asks: which learning rate and why, what lowered it, from which data."""
+
+import hashlib
+import math
+from typing import Any
+
+import pandas as pd
+
+from ..network.classifier import Classifier, classifier_to_bytes
+
+
+def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each time the learning rate was lowered: after which epoch, from what to what, and why.
+
+    The reason is found by going through the history by the rule of ReduceLROnPlateau with the parameters in
+    ``provenance``; where that rule does not explain a drop, ``reason`` is None.
+    """
+    train = provenance.get("train", {})
+    plateau = train.get("plateau") or {}
+    reasons = _replay(history, plateau, int(train.get("warmup_epochs", 0))) if plateau else {}
+    drops = []
+    dropped = history["lr_dropped"].astype(bool).to_numpy()
+    for i, epoch in enumerate(history["epoch"].astype(int)):
+        if dropped[i]:
+            after = history["lr"].iloc[i + 1] if i + 1 < len(history) else None
+            drops.append(
+                {
+                    "epoch": epoch,
+                    "lr": float(history["lr"].iloc[i]),
+                    "new_lr": None if after is None else float(after),
+                    "reason": reasons.get(epoch),
+                }
+            )
+    return drops
+
+
+def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) -> dict[int, dict[str, Any]]:
+    """Epoch after which the plateau's patience ended -> the best loss until then, its epoch, and how many since."""
+    best, best_epoch, num_bad, cooldown = math.inf, 0, 0, 0
+    reasons = {}
+    for epoch, loss in zip(history["epoch"].astype(int), history["val_loss"], strict=True):
+        if epoch <= warmup_epochs:
+            continue
+        if loss < best * (1 - plateau.get("threshold", 0.0)):
+            best, best_epoch, num_bad = float(loss), epoch, 0
+        else:
+            num_bad += 1
+        if cooldown > 0:
+            cooldown, num_bad = cooldown - 1, 0
+        if num_bad > plateau.get("patience", 0):
+            reasons[epoch] = {"best_val_loss": best, "best_epoch": best_epoch, "num_bad_epochs": num_bad}
+            cooldown, num_bad = plateau.get("cooldown", 0), 0
+    return reasons
+
+
+def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
+    """``lr`` that training went up to, ``taken_from`` (``range test`` or ``train.lr``), the test's ``method``,
+    ``candidates`` and ``spread``, and whether the stored range test is the one that training read (``same_test``).
+    """
+    model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
+    return {
+        "lr": model.get("lr", best_lr["lr"]),
+        "taken_from": model.get("lr_from", "range test"),
+        "method": searched.get("method"),
+        "suggested": searched.get("lr"),
+        "candidates": searched.get("candidates", {}),
+        "spread": searched.get("spread"),
+        "same_test": searched.get("candidates") == best_lr.get("candidates"),
+    }
+
+
+def trace_lineage(
+    provenance: dict[str, Any], model: Classifier, test_predictions: pd.DataFrame
+) -> list[tuple[str, str, str]]:
+    """From what was read to what was predicted: step, what it is, and the mark by which it can be told again."""
+    data, augment, train = (provenance.get(key, {}) for key in ("data", "augment", "train"))
+    steps = []
+    for split in ("train", "test"):
+        source = data.get(split, {})
+        read = f"{source.get('title', 'unnamed data')}, source {source.get('name', 'unknown')}"
+        steps.append((f"{split} source", read, str(source.get("checksum", "no checksum"))))
+        count = f"{source['num_images']:,} images" if "num_images" in source else "images"
+        steps.append((f"{split} images", f"{count}, as stored", f"sha256:{source.get('digest', 'unknown')}"))
+    sizes = ", ".join(f"{n:,} {name}" for name, n in augment.get("images", {}).items())
+    split = f"augment.seed={augment.get('seed')}, augment.val_fraction={augment.get('val_fraction')}"
+    steps.append(("split", sizes or "unknown", split))
+    code = provenance.get("code", {})
+    version = str(code.get("commit", code.get("digest", "unknown")))
+    changed = ", with uncommitted changes" if code.get("uncommitted_changes") else ""
+    steps.append(("code", f"s10_pipeline {code.get('version', '')}{changed}", version))
+    weights = hashlib.sha256(classifier_to_bytes(model)).hexdigest()
+    steps.append(("model", f"train.seed={train.get('seed')}, {train.get('epochs')} epochs", f"sha256:{weights}"))
+    rows = pd.util.hash_pandas_object(test_predictions, index=False).to_numpy()
+    mark = hashlib.sha256(rows.tobytes()).hexdigest()
+    steps.append(("predictions", f"{len(test_predictions):,} test images", f"sha256:{mark}"))
+    return steps

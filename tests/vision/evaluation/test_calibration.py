@@ -1,0 +1,89 @@
+import io
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from s10_pipeline.vision.evaluation.calibration import (
+    MAX_TEMPERATURE,
+    MIN_TEMPERATURE,
+    apply_temperature,
+    expected_calibration_error,
+    fit_temperature,
+    measure_reliability,
+    plot_reliability,
+    tabulate_reliability,
+)
+
+
+def drawn_labels(logits: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Labels that follow the softmax of ``logits`` exactly: a calibrated model of them has temperature 1."""
+    cumulative = softmax(logits, axis=1).cumsum(1)
+    return (np.random.default_rng(seed).random((len(logits), 1)) > cumulative).sum(1).clip(0, logits.shape[1] - 1)
+
+
+@pytest.mark.parametrize("true_temperature", [0.4, 1.0, 2.5])
+def test_finds_the_temperature_that_the_labels_were_drawn_with(true_temperature):
+    logits = np.random.default_rng(1).normal(0, 2, (20_000, 10))
+    labels = drawn_labels(logits / true_temperature)
+    fitted = fit_temperature(softmax(logits, axis=1), labels)
+    assert fitted == pytest.approx(true_temperature, rel=0.03)
+    before = expected_calibration_error(softmax(logits, axis=1), labels, 15)
+    after = expected_calibration_error(apply_temperature(softmax(logits, axis=1), fitted), labels, 15)
+    assert after < 0.015
+    assert after < before or true_temperature == 1.0
+
+
+def test_is_the_minimum_of_the_loss():
+    logits = np.random.default_rng(2).normal(0, 3, (500, 4))
+    labels = drawn_labels(logits / 2, seed=3)
+    fitted = fit_temperature(softmax(logits, axis=1), labels)
+    losses = {
+        t: -log_softmax(logits / t, axis=1)[np.arange(500), labels].mean()
+        for t in (fitted, 0.97 * fitted, 1.03 * fitted)
+    }
+    assert min(losses, key=losses.get) == fitted
+
+
+def test_dividing_logits_and_rescaling_probabilities_agree():
+    logits = np.random.default_rng(0).normal(0, 5, (50, 7))
+    np.testing.assert_allclose(
+        apply_temperature(softmax(logits, axis=1), 1.7), softmax(logits / 1.7, axis=1), atol=1e-12
+    )
+
+
+def test_probabilities_of_zero_and_perfect_answers_stay_in_bounds():
+    certain = np.eye(3)[[0, 1, 2, 0]]
+    nearly = 0.7 * certain + 0.1
+    assert MIN_TEMPERATURE <= fit_temperature(nearly, np.array([0, 1, 2, 0])) < 0.1
+    assert MIN_TEMPERATURE <= fit_temperature(certain, np.array([0, 1, 2, 0])) <= MAX_TEMPERATURE
+    assert fit_temperature(certain, np.array([1, 2, 0, 1])) == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
+    assert np.isfinite(apply_temperature(certain, 20.0)).all()
+
+
+def test_calibration_error_of_the_calibrated_and_the_overconfident():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1.0, 20_000)
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    calibrated = (rng.random(20_000) > confidence).astype(int)
+    assert expected_calibration_error(probabilities, calibrated, 15) < 0.02
+    assert expected_calibration_error(np.array([[1.0, 0.0]] * 10), np.array([0] * 5 + [1] * 5), 15) == 0.5
+
+
+def test_bins_hold_each_image_once_with_upper_ends_inclusive():
+    probabilities = np.array([[0.5, 0.5], [0.8, 0.2], [0.81, 0.19], [1.0, 0.0]])
+    bins = measure_reliability(probabilities, np.array([0, 0, 1, 0]), 5)
+    assert bins["count"].tolist() == [0, 0, 1, 1, 2]
+    assert bins["accuracy"].tolist()[2:] == [1.0, 1.0, 0.5]
+    assert bins["confidence"].iloc[4] == pytest.approx(0.905)
+    assert bins["accuracy"].isna().tolist() == [True, True, False, False, False]
+
+
+def test_the_figure_shows_counts_before_and_after():
+    logits = np.random.default_rng(0).normal(0, 3, (300, 5))
+    table = tabulate_reliability(softmax(logits, axis=1), drawn_labels(logits / 2), 2.0, 10)
+    figure = plot_reliability(table, "a $ title $")
+    figure.savefig(io.BytesIO())
+    tops, bottoms = figure.axes[:2], figure.axes[2:]
+    assert "temperature 2.00" in tops[1].get_title()
+    assert [sum(bar.get_height() for bar in ax.patches) for ax in bottoms] == [300, 300]

@@ -1,0 +1,41 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import precision_recall_fscore_support
+
+from s10_pipeline.vision.evaluation.classes import count_confusions, measure_classes
+from s10_pipeline.vision.evaluation.intervals import wilson
+
+
+def predictions(num_images: int = 400, names: tuple[str, ...] = ("a", "b", "null")) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, len(names), num_images)
+    prediction = np.where(rng.random(num_images) < 0.7, label, rng.integers(0, len(names), num_images))
+    return pd.DataFrame({"label": label, "prediction": prediction} | {f"p_{name}": 0.0 for name in names})
+
+
+def test_equals_scikit_learn_and_wilson():
+    table = predictions()
+    measured = measure_classes(table)
+    precision, recall, f1, support = precision_recall_fscore_support(table["label"], table["prediction"])
+    for name, expected in (("precision", precision), ("recall", recall), ("f1", f1), ("support", support)):
+        np.testing.assert_allclose(measured[name], expected)
+    counts = count_confusions(table)
+    assert measured.loc[0, ["recall_low", "recall_high"]].tolist() == pytest.approx(
+        wilson(counts[0, 0], counts[0].sum())
+    )
+    assert measured.loc[1, ["precision_low", "precision_high"]].tolist() == pytest.approx(
+        wilson(counts[1, 1], counts[:, 1].sum())
+    )
+    for name in ("precision", "recall", "f1"):
+        assert (measured[f"{name}_low"] < measured[name]).all()
+        assert (measured[name] < measured[f"{name}_high"]).all()
+    assert measured["class_name"].tolist() == ["a", "b", "null"]
+
+
+def test_what_cannot_be_computed_is_not_a_number():
+    table = pd.DataFrame({"label": [0, 0, 1], "prediction": [0, 0, 0], "p_a": 0.0, "p_b": 0.0, "p_c": 0.0})
+    measured = measure_classes(table).set_index("class_name")
+    assert np.isnan(measured.loc["b", "precision"])
+    assert measured.loc["b", "recall"] == measured.loc["b", "f1"] == 0
+    assert measured.loc["c", ["precision", "recall", "f1", "f1_low", "recall_high"]].isna().all()

@@ -1,0 +1,76 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.sources.shapes10 import draw
+from s10_pipeline.vision.evaluation import duplicates
+from s10_pipeline.vision.evaluation.duplicates import COLUMNS, find_near_duplicates, no_duplicates
+
+
+def image_set(images: np.ndarray, names: tuple[str, ...] = ("a", "b")) -> ImageSet:
+    return ImageSet(images, np.arange(len(images)) % len(names), names)
+
+
+def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """300 smooth scenes with some detail, all on the same bright-to-dark ground."""
+    rng = np.random.default_rng(0)
+    coarse = rng.uniform(-50, 50, (300, 12, 12, 3)).repeat(3, 1).repeat(3, 2)[:, :32, :32]
+    ground = np.linspace(220, 60, 32)[:, None, None]
+    return (ground + coarse).clip(0, 255).astype(np.uint8)
+
+
+def test_finds_altered_copies_and_nothing_else(scenes):
+    train, test = scenes[:200], scenes[200:].copy()
+    test[7] = as_jpeg(train[150], 60)
+    test[20] = (0.7 * train[3].astype(float) + 40).clip(0, 255)  # paler
+    test[33] = np.abs(train[9] - np.array([0, 255, 0]))  # the same outlines in other colours
+    test[50] = train[0]
+    found = find_near_duplicates(image_set(train), image_set(test), 0.85)
+    assert dict(zip(found["test_index"], found["train_index"], strict=True)) == {50: 0, 20: 3, 7: 150}
+    assert found["similarity"].is_monotonic_decreasing
+    assert found["similarity"].iloc[0] == pytest.approx(1, abs=1e-5)
+    row = found[found["test_index"] == 7].iloc[0]
+    assert (row["test_label_name"], row["train_label_name"]) == ("b", "a")
+    assert list(found.columns) == list(COLUMNS)
+
+
+def test_blocks_change_nothing(scenes, monkeypatch):
+    train, test = image_set(scenes[:200]), image_set(scenes[150:])
+    whole = find_near_duplicates(train, test, 0.85)
+    monkeypatch.setattr(duplicates, "_BLOCK", 256 * 17)
+    in_blocks = find_near_duplicates(train, test, 0.85)
+    assert len(whole) == 50
+    order = ["test_index", "train_index"]
+    assert (
+        whole[order].sort_values(order).to_numpy().tolist() == in_blocks[order].sort_values(order).to_numpy().tolist()
+    )
+
+
+@pytest.mark.parametrize("size", [8, 50])
+def test_other_sizes(size):
+    images = np.random.default_rng(0).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
+    found = find_near_duplicates(image_set(images), image_set(images[5:8].copy()), 0.99)
+    assert sorted(found["train_index"]) == [5, 6, 7]
+
+
+def test_images_without_detail_are_copies_of_nothing():
+    flat = np.full((4, 32, 32, 3), 90, np.uint8)
+    assert find_near_duplicates(image_set(flat), image_set(flat.copy()), 0.1).empty
+    assert (
+        no_duplicates().dtypes.tolist() == find_near_duplicates(image_set(flat), image_set(flat), 0.9).dtypes.tolist()
+    )
+
+
+def test_equal_outlines_are_no_copies():
+    images = [draw(n, 32, 0, split=split).images_nhwc for n, split in ((4000, "train"), (1000, "test"))]
+    assert find_near_duplicates(*map(image_set, images), 0.85).empty

@@ -1,0 +1,102 @@
+"""The check of the maps tells good maps from bad ones."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from s10_pipeline.vision.explain.cam_check_plot import plot_cam_check
+from s10_pipeline.vision.explain.faithfulness import CONTROLS, PERCENTAGES, check_cams, judge
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+
+NUM = 12
+
+
+class LooksAtOnePlace(Classifier):
+    """Says class 1 by how bright the image is at a place that is told by the colour of the first pixel."""
+
+    def forward(self, images_bchw: torch.Tensor) -> torch.Tensor:
+        x = images_bchw.float()
+        size = x.shape[-1] // 4
+        rows = torch.arange(len(x))
+        patches = x[:, 1].unfold(1, size, size).unfold(2, size, size).mean((3, 4)).flatten(1)
+        place = (x[:, 0, 0, 0] / 16).round().long().clip(0, 15)
+        bright = patches[rows, place]
+        return torch.stack([torch.zeros_like(bright), (bright - 128) / 16], dim=1)
+
+
+def scene(size: int = 32) -> tuple[LooksAtOnePlace, np.ndarray, np.ndarray]:
+    """A model, images whose bright patch lies in one of 16 places, and maps that point there."""
+    spec = ClassifierSpec({"depth": 8, "width": 4, "stem": "cifar"}, ("a", "b"), (0,) * 3, (60,) * 3, {})
+    images = np.full((NUM, size, size, 3), 40, np.uint8)
+    cams = np.zeros((NUM, size, size), np.float32)
+    side = size // 4
+    for i in range(NUM):
+        row, column = divmod((5 * i + 3) % 16, 4)
+        patch = np.s_[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        images[i][patch] = 230
+        cams[i][patch] = 1
+        images[i, 0, 0, 0] = 16 * ((5 * i + 3) % 16)
+    return LooksAtOnePlace(spec), images, cams
+
+
+@pytest.mark.parametrize("size", [32, 96])
+def test_maps_of_the_right_place_are_trusted(size: int) -> None:
+    model, images, cams = scene(size)
+    found = check_cams(model, images, np.ones(NUM, int), cams, seed=0)
+    assert found["verdict"] == "trust"
+    assert found["num_maps"] == NUM and found["num_blank"] == 0 and found["percentages"] == list(PERCENTAGES)
+    assert found["drop"]["maps"][0] > 0.9 > 0.5 > found["drop"]["random_pixels"][0]
+    assert set(found["advantage"]) == set(CONTROLS)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_maps_of_other_places_are_not() -> None:
+    model, images, cams = scene()
+    elsewhere = check_cams(model, images, np.ones(NUM, int), np.roll(cams, 8, axis=2), seed=0)
+    assert elsewhere["verdict"] in ("open", "distrust")
+    assert all(elsewhere["advantage"][control]["mean"] < 0 for control in ("random_maps", "other_maps"))
+    # one map for all images cannot beat the maps of other images
+    same_for_all = cams[:1].repeat(NUM, 0)
+    found = check_cams(model, images, np.ones(NUM, int), same_for_all, seed=0)
+    assert found["verdict"] != "trust"
+    assert abs(found["advantage"]["other_maps"]["mean"]) < 0.15
+
+
+def test_is_repeatable_and_leaves_the_random_state_alone() -> None:
+    model, images, cams = scene()
+    state = torch.get_rng_state()
+    first, again, other = (check_cams(model, images, np.ones(NUM, int), cams, seed=seed) for seed in (3, 3, 4))
+    assert first == again != other
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_blank_maps_are_left_out_and_few_are_not_judged() -> None:
+    model, images, cams = scene()
+    cams[:4] = 0
+    found = check_cams(model, images, np.ones(NUM, int), cams, seed=0)
+    assert (found["num_maps"], found["num_blank"]) == (NUM - 4, 4)
+    cams[:8] = 0
+    few = check_cams(model, images, np.ones(NUM, int), cams, seed=0)
+    assert (few["num_maps"], few["verdict"], few["drop"], few["advantage"]) == (4, "too_few", {}, {})
+    none = check_cams(model, images[:0], np.ones(0, int), cams[:0], seed=0)
+    assert none["verdict"] == "too_few"
+    for shown in (found, few):
+        figure = plot_cam_check(shown, "title")
+        assert len(figure.axes[0].lines) == (4 if shown["drop"] else 0)
+
+
+@pytest.mark.parametrize(
+    ("lows_and_highs", "verdict"),
+    [
+        ([(0.1, 0.2), (0.1, 0.2), (0.1, 0.2)], "trust"),
+        ([(0.1, 0.2), (0.1, 0.2), (-0.1, 0.2)], "hint"),
+        ([(0.1, 0.2), (0.1, 0.2), (-0.2, -0.1)], "hint"),
+        ([(0.1, 0.2), (-0.1, 0.2), (0.1, 0.2)], "open"),
+        ([(0.1, 0.2), (-0.2, -0.1), (0.1, 0.2)], "distrust"),
+    ],
+)
+def test_verdicts(lows_and_highs: list[tuple[float, float]], verdict: str) -> None:
+    pairs = zip(("random_pixels", "random_maps", "other_maps"), lows_and_highs, strict=True)
+    assert judge({name: {"mean": 0.0, "low": low, "high": high} for name, (low, high) in pairs}) == verdict

@@ -1,0 +1,139 @@
+"""The report in a browser: it works, at any width, in both colour schemes, and asks the network for nothing."""
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(browser: Any, html: str) -> Any:
+    browser.open(html)
+    return browser
+
+
+def column(page: Any, table: str, number: int) -> list[str]:
+    rows = f"[...document.querySelectorAll('{table} tbody tr')]"
+    found: list[str] = page.run(f"{rows}.map((row) => row.cells[{number}].textContent.trim())")
+    return found
+
+
+def test_nothing_is_complained_about_or_asked_for(page: Any, html: str) -> None:
+    assert page.complaints() == []
+    assert page.requests() == []
+    assert page.run("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    # both would be seen: the page forbids loading anything and running any other script, and the browser says so
+    page.open(html.replace("</main>", '<img src="https://example.invalid/x.png"><script>alert(1)</script></main>'))
+    page.wait_for("document.images.length > 100")
+    complaints = " ".join(page.complaints())
+    assert "img-src" in complaints and "script-src" in complaints
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_window(browser: Any, html: str, width: int, dark: bool) -> None:
+    browser.open(html, width=width, dark=dark)
+    assert browser.run("innerWidth") == width
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    background = browser.run("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(part) for part in background.removeprefix("rgb(").rstrip(")").split(","))
+    assert (brightness < 150) == dark
+    assert browser.complaints() == []
+
+
+def test_tables_sort_by_mouse_and_keyboard(page: Any) -> None:
+    table = "#class-table"
+    page.run("scrollTo(0, 0)")
+    before = column(page, table, 0)
+    page.run(f"document.querySelector('{table} th button').click()")
+    assert column(page, table, 0) == sorted(before, key=str.casefold)
+    assert page.run(f"document.querySelector('{table} th').getAttribute('aria-sort')") == "ascending"
+    # the upper ends of F1's intervals differ by chance of the bootstrap alone: sort by it through the keyboard
+    page.run(f"document.querySelectorAll('{table} th button')[0].focus()")
+    page.press("Enter", "\r")
+    assert column(page, table, 0) == sorted(before, key=str.casefold, reverse=True)
+    assert page.run(f"document.querySelectorAll('{table} [aria-sort]').length") == 1
+    assert page.run("document.activeElement.closest('th').getAttribute('aria-sort')") == "descending"
+
+
+def test_numbers_sort_as_numbers_and_unknown_ones_come_last(page: Any) -> None:
+    page.run("document.querySelector('#training details').open = true")
+    losses = "#training details table"
+    sort = f"document.querySelectorAll('{losses} th[scope=col] button')[6].click()"
+    page.run(sort)
+    assert column(page, losses, 6) == ["0.9", "0.5", "0.2", "–"]
+    page.run(sort)
+    assert column(page, losses, 6) == ["0.2", "0.5", "0.9", "–"]
+    assert column(page, losses, 0) == ["1", "2", "3", "4"]
+
+
+def shown(page: Any) -> list[str]:
+    found: list[str] = page.run(
+        "[...document.querySelectorAll('figure.mistake')].filter((f) => f.offsetParent).map((f) => f.dataset.index)"
+    )
+    return found
+
+
+def choose(page: Any, name: str, position: int) -> None:
+    select = f"document.querySelector('.filter select[name={name}]')"
+    page.run(f"{select}.selectedIndex = {position}")
+    page.run(f"{select}.dispatchEvent(new Event('change', {{bubbles: true}}))")
+
+
+def test_the_gallery_filters_by_true_and_predicted_class(page: Any) -> None:
+    everything = shown(page)
+    assert len(everything) == 25
+    assert page.run("document.querySelector('.filter output').textContent") == "25 of 25 shown"
+    options = page.run("[...document.querySelector('.filter select[name=truth]').options].map((o) => o.value)")
+    assert options[0] == "all" and len(options) == 4
+    cards = "[...document.querySelectorAll('figure.mistake')]"
+    for position in (1, 2, 3):
+        choose(page, "truth", position)
+        of_this_class = page.run(
+            f"{cards}.filter((f) => f.dataset.truth === document.querySelector('.filter select[name=truth]').value)"
+            ".map((f) => f.dataset.index)"
+        )
+        assert 8 <= len(of_this_class) <= 9
+        assert shown(page) == of_this_class
+    # each class is taken for one other alone: with another prediction nothing is left
+    counts = []
+    for position in (1, 2, 3):
+        choose(page, "prediction", position)
+        counts.append(len(shown(page)))
+    assert sorted(counts) == [0, 0, 8]
+    page.run("document.querySelector('.filter button').click()")
+    page.wait_for("document.querySelector('.filter output').textContent === '25 of 25 shown'")
+    assert shown(page) == everything
+
+
+def test_everything_is_there_without_scripts(browser: Any, html: str) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(html)
+        assert len(shown(browser)) == 25
+        assert browser.run("document.querySelector('.filter').offsetParent === null")
+        assert browser.run("document.querySelectorAll('th button').length") == 0
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_links_lead_to_sections_and_the_keyboard_reaches_them(page: Any) -> None:
+    assert page.run("[...document.querySelectorAll('a[href^=\"#\"]')].every((a) => document.querySelector(a.hash))")
+    page.press("Tab")
+    assert page.run("document.activeElement.className") == "skip"
+    reached = set()
+    for _ in range(18):
+        page.press("Tab")
+        reached.add(page.run("document.activeElement.getAttribute('href')"))
+    assert {"#summary", "#mistakes", "#trust", "#provenance"} <= reached
+
+
+def test_prints_without_what_only_a_screen_can_do(browser: Any, html: str) -> None:
+    browser.open(html)
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    hidden = "(name) => document.querySelector(name).offsetParent === null"
+    assert browser.run(f"['nav', '.filter'].every({hidden})")
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert len(browser.call("Page.printToPDF")["data"]) > 10_000
+    browser.call("Emulation.setEmulatedMedia", media="")
