@@ -37,6 +37,15 @@ def test_kedros_own_options_are_all_there(called):
     assert called["env"] == "sample"
     assert called["pipeline"] == "explain"
     assert called["params"] == {}
+    assert called["runner"] == "s10_pipeline.runner.Runner"
+
+
+def test_another_runner_is_taken_and_told_what_it_lacks(called, caplog):
+    caplog.set_level("INFO")
+    assert invoke("--runner=ThreadRunner").exit_code == 0
+    assert called["runner"] == "ThreadRunner"
+    (message,) = caplog.messages
+    assert "records nothing" in message
 
 
 def test_params_without_a_value_are_refused(called):
