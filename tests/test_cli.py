@@ -83,3 +83,20 @@ def test_an_interruption_tells_how_to_go_on(monkeypatch):
 
 def test_the_command_is_a_click_command():
     assert isinstance(cli.cli.commands["run"], click.Command)
+
+
+def test_the_installed_command_has_the_other_commands_too(monkeypatch):
+    from s10_pipeline.__main__ import main
+
+    monkeypatch.setattr("sys.argv", ["s10-pipeline", "prune", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+
+
+def test_kedro_viz_takes_our_runner_for_a_sequential_one():
+    from kedro_viz.integrations.kedro.hooks_utils import is_sequential_runner
+
+    from s10_pipeline.runner import Runner
+
+    assert is_sequential_runner({"runner": str(Runner())})
