@@ -2,18 +2,24 @@
 
 import platform
 import sys
+from typing import Any
 
 from .caching.fingerprint import Rules
 from .caching.runner import CachingRunner
+from .vision.errors import UserError
 
 
-def describe_device() -> str:
-    """The device that torch would choose; the CPU where nothing has loaded torch."""
-    if "torch" not in sys.modules:
+def describe_device(parameters: dict[str, Any]) -> str:
+    """Where a node computed: what ``train.device`` came to, or the CPU where it is not handed one."""
+    requested = parameters.get("train.device")
+    if requested is None or "torch" not in sys.modules:
         return f"cpu ({platform.machine()})"
-    from .vision.device import choose_device, describe_device
+    from .vision import device
 
-    return describe_device(choose_device("auto"))
+    try:
+        return device.describe_device(device.choose_device(requested))
+    except UserError:
+        return str(requested)
 
 
 RULES = Rules(

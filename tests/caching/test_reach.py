@@ -18,7 +18,7 @@ EXPLAINING = {"gradcam_report", "predict_images"}
 
 def digests(folder: Path) -> dict[str, dict[str, str]]:
     package = Package("s10_pipeline", folder)
-    return {name: Reach(package, func.__module__, func.__name__).pieces for name, func in NODES.items()}
+    return {name: Reach(package, (func.__module__, func.__name__)).pieces for name, func in NODES.items()}
 
 
 @pytest.fixture
@@ -128,6 +128,18 @@ def test_ways_to_name_a_function(tmp_path, case):
     }
     for name, content in files.items():
         (package / name).write_text(content)
-    before = Reach(Package("p", package), "p.a", "f").pieces
+    before = Reach(Package("p", package), ("p.a", "f")).pieces
     (package / "b.py").write_text(files["b.py"].replace("return 1", "return 11"))
-    assert (Reach(Package("p", package), "p.a", "f").pieces != before) is reached
+    assert (Reach(Package("p", package), ("p.a", "f")).pieces != before) is reached
+
+
+def test_a_broken_module_counts_by_its_text(tmp_path):
+    package = tmp_path / "p"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("def f(n):\n    import importlib\n    return importlib.import_module(n)\n")
+    digests = set()
+    for text in ("def broken(:\n", "def still broken(:\n"):
+        (package / "b.py").write_text(text)
+        digests.add(str(Reach(Package("p", package), ("p.a", "f")).pieces))
+    assert len(digests) == 2

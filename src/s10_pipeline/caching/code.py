@@ -13,20 +13,23 @@ from .modules import Definition, Import, Module, Package, uses_of_names
 
 
 class Reach:
-    """Everything that some function of a package reaches.
+    """Everything that some functions of a package reach.
+
+    Args:
+        starts: (module, name) of each; None for a name: the whole module.
 
     Attributes:
         pieces: name without the package -> digest of its syntax tree (or of a data file's bytes).
         libraries: top-level names of what is imported from elsewhere.
     """
 
-    def __init__(self, package: Package, module: str, name: str | None) -> None:
+    def __init__(self, package: Package, *starts: tuple[str, str | None]) -> None:
         self.pieces: dict[str, str] = {}
         self.libraries: set[str] = set()
         self._package = package
         self._seen: set[tuple[str, str | None]] = set()
         self._executed: set[str] = set()
-        self._todo: list[tuple[str, str | None]] = [(module, name)]
+        self._todo = list(starts)
         while self._todo:
             step = self._todo.pop()
             if step not in self._seen:
@@ -106,7 +109,7 @@ class Reach:
                 elif isinstance(node, ast.Call):
                     self._follow_dynamic(module, node)
             if any(root in ("__file__", "__package__", "resources", "pkgutil") for root, _ in chains):
-                self._take_data(module)
+                self.pieces |= self._package.data_files(module)
             if ("sys", ("modules",)) in [(root, attributes[:1]) for root, attributes in chains]:
                 self._take_below(self._package.name)
 
@@ -196,13 +199,3 @@ class Reach:
 
     def _take_below(self, package: str) -> None:
         self._todo += [(name, None) for name in self._package.modules_below(package)]
-
-    def _take_data(self, module: Module) -> None:
-        """All files beside a module that asks where its package lies: templates, styles, scripts."""
-        for path in sorted(module.path.parent.rglob("*")):
-            inner = path.relative_to(module.path.parent).parts
-            if path.suffix in (".py", ".pyc", ".pyi") or not path.is_file() or any(p.startswith(".") for p in inner):
-                continue
-            if not any((folder / "__init__.py").exists() for folder in path.parents[: len(inner) - 1]):
-                name = path.relative_to(self._package.folder).as_posix()
-                self.pieces[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -2,24 +2,19 @@
 
 import dataclasses
 import functools
-import hashlib
 import inspect
 import json
 import platform
-import sys
-import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from kedro.io import CatalogProtocol
 from kedro.pipeline.node import Node
 
-from .code import Reach
-from .contents import SETTLED_SECONDS, Content, Memo
-from .modules import Package
+from .contents import Content, Memo
+from .functions import Functions, digest_of
 from .records import Parts
 
 
@@ -34,7 +29,7 @@ class Rules:
         path_parameters: those that name a file or folder, whose content then counts.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
-        describe_device: for the records, what computed; called after a node has run.
+        describe_device: for the records, what computed; called after a node has run, with its parameters.
     """
 
     package: str
@@ -43,7 +38,7 @@ class Rules:
     path_parameters: tuple[str, ...] = ()
     harmless_inputs: tuple[str, ...] = ()
     harmless_libraries: tuple[str, ...] = ()
-    describe_device: Callable[[], str] = platform.machine
+    describe_device: Callable[[dict[str, Any]], str] = lambda parameters: platform.machine()
 
     def decides(self, node: str, parameter: str) -> bool:
         only = self.only_parameters.get(node)
@@ -61,7 +56,7 @@ def is_parameter(dataset: str) -> bool:
 
 
 def fingerprint_of(parts: Parts) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return digest_of(parts)
 
 
 class Fingerprinter:
@@ -69,7 +64,8 @@ class Fingerprinter:
 
     def __init__(self, rules: Rules, memo: Memo) -> None:
         self._rules, self._memo = rules, memo
-        self._code = functools.cache(self._code_of)
+        self._functions = Functions(rules.package, memo)
+        self._code = functools.cache(self._functions.code_of)
 
     def parts(self, node: Node, catalog: CatalogProtocol[Any, Any], inputs: Mapping[str, Content]) -> Parts:
         """All that decides what the node makes; of inputs that nobody has made yet the digest is None."""
@@ -85,7 +81,11 @@ class Fingerprinter:
                 for name, value in decisive.items()
                 if value is not None and name in self._rules.path_parameters
             },
-            "libraries": {name: self._version(name) for name in code["libraries"]},
+            "libraries": {
+                name: self._functions.version(name)
+                for name in code["libraries"]
+                if name not in self._rules.harmless_libraries
+            },
             "wiring": {"inputs": _plain(node._inputs), "outputs": _plain(node._outputs)},
         }
 
@@ -109,45 +109,7 @@ class Fingerprinter:
 
     def code_changed(self, node: Node) -> bool:
         """Whether the source of what a node reaches is another than when it was first asked for."""
-        return bool(self._code(node.func)["digest"] != self._code_of(node.func)["digest"])
-
-    def _code_of(self, func: Callable[..., Any]) -> dict[str, Any]:
-        bound: list[Any] = []
-        while isinstance(func, functools.partial):
-            bound.append([[repr(a) for a in func.args], {k: repr(v) for k, v in func.keywords.items()}])
-            func = func.func
-        func = inspect.unwrap(getattr(func, "__func__", func))
-        package = Package(self._rules.package, Path(str(sys.modules[self._rules.package].__file__)).parent)
-        name = getattr(func, "__qualname__", "<unknown>").partition(".")[0]
-        module = getattr(func, "__module__", "")
-        if package.file(module) is None:
-            # of a library: its version counts
-            return {"digest": f"{module}.{name} {bound}", "pieces": {}, "libraries": [module.partition(".")[0]]}
-        files = sorted(p for p in package.folder.rglob("*") if p.is_file() and p.suffix != ".pyc")
-        stats = [(str(p), p.stat()) for p in files]
-        stamp = [platform.python_version(), *([p, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for p, s in stats)]
-        settled = time.time() - max(max(s.st_mtime, s.st_ctime) for _, s in stats) > SETTLED_SECONDS
-
-        def walk() -> dict[str, Any]:
-            known = package.module(module).bindings
-            reach = Reach(package, module, name if name in known else None)
-            libraries = reach.libraries - sys.stdlib_module_names - set(self._rules.harmless_libraries)
-            digest = fingerprint_of({"pieces": reach.pieces, "bound": {"": bound}})
-            return {"digest": digest, "pieces": reach.pieces, "libraries": sorted(libraries)}
-
-        found: dict[str, Any] = self._memo.recall(
-            f"code of {module}.{name} {bound}", fingerprint_of({"": {"": stamp}}), settled, walk
-        )
-        return found
-
-    def _version(self, library: str) -> str | None:
-        """Of the distribution that installs this import name."""
-        try:
-            return metadata.version(library)
-        except metadata.PackageNotFoundError:
-            places = [[p, Path(p).stat().st_mtime_ns] for p in sys.path if Path(p).is_dir()]
-            found = self._memo.recall("distributions", places, True, metadata.packages_distributions)
-            return metadata.version(found[library][0]) if library in found else None
+        return bool(self._code(node.func)["digest"] != self._functions.code_of(node.func)["digest"])
 
 
 def _hints(node: Node) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,7 @@
 """What the source of a package's modules binds and does, without importing it."""
 
 import ast
+import hashlib
 import symtable
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -26,7 +27,11 @@ class Module:
         self.effects: list[ast.stmt] = []
         self.imports: list[Import] = []
         self._source = path.read_text(encoding="utf-8")
-        self.tree = without_docstrings(ast.parse(self._source))
+        try:
+            self.tree = without_docstrings(ast.parse(self._source))
+        except SyntaxError:  # broken, but perhaps never imported: it counts by its text
+            self._source = f"_ = {self._source!r}"
+            self.tree = ast.parse(self._source)
         self._sort(self.tree.body, runs=True)
 
     def _sort(self, body: list[ast.stmt], runs: bool) -> None:
@@ -101,6 +106,18 @@ class Package:
         for path in files:
             parts = path.relative_to(self.folder).with_suffix("").parts
             yield ".".join((self.name, *(p for p in parts if p != "__init__")))
+
+    def data_files(self, module: Module) -> dict[str, str]:
+        """Name -> digest of the files beside a module that asks where its package lies: templates, styles, scripts."""
+        digests = {}
+        home = module.path.parent
+        for path in sorted(p for p in home.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc", ".pyi")):
+            inner = path.relative_to(home)
+            packaged = any((home / folder / "__init__.py").exists() for folder in list(inner.parents)[:-1])
+            if not packaged and not any(part.startswith(".") for part in inner.parts):
+                name = path.relative_to(self.folder).as_posix()
+                digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        return digests
 
 
 def without_docstrings(tree: ast.Module) -> ast.Module:

@@ -2,12 +2,9 @@
 
 import logging
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from kedro.pipeline.node import Node
 
 from .contents import chosen_version, content_of, is_versioned, path_of, store_once, versions_of
 from .fingerprint import Rules, fingerprint_of, is_parameter
+from .git import describe_git
 from .planner import ON_DEMAND, RUNS, Decision, Planner, producers_of
 from .records import Record, RecordStore, keep
 
@@ -92,15 +90,16 @@ class Run:
             self._pin(name, self._run_id)
         fingerprints, inputs = self._planner.fingerprints, self._planner.inputs(node)
         parts = fingerprints.parts(node, self._catalog, inputs)
+        parameters = fingerprints.parameters(node, self._catalog)
         started, clock = datetime.now(UTC), time.perf_counter()
         self._execute_node(node)
         about = {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
             "host": socket.gethostname(),
-            "device": self._rules.describe_device(),
-            "git": _git(self._rules.package),
-            "parameters": fingerprints.parameters(node, self._catalog),
+            "device": self._rules.describe_device(parameters),
+            "git": describe_git(self._rules.package),
+            "parameters": parameters,
         }
         self.done.add(node)
         read = {name: content.version for name, content in inputs.items()}
@@ -194,23 +193,3 @@ class Run:
 
     def _is_stale(self, name: str, planner: Planner, decision: Decision) -> bool:
         return planner.known[name].pending is not None or planner.known[name].digest != self._planner.known[name].digest
-
-
-@cache
-def _git(package: str) -> dict[str, Any]:
-    """Commit of the checkout that holds the package, and whether files of it differ."""
-    folder = Path(str(sys.modules[package].__file__)).parent
-    try:
-        for arguments in (
-            ["ls-files", "--error-unmatch", "__init__.py"],
-            ["rev-parse", "HEAD"],
-            ["status", "--porcelain", "."],
-        ):
-            out = subprocess.run(
-                ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-            )
-            if arguments[0] == "rev-parse":
-                commit = out.stdout.strip()
-        return {"commit": commit, "dirty": bool(out.stdout.strip())}
-    except (OSError, subprocess.SubprocessError):
-        return {}
