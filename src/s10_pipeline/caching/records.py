@@ -86,6 +86,11 @@ class RecordStore:
             return None
         return pieces if isinstance(pieces, dict) else None
 
+    def code_only_of(self, records: list[Record]) -> list[Path]:
+        """Files of pieces that no other record needs."""
+        others = {self._code_file(record) for record in self.all() if record not in records}
+        return sorted({self._code_file(record) for record in records} - others)
+
     def path_of(self, record: Record) -> Path:
         return self._folder_of(record.node) / f"{record.run}.json"
 

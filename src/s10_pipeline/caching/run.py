@@ -185,7 +185,7 @@ class Run:
         for decision in planner.plan():
             stale = sorted(n for n in names & set(decision.node.outputs) if self._is_stale(n, planner, decision))
             if stale:
-                why = decision.why or "a version made otherwise is newer than the one that fits"
+                why = decision.why or "another version is the newest, the one that fits is older"
                 log.warning(
                     "%s: stale, %s: %s; kedro run --only-missing-outputs renews it",
                     ", ".join(stale), decision.node.name, why,

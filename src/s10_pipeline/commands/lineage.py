@@ -62,11 +62,15 @@ def _print(
     if record is None or (name, version) in shown:
         click.echo(label + (" (above)" if record else " (nobody recorded what made it)"))
         return
-    shown.add((name, version))
+    told = (record.node, record.run) in shown
+    shown |= {(name, version), (record.node, record.run)}
     about, git = record.about, record.about.get("git", {})
     code = f"commit {git['commit'][:10]}{', edited' if git.get('dirty') else ''}" if git else "no checkout"
     click.echo(f"{label}  sha256:{str(record.outputs[name]['digest'])[:16]}")
     indent += "  "
+    if told:
+        click.echo(f"{indent}by {record.node} (above)")
+        return
     click.echo(
         f"{indent}by {record.node}, {about.get('started')}, {about.get('seconds')} s, {about.get('device')} of "
         f"{about.get('host')}, {code}" + (f", as version {record.same_as}" if record.same_as else "")
@@ -75,22 +79,21 @@ def _print(
         click.echo(f"{indent}with {', '.join(f'{key}={json.dumps(value)}' for key, value in values.items())}")
     for file, digest in record.parts.get("files", {}).items():
         click.echo(f"{indent}from the files of {file}, sha256:{str(digest)[:16]}")
-    if source := _source(name, version, catalog):
+    if source := _source(record.outputs, catalog):
         click.echo(f"{indent}from {source}")
     for parent, parent_version in record.inputs.items():
         _print(parent, parent_version, makers, catalog, indent, shown)
 
 
-def _source(name: str, version: str | None, catalog: Any) -> str:
-    """Title and checksum of what images were read from."""
+def _source(outputs: dict[str, dict[str, str | None]], catalog: Any) -> str:
+    """Titles and checksums of what a node read images from."""
     from ..caching.contents import path_of
     from ..datasets.image_set import ImageSetDataset
 
-    dataset = catalog[name]
-    if not isinstance(dataset, ImageSetDataset):
-        return ""
-    try:
-        source = json.loads(Path(str(path_of(dataset, version))).read_text(encoding="utf-8"))["source"]
-        return f"{source.get('title', source['name'])}, checksum {source['checksum']}"
-    except (OSError, ValueError, KeyError):
-        return ""
+    found = []
+    for name, output in outputs.items():
+        path = path_of(catalog[name], output["version"]) if isinstance(catalog[name], ImageSetDataset) else None
+        if path and Path(path).exists():
+            source = json.loads(Path(path).read_text(encoding="utf-8"))["source"]
+            found.append(f"{source.get('title', source['name'])} ({name}: checksum {source['checksum']})")
+    return ", ".join(found)

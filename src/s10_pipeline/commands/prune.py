@@ -49,7 +49,8 @@ def prune(
         keep = _with_what_made_them(_newest(versions, keep_last, older_than), store.all())
         doomed = {(name, v) for name, found in versions.items() for v in found} - keep
         paths = [*_version_paths(catalog, doomed), *_shared_paths(catalog, keep), *_checkpoint_paths(catalog, keep)]
-        paths += [store.path_of(r) for r in store.all() if _is_lost(r, doomed)]
+        lost = [record for record in store.all() if _is_lost(record, doomed)]
+        paths += [*map(store.path_of, lost), *store.code_only_of(lost)]
         size = _freed_bytes(paths)
         for path in paths:
             click.echo(f"{'removed' if apply else 'would remove'} {os.path.relpath(path)}")
