@@ -267,6 +267,10 @@ def test_compare_and_prune(root, copied, ran):
 
     assert command(root, copied, "prune", "--env=sample").exit_code == 1
     models = copied / "sample/06_models/model.safetensors"
+    left = models / "2026-01-01T00.00.00.000Z"  # by a save that was killed
+    left.mkdir()
+    (left / ".model.safetensors.1.partial").write_bytes(b"half")
+    os.utime(left, (1e9, 1e9))
     dry = command(root, copied, "prune", "--env=sample", "--keep-last=1")
     assert dry.exit_code == 0, dry.output
     assert len(list(models.iterdir())) >= 2

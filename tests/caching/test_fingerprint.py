@@ -120,6 +120,7 @@ def test_changes_are_told_shortly():
     assert changes_in_words(old, new, {"m.f": "1", "m.g": "1"}, {"m.f": "2", "m.h": "1"}) == (
         "code of m.f, code of m.g, code of m.h"
     )
+    assert changes_in_words(old, new, {"m.f": "1"}, {"m.f": "1"}) == "its code changed"
     assert changes_in_words(old, new, None, {"m.f": "2"}) == "its code changed"
 
 

@@ -162,7 +162,8 @@ def changes_in_words(
             elif group == "code":
                 pieces = {**(old_pieces or {}), **new_pieces}
                 names = [n for n in sorted(pieces) if (old_pieces or {}).get(n) != new_pieces.get(n)]
-                changes += [f"code of {n}" for n in names] if old_pieces is not None else ["its code changed"]
+                # no name where its list is lost, or where only values bound to the function differ
+                changes += [f"code of {n}" for n in names] if old_pieces and names else ["its code changed"]
             else:
                 changes.append(f"its {name} in the pipeline changed")
     more = f" and {len(changes) - most} more" if len(changes) > most else ""

@@ -185,6 +185,9 @@ class Run:
         for decision in planner.plan():
             stale = sorted(n for n in names & set(decision.node.outputs) if self._is_stale(n, planner, decision))
             if stale:
+                if not self._store.of(decision.node.name):
+                    log.warning("%s: nobody recorded what made it, so it may be stale", ", ".join(stale))
+                    continue
                 why = decision.why or "another version is the newest, the one that fits is older"
                 log.warning(
                     "%s: stale, %s: %s; kedro run --only-missing-outputs renews it",

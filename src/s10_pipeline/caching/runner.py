@@ -11,7 +11,6 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 from kedro.runner import SequentialRunner
 from kedro.runner.task import Task
-from pluggy import PluginManager
 
 from .fingerprint import Rules
 from .records import keep
@@ -38,7 +37,7 @@ class CachingRunner(SequentialRunner):
         self,
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
-        hook_manager: PluginManager | None = None,
+        hook_manager: Any = None,
         run_id: str | None = None,
         only_missing_outputs: bool = False,
     ) -> dict[str, Any]:
@@ -64,7 +63,7 @@ class CachingRunner(SequentialRunner):
         self,
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
-        hook_manager: PluginManager | None = None,
+        hook_manager: Any = None,
         run_id: str | None = None,
     ) -> None:
         if self._going is None:

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 def lineage(artifact: str, version: str | None, env: str | None, conf_source: str | None) -> None:
     """What made ARTIFACT (a dataset's name, or a stored file), and what that was made from."""
     from ..caching.contents import versions_of
+    from ..caching.records import Record
     from ..vision.errors import UserError, did_you_mean
 
     catalog = open_context(env, conf_source).catalog
     store = open_records(catalog)
-    makers = {(name, o["version"]): r for r in reversed(store.all()) for name, o in r.outputs.items()}
+    makers: dict[tuple[str, str | None], Record] = {}
+    for record in reversed(store.all()):
+        for name, output in record.outputs.items():
+            # by content too: a stage may have read an equal version whose record is not there
+            makers |= {(name, output["digest"]): record, (name, output["version"]): record}
     if artifact not in catalog:
         artifact, version = _named_by_path(artifact, catalog)
     elif version is None:
@@ -33,7 +38,7 @@ def lineage(artifact: str, version: str | None, env: str | None, conf_source: st
         known = sorted((v for n, v in makers if n == artifact and v), reverse=True)
         remedy = did_you_mean(str(version), known) if known else "make it with kedro run"
         raise UserError(f"{artifact}: no record of version {version}; {remedy}")
-    _print(artifact, version, makers, catalog, "", set())
+    _print(artifact, version, None, makers, catalog, "", set())
 
 
 def _named_by_path(path: str, catalog: Any) -> tuple[str, str | None]:
@@ -52,12 +57,13 @@ def _named_by_path(path: str, catalog: Any) -> tuple[str, str | None]:
 def _print(
     name: str,
     version: str | None,
+    digest: str | None,
     makers: "dict[tuple[str, str | None], Record]",
     catalog: Any,
     indent: str,
     shown: set[tuple[str, str | None]],
 ) -> None:
-    record = makers.get((name, version))
+    record = makers.get((name, version)) or makers.get((name, digest))
     label = f"{indent}{name} {version or '(not versioned)'}"
     if record is None or (name, version) in shown:
         click.echo(label + (" (above)" if record else " (nobody recorded what made it)"))
@@ -82,7 +88,7 @@ def _print(
     if source := _source(record.outputs, catalog):
         click.echo(f"{indent}from {source}")
     for parent, parent_version in record.inputs.items():
-        _print(parent, parent_version, makers, catalog, indent, shown)
+        _print(parent, parent_version, record.parts["inputs"].get(parent), makers, catalog, indent, shown)
 
 
 def _source(outputs: dict[str, dict[str, str | None]], catalog: Any) -> str:

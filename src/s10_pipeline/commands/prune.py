@@ -48,12 +48,18 @@ def prune(
         versions = _stored_versions(catalog)
         keep = _with_what_made_them(_newest(versions, keep_last, older_than), store.all())
         doomed = {(name, v) for name, found in versions.items() for v in found} - keep
-        paths = [*_version_paths(catalog, doomed), *_shared_paths(catalog, keep), *_checkpoint_paths(catalog, keep)]
+        paths = [
+            *_version_paths(catalog, doomed),
+            *_broken_paths(catalog, versions),
+            *_shared_paths(catalog, keep),
+            *_checkpoint_paths(catalog, keep),
+        ]
         lost = [record for record in store.all() if _is_lost(record, doomed)]
         paths += [*map(store.path_of, lost), *store.code_only_of(lost)]
         size = _freed_bytes(paths)
         for path in paths:
-            click.echo(f"{'removed' if apply else 'would remove'} {os.path.relpath(path)}")
+            shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            click.echo(f"{'removed' if apply else 'would remove'} {shown}")
             if apply:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         did = "freed" if apply else "would be freed; --apply removes them"
@@ -110,8 +116,17 @@ def _version_paths(catalog: Any, doomed: Versions) -> list[Path]:
     return [Path(str(path_of(catalog[name], version))).parent for name, version in sorted(doomed)]
 
 
+def _broken_paths(catalog: Any, versions: Iterable[str]) -> list[Path]:
+    """Folders of versions without their file: what killed saves left."""
+    from ..caching.contents import path_of
+
+    folders = [path for name in versions for path in Path(str(path_of(catalog[name], None))).glob("*/")]
+    broken = [path for path in folders if not (path / path.parent.name).exists()]
+    return [path for path in broken if time.time() - path.stat().st_mtime > ORPHAN_SECONDS]
+
+
 def _shared_paths(catalog: Any, keep: Versions) -> list[Path]:
-    """Files that no kept version names, in folders that versions share; and what killed saves left there."""
+    """Files that no kept version names, in folders that versions share."""
     from ..caching.contents import path_of
 
     folders: set[str] = set()
