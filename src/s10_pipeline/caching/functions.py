@@ -31,6 +31,7 @@ class Functions:
 
     def __init__(self, package: str, memo: Memo) -> None:
         self._package, self._memo = package, memo
+        self.version = functools.cache(self._version)
 
     def code_of(self, func: Callable[..., Any]) -> dict[str, Any]:
         """``digest`` of all the code that a function reaches, its ``pieces`` and the ``libraries`` that it names."""
@@ -39,9 +40,8 @@ class Functions:
         named = [(str(f.__module__), str(f.__qualname__).partition(".")[0]) for f in functions]
         ours = [(module, name) for module, name in named if package.file(module) is not None]
         others = sorted({module.partition(".")[0] for module, _ in set(named) - set(ours)} - sys.stdlib_module_names)
-        files = sorted(p for p in package.folder.rglob("*") if p.is_file() and p.suffix != ".pyc")
-        stats = [(str(p), p.stat()) for p in files]
-        stamp = [platform.python_version(), *([p, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for p, s in stats)]
+        stats = package.stats()
+        stamp = [platform.python_version(), *([path, s.st_size, s.st_mtime_ns, s.st_ctime_ns] for path, s in stats)]
         settled = time.time() - max(max(s.st_mtime, s.st_ctime) for _, s in stats) > SETTLED_SECONDS
 
         def walk() -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Functions:
         found: dict[str, Any] = self._memo.recall(f"code of {named} {bound}", digest_of(stamp), settled, walk)
         return found
 
-    def version(self, library: str) -> str | None:
+    def _version(self, library: str) -> str | None:
         """Of the distribution that installs this import name."""
         try:
             return metadata.version(library)

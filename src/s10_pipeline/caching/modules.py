@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import os
 import symtable
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -106,6 +107,11 @@ class Package:
         for path in files:
             parts = path.relative_to(self.folder).with_suffix("").parts
             yield ".".join((self.name, *(p for p in parts if p != "__init__")))
+
+    def stats(self) -> list[tuple[str, os.stat_result]]:
+        """Size and times of each of its files, sources and others."""
+        walked = [(f, n) for f, _, names in os.walk(self.folder) if not f.endswith("__pycache__") for n in names]
+        return [(path, os.lstat(path)) for path in sorted(os.path.join(*item) for item in walked)]
 
     def data_files(self, module: Module) -> dict[str, str]:
         """Name -> digest of the files beside a module that asks where its package lies: templates, styles, scripts."""
