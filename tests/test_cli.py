@@ -37,6 +37,15 @@ def test_kedros_own_options_are_all_there(called):
     assert called["env"] == "sample"
     assert called["pipeline"] == "explain"
     assert called["params"] == {}
+    assert called["runner"] == "s10_pipeline.runner.Runner"
+
+
+def test_another_runner_is_taken_and_told_what_it_lacks(called, caplog):
+    caplog.set_level("INFO")
+    assert invoke("--runner=ThreadRunner").exit_code == 0
+    assert called["runner"] == "ThreadRunner"
+    (message,) = caplog.messages
+    assert "records nothing" in message
 
 
 def test_params_without_a_value_are_refused(called):
@@ -74,3 +83,20 @@ def test_an_interruption_tells_how_to_go_on(monkeypatch):
 
 def test_the_command_is_a_click_command():
     assert isinstance(cli.cli.commands["run"], click.Command)
+
+
+def test_the_installed_command_has_the_other_commands_too(monkeypatch):
+    from s10_pipeline.__main__ import main
+
+    monkeypatch.setattr("sys.argv", ["s10-pipeline", "prune", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+
+
+def test_kedro_viz_takes_our_runner_for_a_sequential_one():
+    from kedro_viz.integrations.kedro.hooks_utils import is_sequential_runner
+
+    from s10_pipeline.runner import Runner
+
+    assert is_sequential_runner({"runner": str(Runner())})

@@ -1,7 +1,11 @@
 """Whole runs of ``kedro run`` through the command line, on drawn images and small files."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import typing
 import warnings
 from pathlib import Path
@@ -17,7 +21,8 @@ from kedro.io.core import Version
 from nbclient import NotebookClient
 from PIL import Image
 
-from s10_pipeline.cli import run
+from s10_pipeline.caching.records import RecordStore
+from s10_pipeline.cli import cli, run
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.pipeline_registry import register_pipelines
 
@@ -267,3 +272,142 @@ def test_the_whole_line_on_a_folder_of_photos(root, tmp_path):
     again = newest(tmp_path / "data", "report.html", "cpu").read_text()
     assert re.findall(r'data-index="(\d+)"', again) == re.findall(r'data-index="(\d+)"', page)
     assert "sky & sea" not in page.replace("sky &amp; sea", "")
+
+
+def command(root: Path, data_root: Path, *arguments: str) -> Result:
+    """One of this project's other commands in this process."""
+    configure_project("s10_pipeline")
+    result = CliRunner(env={"S10_DATA_ROOT": str(data_root)}).invoke(cli, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished run's data, free to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "data"))
+
+
+@pytest.fixture
+def ran(caplog):
+    """Nodes that ran since the last call."""
+    caplog.set_level("INFO")
+
+    def names() -> list[str]:
+        found = [m.removeprefix("Completed node: ") for m in caplog.messages if m.startswith("Completed node: ")]
+        caplog.clear()
+        return found
+
+    return names
+
+
+@pytest.mark.slow
+def test_only_what_is_stale_runs(root, copied, ran):
+    up_to_date = (*SMALL, "--only-missing-outputs")
+    assert kedro(root, copied, *up_to_date).exit_code == 0
+    assert ran() == []
+    assert kedro(root, copied, *up_to_date, "--params=train.num_workers=1,train.device=cpu").exit_code == 0
+    assert ran() == []
+    assert kedro(root, copied, *up_to_date, "--params=explain.num_images=5").exit_code == 0
+    assert ran() == ["collect_misclassified", "gradcam_report"]
+    assert kedro(root, copied, *up_to_date).exit_code == 0
+    assert ran() == []
+    assert len(pd.read_parquet(newest(copied, "misclassified.parquet"))) == 25
+    for array in (copied / "sample/02_intermediate/arrays").iterdir():
+        array.unlink()
+    assert kedro(root, copied, *up_to_date).exit_code == 0
+    assert ran() == ["ingest_cifar"]
+
+
+def decisions(result: Result) -> dict[str, str]:
+    assert result.exit_code == 0, result.output
+    lines = [re.split(r" {2,}", line) for line in result.output.splitlines()]
+    return {line[0]: ", ".join(line[1:]) for line in lines if len(line) == 3}
+
+
+@pytest.mark.slow
+def test_stages_tells_what_would_run_and_why(root, copied):
+    told = decisions(command(root, copied, "stages", *SMALL))
+    assert len(told) == 7
+    assert all(line.startswith("up to date") for line in told.values())
+    told = decisions(command(root, copied, "stages", *SMALL, "--params=train.plateau.patience=7"))
+    assert told["lr_range_test"].startswith("up to date")
+    assert told["train_resnet"] == "runs, train.plateau.patience 1 -> 7"
+    assert told["evaluate"] == "waits, runs if model or provenance changes"
+    assert [name for name, line in told.items() if line.startswith("up to date")] == [
+        "ingest_cifar", "build_augmented_datasets", "lr_range_test",
+    ]  # fmt: skip
+    told = decisions(command(root, copied, "stages", *SMALL, "--params=train.weight_decay=1e-3"))
+    assert told["lr_range_test"] == "runs, train.weight_decay 0.0005 -> 0.001"
+    assert command(root, copied, "stages", "--env=sample", "--pipeline=nonsense").exit_code == 1
+
+
+@pytest.mark.slow
+def test_lineage_goes_back_to_the_source(root, copied):
+    report = newest(copied, "report.html")
+    checksum = json.loads(newest(copied, "train_images.json").read_text())["source"]["checksum"]
+    by_name = command(root, copied, "lineage", "report", f"--version={report.parent.name}", "--env=sample")
+    by_path = command(root, copied, "lineage", str(report), "--env=sample")
+    told = by_name.output[by_name.output.index("report 2") :]
+    for name in ("gradcam_report", "train_resnet", "lr_range_test", "evaluate", "ingest_cifar", checksum):
+        assert name in told
+    assert told == by_path.output[by_path.output.index("report 2") :]
+    wrong = command(root, copied, "lineage", "reprot", "--env=sample")
+    assert wrong.exit_code == 1
+    assert "report" in wrong.output
+
+
+@pytest.mark.slow
+def test_compare_and_prune(root, copied, ran):
+    before = newest(copied, "model.safetensors").parent.name
+    assert kedro(root, copied, *SMALL, "--only-missing-outputs", "--params=train.seed=1").exit_code == 0
+    assert ran()[:2] == ["lr_range_test", "train_resnet"]
+    after = newest(copied, "model.safetensors").parent.name
+    told = command(root, copied, "compare", "--env=sample", "--versions", before, after).output
+    assert re.search(r"train\.seed +0 +1\n", told)
+    first, second = [
+        json.loads((copied / "sample/08_reporting/metrics.json" / v / "metrics.json").read_text())["test_accuracy"]
+        for v in (before, after)
+    ]
+    assert re.search(rf"test_accuracy +{first:.5g} +{second:.5g}\n", told)
+    assert re.search(r"McNemar's test on 120 test images: \d+ right by A alone, \d+ by B alone, p = ", told)
+
+    assert command(root, copied, "prune", "--env=sample").exit_code == 1
+    models = copied / "sample/06_models/model.safetensors"
+    left = models / "2026-01-01T00.00.00.000Z"  # by a save that was killed
+    left.mkdir()
+    (left / ".model.safetensors.1.partial").write_bytes(b"half")
+    os.utime(left, (1e9, 1e9))
+    dry = command(root, copied, "prune", "--env=sample", "--keep-last=1")
+    assert dry.exit_code == 0, dry.output
+    assert len(list(models.iterdir())) >= 2
+    wet = command(root, copied, "prune", "--env=sample", "--keep-last=1", "--apply")
+    assert wet.exit_code == 0, wet.output
+    assert [p.name for p in models.iterdir()] == [after]
+    assert [p.name for p in (copied / "sample/02_intermediate/train_images.json").iterdir()]
+    assert kedro(root, copied, *SMALL, "--only-missing-outputs", "--params=train.seed=1").exit_code == 0
+    assert ran() == []
+    with RecordStore(copied / "sample/.records").running("2026-01-01T00.00.00.000Z"):
+        beside = command(root, copied, "prune", "--env=sample", "--keep-last=1", "--apply")
+    assert beside.exit_code == 1
+    assert "a run is going on (2026-01-01T00.00.00.000Z)" in beside.output
+
+
+def test_without_the_folder_of_caching_kedros_own_runner_runs(root, tmp_path):
+    for name in ("src", "conf", "pyproject.toml"):
+        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
+        copy(root / name, tmp_path / name)
+    shutil.rmtree(tmp_path / "src/s10_pipeline/caching")
+    arguments = ["run", *SMALL[:2], "--pipeline=data", "--only-missing-outputs"]
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-m", "kedro", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+            env={**os.environ, "S10_DATA_ROOT": str(tmp_path / "data"), "PYTHONPATH": str(tmp_path / "src")},
+        ).stdout
+        for _ in range(2)
+    ]  # fmt: skip
+    assert "Completed node: ingest_cifar" in outputs[0]
+    assert "Completed node" not in outputs[1]
+    assert not (tmp_path / "data/sample/.records").exists()

@@ -14,7 +14,7 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project
 from PIL import Image
 
-from s10_pipeline.cli import run
+from s10_pipeline.cli import cli, run
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import validate_parameters
 from s10_pipeline.vision.export.onnx_file import to_onnx
@@ -57,6 +57,7 @@ def kedro_runs() -> list[list[str]]:
 def test_every_command_is_run_or_has_a_reason():
     assert len(COMMANDS) > 15
     known = ("kedro run", ".venv/bin/kedro run", "kedro registry list")
+    known += tuple(f"kedro {name}" for name in cli.commands)
     unknown = [c for c in COMMANDS if not reason(c) and not c.startswith(known)]
     assert not unknown
 
@@ -84,6 +85,12 @@ def test_kedro_run_understands_each_command(arguments):
         str(ROOT / "conf"), env=options["env"] or "base", runtime_params=options["params"], **CONFIG_LOADER_ARGS
     )
     assert validate_parameters(loader["parameters"])
+
+
+@pytest.mark.parametrize("line", [c for c in COMMANDS if c.split()[1] in set(cli.commands) - {"run"}])
+def test_other_commands_are_understood(line):
+    _, name, *arguments = shlex.split(line)
+    assert cli.commands[name].make_context(name, arguments)
 
 
 @pytest.mark.slow

@@ -1,5 +1,9 @@
-"""``python -m s10_pipeline`` and the installed command ``s10-pipeline``: ``kedro run`` without a project folder."""
+"""``python -m s10_pipeline`` and the installed command ``s10-pipeline``: ``kedro run`` without a project folder.
 
+With the name of another command of this project first (``stages``, ``compare``, ...), that one.
+"""
+
+import sys
 from typing import Any
 
 from kedro.framework.cli.utils import find_run_command
@@ -9,6 +13,10 @@ from kedro.framework.project import configure_project
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the pipeline; options as of ``kedro run``, ``--conf-source`` among them."""
     configure_project("s10_pipeline")
+    if not args and sys.argv[1:] and not sys.argv[1].startswith("-"):
+        from .cli import cli
+
+        return cli()
     return find_run_command("s10_pipeline")(*args, **kwargs)
 
 

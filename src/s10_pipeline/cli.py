@@ -9,6 +9,8 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,7 +20,15 @@ from kedro import KedroDeprecationWarning
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
 
+from .commands.compare import compare
+from .commands.lineage import lineage
+from .commands.options import Params
+from .commands.prune import prune
+from .commands.stages import stages
+
 log = logging.getLogger(__name__)
+
+RUNNER = "s10_pipeline.runner.Runner"
 
 
 @click.group(name="s10_pipeline")
@@ -26,35 +36,22 @@ def cli() -> None:
     """Commands of s10_pipeline."""
 
 
-def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> dict[str, Any]:
-    """Several ``--params`` add up (Kedro alone takes the last); the last one wins where they name the same key."""
-    from kedro.framework.cli.utils import _split_params
-    from omegaconf import OmegaConf
-
-    merged = OmegaConf.merge(*[_split_params(ctx, param, value) for value in values]) if values else OmegaConf.create()
-    container = OmegaConf.to_container(merged)
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
-
-
 def _build_run() -> click.Command:
     """Kedro's own command, so that its options stay Kedro's, with ``--params`` repeatable and errors in one line."""
     command = copy.copy(kedro_run)
-    command.params = [_Params() if param.name == "params" else param for param in kedro_run.params]
+    replaced = {"params": Params(), "runner": _runner_option()}
+    command.params = [replaced.get(str(param.name), param) for param in kedro_run.params]
     command.callback = _run
     return command
 
 
-class _Params(click.Option):
-    """``--params``, which may be repeated."""
-
-    def __init__(self) -> None:
-        help_text = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
-        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=_merge_params, help=help_text)
-
-    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        # --config hands over a dictionary that was read from YAML
-        return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
+def _runner_option() -> click.Option:
+    """Kedro's option with our runner for its default; without the folder ``caching/`` Kedro's own stays."""
+    option = next(copy.copy(param) for param in kedro_run.params if param.name == "runner")
+    assert isinstance(option, click.Option)
+    if find_spec("s10_pipeline.caching"):
+        option.default = RUNNER
+    return option
 
 
 def _run(**options: Any) -> Any:
@@ -63,6 +60,10 @@ def _run(**options: Any) -> Any:
     assert kedro_run.callback is not None
     with _errors_in_one_line(), _ending_on_sigterm():
         _check_environment(options.get("env"), options.get("conf_source"))
+        if options.get("runner") != RUNNER:
+            log.info(
+                "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
+            )
         return kedro_run.callback(**options)
 
 
@@ -128,5 +129,22 @@ def _ending_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _in_one_line(command: click.Command) -> click.Command:
+    """The command with its errors told as those of ``kedro run`` are."""
+    callback = command.callback
+    assert callback is not None
+
+    @wraps(callback)
+    def told(**options: Any) -> Any:
+        with _errors_in_one_line():
+            _check_environment(options.get("env"), options.get("conf_source"))
+            return callback(**options)
+
+    command.callback = told
+    return command
+
+
 run = _build_run()
 cli.add_command(run)
+for command in (stages, compare, prune, lineage) if find_spec("s10_pipeline.caching") else ():
+    cli.add_command(_in_one_line(command))

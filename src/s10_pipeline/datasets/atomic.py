@@ -15,6 +15,21 @@ from kedro.io.core import AbstractVersionedDataset, Version, get_filepath_str, g
 T = TypeVar("T")
 
 
+@contextmanager
+def partial_file(path: str) -> Iterator[Path]:
+    """A hidden file beside ``path`` to write into; at the end it is flushed to the disk and takes its place."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 class AtomicDataset(AbstractVersionedDataset[T, T]):
     """One file a version, written beside its place and renamed into it.
 
@@ -83,17 +98,8 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
             self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
             self._fs.pipe(path, content)
             return
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with partial_file(path) as partial:
+            partial.write_bytes(content)
 
     def _exists(self) -> bool:
         return bool(self._fs.exists(get_filepath_str(self._get_load_path(), self._protocol)))

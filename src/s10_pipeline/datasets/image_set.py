@@ -69,6 +69,17 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             digest=manifest["digest"],
         )
 
+    @property
+    def shared_folder(self) -> str:
+        """Where the files of all versions lie."""
+        return str(self._store)
+
+    def shared_files(self, path: str) -> list[str]:
+        """Files that the version at ``path`` needs besides; other versions may name them too."""
+        with self._local(path) as local:
+            manifest = json.loads(local.read_text(encoding="utf-8"))
+        return [str(self._store / manifest[key]) for key in ("images", "labels", "paths") if manifest[key]]
+
     def preview(self) -> JSONPreview:
         """Everything but the pixels."""
         with self._local(str(self._get_load_path())) as local:

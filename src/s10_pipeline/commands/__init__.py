@@ -1,0 +1,1 @@
+"""``kedro stages``, ``compare``, ``prune`` and ``lineage``: what the records of past runs tell."""

@@ -1,0 +1,124 @@
+"""``kedro compare``: two trained models, side by side."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from .options import in_environment, open_context, open_records
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A model version and what was measured of it."""
+
+    title: str
+    provenance: dict[str, Any]
+    metrics: dict[str, Any]
+    predictions: Any
+
+
+@click.command()
+@click.option("--versions", nargs=2, help="Two versions of the model; the two newest if not given.")
+@click.option("--envs", nargs=2, help="Two environments, instead of --env; the newest model of each, or --versions.")
+@in_environment
+def compare(
+    versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
+) -> None:
+    """Two models: parameters that differ, metrics, and McNemar's test of their mistakes."""
+    from ..vision.errors import UserError
+
+    catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
+    if not versions:
+        newest = [catalog["model"].list_versions(full_path=False) for catalog in catalogs]
+        places = (0, 0) if envs else (1, 0)
+        if any(len(found) <= place for found, place in zip(newest, places, strict=True)):
+            raise UserError("--versions: there are no two models to compare yet; train them with kedro run")
+        versions = (newest[0][places[0]], newest[1][places[1]])
+    sides = [
+        _read(f"{e or 'base'} {version}", version, catalog)
+        for e, version, catalog in zip(envs or (env, env), versions, catalogs, strict=True)
+    ]
+    a, b = sides
+    click.echo(f"A: {a.title}\nB: {b.title}\n")
+    rows = _differences(dict(_leaves(a.provenance)), dict(_leaves(b.provenance)))
+    _table("differs", rows or [("nothing", "", "")])
+    click.echo()
+    _table("metric", _metric_rows(a.metrics, b.metrics))
+    click.echo()
+    click.echo(_mcnemar(a, b))
+
+
+def _read(title: str, version: str, catalog: Any) -> _Side:
+    """What belongs to a model version: by the records, else what has the same version."""
+    from kedro.io.core import Version
+
+    from ..caching.contents import content_of
+    from ..vision.errors import UserError
+
+    store = open_records(catalog)
+    model = content_of(catalog["model"], version, store.memo).digest
+    if model is None:
+        raise UserError(f"model: no version {version}; kedro compare takes the names of folders in model.safetensors/")
+    chosen = {"provenance": version, "metrics": version, "test_predictions": version}
+    for record in store.all():
+        if "metrics" in record.outputs and record.parts["inputs"].get("model") == model:
+            chosen |= {name: str(record.outputs[name]["version"]) for name in ("metrics", "test_predictions")}
+            break
+    found = {}
+    for name, chosen_version in chosen.items():
+        dataset = catalog[name]._copy(_version=Version(chosen_version, None))
+        if not dataset.exists():
+            raise UserError(
+                f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
+            )
+        found[name] = dataset.load()
+    return _Side(title, found["provenance"], found["metrics"], found["test_predictions"])
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, value
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
+    names = [name for name in {**a, **b} if a.get(name) != b.get(name) and name != "checkpoints"]
+    shown = [{name: _short(json.dumps(value)) for name, value in side.items()} for side in (a, b)]
+    return [(name, shown[0].get(name, "-"), shown[1].get(name, "-")) for name in names]
+
+
+def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
+    sides = dict(_leaves(a)), dict(_leaves(b))
+    names = [n for n in {**sides[0], **sides[1]} if all(isinstance(s.get(n), (int, float)) for s in sides)]
+    return [(name, f"{sides[0][name]:.5g}", f"{sides[1][name]:.5g}") for name in names]
+
+
+def _mcnemar(a: _Side, b: _Side) -> str:
+    from ..vision.evaluation.comparison import mcnemar_test
+
+    digests = [side.provenance.get("data", {}).get("test", {}).get("digest") for side in (a, b)]
+    if digests[0] is None or digests[0] != digests[1]:
+        return "McNemar's test: not made, the two saw different test images"
+    merged = a.predictions.merge(b.predictions, on="index", suffixes=("_a", "_b"), validate="one_to_one")
+    right = [(merged[f"prediction_{side}"] == merged[f"label_{side}"]).to_numpy() for side in "ab"]
+    result = mcnemar_test(*right)
+    return (
+        f"McNemar's test on {len(merged)} test images: {result.only_first} right by A alone, {result.only_second} by B "
+        f"alone, p = {result.p_value:.3g}"
+    )
+
+
+def _table(title: str, rows: list[tuple[str, str, str]]) -> None:
+    rows = [(title, "A", "B"), *rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    for row in rows:
+        click.echo(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip())
+
+
+def _short(text: str, longest: int = 40) -> str:
+    return text if len(text) <= longest else text[: longest - 3] + "..."

@@ -1,0 +1,36 @@
+"""``kedro stages``: what ``kedro run --only-missing-outputs`` would do, and why."""
+
+from typing import Any
+
+import click
+
+from .options import Params, in_environment, open_context, open_records
+
+
+@click.command()
+@in_environment
+@click.option("--pipeline", "--pipelines", "-p", "pipeline", default="__default__", help="Of this pipeline only.")
+def stages(env: str | None, conf_source: str | None, pipeline: str, params: dict[str, Any]) -> None:
+    """Which stages are up to date, which would run, and why. Runs nothing."""
+    from kedro.framework.project import pipelines
+
+    from ..caching.planner import Planner, producers_of
+    from ..runner import RULES
+    from ..vision.errors import UserError, did_you_mean
+
+    context = open_context(env, conf_source, params)
+    if pipeline not in pipelines:
+        raise UserError(f"--pipeline={pipeline}: no such pipeline; {did_you_mean(pipeline, list(pipelines))}")
+    catalog = context.catalog
+    store = open_records(catalog)
+    planner = Planner(pipelines[pipeline], catalog, RULES, store, producers_of(dict(pipelines).values()))
+    decisions = planner.plan()
+    width = max(len(decision.node.name) for decision in decisions)
+    for decision in decisions:
+        made = decision.record
+        why = f"{made.same_as or made.run}, {made.about.get('seconds', 0):.1f} s" if made else decision.why
+        click.echo(f"{decision.node.name:{width}}  {decision.state:10}  {why}")
+    store.memo.save()
+
+
+stages.params.append(Params())

@@ -1,0 +1,113 @@
+"""The types of kedro-datasets that this project's catalog uses, saved atomically, and imported when they are needed.
+
+pandas and matplotlib take seconds to import; a run that finds every stage up to date never needs them.
+"""
+
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+from kedro.io import AbstractDataset
+from kedro.io.core import Version
+from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
+
+from .atomic import AtomicDataset
+
+
+class _KedroType(AtomicDataset[Any]):
+    """A dataset of kedro-datasets that reads and writes one file.
+
+    Args:
+        load_args, save_args: of the kedro-datasets type.
+        fs_args: besides arguments of the file system, ``open_args_load`` and ``open_args_save``.
+    """
+
+    module: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        load_args: dict[str, Any] | None = None,
+        save_args: dict[str, Any] | None = None,
+        version: Version | None = None,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        named = {"load_args": load_args, "save_args": save_args}
+        self._arguments: dict[str, Any] = {name: value for name, value in named.items() if value}
+        fs_args = dict(fs_args or {})
+        if opening := {name: fs_args.pop(name) for name in ("open_args_load", "open_args_save") if name in fs_args}:
+            self._arguments["fs_args"] = opening
+        super().__init__(
+            filepath=filepath, version=version, credentials=credentials, fs_args=fs_args, metadata=metadata
+        )
+
+    def at(self, path: Path) -> AbstractDataset[Any, Any]:
+        """The kedro-datasets type on a local file."""
+        dataset_type = getattr(import_module(f"kedro_datasets.{self.module}"), type(self).__name__)
+        dataset: AbstractDataset[Any, Any] = dataset_type(filepath=str(path), **self._arguments)
+        return dataset
+
+    def encode(self, data: Any) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / self._filepath.name
+            self.at(path).save(data)
+            return path.read_bytes()
+
+    def read(self, path: Path) -> Any:
+        return self.at(path).load()
+
+    def _preview(self, **options: Any) -> Any:
+        with self._local(str(self._get_load_path())) as path:
+            return self.at(path).preview(**options)  # type: ignore[attr-defined]
+
+    def _describe(self) -> dict[str, Any]:
+        return {**super()._describe(), **self._arguments}
+
+
+class JSONDataset(_KedroType):
+    """``json.JSONDataset`` of kedro-datasets.
+
+    Examples:
+        .. code-block:: yaml
+
+            metrics:
+              type: s10_pipeline.datasets.kedro_types.JSONDataset
+              filepath: data/08_reporting/metrics.json
+              versioned: true
+    """
+
+    module = "json"
+
+    def preview(self) -> JSONPreview:
+        return JSONPreview(self._preview())
+
+
+class CSVDataset(_KedroType):
+    """``pandas.CSVDataset`` of kedro-datasets, with its ``load_args`` and ``save_args``."""
+
+    module = "pandas"
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        return TablePreview(self._preview(nrows=nrows))
+
+
+class ParquetDataset(_KedroType):
+    """``pandas.ParquetDataset`` of kedro-datasets, with its ``load_args`` and ``save_args``."""
+
+    module = "pandas"
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        return TablePreview(self._preview(nrows=nrows))
+
+
+class MatplotlibDataset(_KedroType):
+    """``matplotlib.MatplotlibDataset`` of kedro-datasets: one figure, which cannot be loaded again."""
+
+    module = "matplotlib"
+
+    def preview(self) -> ImagePreview:
+        return ImagePreview(self._preview())

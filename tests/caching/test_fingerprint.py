@@ -1,0 +1,133 @@
+"""What a node's function is made of, and how changes are told."""
+
+import functools
+import sys
+
+import pytest
+
+from s10_pipeline.caching.contents import Memo
+from s10_pipeline.caching.fingerprint import Rules, changes_in_words
+from s10_pipeline.caching.functions import Functions
+
+TEXT = """
+import functools
+
+
+def helper(value):
+    return value
+
+
+def other(value):
+    return -value
+
+
+def apply(value, function=None, power=1):
+    return function(value)
+
+
+def make(power):
+    def inner(value):
+        return value**power
+    return inner
+
+
+def bring(function):
+    def inner(value):
+        return function(value)
+    return inner
+
+
+class Stage:
+    def __init__(self, power):
+        self.power = power
+
+    def __call__(self, value):
+        return value**self.power
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """The module, and code digests of functions of it as its file stands now."""
+    (tmp_path / "made_up").mkdir()
+    file = tmp_path / "made_up" / "__init__.py"
+    file.write_text(TEXT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "made_up", raising=False)
+    import made_up
+
+    def digest(func):
+        return Functions("made_up", Memo(tmp_path / "memo.json")).code_of(func)["digest"]
+
+    yield made_up, digest, file
+    sys.modules.pop("made_up")
+
+
+def test_bound_values_count(made):
+    module, digest, _ = made
+    functions = [
+        functools.partial(module.apply, function=module.helper, power=1),
+        functools.partial(module.apply, function=module.helper, power=2),
+        functools.partial(module.apply, function=module.other, power=1),
+        module.make(1), module.make(2), module.bring(module.helper), module.bring(module.other),
+        module.Stage(1), module.Stage(2),
+    ]  # fmt: skip
+    digests = [digest(function) for function in functions]
+    assert len(set(digests)) == len(digests)
+    again = [functools.partial(module.apply, function=module.helper, power=1), module.make(2), module.Stage(2)]
+    assert [digest(function) for function in again] == [digests[0], digests[4], digests[8]]
+
+
+def test_functions_that_are_handed_over_are_followed(made):
+    module, digest, file = made
+    functions = {
+        "partial": functools.partial(module.apply, function=module.helper),
+        "closure": module.bring(module.helper),
+        "other": module.bring(module.other),
+        "object": module.Stage(1),
+    }
+    before = {name: digest(function) for name, function in functions.items()}
+    file.write_text(TEXT.replace("return value\n\n\ndef other", "return value + 1\n\n\ndef other"))
+    after = {name: digest(function) for name, function in functions.items()}
+    assert {name for name in functions if before[name] != after[name]} == {"partial", "closure"}
+
+
+def test_a_function_of_a_library_counts_by_its_version(made):
+    _, _, file = made
+    import json
+
+    import pandas
+
+    functions = Functions("made_up", Memo(file.with_name("memo.json")))
+    assert functions.code_of(pandas.concat)["libraries"] == ["pandas"]
+    assert functions.code_of(json.dumps)["libraries"] == []
+    assert functions.version("pandas") == pandas.__version__
+    assert functions.version("PIL") is not None
+
+
+def parts(**groups):
+    return {"code": {"digest": "a"}, "inputs": {}, **groups}
+
+
+def test_changes_are_told_shortly():
+    old = parts(parameters={"a": 1, "b": "x", "gone": None}, libraries={"torch": "1"}, files={"p": "1"})
+    new = parts(parameters={"a": 2, "b": "x", "new": [1]}, libraries={"torch": "2"}, files={"p": "2"})
+    assert changes_in_words(old, new, {}, {}, most=9) == (
+        "a 1 -> 2, new nothing -> [1], gone null -> nothing, the content of p changed, torch 1 -> 2"
+    )
+    assert changes_in_words(old, new, {}, {}) == "a 1 -> 2, new nothing -> [1], gone null -> nothing and 2 more"
+    old, new = parts(), {**parts(), "code": {"digest": "b"}}
+    assert changes_in_words(old, new, {"m.f": "1", "m.g": "1"}, {"m.f": "2", "m.h": "1"}) == (
+        "code of m.f, code of m.g, code of m.h"
+    )
+    assert changes_in_words(old, new, {"m.f": "1"}, {"m.f": "1"}) == "its code changed"
+    assert changes_in_words(old, new, None, {"m.f": "2"}) == "its code changed"
+
+
+def test_what_decides():
+    rules = Rules("p", harmless_parameters=("a.x", "b"), only_parameters={"n": ("a", "c.y")})
+    assert rules.decides("other", "a.y")
+    assert not rules.decides("other", "a.x")
+    assert rules.decides("other", "a.xx")
+    assert not rules.decides("other", "b.anything")
+    assert [name for name in ("a.y", "a.x", "c.y", "c.z", "d") if rules.decides("n", name)] == ["a.y", "c.y"]
