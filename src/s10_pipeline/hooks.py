@@ -30,6 +30,7 @@ class ProjectHooks:
 
     _context: KedroContext
     _catalog: DataCatalog
+    _announced = False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -40,11 +41,30 @@ class ProjectHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End with one line if the run needs an artifact that was never made."""
-        self._catalog = catalog
+        self._catalog, self._announced = catalog, False
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
+
+    @hook_impl
+    def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
+        """Before the first stage that takes long, say how long; here, since it is no part of what a stage makes."""
+        if self._announced or node.name not in ("lr_range_test", "train_resnet"):
+            return
+        self._announced = True
+        from .vision.training.estimate import announce
+
+        # the range test reads neither, so with it an epoch takes a little more than said
+        measured = [inputs[name] for name in ("val_set", "test_set") if name in inputs]
+        announce(
+            inputs["train_images"],
+            inputs["train_set"],
+            inputs["params:train"],
+            range_test=inputs["params:lr_search"].num_iterations if "params:lr_search" in inputs else 0,
+            epochs=inputs["params:train"].epochs,
+            num_measured=sum(len(images) for images in measured),
+        )
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:

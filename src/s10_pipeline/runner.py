@@ -31,7 +31,6 @@ RULES = Rules(
         "train.device",
         "train.num_workers",
         "train.keep_checkpoints",
-        "train.compile",
         "train.distributed.max_restarts",
     ),
     only_parameters={

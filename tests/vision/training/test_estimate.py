@@ -9,12 +9,6 @@ from s10_pipeline.vision.training.estimate import Speed, announce, in_words, pro
 from s10_pipeline.vision.training.setup import build_classifier
 
 
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    """No probe of another test counts."""
-    monkeypatch.setattr(estimate, "_speeds", {})
-
-
 def test_a_probe_measures_and_leaves_no_trace(data, tiny):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -26,18 +20,6 @@ def test_a_probe_measures_and_leaves_no_trace(data, tiny):
         p.numel() for p in build_classifier(data.train_images, data.train_set, tiny).parameters()
     )
     assert speed.where == f"cpu ({torch.get_num_threads()} threads), fp32"
-
-
-def test_it_is_asked_once_a_network(data, tiny, monkeypatch):
-    calls = []
-    plain = estimate.train_epoch
-    monkeypatch.setattr(estimate, "train_epoch", lambda *a, **o: (calls.append(1), plain(*a, **o))[1])
-    probe_speed(data.train_images, data.train_set, tiny)
-    first = len(calls)
-    probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"epochs": 99}))
-    assert len(calls) == first > 0
-    probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 32}))
-    assert len(calls) > first
 
 
 def test_an_epoch_of_one_batch_is_enough(data, tiny):

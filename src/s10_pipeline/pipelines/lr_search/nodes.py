@@ -19,18 +19,7 @@ def lr_range_test(
     """
     from ...vision.lr_search.plot import plot_lr_curve
     from ...vision.lr_search.range_test import find_learning_rate
-    from ...vision.training.estimate import announce
 
-    # test images are not read here: each epoch takes a little longer than announced
-    num_val_images = len(train_images) - len(train_set)
-    announce(
-        train_images,
-        train_set,
-        train,
-        range_test=lr_search.num_iterations,
-        epochs=train.epochs,
-        num_measured=num_val_images,
-    )
     lr_curve, best_lr = find_learning_rate(train_images, train_set, lr_search, train)
     title = f"Learning-rate range test, {train_images.source.get('title', '')}"
     return lr_curve, best_lr, plot_lr_curve(lr_curve, best_lr, title)

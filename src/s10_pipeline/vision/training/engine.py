@@ -14,7 +14,6 @@ from ..network.classifier import Classifier
 from ..progress import Bar
 from .checkpoints import CheckpointScope, CheckpointStore, scope_key
 from .data import TrainingData
-from .estimate import announce
 from .history import HISTORY_COLUMNS, TIMING_COLUMNS
 from .params import TrainParams
 from .run import TrainingRun
@@ -68,14 +67,7 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
     depends = describe_scope(data, lr, params, precision)
     scope_name = store.scope_for(scope_key(depends), params.epochs)
     with store.open(scope_name, params.keep_checkpoints) as scope:
-        epochs_done = _begin(scope, store, params, depends)
-        announce(
-            data.train_images,
-            data.train_set,
-            params,
-            epochs=params.epochs - epochs_done,
-            num_measured=len(data.val_set) + len(data.test_set),
-        )
+        _begin(scope, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
         with Bar("", total, "batches") as bar:
             if params.distributed.num_processes == 1:
@@ -94,8 +86,8 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
     return TrainingResult(model.eval(), history, timing, scope_name, device, precision)
 
 
-def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: dict[str, Any]) -> int:
-    """After how many epochs training starts: none, or the whole ones of a training that was not finished."""
+def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: dict[str, Any]) -> None:
+    """Say where training starts: afresh, or after the last whole epoch of one that was not finished."""
     if scope.finished_epochs() == params.epochs:
         scope.clear()
     if last := scope.last():
@@ -103,4 +95,3 @@ def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, 
     elif reason := explain_fresh_start(scope, store, depends):
         log.info("training afresh: %s", reason)
     scope.describe(depends)
-    return last[0] if last else 0

@@ -47,10 +47,6 @@ class Speed:
         return 1 / max(self.step, self.data / num_workers) if num_workers else 1 / (self.step + self.data)
 
 
-# Probes of this process, by everything that they depend on: the range test and training ask for the same.
-_speeds: dict[str, Speed] = {}
-
-
 def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -> Speed:
     """Train a throw-away copy of the network on a few real batches; weights, optimiser and RNG of others stay.
 
@@ -59,9 +55,6 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -
     """
     device = choose_device(train.device)
     precision = choose_precision(train.precision, device)
-    key = repr((device, precision.name, train.batch_size, train.architecture, images.image_size, train_set.transforms))
-    if key in _speeds:
-        return _speeds[key]
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         explain_out_of_memory(train.batch_size, device),
@@ -96,8 +89,7 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -
         measuring = (time.perf_counter() - started) / measured.count
     num_weights = sum(p.numel() for p in model.parameters())
     where = f"{describe_device(device)}, {precision.name}"
-    _speeds[key] = Speed((seconds - waiting) / count, waiting / count, measuring, num_weights, where)
-    return _speeds[key]
+    return Speed((seconds - waiting) / count, waiting / count, measuring, num_weights, where)
 
 
 def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:
