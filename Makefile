@@ -3,6 +3,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# one process a core, few enough for a laptop's memory; a file's tests stay together, they share what they prepare
+TOGETHER := --numprocesses auto --maxprocesses 4 --dist loadfile
 export DO_NOT_TRACK := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
@@ -46,10 +48,10 @@ run: $(INSTALLED)  ## the whole pipeline on drawn images: two minutes, no downlo
 	@echo "  $(BIN)/kedro run --env=cpu    smaller recipe: for two CPU cores"
 
 test: $(INSTALLED)  ## the fast tests
-	@$(BIN)/python -m pytest -m "not slow and not browser and not gpu"
+	@$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not browser and not gpu"
 
 test-all: $(INSTALLED)  ## all tests that this machine can run
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TOGETHER)
 
 lint: $(INSTALLED)  ## style, import rules, types
 	@$(BIN)/ruff check .
