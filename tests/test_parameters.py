@@ -131,3 +131,8 @@ def test_mistakes_are_one_line(root, key, value, message):
 def test_several_mistakes_are_counted(root):
     with pytest.raises(UserError, match=r"train.epochs=0.*\(1 more: .*evaluate.num_bins=1"):
         validate_parameters(load(root, "base", train={"epochs": 0}, evaluate={"num_bins": 1}))
+
+
+@pytest.mark.parametrize("layer", ["layer2", "layer2+layer3", ["layer2", "layer3"]])
+def test_layers_may_be_one_or_several(root, layer):
+    assert validate_parameters(load(root, "base", explain={"layer": layer})).explain.layer in (layer, tuple(layer))

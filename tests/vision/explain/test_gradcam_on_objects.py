@@ -43,11 +43,7 @@ def train(folder, shortcut=None, epochs=12):
         architecture=ArchitectureParams(depth=8, width=16 if shortcut is None else 8),
     )
     data = TrainingData(*images, *build_sets(*images, augment))
-    torch.set_num_threads(2)
-    try:
-        return train_classifier(data, 0.2, params, CheckpointStore(folder)).model, data
-    finally:
-        torch.set_num_threads(1)
+    return train_classifier(data, 0.2, params, CheckpointStore(folder)).model, data
 
 
 @pytest.fixture(scope="session")

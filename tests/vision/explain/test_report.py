@@ -225,6 +225,7 @@ def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs) -> None:
 def test_numbers_are_written_as_people_write_them() -> None:
     written = [number(value, 3) for value in (1471.3, 0.21888, 12000, 1e-5, None)]
     assert written == ["1,471", "0.219", "12,000", "1e-05", NOTHING]
+    assert number(130.2, 2) == "130"
 
 
 def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -> None:

@@ -29,6 +29,9 @@ def draw_figures(
     cam_check: dict[str, Any],
 ) -> dict[str, Figure]:
     """By the names that the report's templates know."""
+    if provenance.get("model", {}).get("lr_from") == "train.lr":
+        # the rate was given: no reading of the range test was taken
+        best_lr = {**best_lr, "method": "train.lr"}
     seed = int(provenance.get("augment", {}).get("seed", 0))
     return {
         "accuracy_curves": plot_accuracy_curves(history, "Accuracy"),
