@@ -231,3 +231,11 @@ def test_numbers_are_written_as_people_write_them() -> None:
 def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -> None:
     html = build_report(inputs(names=("null", "1", "True")))
     assert {row["class_name"] for row in facts(html)["classes"]} == {"null", "1", "True"}
+
+
+def test_annealing_is_named_where_it_decided(html: str, inputs: Inputs) -> None:
+    given = inputs()
+    train = {**given.provenance["train"], "anneal_epochs": 2}
+    annealed = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}))
+    assert "In the last 2 it fell linearly to zero" in section(annealed, "summary")
+    assert "fell linearly" not in section(html, "summary")
