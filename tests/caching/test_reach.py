@@ -48,7 +48,14 @@ EDITS = [
     ("pipelines/evaluation/nodes.py", "def evaluate", {"evaluate"}),
     ("pipelines/data/nodes.py", "def ingest_cifar", {"ingest_cifar"}),
     # named by the type hints of the nodes that are handed a model
-    ("vision/network/resnet.py", "class ResNet", {"lr_range_test", *TRAINING, "evaluate", *EXPLAINING}),
+    (
+        "vision/network/resnet.py",
+        "class ResNet",
+        {"lr_range_test", *TRAINING, "evaluate", "probe_shortcut", "export_onnx", *EXPLAINING},
+    ),
+    # what only tells or starts a training is no part of what it makes
+    ("vision/training/estimate.py", "def probe_speed", set()),
+    ("vision/training/schedule.py", "class Schedule", TRAINING),
     ("parameters.py", "def validate_parameters", set()),
     ("hooks.py", "class ProjectHooks", set()),
     ("pipelines/training/pipeline.py", "def create_pipeline", set()),

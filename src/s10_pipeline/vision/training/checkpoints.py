@@ -126,7 +126,7 @@ class CheckpointScope:
         """
         try:
             # named inside too: a file that was copied here from another scope must not pass for one of this scope
-            named = {**state, "scope": self.folder.name, "epoch": epoch}
+            named = {"scope": self.folder.name, "epoch": epoch, "state": state}
             _write_atomically(self.folder / f"epoch-{epoch:05d}.pt", lambda path: torch.save(named, path))
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
             raise UserError(
@@ -143,10 +143,10 @@ class CheckpointScope:
                 with zipfile.ZipFile(path) as archive:
                     if (damaged := archive.testzip()) is not None:  # torch itself looks at no checksum
                         raise ValueError(f"{damaged} has another checksum")
-                state = torch.load(path, map_location="cpu", weights_only=True)
-                if (state["scope"], state["epoch"]) != (self.folder.name, epoch):
-                    raise ValueError(f"belongs to epoch {state['epoch']} of {state['scope']}")
-                return epoch, state
+                named = torch.load(path, map_location="cpu", weights_only=True)
+                if (named["scope"], named["epoch"]) != (self.folder.name, epoch):
+                    raise ValueError(f"belongs to epoch {named['epoch']} of {named['scope']}")
+                return epoch, named["state"]
             except (MemoryError, OSError):
                 raise  # the machine's trouble, not the file's
             except Exception as error:
