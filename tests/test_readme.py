@@ -26,6 +26,7 @@ from s10_pipeline.vision.training.setup import build_classifier
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+READ_REPORT, USE_MODEL, SERVE_ONNX = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 
 # what is not run here, and why
@@ -111,9 +112,10 @@ def test_commands_on_drawn_images_run(tmp_path):
         to = ["--to-nodes=build_augmented_datasets"] if not small else []
         result = CliRunner(env={"S10_DATA_ROOT": str(tmp_path / "data")}).invoke(run, [*given, *small, *to])
         assert result.exit_code == 0, (arguments, result.output, result.exception)
-
-
-PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    report = max((tmp_path / "data/sample/08_reporting/report.html").glob("*/report.html"))
+    names: dict = {}
+    exec(re.sub(r'open\("[^"]*"', f"open({str(report)!r}", READ_REPORT), names)
+    assert 0 <= names["facts"]["metrics"]["test_accuracy"] <= 1
 
 
 @pytest.fixture(scope="module")
@@ -131,23 +133,24 @@ def served(data, tiny, tmp_path_factory):
     return folder, table.loc[0, "prediction_name"], table.loc[0, "confidence"]
 
 
-@pytest.mark.parametrize(("number", "printed"), [(0, []), (1, ["image.jpg"])], ids=["model file", "onnx"])
-def test_the_lines_that_use_the_model_say_what_predict_says(served, number, printed, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("lines", "printed"), [(USE_MODEL, []), (SERVE_ONNX, ["image.jpg"])], ids=["model file", "onnx"]
+)
+def test_the_lines_that_use_the_model_say_what_predict_says(served, lines, printed, monkeypatch, capsys):
     folder, name, confidence = served
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["serve.py", "image.jpg"])
-    exec(PYTHON[number], {})
+    exec(lines, {})
     *words, probability = capsys.readouterr().out.split()
     assert words == [*printed, name]
     assert float(probability) == pytest.approx(confidence, abs=1e-6)
 
 
 def test_the_lines_that_serve_need_neither_torch_nor_this_project():
-    lines = [line for line in PYTHON[1].splitlines() if line.strip()]
+    lines = [line for line in SERVE_ONNX.splitlines() if line.strip()]
     assert len(lines) <= 20
-    assert "torch" not in PYTHON[1]
-    assert "s10_pipeline" not in PYTHON[1]
-    assert len(PYTHON) == 2
+    assert "torch" not in SERVE_ONNX
+    assert "s10_pipeline" not in SERVE_ONNX
 
 
 def test_registry_list_lists_the_stages():

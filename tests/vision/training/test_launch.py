@@ -73,6 +73,7 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     lr = 0.003  # without norms a higher one amplifies rounding
     one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
     images = mapped(data.train_images, tmp_path / "images.npy")
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         several = train_classifier(
             dataclasses.replace(data, train_images=images),
