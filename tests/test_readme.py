@@ -114,7 +114,7 @@ def test_commands_on_drawn_images_run(tmp_path):
         assert result.exit_code == 0, (arguments, result.output, result.exception)
     report = max((tmp_path / "data/sample/08_reporting/report.html").glob("*/report.html"))
     names: dict = {}
-    exec(re.sub(r'open\("[^"]*"', f"open({str(report)!r}", READ_REPORT), names)
+    exec(re.sub(r'Path\("[^"]*"\)', f"Path({str(report)!r})", READ_REPORT), names)
     assert 0 <= names["facts"]["metrics"]["test_accuracy"] <= 1
 
 
