@@ -26,8 +26,8 @@ def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, min_simi
     Shifted, mirrored, cropped and recoloured copies escape. What is found are candidates: a person has to look.
     (Barz and Denzler 2020, arXiv:1902.00423, did so for CIFAR-10, with candidates from a network's features.)
 
-    All pairs are compared in blocks: memory stays flat. 10,000 with 50,000 images of 32 pixels take 6 s on
-    two CPU cores, thumbnails included.
+    All pairs are compared in blocks: memory stays flat. 10,000 with 50,000 images of 32 pixels took 13 s on
+    two CPU cores that had other work too, thumbnails included.
 
     Returns:
         Columns :data:`COLUMNS`, the most similar first.
