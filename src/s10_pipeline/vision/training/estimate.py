@@ -13,7 +13,7 @@ from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
 from .epoch import measure, train_epoch
 from .params import TrainParams
-from .setup import build_classifier, build_optimizer
+from .setup import build_classifier, build_optimizer, check_batch_size, check_processes
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +116,10 @@ def announce(
         epochs: of training still to come.
         num_measured: images that each epoch's end is measured on (validation and test).
     """
-    speed = probe_speed(images, train_set, train)
     device = choose_device(train.device)
+    check_batch_size(train_set, train)
+    check_processes(train, device)
+    speed = probe_speed(images, train_set, train)
     num_processes = train.distributed.num_processes
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
     together = num_processes * speed.images_per_second(resolve_num_workers(train.num_workers, device, num_processes))
