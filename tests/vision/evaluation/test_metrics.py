@@ -9,10 +9,12 @@ import torch
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.confusion import plot_confusion_matrix
 from s10_pipeline.vision.evaluation.metrics import (
+    accuracy_with_flip,
     accuracy_without,
     calibrate,
     compute_metrics,
     evaluate_classifier,
+    predict_probabilities,
     prediction_table,
 )
 from s10_pipeline.vision.evaluation.params import EvaluateParams
@@ -62,6 +64,37 @@ def test_a_row_an_image(classifier, data):
     images = torch.from_numpy(data.test_images.images_nhwc[:5].copy()).permute(0, 3, 1, 2)
     by_hand = torch.softmax(classifier.eval()(images), dim=1).detach().numpy()
     assert probabilities[:5] == pytest.approx(by_hand, abs=1e-5)
+
+
+def test_the_flip_counts_the_mean_of_both_views():
+    plain = np.array([[0.9, 0.1], [0.6, 0.4], [0.45, 0.55], [0.7, 0.3]])
+    mirrored = np.array([[0.8, 0.2], [0.1, 0.9], [0.7, 0.3], [0.6, 0.4]])
+    # the second turns to the second class, the third to the first
+    found = accuracy_with_flip(plain, mirrored, np.array([0, 1, 0, 1]))
+    assert found["test_accuracy_with_flip"] == 0.75
+    assert found["test_accuracy_with_flip_ci95"] == pytest.approx([0.30064, 0.95441], abs=1e-4)
+
+
+def test_a_test_time_flip_stands_beside_the_plain_figures(classifier, data):
+    cpu = torch.device("cpu")
+    plain, table = evaluate_classifier(classifier, data.test_images, data.test_set, EvaluateParams(), cpu)
+    params = EvaluateParams(test_time_flip=True)
+    both, same_table = evaluate_classifier(classifier, data.test_images, data.test_set, params, cpu)
+    pd.testing.assert_frame_equal(table, same_table)
+    assert {name: both.pop(name) for name in list(both) if name not in plain}.keys() == {
+        "test_accuracy_with_flip", "test_accuracy_with_flip_ci95"
+    }  # fmt: skip
+    assert both == plain
+
+
+def test_the_flip_is_of_left_and_right(classifier, data):
+    cpu = torch.device("cpu")
+    pixels = np.ascontiguousarray(data.test_images.images_nhwc[:, :, ::-1])
+    mirror_images = dataclasses.replace(data.test_images, images_nhwc=pixels)
+    expected = predict_probabilities(classifier, mirror_images, data.test_set, 50, cpu)
+    found = predict_probabilities(classifier, data.test_images, data.test_set, 50, cpu, mirrored=True)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert found != pytest.approx(predict_probabilities(classifier, data.test_images, data.test_set, 50, cpu), abs=1e-3)
 
 
 def test_paths_are_told_where_there_are_files(data):

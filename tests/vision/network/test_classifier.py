@@ -1,9 +1,14 @@
+import subprocess
+import sys
+
 import pytest
 import torch
+from torch.nn import Conv2d
 
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes, load_classifier, resolve_stem
 from s10_pipeline.vision.network.params import ArchitectureParams
+from s10_pipeline.vision.training.setup import build_classifier
 
 
 @pytest.fixture
@@ -47,6 +52,38 @@ def test_the_block_that_grad_cam_looks_at(classifier):
     assert classifier.last_block("layer3") is classifier.network.layer3[-1]
     with pytest.raises(UserError, match="explain.layer=layer4: the stored model has layer1, layer2, layer3"):
         classifier.last_block("layer4")
+
+
+@pytest.mark.parametrize(("width", "layout"), [(15, torch.contiguous_format), (16, torch.channels_last)])
+def test_narrow_networks_keep_the_plain_layout(data, tiny, width, layout):
+    architecture = tiny.architecture.model_copy(update={"width": width})
+    params = tiny.model_copy(update={"architecture": architecture})
+    model = build_classifier(data.train_images, data.train_set, params)
+    assert all(conv.weight.is_contiguous(memory_format=layout) for conv in model.modules() if isinstance(conv, Conv2d))
+    seen = []
+    model.network.layer2.register_forward_hook(lambda *call: seen.append(call[-1].is_contiguous(memory_format=layout)))
+    model(torch.zeros(3, 3, 32, 32, dtype=torch.uint8))
+    assert seen == [True]
+
+
+NARROW_AND_ODD = """
+import torch
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+
+torch.set_num_threads(2)
+architecture = {"depth": 8, "width": 12, "stem": "cifar"}
+spec = ClassifierSpec(architecture, ("a", "b"), (0.0,) * 3, (255.0,) * 3, {"image_size": [32, 32]})
+for batch_size in (3, 5, 7):
+    model = Classifier(spec)
+    for _ in range(2):
+        model(torch.zeros(batch_size, 3, 32, 32, dtype=torch.uint8)).sum().backward()
+"""
+
+
+def test_narrow_networks_survive_odd_batches():
+    # memory was corrupted: it takes a process of its own to see that
+    done = subprocess.run([sys.executable, "-c", NARROW_AND_ODD], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_stem_follows_the_size():

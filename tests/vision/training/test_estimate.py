@@ -52,6 +52,16 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
     assert caplog.messages == ["4 x here: about 267 images/s; 1 epoch about 1 s"]
 
 
+def test_small_images_cost_by_their_area(data, tiny, monkeypatch, caplog):
+    fixed(monkeypatch)
+    resizing = tiny.resizing.model_copy(update={"epochs": 1, "start": 0.5})
+    params = tiny.model_copy(update={"resizing": resizing})
+    with caplog.at_level(logging.INFO):
+        announce(data.train_images, data.train_set, params, epochs=11, num_measured=160)
+    # 360 x (0.009 / 4 + 0.001) + 160 x 0.003 / 4 s, and ten times 4.08 s
+    assert caplog.messages == ["here: about 100 images/s; 11 epochs about 42 s"]
+
+
 @pytest.mark.parametrize(
     ("num_weights", "epochs", "advised"), [(11_173_962, 1000, True), (11_173_962, 1, False), (1_000_000, 1000, False)]
 )

@@ -20,15 +20,20 @@ from .params import EvaluateParams
 
 
 def predict_probabilities(
-    model: Classifier, images: ImageSet, subset: AugmentedSet, batch_size: int, device: torch.device
+    model: Classifier,
+    images: ImageSet,
+    subset: AugmentedSet,
+    batch_size: int,
+    device: torch.device,
+    mirrored: bool = False,
 ) -> NDArray[np.float64]:
-    """Softmax probabilities (N, K) of the set's images, in order; in fp32 on any device."""
+    """Softmax probabilities (N, K) of the set's images, or of their mirror images, in order; in fp32 on any device."""
     model = model.to(device).eval()
     rows = []
     with progress_bar("evaluate", len(subset), "images") as bar:
         fitting = fit_batch(batch_size, images.image_size)
         for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, fitting):
-            rows.append(model.probabilities(images_bchw).numpy())
+            rows.append(model.probabilities(images_bchw.flip(3) if mirrored else images_bchw).numpy())
             bar.advance(len(images_bchw))
     model.cpu()
     return np.concatenate(rows)
@@ -91,8 +96,26 @@ def evaluate_classifier(
     """
     check_same_data(model, images)
     probabilities_nk = predict_probabilities(model, images, subset, params.batch_size, device)
-    metrics = compute_metrics(probabilities_nk, images.labels[subset.indices], images.class_names, params.num_bins)
+    labels = images.labels[subset.indices]
+    metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins)
+    if params.test_time_flip:
+        mirrored_nk = predict_probabilities(model, images, subset, params.batch_size, device, mirrored=True)
+        metrics |= accuracy_with_flip(probabilities_nk, mirrored_nk, labels)
     return metrics, prediction_table(probabilities_nk, images, subset)
+
+
+def accuracy_with_flip(
+    probabilities_nk: NDArray[np.float64], mirrored_nk: NDArray[np.float64], labels: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Accuracy, with Wilson's interval, of the mean of an image's and its mirror image's probabilities.
+
+    Test-time augmentation in its smallest form (Krizhevsky et al. 2012, section 4.1).
+    """
+    num_correct = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
+    return {
+        "test_accuracy_with_flip": num_correct / len(labels),
+        "test_accuracy_with_flip_ci95": list(wilson(num_correct, len(labels))),
+    }
 
 
 def calibrate(

@@ -16,6 +16,10 @@ from .resnet import ResNet
 
 FORMAT = "s10_pipeline.classifier/1"
 
+# oneDNN, as torch 2.15 has it, corrupts memory in the backward pass of channels_last convolutions of fewer channels
+# where several threads share an odd batch (found by trying widths 4 to 48 and batches 3 to 64).
+MIN_CHANNELS_LAST = 16
+
 
 @dataclass(frozen=True)
 class ClassifierSpec:
@@ -48,7 +52,10 @@ class ClassifierSpec:
 
 
 class Classifier(nn.Module):
-    """Takes uint8 images, normalises inside, returns logits: no caller can normalise differently."""
+    """Takes uint8 images, normalises inside, returns logits: no caller can normalise differently.
+
+    Weights and activations lie channels_last, which convolutions are faster in, or plainly in narrow networks.
+    """
 
     mean: Tensor
     std: Tensor
@@ -57,6 +64,9 @@ class Classifier(nn.Module):
         super().__init__()
         self.spec = spec
         self.network = ResNet(ArchitectureParams(**spec.architecture), len(spec.class_names))
+        wide = spec.architecture["width"] >= MIN_CHANNELS_LAST
+        self.memory_format = torch.channels_last if wide else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
         for name in ("mean", "std"):
             values = torch.tensor(getattr(spec, name), dtype=torch.float32).view(1, 3, 1, 1)
             self.register_buffer(name, values, persistent=False)
@@ -68,7 +78,7 @@ class Classifier(nn.Module):
             images_bchw: RGB, uint8 or floating point, 0-255.
         """
         x_bchw = (images_bchw.to(self.mean.dtype) - self.mean) / self.std
-        logits_bk: Tensor = self.network(x_bchw.contiguous(memory_format=torch.channels_last))
+        logits_bk: Tensor = self.network(x_bchw.contiguous(memory_format=self.memory_format))
         return logits_bk
 
     @torch.inference_mode()
@@ -133,4 +143,4 @@ def load_classifier(path: Path) -> Classifier:
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         raise UserError(f"{path}: not a model of this project ({first_line}); train one or restore the file") from error
-    return model.to(memory_format=torch.channels_last).eval()
+    return model.eval()

@@ -12,6 +12,7 @@ from ..device import choose_device, choose_precision
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import Bar
+from .average import trained_weights
 from .checkpoints import CheckpointScope, CheckpointStore, scope_key
 from .data import TrainingData
 from .history import HISTORY_COLUMNS, TIMING_COLUMNS
@@ -80,7 +81,7 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
     assert last is not None, "the last epoch was saved"
     state = last[1]
     model = build_classifier(data.train_images, data.train_set, params)
-    model.load_state_dict(state["model"])
+    model.load_state_dict(trained_weights(state))
     history = pd.DataFrame(state["history"], columns=list(HISTORY_COLUMNS))
     timing = pd.DataFrame(state["timing"], columns=list(TIMING_COLUMNS))
     return TrainingResult(model.eval(), history, timing, scope_name, device, precision)

@@ -11,6 +11,7 @@ from ..data.loader import Batch
 from ..device import Precision
 from ..errors import UserError
 from ..network.classifier import Classifier
+from .resizing import resize_batch
 from .setup import training_loss
 
 # How often the bar may ask the device for numbers: each question waits until the device is done.
@@ -75,6 +76,8 @@ def train_epoch(
     set_lr: Callable[[int], None],
     note: Callable[[Sums, int], None],
     weight: Callable[[int], float] = lambda _step: 1.0,
+    size: tuple[int, int] | None = None,
+    after_step: Callable[[], None] = lambda: None,
 ) -> tuple[Sums, EpochTiming]:
     """Train on each batch once.
 
@@ -84,6 +87,8 @@ def train_epoch(
         set_lr: called with the number of the batch (from 0) before each step.
         note: called now and then with the sums so far and the number of batches done.
         weight: factor of a batch's loss (by number, from 0), where other processes hold the rest of the batch.
+        size: height and width that images are scaled to on the device; None: as they are.
+        after_step: called after each step of the optimiser.
 
     Raises:
         DivergedError: naming epoch, batch and learning rate.
@@ -104,6 +109,8 @@ def train_epoch(
         if batch is None:
             break
         images_bchw, labels_b = (t.to(device, non_blocking=True) for t in batch)
+        if size is not None:
+            images_bchw = resize_batch(images_bchw, size)
         set_lr(step)
         factor = weight(step)
         step += 1
@@ -114,6 +121,7 @@ def train_epoch(
         scaler.scale(loss * factor if factor != 1 else loss).backward()  # type: ignore[no-untyped-call]
         scaler.step(optimizer)
         scaler.update()
+        after_step()
         with torch.no_grad():
             plain = training_loss(logits_bk, labels_b, 0.0) if label_smoothing else loss
             sums.add(plain, logits_bk, labels_b)
@@ -142,13 +150,17 @@ def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
 
 
 @torch.inference_mode()
-def measure(model: Classifier, batches: Iterable[Batch], precision: Precision) -> Sums:
-    """Loss and accuracy without gradients; the model's mode is restored."""
+def measure(
+    model: Classifier, batches: Iterable[Batch], precision: Precision, size: tuple[int, int] | None = None
+) -> Sums:
+    """Loss and accuracy without gradients, on images scaled to ``size``; the model's mode is restored."""
     was_training = model.training
     model.eval()
     sums = Sums.zero(precision.device)
     for batch in batches:
         images_bchw, labels_b = (t.to(precision.device, non_blocking=True) for t in batch)
+        if size is not None:
+            images_bchw = resize_batch(images_bchw, size)
         with precision.autocast():
             logits_bk = model(images_bchw)
         sums.add(training_loss(logits_bk, labels_b, 0.0), logits_bk, labels_b)

@@ -1,6 +1,7 @@
 """How long training will take, found out by a few batches before anything long starts."""
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
 from .epoch import measure, train_epoch
 from .params import TrainParams
+from .resizing import size_in
 from .setup import build_classifier, build_optimizer, check_batch_size, check_processes
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,14 @@ class Speed:
     num_weights: int
     where: str
 
-    def images_per_second(self, num_workers: int) -> float:
-        """Of training: workers prepare batches while the network computes, one process does both in turn."""
-        return 1 / max(self.step, self.data / num_workers) if num_workers else 1 / (self.step + self.data)
+    def images_per_second(self, num_workers: int, area: float = 1.0) -> float:
+        """Of training: workers prepare batches while the network computes, one process does both in turn.
+
+        Args:
+            area: of the images that the network sees, as a share of the whole.
+        """
+        step = area * self.step
+        return 1 / max(step, self.data / num_workers) if num_workers else 1 / (step + self.data)
 
 
 def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -> Speed:
@@ -122,9 +129,15 @@ def announce(
     speed = probe_speed(images, train_set, train)
     num_processes = train.distributed.num_processes
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
-    together = num_processes * speed.images_per_second(resolve_num_workers(train.num_workers, device, num_processes))
+    workers_each = resolve_num_workers(train.num_workers, device, num_processes)
+    together = num_processes * speed.images_per_second(workers_each)
     searching = range_test * train.batch_size / alone
-    training = epochs * (len(train_set) / together + num_measured * speed.measuring / num_processes)
+    height, width = images.image_size
+    training = 0.0
+    for epoch in range(1, epochs + 1):
+        area = math.prod(size_in(epoch, images.image_size, train.resizing)) / (height * width)
+        seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
+        training += seconds / num_processes
     parts = [f"range test about {in_words(searching)}"] if range_test else []
     parts.append(f"{epochs} {'epoch' if epochs == 1 else 'epochs'} about {in_words(training)}")
     log.info(

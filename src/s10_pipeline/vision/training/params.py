@@ -26,6 +26,18 @@ class PlateauParams(Params):
     min_lr: float = Field(0.0, ge=0)
 
 
+class ResizingParams(Params):
+    """Progressive resizing: smaller images in the first epochs (:mod:`.resizing`).
+
+    Attributes:
+        epochs: at the start of training, in which images grow to their whole size; 0: always whole.
+        start: side in the first epoch, as a share of the whole.
+    """
+
+    epochs: int = Field(0, ge=0)
+    start: float = Field(0.5, gt=0, le=1)
+
+
 class DistributedParams(Params):
     """Several GPUs of one host, one process each (PyTorch's DistributedDataParallel under its elastic launcher).
 
@@ -47,6 +59,8 @@ class TrainParams(Params):
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
         warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
         anneal_epochs: epochs of linear fall to zero at the end, in which the plateau does not count.
+        ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
+            share; 0: the weights themselves.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
         seed: of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
@@ -66,6 +80,7 @@ class TrainParams(Params):
     decay_norm_and_bias: bool = True
     warmup_epochs: int = Field(0, ge=0)
     anneal_epochs: int = Field(0, ge=0)
+    ema_decay: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
@@ -75,5 +90,6 @@ class TrainParams(Params):
     compile: bool = False
     keep_checkpoints: int = Field(2, ge=1)
     distributed: DistributedParams = DistributedParams()
+    resizing: ResizingParams = ResizingParams()
     plateau: PlateauParams = PlateauParams()
     architecture: ArchitectureParams = ArchitectureParams()

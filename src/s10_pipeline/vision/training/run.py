@@ -3,19 +3,22 @@
 import math
 import time
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from ..data.loader import TrainLoader, fit_batch, plain_batches, resolve_num_workers
 from ..device import choose_precision, deterministic_algorithms, explain_out_of_memory
+from ..network.classifier import Classifier
 from ..progress import BarLike
+from .average import average_of
 from .checkpoints import CheckpointScope
 from .data import TrainingData
 from .epoch import Sums, diverged, measure, train_epoch
 from .history import History
 from .params import TrainParams
 from .ranks import Ranks
+from .resizing import size_in
 from .schedule import Schedule
 from .setup import build_classifier, build_optimizer
 
@@ -37,6 +40,7 @@ class TrainingRun:
         self.ranks = ranks = ranks or Ranks()
         self.precision = choose_precision(params.precision, device)
         self.model = ranks.share_norms(build_classifier(data.train_images, data.train_set, params).to(device))
+        self.average = average_of(self.model, params.ema_decay)
         self.optimizer = build_optimizer(self.model, params, lr)
         self.scaler = self.precision.grad_scaler()
         self.num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
@@ -58,6 +62,7 @@ class TrainingRun:
         """What a checkpoint holds."""
         return {
             "model": self.model.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -70,6 +75,8 @@ class TrainingRun:
         self.epochs_done = epochs_done
         for name in ("model", "optimizer", "scaler", "schedule"):
             getattr(self, name).load_state_dict(state[name])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
     def train(self, scope: CheckpointScope, bar: BarLike) -> None:
@@ -97,6 +104,7 @@ class TrainingRun:
         epoch, started = self.epochs_done + 1, time.perf_counter()
         # Dropout draws from the global generator: seeding it here makes an epoch a function of (seed, epoch)
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
+        size = size_in(epoch, self.data.train_images.image_size, self.params.resizing)
         batches_before = 0
 
         def note(sums: Sums, done: int) -> None:
@@ -118,11 +126,13 @@ class TrainingRun:
             epoch=epoch,
             set_lr=lambda step: self.schedule.before_step(epoch, step),
             weight=self.loader.weight,
+            size=size,
+            after_step=self._follow,
             note=note,
         )
         bar.advance(len(self.loader) - batches_before)
-        self.ranks.share_buffers(self.model)
-        train, val, test = self.ranks.add_up(sums), self._measure("val"), self._measure("test")
+        self.ranks.share_buffers(self._measured)
+        train, val, test = self.ranks.add_up(sums), self._measure("val", size), self._measure("test", size)
         if not math.isfinite(val.mean_loss()):
             # the epoch's last step did it: nothing of this epoch may be kept
             raise diverged(self.schedule.lr, epoch, len(self.loader))
@@ -131,9 +141,17 @@ class TrainingRun:
         self.history.add(lr, train, val, test, drop, timing, self.num_workers)
         self.epochs_done = epoch
 
-    def _measure(self, name: str) -> Sums:
+    def _follow(self) -> None:
+        if self.average:
+            self.average.update_parameters(self.model)
+
+    @property
+    def _measured(self) -> Classifier:
+        return cast("Classifier", self.average.module) if self.average else self.model
+
+    def _measure(self, name: str, size: tuple[int, int]) -> Sums:
         images = self.data.test_images if name == "test" else self.data.train_images
         subset = self.data.test_set if name == "test" else self.data.val_set
         mine = subset.indices[self.ranks.rank :: self.ranks.count]
         batches = plain_batches(images.images_nhwc, images.labels, mine, fit_batch(EVAL_BATCH_SIZE, images.image_size))
-        return self.ranks.add_up(measure(self.model, batches, self.precision))
+        return self.ranks.add_up(measure(self._measured, batches, self.precision, size))

@@ -13,7 +13,7 @@ from .params import TrainParams
 
 
 def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainParams) -> Classifier:
-    """A network for these images, its weights a function of ``params.seed``; on the CPU, channels_last."""
+    """A network for these images, its weights a function of ``params.seed``; on the CPU."""
     spec = ClassifierSpec(
         architecture=resolve_stem(params.architecture, images.image_size).model_dump(),
         class_names=images.class_names,
@@ -24,7 +24,7 @@ def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainPar
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(params.seed)
-        return Classifier(spec).to(memory_format=torch.channels_last)
+        return Classifier(spec)
 
 
 def build_optimizer(model: nn.Module, params: TrainParams, lr: float) -> torch.optim.SGD:

@@ -1,0 +1,143 @@
+"""Train an environment's recipe with several seeds, or two environments' with the same seeds, and compare.
+
+    python benchmarks/seeds.py cpu --seeds 0 1 2 --params ingest.source=parquet,ingest.path=DIR --data "CIFAR-10"
+    python benchmarks/seeds.py base seed --seeds 0 1 2
+
+Each training is a ``kedro run --only-missing-outputs``: what was trained before is found again, so a loop that was
+broken off goes on where it ended. Prints a table and keeps it in benchmarks/results/.
+"""
+
+import argparse
+import datetime
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from kedro.framework.startup import bootstrap_project
+from scipy.stats import t as student
+
+from s10_pipeline.commands.options import open_context, open_records
+from setting import command, hardware, keep, versions
+
+ROOT = Path(__file__).parent.parent
+STAGES = "data,lr_search,training,evaluation"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One seed of an environment.
+
+    Attributes:
+        test, flipped: accuracies in percent; ``flipped`` with ``evaluate.test_time_flip``, else None.
+        val: validation accuracy of the last epoch, in percent.
+        training, stages: seconds of ``train_resnet`` and of all stages, without start-up.
+        wall: seconds of the whole command; None where nothing had to run any more.
+    """
+
+    seed: int
+    lr: float
+    epochs: int
+    val: float
+    test: float
+    flipped: float | None
+    training: float
+    stages: float
+    wall: float | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("envs", nargs="+", help="one environment, or two to compare")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--params", default="", help="further parameters, as of kedro run")
+    parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
+    parser.add_argument("--name", help="of the page, if it is not made of the environments' names")
+    arguments = parser.parse_args()
+    if len(arguments.envs) > 2 or len(set(arguments.seeds)) < 2:
+        parser.error("takes one environment or two, and at least two different seeds")
+    bootstrap_project(ROOT)
+    trained = {env: [train(env, seed, arguments.params) for seed in arguments.seeds] for env in arguments.envs}
+    lines = [
+        f"# Accuracy by seed of {' and '.join(f'`{env}`' for env in arguments.envs)}, {hardware()}, "
+        f"{datetime.date.today()}",
+        "",
+        f"Command: {command()}. Data: {arguments.data}. n = {len(arguments.seeds)} seeds of weights, batch order and "
+        "augmentation; the validation split is the same. Intervals are Student's t over seeds. Seconds: of training, "
+        "of all stages up to evaluation, and of the whole command with its start-up.",
+        versions(),
+    ]
+    for env, rows in trained.items():
+        lines += ["", f"## `{env}`", "", *table(rows), "", *in_words([row.test for row in rows], "test accuracy")]
+        if flipped := [row.flipped for row in rows if row.flipped is not None]:
+            lines += in_words(flipped, "test accuracy with test-time flip")
+    if len(arguments.envs) == 2:
+        first, second = trained.values()
+        gains = [a.test - b.test for a, b in zip(first, second, strict=True)]
+        lines += ["", f"## `{arguments.envs[0]}` minus `{arguments.envs[1]}`, paired by seed", ""]
+        lines += in_words(gains, "difference of test accuracies in points", sign="+")
+    keep(arguments.name or "seeds-" + "-".join(arguments.envs), lines)
+
+
+def train(env: str, seed: int, params: str) -> Trained:
+    """Run the stages that the accuracy needs, and read what they made."""
+    given = ",".join(filter(None, [f"train.seed={seed}", params]))
+    where = [] if env == "base" else [f"--env={env}"]
+    run = [sys.executable, "-m", "kedro", "run", f"--pipelines={STAGES}", f"--params={given}", "--only-missing-outputs"]
+    started = time.perf_counter()
+    subprocess.run([*run, *where], cwd=ROOT, check=True)
+    wall = time.perf_counter() - started
+    catalog = open_context(None if env == "base" else env, None).catalog
+    records = {node: open_records(catalog).of(node)[0] for node in
+               ("ingest_cifar", "build_augmented_datasets", "lr_range_test", "train_resnet", "evaluate")}  # fmt: skip
+    seconds = {node: float(record.about["seconds"]) for node, record in records.items()}
+    metrics, history = catalog.load("metrics"), catalog.load("training_history")
+    flipped = metrics.get("test_accuracy_with_flip")
+    return Trained(
+        seed=seed,
+        lr=float(catalog.load("provenance")["model"]["lr"]),
+        epochs=len(history),
+        val=100 * float(history["val_accuracy"].iloc[-1]),
+        test=100 * metrics["test_accuracy"],
+        flipped=None if flipped is None else 100 * flipped,
+        training=seconds["train_resnet"],
+        stages=sum(seconds.values()),
+        wall=wall if wall > seconds["train_resnet"] else None,
+    )
+
+
+def table(rows: list[Trained]) -> list[str]:
+    return [
+        "| seed | learning rate | epochs | validation | test | with flip | training, s | stages, s | command, s |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {r.seed} | {r.lr:.3g} | {r.epochs} | {r.val:.2f} % | {r.test:.2f} % "
+            f"| {'-' if r.flipped is None else f'{r.flipped:.2f} %'} | {r.training:.0f} | {r.stages:.0f} "
+            f"| {'found again' if r.wall is None else f'{r.wall:.0f}'} |"
+            for r in rows
+        ),
+    ]
+
+
+def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
+    """Mean, standard deviation, half-width of the mean's 95 % interval, and of the range for one further seed."""
+    n, mean, deviation = len(values), float(np.mean(values)), float(np.std(values, ddof=1))
+    factor = float(student.ppf(0.975, n - 1)) * deviation
+    return mean, deviation, factor / math.sqrt(n), factor * math.sqrt(1 + 1 / n)
+
+
+def in_words(values: Sequence[float], what: str, sign: str = "") -> list[str]:
+    mean, deviation, half, further = spread(values)
+    return [
+        f"Mean {what}: **{mean:{sign}.2f}**, standard deviation {deviation:.2f}, 95 % interval "
+        f"{mean - half:{sign}.2f} to {mean + half:{sign}.2f} (n = {len(values)}); one further seed is expected within "
+        f"{mean - further:{sign}.2f} to {mean + further:{sign}.2f}."
+    ]
+
+
+if __name__ == "__main__":
+    main()

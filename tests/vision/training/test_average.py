@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from s10_pipeline.vision.training.average import trained_weights
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.engine import train_classifier
+from s10_pipeline.vision.training.run import TrainingRun
+
+DECAY = 0.7
+
+
+def averaging(tiny, **values):
+    return tiny.model_copy(update={"ema_decay": DECAY, "epochs": 2, **values})
+
+
+def test_the_average_follows_the_weights(data, tiny):
+    training = TrainingRun(data, 0.01, averaging(tiny), torch.device("cpu"))
+    follow, expected = training._follow, None
+
+    def checked() -> None:
+        nonlocal expected
+        follow()
+        now = training.model.network.head.weight.detach().clone()
+        expected = now if expected is None else DECAY * expected + (1 - DECAY) * now
+        torch.testing.assert_close(training.average.module.network.head.weight, expected)
+
+    training._follow = checked
+    training._train_one_epoch(training.model, Bar())
+    assert expected is not None
+    assert not torch.allclose(expected, training.model.network.head.weight)
+
+
+class Bar:
+    describe = note = advance = lambda *_: None
+
+
+def test_what_is_measured_and_stored_is_the_average(data, tiny, tmp_path):
+    result = train_classifier(data, 0.05, averaging(tiny), CheckpointStore(tmp_path / "a"))
+    plain = train_classifier(data, 0.05, averaging(tiny, ema_decay=0.0), CheckpointStore(tmp_path / "b"))
+    # the same steps were made, measured on other weights
+    assert result.history["train_loss"].tolist() == plain.history["train_loss"].tolist()
+    assert result.history["val_loss"].tolist() != plain.history["val_loss"].tolist()
+    training = TrainingRun(data, 0.05, averaging(tiny), torch.device("cpu"))
+    training.model.load_state_dict(result.model.state_dict())
+    training.average = None
+    assert training._measure("val", (32, 32)).mean_loss() == pytest.approx(
+        result.history["val_loss"].iloc[-1], rel=1e-5
+    )
+
+
+def test_running_means_are_averaged_too(data, tiny):
+    training = TrainingRun(data, 0.01, averaging(tiny, ema_decay=0.999), torch.device("cpu"))
+    training._train_one_epoch(training.model, Bar())
+    norms = training.model.network.stem[1], training.average.module.network.stem[1]
+    assert not torch.allclose(norms[0].running_mean, norms[1].running_mean)
+
+
+def test_it_goes_on_from_a_checkpoint(data, tiny):
+    whole, first, second = (TrainingRun(data, 0.05, averaging(tiny), torch.device("cpu")) for _ in range(3))
+    for training, epochs in ((whole, 2), (first, 1)):
+        for _ in range(epochs):
+            training._train_one_epoch(training.model, Bar())
+    second.restore(1, first.state())
+    second._train_one_epoch(second.model, Bar())
+    for name, tensor in trained_weights(whole.state()).items():
+        assert torch.equal(tensor, trained_weights(second.state())[name]), name

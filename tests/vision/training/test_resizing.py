@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+from s10_pipeline.vision.training.params import ResizingParams
+from s10_pipeline.vision.training.resizing import resize_batch, size_in
+from s10_pipeline.vision.training.run import TrainingRun
+
+
+def test_images_grow_to_their_whole_size():
+    params = ResizingParams(epochs=8, start=0.5)
+    assert [size_in(epoch, (32, 32), params)[0] for epoch in range(1, 11)] == [16, 16, 20, 24, 24, 24, 28, 32, 32, 32]
+    assert size_in(1, (64, 96), params) == (32, 48)
+
+
+def test_without_it_images_are_whole():
+    assert size_in(1, (30, 31), ResizingParams()) == (30, 31)
+
+
+def test_no_size_is_too_small_or_too_large():
+    params = ResizingParams(epochs=50, start=0.01)
+    sizes = [size_in(epoch, (30, 6), params) for epoch in range(1, 51)]
+    assert sizes[0] == (4, 4)
+    assert all(height <= 30 and width <= 6 for height, width in sizes)
+
+
+def test_batches_are_scaled_by_means_of_their_pixels():
+    images = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    images[:, :, :, 4:] = 200
+    small = resize_batch(images, (4, 4))
+    assert small.shape == (2, 3, 4, 4)
+    assert float(small.mean()) == pytest.approx(100)
+    assert small[0, 0, 0].tolist() == sorted(small[0, 0, 0].tolist())
+    assert resize_batch(images, (8, 8)) is images
+
+
+def test_training_and_measuring_see_the_epochs_size(data, tiny, monkeypatch):
+    seen = []
+    params = tiny.model_copy(update={"epochs": 3, "resizing": ResizingParams(epochs=2, start=0.5)})
+    training = TrainingRun(data, 0.01, params, torch.device("cpu"))
+    training.model.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
+
+    class Bar:
+        describe = note = advance = lambda *_: None
+
+    for expected in [(16, 16), (24, 24), (32, 32)]:
+        training._train_one_epoch(training.model, Bar())
+        assert set(seen) == {expected}
+        seen.clear()
