@@ -14,7 +14,10 @@ def average_of(model: nn.Module, decay: float) -> AveragedModel | None:
     Args:
         decay: share of the average that each step leaves, in [0, 1).
     """
-    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+    if not decay:
+        return None
+    follow = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
 
 
 def trained_weights(state: dict[str, Any]) -> dict[str, Any]:
