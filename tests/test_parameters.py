@@ -62,20 +62,25 @@ def test_environments_are_valid_and_have_a_root_of_their_own(root, env, monkeypa
 def test_the_recipe_of_2020_stands_as_it_was(root):
     parameters = validate_parameters(load(root, "seed"))
     train = parameters.train
-    assert (train.epochs, train.batch_size, train.lr, train.momentum, train.weight_decay) == (50, 128, 0.05, 0.9, 1e-3)
-    assert (train.nesterov, train.warmup_epochs, train.label_smoothing) == (False, 0, 0.0)
-    assert (train.plateau.factor, train.plateau.patience) == (0.1, 3)
-    architecture = train.architecture
-    assert (architecture.depth, architecture.width, architecture.dropout, architecture.stem_dropout) == (
-        18,
-        64,
-        0.1,
-        0.05,
-    )
-    assert [next(iter(t)) for t in parameters.augment.train] == [
-        "HorizontalFlip", "Rotate", "HueSaturationValue", "Cutout"
-    ]  # fmt: skip
-    assert all(arguments["p"] == 0.5 for t in parameters.augment.train for arguments in t.values())
+    assert train.model_dump() == {
+        "epochs": 50, "batch_size": 128, "lr": 0.05, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-3,
+        "decay_norm_and_bias": True, "warmup_epochs": 0, "anneal_epochs": 0, "ema_decay": 0.0, "label_smoothing": 0.0,
+        "seed": 0, "device": "auto", "precision": "auto", "num_workers": "auto", "deterministic": False,
+        "compile": False, "keep_checkpoints": 2, "distributed": {"num_processes": 1, "max_restarts": 2},
+        "resizing": {"epochs": 0, "start": 0.5},
+        "plateau": {"factor": 0.1, "patience": 3, "threshold": 1e-4, "cooldown": 0, "min_lr": 0.0},
+        "architecture": {
+            "depth": 18, "width": 64, "stem": "auto", "dropout": 0.1, "stem_dropout": 0.05,
+            "zero_init_residual": False,
+        },
+    }  # fmt: skip
+    assert list(parameters.augment.train) == [
+        {"HorizontalFlip": {"p": 0.5}},
+        {"Rotate": {"limit": 2, "p": 0.5}},
+        {"HueSaturationValue": {"hue_shift_limit": 3, "sat_shift_limit": 2, "p": 0.5}},
+        {"Cutout": {"num_holes": 3, "size": 8, "fill": 0, "p": 0.5}},
+    ]
+    assert not parameters.evaluate.test_time_flip
     assert parameters.augment.pixel_mean == parameters.augment.pixel_std == (127.5, 127.5, 127.5)
     assert (parameters.lr_search.start_lr, parameters.lr_search.end_lr, parameters.lr_search.num_iterations) == (
         1e-5,
