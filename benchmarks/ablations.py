@@ -11,6 +11,7 @@ import argparse
 import copy
 import datetime
 import logging
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -33,7 +34,7 @@ from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.params import TrainParams
 from seeds import ROOT, spread
-from setting import command, hardware, keep, versions
+from setting import RESULTS, command, hardware, keep, versions
 
 AS_IT_IS = "the recipe as it is"
 Parameters = dict[str, Any]
@@ -47,15 +48,18 @@ def main() -> None:
     parser.add_argument("--params", nargs="+", default=[], help="KEY=VALUE for all trainings; values are YAML")
     parser.add_argument("--minutes", type=float, help="no training is begun after so many")
     parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
     changes = yaml.safe_load((Path(__file__).parent / "ablations.yml").read_text())
     if unknown := set(arguments.only or ()) - set(changes):
         parser.error(f"--only: no change is called {sorted(unknown)[0]!r}; there are {', '.join(changes)}")
+    results = arguments.results.resolve()
+    os.chdir(ROOT)  # where Kedro looks for the project
     bootstrap_project(ROOT)
     logging.getLogger("s10_pipeline").setLevel(logging.WARNING)
     given = {key: yaml.safe_load(value) for key, _, value in (item.partition("=") for item in arguments.params)}
     env = None if arguments.env == "base" else arguments.env
-    recipe = changed(open_context(env, None).params, given)
+    recipe = changed(open_context(env, None).config_loader["parameters"], given)
     images = read_source(IngestParams.model_validate(recipe["ingest"]))[0]
     started, accuracies, seconds = time.perf_counter(), {}, {}
     for name in [AS_IT_IS, *(arguments.only or changes)]:
@@ -77,7 +81,7 @@ def main() -> None:
         "",
         *table(accuracies, seconds),
     ]
-    keep(f"ablations-{arguments.env}", lines)
+    keep(f"ablations-{arguments.env}", lines, results)
 
 
 def changed(parameters: Parameters, changes: Parameters) -> Parameters:

@@ -10,6 +10,7 @@ broken off goes on where it ended. Prints a table and keeps it in benchmarks/res
 import argparse
 import datetime
 import math
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from kedro.framework.startup import bootstrap_project
 from scipy.stats import t as student
 
 from s10_pipeline.commands.options import open_context, open_records
-from setting import command, hardware, keep, versions
+from setting import RESULTS, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
 STAGES = "data,lr_search,training,evaluation"
@@ -57,9 +58,12 @@ def main() -> None:
     parser.add_argument("--params", default="", help="further parameters, as of kedro run")
     parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
     parser.add_argument("--name", help="of the page, if it is not made of the environments' names")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
     if len(arguments.envs) > 2 or len(set(arguments.seeds)) < 2:
         parser.error("takes one environment or two, and at least two different seeds")
+    results = arguments.results.resolve()
+    os.chdir(ROOT)  # where Kedro looks for the project
     bootstrap_project(ROOT)
     trained = {env: [train(env, seed, arguments.params) for seed in arguments.seeds] for env in arguments.envs}
     lines = [
@@ -80,7 +84,7 @@ def main() -> None:
         gains = [a.test - b.test for a, b in zip(first, second, strict=True)]
         lines += ["", f"## `{arguments.envs[0]}` minus `{arguments.envs[1]}`, paired by seed", ""]
         lines += in_words(gains, "difference of test accuracies in points", sign="+")
-    keep(arguments.name or "seeds-" + "-".join(arguments.envs), lines)
+    keep(arguments.name or "seeds-" + "-".join(arguments.envs), lines, results)
 
 
 def train(env: str, seed: int, params: str) -> Trained:

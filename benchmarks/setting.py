@@ -127,13 +127,13 @@ def versions(*packages: str) -> str:
     return f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}, {named}."
 
 
-def keep(name: str, lines: list[str]) -> None:
-    """Print a page and keep it in ``benchmarks/results/``."""
+def keep(name: str, lines: list[str], folder: Path = RESULTS) -> None:
+    """Print a page and keep it, by default in ``benchmarks/results/``."""
     page = "\n".join(lines) + "\n"
     print(page)
-    RESULTS.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     kind = "cuda" if choose_device("auto").type == "cuda" else "cpu"
-    (RESULTS / f"{name}-{kind}-{datetime.date.today()}.md").write_text(page)
+    (folder / f"{name}-{kind}-{datetime.date.today()}.md").write_text(page)
 
 
 def command() -> str:

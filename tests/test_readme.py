@@ -36,6 +36,7 @@ NOT_RUN = {
     "python3 -m venv": "installs",
     "-m pip install": "installs",
     "-m pytest": "is what runs this test",
+    "python benchmarks/": "takes hours; tests/benchmarks runs them on less",
     "kedro viz run": "serves until a person ends it",
 }
 SMALL = [

@@ -1,0 +1,80 @@
+"""The scripts that judge recipes, on little data."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from kedro.config import OmegaConfigLoader
+
+from s10_pipeline.configuration import CONFIG_LOADER_ARGS
+from s10_pipeline.parameters import validate_parameters
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+CHANGES = yaml.safe_load((BENCHMARKS / "ablations.yml").read_text())
+SMALL = "ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,lr_search.num_iterations=20"
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import ablations
+    import seeds
+
+    return seeds, ablations
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_ablation_changes_base_to_a_valid_recipe(scripts, root, name):
+    loader = OmegaConfigLoader(str(root / "conf"), env="base", **CONFIG_LOADER_ARGS)
+    base = dict(loader["parameters"])
+    changed = scripts[1].changed(base, CHANGES[name])
+    assert validate_parameters(changed) != validate_parameters(base)
+
+
+def test_a_misspelt_parameter_ends_an_ablation(scripts):
+    with pytest.raises(SystemExit, match="train.eppchs: no such parameter"):
+        scripts[1].changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
+
+
+def test_intervals_over_seeds(scripts):
+    # Student's t for n = 4: 3.182; deviation of 1, 2, 3, 4: 1.291
+    mean, deviation, half, further = scripts[0].spread([1.0, 2.0, 3.0, 4.0])
+    assert (mean, deviation) == (2.5, pytest.approx(1.29099, abs=1e-4))
+    assert half == pytest.approx(2.0543, abs=1e-3)
+    assert further == pytest.approx(3.18245 * 1.29099 * (1 + 1 / 4) ** 0.5, abs=1e-3)
+
+
+def run(tmp_path, *arguments: str) -> str:
+    environment = {**os.environ, "S10_DATA_ROOT": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
+    script, *rest = arguments
+    command = [sys.executable, str(BENCHMARKS / script), *rest, f"--results={tmp_path / 'results'}"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (page,) = (tmp_path / "results").iterdir()
+    return page.read_text()
+
+
+@pytest.mark.slow
+def test_seeds_of_a_recipe(tmp_path):
+    params = f"{SMALL},train.epochs=1,evaluate.test_time_flip=true"
+    page = run(tmp_path, "seeds.py", "sample", "--seeds", "0", "1", "--params", params)
+    assert len(re.findall(r"^\| [01] \| 0\.\d+ \| 1 \| +\d", page, re.MULTILINE)) == 2
+    assert re.search(r"Mean test accuracy: \*\*\d+\.\d\d\*\*.*\(n = 2\)", page)
+    assert "Mean test accuracy with test-time flip" in page
+    assert "found again" not in page
+    # what was trained is found again, with the same figures
+    again = run(tmp_path, "seeds.py", "sample", "--seeds", "0", "1", "--params", params)
+    assert again.count("found again") == 2
+    assert page[page.index("Mean") :] == again[again.index("Mean") :]
+
+
+@pytest.mark.slow
+def test_ablations_of_a_recipe(tmp_path):
+    given = [*SMALL.split(","), "train.epochs=1", "train.anneal_epochs=1"]
+    page = run(tmp_path, "ablations.py", "sample", "--only", "label smoothing", "--seeds", "0", "1", "--params", *given)
+    assert re.search(r"^\| the recipe as it is \| \d+\.\d\d % \| +\|", page, re.MULTILINE)
+    assert re.search(r"^\| label smoothing \| \d+\.\d\d % \| [+-]\d+\.\d\d \(", page, re.MULTILINE)
