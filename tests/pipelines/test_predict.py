@@ -40,6 +40,12 @@ def test_unreadable_files_are_rows_with_a_reason(classifier, tmp_path):
     assert reasons == {"broken.png": False, "good.jpg": True}
 
 
+def test_a_layer_that_the_model_lacks_is_told_before_any_file_is_read(classifier, tmp_path):
+    params = PredictParams(path=str(tmp_path / "missing"))
+    with pytest.raises(UserError, match="explain.layer=layer4: the stored model has layer1, layer2, layer3"):
+        predict_images(classifier, params, ExplainParams(layer="layer1+layer4"), "cpu")
+
+
 @pytest.mark.parametrize("classes", [("1", "null", "True"), ("0", "01", "1.5")])
 def test_names_that_look_like_something_else_come_back_as_names(root, tmp_path, classes):
     """Digits are classes of many data sets, and a file may be called 007."""

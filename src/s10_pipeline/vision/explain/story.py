@@ -41,7 +41,8 @@ def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dic
 def annealed_epochs(provenance: dict[str, Any]) -> int:
     """In how many epochs at the end the rate fell to zero whatever the losses said; warm-up goes before."""
     train = provenance.get("train", {})
-    return max(0, min(train.get("anneal_epochs", 0), train.get("epochs", 0) - train.get("warmup_epochs", 0)))
+    after_warmup = int(train.get("epochs", 0)) - int(train.get("warmup_epochs", 0))
+    return max(0, min(int(train.get("anneal_epochs", 0)), after_warmup))
 
 
 def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) -> dict[int, dict[str, Any]]:
