@@ -62,6 +62,17 @@ def test_every_dataset_has_a_catalog_entry_in_the_folder_of_its_layer(catalog):
         assert entry.get("versioned") or name == "checkpoints", name
 
 
+def test_layers_follow_each_other_as_their_folders_do(catalog):
+    """kedro-viz shows no layers at all where two come before each other."""
+    layers = {name: entry["metadata"]["kedro-viz"]["layer"] for name, entry in catalog.items() if "metadata" in entry}
+    folders = {entry["filepath"].split("/")[-2] for name, entry in catalog.items() if name in layers}
+    order = [folder.partition("_")[2] for folder in sorted(folders)]
+    for node in NODES.values():
+        before = [order.index(layers[name]) for name in node.inputs if not name.startswith("params:")]
+        after = [order.index(layers[name]) for name in node.outputs]
+        assert max(before, default=0) <= min(after), node.name
+
+
 def test_type_hints_of_nodes_can_be_resolved_and_groups_have_one_class():
     for node in NODES.values():
         hints = typing.get_type_hints(node.func)

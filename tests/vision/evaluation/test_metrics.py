@@ -39,6 +39,13 @@ def test_known_answers():
     assert metrics["ece"] == pytest.approx((0.1 + 0.4 + 0.2 + 0.7) / 4)
 
 
+def test_the_loss_is_training_s_however_sure_the_model_is_of_a_wrong_class():
+    logits = torch.tensor([[60.0, 0.0], [0.0, 90.0], [3.0, 0.0]], dtype=torch.float64)
+    labels = torch.tensor([1, 0, 0])
+    metrics = compute_metrics(torch.softmax(logits, 1).numpy(), labels.numpy(), NAMES, num_bins=10)
+    assert metrics["test_loss"] == pytest.approx(float(torch.nn.functional.cross_entropy(logits, labels)))
+
+
 def test_a_class_without_test_images_does_not_count():
     metrics = compute_metrics(np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]]), np.array([0, 1]), ("a", "b", "c"), 15)
     assert metrics["balanced_accuracy"] == metrics["macro_f1"] == 1.0

@@ -95,6 +95,9 @@ def test_blank_maps_are_left_out_and_few_are_not_judged() -> None:
         ([(0.1, 0.2), (0.1, 0.2), (-0.2, -0.1)], "hint"),
         ([(0.1, 0.2), (-0.1, 0.2), (0.1, 0.2)], "open"),
         ([(0.1, 0.2), (-0.2, -0.1), (0.1, 0.2)], "distrust"),
+        # predictions so sure that nothing moves them: always above, by nothing that the page could show
+        ([(1e-9, 1e-8), (1e-9, 1e-8), (1e-9, 1e-8)], "open"),
+        ([(0.1, 0.2), (-1e-8, -1e-9), (0.1, 0.2)], "open"),
     ],
 )
 def test_verdicts(lows_and_highs: list[tuple[float, float]], verdict: str) -> None:

@@ -233,9 +233,19 @@ def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -
     assert {row["class_name"] for row in facts(html)["classes"]} == {"null", "1", "True"}
 
 
-def test_annealing_is_named_where_it_decided(html: str, inputs: Inputs) -> None:
+@pytest.mark.parametrize("dropped", [True, False])
+def test_annealing_is_named_where_it_decided(html: str, inputs: Inputs, dropped: bool) -> None:
     given = inputs()
-    train = {**given.provenance["train"], "anneal_epochs": 2}
-    annealed = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}))
+    history = given.history.assign(lr_dropped=given.history["lr_dropped"] & dropped)
+    train = {**given.provenance["train"], "epochs": 4, "anneal_epochs": 2}
+    changes = {"history": history, "provenance": {**given.provenance, "train": train}}
+    annealed = build_report(dataclasses.replace(given, **changes))
     assert "In the last 2 it fell linearly to zero" in section(annealed, "summary")
-    assert "fell linearly" not in section(html, "summary")
+    told = section(annealed, "training")
+    assert "in the last 2 epochs it fell linearly to zero" in told
+    assert ("the plateau never lowered it" in told) is not dropped
+    assert "Nothing: it was" not in told
+    assert "fell linearly" not in section(html, "summary") + section(html, "training")
+    # warm-up goes before
+    train |= {"warmup_epochs": 3}
+    assert "In the last one it fell" in section(build_report(dataclasses.replace(given, **changes)), "summary")

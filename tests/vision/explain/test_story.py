@@ -30,6 +30,16 @@ def test_reasons_of_drops_known_by_hand() -> None:
         assert [drop["reason"] for drop in explain_drops(history, provenance)] == [None, None]
 
 
+def test_the_new_rate_is_the_plateau_s_where_annealing_begins_at_once() -> None:
+    history = pd.DataFrame({"epoch": [1, 2, 3], "val_loss": [1.0, 1.0, 1.0], "lr": [0.1, 0.1, 0.001]})
+    history["lr_dropped"] = [False, True, False]
+    train = {"plateau": {"factor": 0.2, "patience": 0}, "epochs": 3, "anneal_epochs": 1}
+    (drop,) = explain_drops(history, {"train": train})
+    assert drop["new_lr"] == pytest.approx(0.02)
+    train["plateau"]["min_lr"] = 0.05
+    assert explain_drops(history, {"train": train})[0]["new_lr"] == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize("cooldown", [0, 2])
 def test_the_rule_is_the_one_that_training_follows(data, tiny, tmp_path, cooldown) -> None:
     plateau = PlateauParams(patience=0, threshold=0.5, factor=0.5, cooldown=cooldown)

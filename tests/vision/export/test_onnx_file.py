@@ -16,7 +16,7 @@ from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
 NAMES = ("cat", "dög", "a,b")
 
 
-def make_model(size: int = 32, temperature: float | None = None, **architecture: object) -> Classifier:
+def make_model(size: int = 32, **architecture: object) -> Classifier:
     torch.manual_seed(0)
     spec = ClassifierSpec(
         architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5, **architecture},
@@ -25,7 +25,6 @@ def make_model(size: int = 32, temperature: float | None = None, **architecture:
         std=(60.0, 61.0, 62.0),
         resize=describe_rule((size, size)),
         title="three kinds",
-        temperature=temperature,
     )
     model = Classifier(spec)
     for module in model.modules():  # as after training
@@ -41,12 +40,12 @@ def run(content: bytes, images_bchw: torch.Tensor) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("size", "temperature", "architecture"),
-    [(32, None, {}), (48, 2.5, {"depth": 10, "stem": "imagenet"})],
-    ids=["small", "with temperature"],
+    ("size", "architecture"),
+    [(32, {}), (48, {"depth": 10, "stem": "imagenet"})],
+    ids=["small", "larger"],
 )
-def test_computes_what_the_model_computes(size, temperature, architecture) -> None:
-    model = make_model(size, temperature, **architecture).train()
+def test_computes_what_the_model_computes(size, architecture) -> None:
+    model = make_model(size, **architecture).train()
     content = to_onnx(model)
     assert model.training
     model.eval()
@@ -68,7 +67,6 @@ def test_says_what_a_program_needs_and_nothing_of_this_machine(root) -> None:
         "class_names": list(NAMES),
         "resize": describe_rule((32, 32)),
         "title": "three kinds",
-        "temperature": None,
     }
     (images,) = model.graph.input
     assert images.name == "images"

@@ -1,8 +1,11 @@
+import json
 import subprocess
 import sys
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from torch.nn import Conv2d
 
 from s10_pipeline.vision.errors import UserError
@@ -39,13 +42,39 @@ def test_normalisation_is_inside(classifier):
 def test_a_damaged_file_is_one_line(saved, damage):
     content = saved.read_bytes()
     if damage == "no metadata":
-        from safetensors.torch import save
-
         content = save({"x": torch.zeros(1)})
     saved.write_bytes({"cut": content[: len(content) // 2], "other": b"PK" * 100, "empty": b""}.get(damage, content))
     with pytest.raises(UserError, match=r"model.safetensors: not a model of this project .*; train one") as caught:
         load_classifier(saved)
     assert "\n" not in str(caught.value)
+
+
+def rewritten(path, **changes):
+    """The file with other entries in what it says besides weights."""
+    with safe_open(path, framework="pt") as file:
+        spec = json.loads(file.metadata()["spec"]) | changes
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    path.write_bytes(save(tensors, metadata={"spec": json.dumps(spec)}))
+    return path
+
+
+def test_a_file_with_the_temperature_that_earlier_ones_left_empty_is_read(classifier, saved):
+    assert "temperature" not in classifier_to_bytes(classifier).decode(errors="ignore")
+    assert load_classifier(rewritten(saved, temperature=None)).spec == classifier.spec
+    # probabilities by another rule than this version's are not given for its own
+    with pytest.raises(UserError, match=r"not a model of this project .*temperature"):
+        load_classifier(rewritten(saved, temperature=1.5))
+
+
+@pytest.mark.parametrize("architecture", [{"depth": 9}, {"depth": 8, "attention": True}])
+def test_a_network_that_this_version_does_not_know_is_one_line(saved, architecture):
+    with pytest.raises(UserError, match=r"not a model of this project \(.*(depth|attention)"):
+        load_classifier(rewritten(saved, architecture=architecture))
+
+
+def test_another_format_is_told_as_such(saved):
+    with pytest.raises(UserError, match="model format s10_pipeline.classifier/9; this version reads"):
+        load_classifier(rewritten(saved, format="s10_pipeline.classifier/9"))
 
 
 def test_the_block_that_grad_cam_looks_at(classifier):

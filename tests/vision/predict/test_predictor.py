@@ -19,7 +19,7 @@ from s10_pipeline.vision.predict.table import readable_rows
 NAMES = ("a", "b", "$c$")
 
 
-def make_model(temperature: float | None = None) -> Classifier:
+def make_model() -> Classifier:
     torch.manual_seed(0)
     spec = ClassifierSpec(
         architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5},
@@ -27,22 +27,20 @@ def make_model(temperature: float | None = None) -> Classifier:
         mean=(120.0, 121.0, 122.0),
         std=(60.0, 61.0, 62.0),
         resize={"image_size": [32, 32]},
-        temperature=temperature,
     )
     return Classifier(spec)
 
 
-@pytest.mark.parametrize("temperature", [None, 2.5])
 @pytest.mark.parametrize("batch_size", [3, 64])
-def test_equals_a_forward_pass_on_the_pixels(tmp_path: Path, temperature: float | None, batch_size: int) -> None:
+def test_equals_a_forward_pass_on_the_pixels(tmp_path: Path, batch_size: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), dtype=np.uint8)
     for i, image in enumerate(images):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
-    model = make_model(temperature).train()
+    model = make_model().train()
     table, gallery = predict_images(model, PredictParams(path=str(tmp_path), batch_size=batch_size), device="cpu")
     with torch.no_grad():
         logits_bk = make_model().eval()(torch.from_numpy(images).permute(0, 3, 1, 2))
-    expected = torch.softmax(logits_bk / (temperature or 1), dim=1).numpy()
+    expected = torch.softmax(logits_bk, dim=1).numpy()
     np.testing.assert_allclose(table[[f"p_{name}" for name in NAMES]].to_numpy(), expected, atol=1e-6)
     assert table["prediction"].tolist() == expected.argmax(1).tolist()
     assert table["prediction_name"].tolist() == [NAMES[k] for k in expected.argmax(1)]

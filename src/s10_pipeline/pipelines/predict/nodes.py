@@ -14,11 +14,12 @@ def predict_images(
         predictions, predictions_gallery.
     """
     from ...vision.device import choose_device
-    from ...vision.explain.gradcam import compute_cams
+    from ...vision.explain.gradcam import compute_cams, find_blocks
     from ...vision.predict import predictor
     from ...vision.predict.table import readable_rows
 
     chosen = choose_device(device)
+    find_blocks(model, explain.layer)  # or the gallery would end a run of hours with an error
     predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
     shown = readable_rows(predictions, len(images_nhwc))
     cams = compute_cams(

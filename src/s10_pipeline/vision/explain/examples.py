@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
 from ..evaluation.classes import class_names
+from ..evaluation.metrics import losses
 from .embedding import thumbnail_uri
 from .tables import plain
 
@@ -33,8 +34,7 @@ def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> lis
     """The test images whose true class the model gives the least probability; ``loss`` in nats."""
     names = class_names(test_predictions)
     p_nk = test_predictions[[f"p_{name}" for name in names]].to_numpy(float)
-    p_true = p_nk[np.arange(len(p_nk)), test_predictions["label"].to_numpy()]
-    loss = -np.log(np.maximum(p_true, np.finfo(float).tiny))
+    loss = losses(p_nk, test_predictions["label"].to_numpy())
     chosen = np.argsort(-loss, kind="stable")[:NUM_IN_GALLERY]
     rows = test_predictions.iloc[chosen].to_dict("records")
     return [{**_example(row, images), "loss": float(loss[i])} for row, i in zip(rows, chosen, strict=True)]

@@ -24,6 +24,9 @@ PERCENTAGES = (10, 20, 40)
 # images, which know where objects usually are. Each is drawn so many times for each image.
 CONTROLS = {"random_pixels": 2, "random_maps": 2, "other_maps": 2}
 MIN_MAPS = 5
+# A tenth of a point, the last digit that a report shows: less is nothing, however surely it is not zero. Predictions
+# that nothing moves would give such differences.
+MIN_ADVANTAGE = 0.001
 
 # Of larger images the solution is looked for at this size: what neighbours suggest is smooth.
 _SOLVED_SIZE = 64
@@ -80,10 +83,13 @@ def check_cams(
 
 
 def judge(advantage: dict[str, dict[str, float]]) -> str:
-    """``trust``: clearly above all controls; ``hint``: above random ones; ``distrust``: below one of those."""
-    if any(advantage[control]["high"] < 0 for control in ("random_pixels", "random_maps")):
+    """``trust``: clearly above all controls; ``hint``: above random ones; ``distrust``: below one of those.
+
+    Clearly: the whole interval lies beyond :data:`MIN_ADVANTAGE`.
+    """
+    if any(advantage[control]["high"] < -MIN_ADVANTAGE for control in ("random_pixels", "random_maps")):
         return "distrust"
-    better = {control for control, interval in advantage.items() if interval["low"] > 0}
+    better = {control for control, interval in advantage.items() if interval["low"] > MIN_ADVANTAGE}
     if better >= {"random_pixels", "random_maps"}:
         return "trust" if "other_maps" in better else "hint"
     return "open"

@@ -62,7 +62,7 @@ def compute_cams(
     """
     if method not in METHODS:
         raise UserError(f"explain.method={method}: no such method; {did_you_mean(method, METHODS)}")
-    blocks = [model.last_block(name) for name in split_layers(layer)]
+    blocks = find_blocks(model, layer)
     num_classes = len(model.class_names)
     if len(targets) != len(images_nhwc) or any(not 0 <= target < num_classes for target in targets):
         raise ValueError(f"targets: one class in 0..{num_classes - 1} is needed for each of {len(images_nhwc)} images")
@@ -81,6 +81,11 @@ def compute_cams(
         finally:
             cam.activations_and_grads.release()
     return np.nan_to_num(cams_nhw, copy=False).clip(0, 1)
+
+
+def find_blocks(model: Classifier, layer: str | Sequence[str]) -> list[torch.nn.Module]:
+    """The blocks that ``layer`` names, as of :func:`compute_cams`; UserError where the network lacks one."""
+    return [model.last_block(name) for name in split_layers(layer)]
 
 
 def is_blank(cams_nhw: NDArray[np.float32]) -> NDArray[np.bool_]:

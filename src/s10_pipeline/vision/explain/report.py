@@ -110,7 +110,7 @@ def build_report(inputs: ReportInputs) -> str:
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
         plateau=inputs.provenance.get("train", {}).get("plateau"),
-        anneal_epochs=inputs.provenance.get("train", {}).get("anneal_epochs", 0),
+        num_annealed=story.annealed_epochs(inputs.provenance),
         figures={name: figure_uri(figure) for name, figure in inputs.figures.items()},
     )
 

@@ -19,10 +19,14 @@ def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dic
     plateau = train.get("plateau") or {}
     reasons = _replay(history, plateau, int(train.get("warmup_epochs", 0))) if plateau else {}
     drops = []
+    num_annealed = annealed_epochs(provenance)
     dropped = history["lr_dropped"].astype(bool).to_numpy()
     for i, epoch in enumerate(history["epoch"].astype(int)):
         if dropped[i]:
             after = history["lr"].iloc[i + 1] if i + 1 < len(history) else None
+            if plateau and num_annealed and epoch == train["epochs"] - num_annealed:
+                # the next epoch anneals: the rate at its end is not what the plateau set
+                after = max(history["lr"].iloc[i] * plateau["factor"], plateau.get("min_lr", 0.0))
             drops.append(
                 {
                     "epoch": epoch,
@@ -32,6 +36,13 @@ def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dic
                 }
             )
     return drops
+
+
+def annealed_epochs(provenance: dict[str, Any]) -> int:
+    """In how many epochs at the end the rate fell to zero whatever the losses said; warm-up goes before."""
+    train = provenance.get("train", {})
+    after_warmup = int(train.get("epochs", 0)) - int(train.get("warmup_epochs", 0))
+    return max(0, min(int(train.get("anneal_epochs", 0)), after_warmup))
 
 
 def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) -> dict[int, dict[str, Any]]:

@@ -13,7 +13,7 @@ OUTPUTS = ("logits", "probabilities")
 
 
 class _WithProbabilities(nn.Module):
-    """Logits and their softmax by the temperature that the model carries."""
+    """Logits and their softmax."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -21,16 +21,15 @@ class _WithProbabilities(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         logits_bk = self.model(images)
-        return logits_bk, torch.softmax(logits_bk / (self.model.spec.temperature or 1.0), dim=1)
+        return logits_bk, torch.softmax(logits_bk, dim=1)
 
 
 def to_onnx(model: Classifier) -> bytes:
     """The content of an ``.onnx`` file; equal models give equal bytes with equal versions of torch and onnx.
 
     Input ``images``: uint8 (N, 3, H, W), RGB, 0-255, any N, H and W of the model. Outputs ``logits`` and
-    ``probabilities``: float32 (N, K). Normalisation and temperature are inside. The file's metadata has, each as
-    JSON, ``class_names``, ``resize`` (the rule by which other images are brought to the model's size), ``title`` and
-    ``temperature``.
+    ``probabilities``: float32 (N, K). Normalisation is inside. The file's metadata has, each as JSON,
+    ``class_names``, ``resize`` (the rule by which other images are brought to the model's size) and ``title``.
 
     Args:
         model: on the CPU; left as it was found.
@@ -61,7 +60,7 @@ def to_onnx(model: Classifier) -> bytes:
     for item in (*program.model.graph, *program.model.graph.inputs, *program.model.graph.outputs):
         item.metadata_props.clear()
     spec = model.spec
-    about = {name: getattr(spec, name) for name in ("class_names", "resize", "title", "temperature")}
+    about = {name: getattr(spec, name) for name in ("class_names", "resize", "title")}
     program.model.metadata_props.update({name: json.dumps(value) for name, value in about.items()})
     content: bytes = program.model_proto.SerializeToString(deterministic=True)
     return content

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
@@ -32,7 +33,6 @@ class ClassifierSpec:
         resize: rule by which images of other sizes are brought to ``image_size``
             (:func:`s10_pipeline.vision.data.resize.describe_rule`).
         title: the data that it was trained on, for people.
-        temperature: logits are divided by it for calibrated probabilities; null if it was not fitted.
     """
 
     architecture: dict[str, Any]
@@ -41,7 +41,6 @@ class ClassifierSpec:
     std: tuple[float, float, float]
     resize: dict[str, Any]
     title: str = ""
-    temperature: float | None = None
     format: str = field(default=FORMAT)
 
     @property
@@ -63,8 +62,9 @@ class Classifier(nn.Module):
     def __init__(self, spec: ClassifierSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.network = ResNet(ArchitectureParams(**spec.architecture), len(spec.class_names))
-        wide = spec.architecture["width"] >= MIN_CHANNELS_LAST
+        architecture = ArchitectureParams(**spec.architecture)
+        self.network = ResNet(architecture, len(spec.class_names))
+        wide = architecture.width >= MIN_CHANNELS_LAST
         self.memory_format = torch.channels_last if wide else torch.contiguous_format
         self.to(memory_format=self.memory_format)
         for name in ("mean", "std"):
@@ -83,13 +83,13 @@ class Classifier(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, images_bchw: Tensor) -> Tensor:
-        """Softmax probabilities (B, K), float64 on the CPU, by the temperature that the model carries.
+        """Softmax probabilities (B, K), float64 on the CPU: the network's own, by no temperature.
 
         Args:
             images_bchw: as of :meth:`forward`, on any device; the model should be in evaluation mode.
         """
         logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
-        return torch.softmax(logits_bk / (self.spec.temperature or 1.0), dim=1)
+        return torch.softmax(logits_bk, dim=1)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -137,10 +137,20 @@ def load_classifier(path: Path) -> Classifier:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         if spec.get("format") != FORMAT:
             raise UserError(f"{path}: model format {spec.get('format')}; this version reads {FORMAT}; train again")
+        if spec.get("temperature", ...) is None:
+            del spec["temperature"]  # earlier files have the key, never a value
         spec.update({name: tuple(spec[name]) for name in ("class_names", "mean", "std")})
         model = Classifier(ClassifierSpec(**spec))
         model.load_state_dict(tensors, strict=True)
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError) as error:
-        first_line = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a model of this project ({first_line}); train one or restore the file") from error
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, ValidationError) as error:
+        raise UserError(
+            f"{path}: not a model of this project ({_reason(error)}); train one or restore the file"
+        ) from error
     return model.eval()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"architecture.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).splitlines()[0]
