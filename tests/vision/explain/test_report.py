@@ -233,6 +233,14 @@ def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -
     assert {row["class_name"] for row in facts(html)["classes"]} == {"null", "1", "True"}
 
 
+def test_small_images_at_the_start_are_told(html: str, inputs: Inputs) -> None:
+    given = inputs()
+    train = {**given.provenance["train"], "epochs": 4, "resizing": {"epochs": 2, "start": 0.5}}
+    resized = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}))
+    assert "In the first 2 epochs images were scaled down" in section(resized, "training")
+    assert "scaled down" not in section(html, "training")
+
+
 @pytest.mark.parametrize("dropped", [True, False])
 def test_annealing_is_named_where_it_decided(html: str, inputs: Inputs, dropped: bool) -> None:
     given = inputs()

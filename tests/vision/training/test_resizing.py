@@ -1,23 +1,34 @@
 import pytest
 import torch
 
-from s10_pipeline.vision.training.params import ResizingParams
+from s10_pipeline.vision.training.params import ResizingParams, TrainParams
 from s10_pipeline.vision.training.resizing import resize_batch, size_in
 from s10_pipeline.vision.training.run import TrainingRun
 
 
+def growing(epochs: int, start: float, of: int = 50) -> TrainParams:
+    return TrainParams(epochs=of, resizing=ResizingParams(epochs=epochs, start=start))
+
+
 def test_images_grow_to_their_whole_size():
-    params = ResizingParams(epochs=8, start=0.5)
+    params = growing(8, 0.5)
     assert [size_in(epoch, (32, 32), params)[0] for epoch in range(1, 11)] == [16, 16, 20, 24, 24, 24, 28, 32, 32, 32]
     assert size_in(1, (64, 96), params) == (32, 48)
 
 
 def test_without_it_images_are_whole():
-    assert size_in(1, (30, 31), ResizingParams()) == (30, 31)
+    assert size_in(1, (30, 31), TrainParams()) == (30, 31)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_the_last_epoch_sees_whole_images(epochs):
+    params = growing(50, 0.5, of=epochs)
+    assert size_in(epochs, (32, 32), params) == (32, 32)
+    assert epochs == 1 or size_in(1, (32, 32), params) == (16, 16)
 
 
 def test_no_size_is_too_small_or_too_large():
-    params = ResizingParams(epochs=50, start=0.01)
+    params = growing(50, 0.01, of=60)
     sizes = [size_in(epoch, (30, 6), params) for epoch in range(1, 51)]
     assert sizes[0] == (4, 4)
     assert all(height <= 30 and width <= 6 for height, width in sizes)

@@ -111,6 +111,7 @@ def build_report(inputs: ReportInputs) -> str:
         readings=READINGS,
         plateau=inputs.provenance.get("train", {}).get("plateau"),
         num_annealed=story.annealed_epochs(inputs.provenance),
+        num_resized=story.resized_epochs(inputs.provenance),
         figures={name: figure_uri(figure) for name, figure in inputs.figures.items()},
     )
 

@@ -45,6 +45,12 @@ def annealed_epochs(provenance: dict[str, Any]) -> int:
     return max(0, min(int(train.get("anneal_epochs", 0)), after_warmup))
 
 
+def resized_epochs(provenance: dict[str, Any]) -> int:
+    """How many epochs at the start trained on images that were scaled down."""
+    train = provenance.get("train", {})
+    return min(int((train.get("resizing") or {}).get("epochs", 0)), int(train.get("epochs", 1)) - 1)
+
+
 def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) -> dict[int, dict[str, Any]]:
     """Epoch after which the plateau's patience ended -> the best loss until then, its epoch, and how many since."""
     best, best_epoch, num_bad, cooldown = math.inf, 0, 0, 0

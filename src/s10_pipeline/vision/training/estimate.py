@@ -135,7 +135,7 @@ def announce(
     height, width = images.image_size
     training = 0.0
     for epoch in range(1, epochs + 1):
-        area = math.prod(size_in(epoch, images.image_size, train.resizing)) / (height * width)
+        area = math.prod(size_in(epoch, images.image_size, train)) / (height * width)
         seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
         training += seconds / num_processes
     parts = [f"range test about {in_words(searching)}"] if range_test else []

@@ -30,7 +30,8 @@ class ResizingParams(Params):
     """Progressive resizing: smaller images in the first epochs (:mod:`.resizing`).
 
     Attributes:
-        epochs: at the start of training, in which images grow to their whole size; 0: always whole.
+        epochs: at the start of training, in which images grow to their whole size; 0: always whole. The last epoch
+            of training sees whole images at any rate.
         start: side in the first epoch, as a share of the whole.
     """
 

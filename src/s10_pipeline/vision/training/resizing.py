@@ -7,20 +7,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .params import ResizingParams
+from .params import TrainParams
 
 # Sides are multiples of it, so that three or four halvings of the feature maps waste no pixels at borders.
 STEP = 4
 
 
-def size_in(epoch: int, image_size: tuple[int, int], params: ResizingParams) -> tuple[int, int]:
+def size_in(epoch: int, image_size: tuple[int, int], train: TrainParams) -> tuple[int, int]:
     """Height and width in pixels that an epoch (from 1) trains at and is measured at.
 
-    The side grows linearly from ``start`` of the whole in the first epoch; after ``epochs`` epochs images are whole.
+    The side grows linearly from ``resizing.start`` of the whole in the first epoch; after ``resizing.epochs`` epochs,
+    and in the last one at any rate, images are whole.
     """
-    if epoch > params.epochs:
+    growing = min(train.resizing.epochs, train.epochs - 1)
+    if epoch > growing:
         return image_size
-    share = params.start + (1 - params.start) * (epoch - 1) / params.epochs
+    share = train.resizing.start + (1 - train.resizing.start) * (epoch - 1) / growing
     height, width = (min(side, max(STEP, STEP * round(share * side / STEP))) for side in image_size)
     return height, width
 

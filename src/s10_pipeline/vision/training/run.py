@@ -104,7 +104,7 @@ class TrainingRun:
         epoch, started = self.epochs_done + 1, time.perf_counter()
         # Dropout draws from the global generator: seeding it here makes an epoch a function of (seed, epoch)
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
-        size = size_in(epoch, self.data.train_images.image_size, self.params.resizing)
+        size = size_in(epoch, self.data.train_images.image_size, self.params)
         batches_before = 0
 
         def note(sums: Sums, done: int) -> None:

@@ -25,7 +25,7 @@ TRAINING_MODULES = ("average", "epoch", "params", "ranks", "resizing", "run", "s
 def describe_scope(data: TrainingData, lr: float, params: TrainParams, precision: str) -> dict[str, Any]:
     """What the result of a training depends on, as JSON: parameters, learning rate, data and code."""
     decides = params.model_dump(mode="json", exclude=CHANGE_NOTHING)
-    if params.anneal_epochs:
+    if params.anneal_epochs or params.resizing.epochs:
         decides["epochs"] = params.epochs
     return {
         "train": {**decides, "lr": lr, "precision": precision},  # as they were found out, on this machine
