@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,8 +11,6 @@ from typing import Any, NamedTuple
 
 import fsspec
 from kedro.io import AbstractDataset, AbstractVersionedDataset
-
-log = logging.getLogger(__name__)
 
 Dataset = AbstractDataset[Any, Any]
 
@@ -150,7 +147,6 @@ def link_version(dataset: Dataset, old: str, new: str) -> bool:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         os.link(source, beside)
         os.replace(beside, target)
-    except OSError as error:
-        log.debug("%s stays no link to %s: %s", target, source, error)
+    except OSError:
         return False
     return True

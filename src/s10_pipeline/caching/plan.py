@@ -8,17 +8,7 @@ from kedro.framework.project import pipelines as registered_pipelines
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from .contents import (
-    PENDING,
-    Content,
-    Dataset,
-    chosen_version,
-    content_of,
-    digest_of,
-    is_versioned,
-    path_of,
-    versions_of,
-)
+from .contents import PENDING, Content, chosen_version, content_of, digest_of, is_versioned, versions_of
 from .fingerprint import Fingerprinter, Rules, changes_in_words, is_parameter
 from .records import Parts, Record, RecordStore
 
@@ -62,7 +52,7 @@ class Plan:
         self.fingerprints = Fingerprinter(rules, store.memo)
         self.known: dict[str, Content] = {}
         every = [*dict(registered_pipelines).values(), pipeline]
-        self.producers = {_file_of(name): node for p in every for node in p.nodes for name in node.outputs}
+        self.producers = {name: node for p in every for node in p.nodes for name in node.outputs}
         for node in pipeline.nodes:
             self.fingerprints.code(node.func)  # now: what is edited while the run goes on is not what it runs
 
@@ -107,13 +97,12 @@ class Plan:
 
     def content(self, name: str) -> Content:
         """Of a dataset that no node of this pipeline has written: the newest version that is whole."""
-        if _file_of(name) not in self.known:
-            dataset = self.catalog.get(name)
-            found = Content(None, None)
-            if dataset is not None and not dataset._EPHEMERAL:
-                found = content_of(dataset, self._version_to_read(name, dataset), self.store.memo)
-            self.known[_file_of(name)] = found
-        return self.known[_file_of(name)]
+        if name not in self.known:
+            self.known[name] = Content(None, None)
+            if self.is_stored(name):
+                dataset = self.catalog.get(name)
+                self.known[name] = content_of(dataset, self._version_to_read(name, dataset), self.store.memo)
+        return self.known[name]
 
     def know(self, node: Node, parts: Parts, record: Record | None) -> None:
         """What comes after a node reads what its record names; of what lies in no file, what it is made of counts."""
@@ -123,16 +112,15 @@ class Plan:
             content = Content(stored["version"], stored["digest"])
             if not self.is_stored(name):
                 content = Content(None, PENDING if waits else f"{name} of {digest_of(parts)}")
-            self.known[_file_of(name)] = content
+            self.known[name] = content
 
     def is_stored(self, name: str) -> bool:
-        """Whether a dataset is a file, so that its content can be compared."""
-        dataset = self.catalog.get(name)
-        return dataset is not None and not dataset._EPHEMERAL and path_of(dataset, None) is not None
+        """Whether a dataset outlives the run."""
+        return not getattr(self.catalog.get(name), "_EPHEMERAL", True)
 
-    def _version_to_read(self, name: str, dataset: Dataset) -> str | None:
+    def _version_to_read(self, name: str, dataset: Any) -> str | None:
         versions = versions_of(dataset)
-        producer = self.producers.get(_file_of(name))
+        producer = self.producers.get(name)
         if (chosen := chosen_version(dataset)) or not versions or not producer:
             return chosen or next(iter(versions), None)
         recorded = {r.outputs[name]["version"] for r in self.store.of(producer.name) if name in r.outputs}
@@ -146,15 +134,8 @@ class Plan:
     def _what_is_lost(self, record: Record) -> str:
         """Which of a record's results are not there any more, in words."""
         for name, output in record.outputs.items():
-            dataset = self.catalog.get(name)
             if self.is_stored(name):
-                digest = content_of(dataset, output["version"], self.store.memo).digest
-                if digest != output["digest"]:
+                digest = content_of(self.catalog.get(name), output["version"], self.store.memo).digest
+                if not digest or digest != output["digest"]:
                     return f"{name} was changed after it was saved" if digest else f"{name} is missing"
-            elif dataset is None or not (dataset._EPHEMERAL or dataset.exists()):
-                return f"{name} is missing"
         return ""
-
-
-def _file_of(dataset: str) -> str:
-    return dataset.partition("@")[0]  # Kedro's transcoding: one file under several types

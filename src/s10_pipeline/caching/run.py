@@ -65,32 +65,29 @@ class Run(Plan):
         self.known |= self._chosen
 
     def _fix_inputs(self) -> None:
-        """What is read is decided now, so that a run beside this one cannot slip in anything; warn of what is stale."""
-        names = {name for name in self.pipeline.inputs() if self.is_input(name)}
-        for name in names:
-            self.content(name)
-        if made_elsewhere := names & self.producers.keys():
-            self._warn_of_stale(made_elsewhere)
+        """Decide what is read now, so that a run beside this one cannot slip in anything; warn of what is stale.
 
-    def _pin(self, name: str, version: str | None) -> None:
-        dataset = self.catalog.get(name)
-        if is_versioned(dataset) and name not in self._chosen:
-            dataset._version = Version(version, self._run_id)
-            dataset._clear_version_cache()
-
-    def _warn_of_stale(self, names: set[str]) -> None:
-        """Of what this part of a pipeline reads, say what the stages before it would make anew."""
-        before = Pipeline(set(self.producers.values())).to_outputs(*names)
+        Stale is what the stages before this part of a pipeline would make anew.
+        """
+        read = {name: self.content(name) for name in self.pipeline.inputs() if self.is_input(name)}
+        made_elsewhere = read.keys() & self.producers.keys()
+        before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
         plan = Plan(self.rules, before, self.catalog, self.store)
-        for decision in plan.decisions():
-            node, outputs = decision.node, sorted(names.intersection(decision.node.outputs))
-            stale = ", ".join(name for name in outputs if plan.known[name].digest != self.known[name].digest)
+        for decision in plan.decisions() if made_elsewhere else ():
+            node, outputs = decision.node, sorted(made_elsewhere.intersection(decision.node.outputs))
+            stale = ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest)
             if stale and not self.store.of(node.name):
                 log.warning("%s: nobody recorded what made it, so it may be stale", stale)
             elif stale:
                 why = decision.why or "another version is the newest, the one that fits is older"
                 remedy = "kedro run --only-missing-outputs renews it"
                 log.warning("%s: stale, %s: %s; %s", stale, node.name, why, remedy)
+
+    def _pin(self, name: str, version: str | None) -> None:
+        dataset = self.catalog.get(name)
+        if is_versioned(dataset) and name not in self._chosen:
+            dataset._version = Version(version, self._run_id)
+            dataset._clear_version_cache()
 
     def _run(self, node: Node) -> None:
         for maker in self.pipeline.nodes:
@@ -144,8 +141,7 @@ class Run(Plan):
 
         Kedro's default, kedro-viz and the next slice read the newest.
         """
-        datasets = {name: self.catalog.get(name) for name in record.outputs}
-        versioned = {name: dataset for name, dataset in datasets.items() if is_versioned(dataset)}
+        versioned = {name: dataset for name in record.outputs if is_versioned(dataset := self.catalog.get(name))}
         newest = {name: versions_of(dataset)[0] for name, dataset in versioned.items()}
         old = {name: record.outputs[name]["version"] for name in versioned}
         if newest == old or versioned.keys() & self._chosen.keys() or max(newest.values()) > self._run_id:

@@ -1,12 +1,13 @@
 """What the source of a package says, statement by statement, without importing it."""
 
 import ast
-import hashlib
 import symtable
 from collections.abc import Iterator
 from importlib.util import resolve_name
 from pathlib import Path
 from typing import NamedTuple
+
+from .contents import digest_of
 
 Dotted = tuple[str, ...]  # ``a.b.c`` as (a, b, c)
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -18,6 +19,10 @@ class Import(NamedTuple):
     name: str
     module: str
     path: Dotted
+
+    @property
+    def origin(self) -> str:
+        return ".".join((self.module, *self.path))
 
 
 class Statement:
@@ -93,13 +98,12 @@ class Package:
 
     def module(self, name: str) -> Module:
         if name not in self._modules:
-            path = self.files[name]
+            path = self.files.get(name, Path())  # of another package nothing is known
             package = name if path.name == "__init__.py" else name.rpartition(".")[0]
             module = self._modules[name] = Module(name, path, package, [], {})
-            for node, runs in _statements(path.read_text(encoding="utf-8")):
+            for node, runs in _statements(path.read_text(encoding="utf-8") if path.suffix else ""):
                 if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                    source = _source_of(node, package)
-                    names = self.module(source).bindings if source in self.files else ()
+                    names = self.module(_source_of(node, package)).bindings
                     node.names = [ast.alias(name) for name in names] or node.names
                 statement = Statement(node, package, runs)
                 module.statements.append(statement)
@@ -113,11 +117,7 @@ class Package:
         """Name -> digest of the files that are no code, in a module's folder and below: templates, styles, scripts."""
         files = [p.relative_to(self.folder) for p in sorted(module.path.parent.rglob("*")) if p.is_file()]
         data = [p for p in files if not p.suffix.startswith(".py") and not any(x.startswith(".") for x in p.parts)]
-        return {p.as_posix(): digest_of((self.folder / p).read_bytes()) for p in data}
-
-
-def digest_of(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+        return {p.as_posix(): digest_of((self.folder / p).read_text(encoding="latin-1"))[:16] for p in data}
 
 
 class _Unquoted(ast.NodeTransformer):
