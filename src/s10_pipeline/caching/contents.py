@@ -20,7 +20,7 @@ LOCAL = fsspec.filesystem("file")
 SETTLED_SECONDS = 2.0
 
 
-PENDING = "pending"  # the digest of what a node would have to make first
+PENDING = "(to be made)"  # the digest of what a node would have to make first
 
 
 class Content(NamedTuple):

@@ -82,7 +82,7 @@ class Fingerprinter:
             "code": code["pieces"],
             "parameters": decisive,
             "inputs": {name: content.digest for name, content in inputs.items()},
-            "files": {name: self._memo.digest(os.path.expanduser(decisive[name])) for name in files},
+            "files": {name: self._memo.digest(os.path.expanduser(str(decisive[name]))) for name in files},
             "libraries": {name: self.version(name) for name in libraries},
             "wiring": json.loads(json.dumps(wiring)),
         }

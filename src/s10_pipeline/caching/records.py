@@ -5,7 +5,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -93,10 +93,11 @@ class RecordStore:
     @contextmanager
     def running(self, run: str) -> Iterator[None]:
         """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process."""
-        (self.folder / "running").mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / "running" / f"{run}.lock")
-        with FileLock(self.folder / "prune.lock"):
-            lock.acquire()
+        with suppress(OSError):  # a full or read-only disk: then the first save, or record, says so
+            (self.folder / "running").mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / "prune.lock"):
+                lock.acquire()
         try:
             yield
         finally:

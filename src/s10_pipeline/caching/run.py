@@ -159,8 +159,10 @@ def describe_git(package: str) -> dict[str, Any]:
     """Commit of the checkout that holds the package, and whether files of it differ."""
 
     def git(*arguments: str) -> str:
-        folder = Path(str(sys.modules[package].__file__)).parent
-        return subprocess.check_output(["git", *arguments], cwd=folder, text=True, stderr=subprocess.DEVNULL).strip()
+        folder, command = Path(str(sys.modules[package].__file__)).parent, ["git", *arguments]
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
 
     try:
         git("ls-files", "--error-unmatch", "__init__.py")  # a checkout around an installed package is another project's
