@@ -108,7 +108,8 @@ class Fingerprinter:
         function = _consists_of(func)
 
         def walk() -> dict[str, Any]:
-            reach = Reach(self._package(stamp, folder), *(part for part in function if isinstance(part, tuple)))
+            starts = [(part[0], part[1]) for part in function if isinstance(part, list)]
+            reach = Reach(self._package(stamp, folder), *starts)
             libraries = sorted(reach.libraries - sys.stdlib_module_names)
             return {"pieces": dict(sorted(reach.pieces.items())), "libraries": libraries, "function": function}
 
@@ -126,13 +127,13 @@ class Fingerprinter:
 
 
 def _consists_of(value: Any) -> list[Any]:
-    """(module, name) of the functions and classes in a callable, and texts of values bound to it (partial, closure)."""
+    """[module, name] of the functions and classes in a callable, and texts of values bound to it (partial, closure)."""
     own: list[Any] = []
     value = inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value
     if isinstance(value, functools.partial):
         inner = [value.func, *value.args, *itertools.chain(*value.keywords.items())]
     elif inspect.isroutine(value) or inspect.isclass(value):
-        own = [(str(value.__module__), str(value.__qualname__).partition(".")[0])]
+        own = [[str(value.__module__), str(value.__qualname__).partition(".")[0]]]
         inner = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
     elif callable(value):
         inner = [type(value), *getattr(value, "__dict__", {}).values()]
