@@ -397,6 +397,41 @@ def test_compare_and_prune(root, copied, ran):
     assert "a run is going on (2026-01-01T00.00.00.000Z)" in beside.output
 
 
+@pytest.mark.slow
+def test_compare_two_environments(root, copied):
+    missing = command(root, copied, "compare", "--envs", "sample", "cpu")
+    assert missing.exit_code == 1
+    assert missing.output.endswith("--envs: environment cpu has no model yet; train one with kedro run --env=cpu\n")
+    wrong = command(root, copied, "compare", "--envs", "sample", "smaple")
+    assert wrong.exit_code == 1
+    assert "Error: --env=smaple: no such environment; did you mean sample?" in wrong.output
+    alone = command(root, copied, "compare", "--env=cpu")
+    assert alone.exit_code == 1
+    assert "--versions: environment cpu has no two models to compare yet" in alone.output
+
+    # the second environment's model: as good, but for two images that it gets right and three that it gets wrong
+    shutil.copytree(copied / "sample", copied / "cpu")
+    path = newest(copied, "test_predictions.parquet", "cpu")
+    predictions = pd.read_parquet(path)
+    right = predictions["label"] == predictions["prediction"]
+    predictions.loc[right[right].index[:3], "prediction"] = -1
+    fixed = right[~right].index[:2]
+    predictions.loc[fixed, "prediction"] = predictions.loc[fixed, "label"]
+    predictions.to_parquet(path)
+    for name, key, value in (("provenance", "train", {"epochs": 7}), ("metrics", "test_accuracy", 0.125)):
+        path = newest(copied, f"{name}.json", "cpu")
+        content = json.loads(path.read_text())
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+        path.write_text(json.dumps(content))
+    accuracy = json.loads(newest(copied, "metrics.json").read_text())["test_accuracy"]
+    told = command(root, copied, "compare", "--envs", "sample", "cpu").output
+    version = newest(copied, "model.safetensors").parent.name
+    assert f"A: sample {version}\nB: cpu {version}\n" in told
+    assert re.search(r"differs +A +B\ntrain\.epochs +2 +7\n\n", told)
+    assert re.search(rf"test_accuracy +{accuracy:.5g} +0\.125\n", told)
+    assert "McNemar's test on 120 test images: 3 right by A alone, 2 by B alone, p = 1\n" in told
+
+
 def test_without_the_folder_of_caching_kedros_own_runner_runs(root, tmp_path):
     for name in ("src", "conf", "pyproject.toml"):
         copy = shutil.copytree if (root / name).is_dir() else shutil.copy

@@ -137,7 +137,8 @@ def _in_one_line(command: click.Command) -> click.Command:
     @wraps(callback)
     def told(**options: Any) -> Any:
         with _errors_in_one_line():
-            _check_environment(options.get("env"), options.get("conf_source"))
+            for env in (options.get("env"), *(options.get("envs") or ())):
+                _check_environment(env, options.get("conf_source"))
             return callback(**options)
 
     command.callback = told

@@ -21,7 +21,7 @@ small_project = _load("small_project")
 @pytest.fixture(autouse=True)
 def _no_other_pipelines(monkeypatch):
     """Pipelines of the real project, which other tests may have registered, are not this one's."""
-    monkeypatch.setattr("s10_pipeline.caching.run.registered_pipelines", {})
+    monkeypatch.setattr("s10_pipeline.caching.plan.registered_pipelines", {})
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +42,6 @@ def registered(monkeypatch):
     """Make a project's whole pipeline known, as its registry would."""
 
     def register(project):
-        monkeypatch.setattr("s10_pipeline.caching.run.registered_pipelines", {"__default__": project.pipeline()})
+        monkeypatch.setattr("s10_pipeline.caching.plan.registered_pipelines", {"__default__": project.pipeline()})
 
     return register

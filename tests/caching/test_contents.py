@@ -7,7 +7,7 @@ import pytest
 from kedro.io.core import Version
 
 from s10_pipeline.caching import contents
-from s10_pipeline.caching.contents import Memo, content_of, store_once
+from s10_pipeline.caching.contents import Memo, content_of, link_version
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.datasets.kedro_types import JSONDataset
 
@@ -19,7 +19,9 @@ def counted(monkeypatch):
     """Names of files that were read to be hashed."""
     hashed: list[str] = []
     real = contents._hash_file
-    monkeypatch.setattr(contents, "_hash_file", lambda path: hashed.append(os.path.basename(path)) or real(path))
+    monkeypatch.setattr(
+        contents, "_hash_file", lambda path, fs: hashed.append(os.path.basename(path)) or real(path, fs)
+    )
     monkeypatch.setattr(contents, "SETTLED_SECONDS", -1.0)
     return hashed
 
@@ -86,15 +88,19 @@ def test_an_image_set_is_there_only_with_its_arrays(shapes, tmp_path):
 
 
 def test_where_the_disk_cannot_link_a_copy_stays(tmp_path, monkeypatch):
-    for name in ("old", "new"):
-        (tmp_path / name).write_text("same")
+    dataset = JSONDataset(filepath=str(tmp_path / "x"), version=Version(None, None))
+    old, new = [tmp_path / "x" / version / "x" for version in ("old", "new")]
+    for path in (old, new):
+        path.parent.mkdir(parents=True)
+        path.write_text("same")
 
     def cannot(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", cannot)
-        assert not store_once(str(tmp_path / "new"), str(tmp_path / "old"))
-    assert (tmp_path / "new").read_text() == "same"
-    assert store_once(str(tmp_path / "new"), str(tmp_path / "old"))
-    assert (tmp_path / "new").samefile(tmp_path / "old")
+        assert not link_version(dataset, "old", "new")
+    assert new.read_text() == "same"
+    assert not new.samefile(old)
+    assert link_version(dataset, "old", "new")
+    assert new.samefile(old)

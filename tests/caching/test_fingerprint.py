@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from s10_pipeline.caching.contents import Memo
-from s10_pipeline.caching.fingerprint import Rules, changes_in_words
-from s10_pipeline.caching.functions import Functions
+from s10_pipeline.caching.fingerprint import Fingerprinter, Rules, changes_in_words
 
 TEXT = """
 import functools
@@ -57,7 +56,7 @@ def made(tmp_path, monkeypatch):
     import made_up
 
     def digest(func):
-        return Functions("made_up", Memo(tmp_path / "memo.json")).code_of(func)["digest"]
+        return Fingerprinter(Rules("made_up"), Memo(tmp_path / "memo.json")).code(func)
 
     yield made_up, digest, file
     sys.modules.pop("made_up")
@@ -73,7 +72,7 @@ def test_bound_values_count(made):
         module.Stage(1), module.Stage(2),
     ]  # fmt: skip
     digests = [digest(function) for function in functions]
-    assert len(set(digests)) == len(digests)
+    assert all(digests.count(one) == 1 for one in digests)
     again = [functools.partial(module.apply, function=module.helper, power=1), module.make(2), module.Stage(2)]
     assert [digest(function) for function in again] == [digests[0], digests[4], digests[8]]
 
@@ -98,30 +97,32 @@ def test_a_function_of_a_library_counts_by_its_version(made):
 
     import pandas
 
-    functions = Functions("made_up", Memo(file.with_name("memo.json")))
-    assert functions.code_of(pandas.concat)["libraries"] == ["pandas"]
-    assert functions.code_of(json.dumps)["libraries"] == []
+    functions = Fingerprinter(Rules("made_up"), Memo(file.with_name("memo.json")))
+    assert functions.code(pandas.concat)["libraries"] == ["pandas"]
+    assert functions.code(json.dumps)["libraries"] == []
     assert functions.version("pandas") == pandas.__version__
     assert functions.version("PIL") is not None
 
 
 def parts(**groups):
-    return {"code": {"digest": "a"}, "inputs": {}, **groups}
+    return {"code": {"m.f": "1", "m.g": "1"}, "inputs": {}, **groups}
 
 
 def test_changes_are_told_shortly():
     old = parts(parameters={"a": 1, "b": "x", "gone": None}, libraries={"torch": "1"}, files={"p": "1"})
     new = parts(parameters={"a": 2, "b": "x", "new": [1]}, libraries={"torch": "2"}, files={"p": "2"})
-    assert changes_in_words(old, new, {}, {}, most=9) == (
+    assert changes_in_words(old, new, most=9) == (
         "a 1 -> 2, new nothing -> [1], gone null -> nothing, the content of p changed, torch 1 -> 2"
     )
-    assert changes_in_words(old, new, {}, {}) == "a 1 -> 2, new nothing -> [1], gone null -> nothing and 2 more"
-    old, new = parts(), {**parts(), "code": {"digest": "b"}}
-    assert changes_in_words(old, new, {"m.f": "1", "m.g": "1"}, {"m.f": "2", "m.h": "1"}) == (
-        "code of m.f, code of m.g, code of m.h"
+    assert changes_in_words(old, new) == "a 1 -> 2, new nothing -> [1], gone null -> nothing and 2 more"
+    new = parts(code={"m.f": "2", "m.h": "1"})
+    assert changes_in_words(parts(), new) == "code of m.f, code of m.g, code of m.h"
+    bound = [parts(wiring={"function": [[["m", "f"]], [value]]}) for value in ("1", "2")]
+    assert changes_in_words(*bound) == "its function in the pipeline changed"
+    assert changes_in_words(parts(parameters={"a": 3, "b": 1}), parts(parameters={"a": 3.0, "b": True})) == (
+        "a 3 -> 3.0, b 1 -> true"
     )
-    assert changes_in_words(old, new, {"m.f": "1"}, {"m.f": "1"}) == "its code changed"
-    assert changes_in_words(old, new, None, {"m.f": "2"}) == "its code changed"
+    assert changes_in_words(parts(), parts()) == ""
 
 
 def test_what_decides():

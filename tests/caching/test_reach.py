@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from s10_pipeline.caching.code import Reach
-from s10_pipeline.caching.modules import Package
+from s10_pipeline.caching.source import Package
 from s10_pipeline.pipeline_registry import register_pipelines
 
 NODES = {node.name: node.func for pipeline in register_pipelines().values() for node in pipeline.nodes}

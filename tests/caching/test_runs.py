@@ -248,6 +248,19 @@ def test_code_that_is_edited_while_it_runs_is_not_recorded(project, caplog):
     assert any("edited while the run went on" in message for message in caplog.messages)
 
 
+def test_a_comment_that_is_written_while_it_runs_changes_nothing(project):
+    project.edit(
+        "nodes.py",
+        'return Model().fit(prepared) * fit["rate"] + fit["epochs"]',
+        "file = Path(__file__).with_name('deep.py')\n    file.write_text(file.read_text() + '# and so on\\n')\n"
+        "    return Model().fit(prepared)",
+    )
+    for epochs in (4, 5):  # the second time what is reached is remembered from the first
+        project.parameters["fit"]["epochs"] = epochs
+        assert project.run()[:2] == ["prepare", "fit"]
+        assert project.run() == []
+
+
 def test_without_records_it_is_kedros_own_runner(project, caplog):
     from small_project import SmallRunner
 

@@ -8,8 +8,8 @@ from s10_pipeline.commands.prune import _freed_bytes, _is_lost, _newest, _with_w
 
 
 def record(node: str, run: str, inputs: dict[str, str], outputs: list[str]) -> Record:
-    parts = {"code": {"digest": "c"}, "inputs": {}}
-    return Record(node, run, "f", parts, inputs, {name: {"version": run, "digest": "d"} for name in outputs})
+    parts = {"code": {"c": "1"}, "inputs": {}}
+    return Record(node, run, parts, inputs, {name: {"version": run, "digest": "d"} for name in outputs})
 
 
 # images -> model, history -> metrics; the third training used the first images, the last evaluation the second model

@@ -1,38 +1,38 @@
 """What is in a stored artifact: a digest of its bytes, remembered by the file's name, size and times."""
 
+import contextlib
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 from kedro.io import AbstractDataset, AbstractVersionedDataset
 
-log = logging.getLogger(__name__)
+Dataset = AbstractDataset[Any, Any]
+
+LOCAL = fsspec.filesystem("file")
 
 # A file younger than this may be written again without its size or times telling.
 SETTLED_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Content:
+PENDING = "(to be made)"  # the digest of what a node would have to make first
+
+
+class Content(NamedTuple):
     """An artifact as some node wrote or will write it.
 
     Attributes:
         version: of Kedro; None: not versioned.
         digest: of its bytes; of one in memory, what it was made of; None: nothing can be said.
-        pending: the node that would have to run before anything could be said.
     """
 
     version: str | None
     digest: str | None
-    pending: str | None = None
 
 
 class Memo:
@@ -46,7 +46,7 @@ class Memo:
             entries = {}
         self._entries: dict[str, list[Any]] = entries if isinstance(entries, dict) else {}
 
-    def recall(self, key: str, stamp: Any, settled: bool, compute: Callable[[], Any]) -> Any:
+    def recall(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
         """What ``compute`` gave when the stamp was the same; it is kept only of what is settled."""
         entry = self._entries.get(key)
         if isinstance(entry, list) and len(entry) == 2 and entry[0] == stamp:
@@ -57,54 +57,37 @@ class Memo:
         return value
 
     def save(self) -> None:
-        if self._changed:
-            write_atomically(self._path, json.dumps(self._entries))
-            self._changed = False
+        with contextlib.suppress(OSError):  # a full disk
+            if self._changed:
+                write_atomically(self._path, json.dumps(self._entries))
 
-    def digest(self, path: str, fs: fsspec.AbstractFileSystem | None = None) -> str | None:
+    def digest(self, path: str, fs: fsspec.AbstractFileSystem = LOCAL) -> str | None:
         """SHA-256 of a file, or of all files in a folder with their names; None where there is neither."""
-        if fs is not None and "file" not in (fs.protocol, *fs.protocol):
-            return self._remote_digest(path, fs)
-        if not os.path.isdir(path):
-            return self._file_digest(path)
-        files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
-        return _digest_of([[os.path.relpath(file, path), self._file_digest(file)] for file in files])
-
-    def _file_digest(self, path: str) -> str | None:
         try:
-            stat = os.stat(path)
-            settled = time.time() - max(stat.st_mtime, stat.st_ctime) > SETTLED_SECONDS
-            stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
-            return str(self.recall(os.path.abspath(path), stamp, settled, lambda: _hash_file(path)))
+            files = fs.find(path, detail=True)
+            named = sorted((name, info) for name, info in files.items() if "/__pycache__/" not in name)
+            digests = {name: self._file_digest(info, fs) for name, info in named}
         except OSError:
             return None
+        if len(digests) == 1 and not fs.isdir(path):
+            return digests.popitem()[1]
+        start = len(fs._strip_protocol(path))
+        return digest_of([[name[start:], digest] for name, digest in digests.items()]) if digests else None
 
-    def _remote_digest(self, path: str, fs: fsspec.AbstractFileSystem) -> str | None:
-        if not fs.exists(path):
-            return None
-        digests = []
-        for file in sorted(fs.find(path)) or [path]:
-            info = fs.info(file)
-            stamp = [info.get("size"), *(str(info.get(key)) for key in ("ETag", "LastModified", "mtime", "created"))]
-            key, settled = f"{fs.protocol}:{file}", set(stamp[1:]) != {"None"}
-            digests.append([file, self.recall(key, stamp, settled, partial(_hash_open, fs, file))])
-        return str(digests[0][1]) if len(digests) == 1 else _digest_of(digests)
+    def _file_digest(self, info: dict[str, Any], fs: fsspec.AbstractFileSystem) -> str:
+        times = [info.get("mtime"), info.get("created")]
+        # remote files have other signs of a change, each system its own: they are read again
+        settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
+        return str(self.recall(info["name"], [info["size"], *times], lambda: _hash_file(info["name"], fs), settled))
 
 
-def _hash_file(path: str) -> str:
-    with open(path, "rb") as file:
+def _hash_file(path: str, fs: fsspec.AbstractFileSystem) -> str:
+    with fs.open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hash_open(fs: fsspec.AbstractFileSystem, path: str) -> str:
-    sha = hashlib.sha256()
-    with fs.open(path, "rb") as file:
-        while chunk := file.read(2**20):
-            sha.update(chunk)
-    return sha.hexdigest()
-
-
-def _digest_of(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """SHA-256 of something JSON-able."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
@@ -122,17 +105,22 @@ def write_atomically(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def is_versioned(dataset: AbstractDataset[Any, Any] | None) -> bool:
+def is_versioned(dataset: Dataset | None) -> bool:
     return isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None
 
 
-def chosen_version(dataset: AbstractDataset[Any, Any] | None) -> str | None:
+def chosen_version(dataset: Dataset | None) -> str | None:
     """The version that a dataset is told to load, by ``--load-versions`` or by us; None: the newest."""
     version = getattr(dataset, "_version", None)
     return None if version is None else version.load
 
 
-def path_of(dataset: AbstractDataset[Any, Any], version: str | None) -> str | None:
+def versions_of(dataset: Any) -> list[str]:
+    """Versions that are stored, newest first."""
+    return list(map(str, dataset.list_versions(full_path=False))) if is_versioned(dataset) else []
+
+
+def path_of(dataset: Dataset, version: str | None) -> str | None:
     """Where an artifact lies; None where it is no file."""
     if isinstance(dataset, AbstractVersionedDataset) and version is not None:
         return str(dataset._get_versioned_path(version))
@@ -140,36 +128,25 @@ def path_of(dataset: AbstractDataset[Any, Any], version: str | None) -> str | No
     return None if path is None else str(path)
 
 
-def content_of(dataset: AbstractDataset[Any, Any], version: str | None, memo: Memo) -> Content:
+def content_of(dataset: Dataset, version: str | None, memo: Memo) -> Content:
     """What is stored; its digest is None too where files that a version shares with others are gone."""
-    path = path_of(dataset, version)
-    if path is None:
-        return Content(version, None)
-    fs = getattr(dataset, "_fs", None)
-    digest = memo.digest(path, fs)
+    path, fs = path_of(dataset, version), getattr(dataset, "_fs", LOCAL)
+    digest = None if path is None else memo.digest(path, fs)
     if digest is not None and hasattr(dataset, "shared_files"):
-        exists = fs.exists if fs is not None else os.path.exists
-        digest = digest if all(exists(file) for file in dataset.shared_files(path)) else None
+        digest = digest if all(fs.exists(file) for file in dataset.shared_files(path)) else None
     return Content(version, digest)
 
 
-def versions_of(dataset: AbstractDataset[Any, Any]) -> list[str]:
-    """Versions that are stored, newest first."""
-    if not isinstance(dataset, AbstractVersionedDataset) or dataset._version is None:
-        return []
-    return [str(version) for version in dataset.list_versions(full_path=False)]
-
-
-def store_once(new: str, old: str) -> bool:
-    """Let two files of equal content be one on the disk, where the file system can; the copy stays where it cannot."""
-    beside = f"{new}.{os.getpid()}.partial"
+def link_version(dataset: Dataset, old: str, new: str) -> bool:
+    """Let a version be the same file on the disk as an older one, if the file system can; else it stays as it is."""
+    if getattr(dataset, "_protocol", "file") != "file":
+        return False
+    source, target = str(path_of(dataset, old)), str(path_of(dataset, new))
+    beside = f"{target}.{os.getpid()}.partial"
     try:
-        os.makedirs(os.path.dirname(new), exist_ok=True)
-        if os.path.exists(new) and os.path.samefile(new, old):
-            return True
-        os.link(old, beside)
-        os.replace(beside, new)
-    except OSError as error:
-        log.debug("%s stays a copy of %s: %s", new, old, error)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.link(source, beside)
+        os.replace(beside, target)
+    except OSError:
         return False
     return True

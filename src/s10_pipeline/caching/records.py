@@ -1,15 +1,15 @@
 """What made each output version: a small JSON file for every node that finished."""
 
-import hashlib
+import functools
 import json
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
@@ -35,12 +35,16 @@ class Record:
 
     node: str
     run: str
-    fingerprint: str
     parts: Parts
     inputs: dict[str, str | None]
     outputs: dict[str, dict[str, str | None]]
     about: dict[str, Any] = field(default_factory=dict)
     same_as: str | None = None
+
+    def as_made_by(self, run: str) -> "Record":
+        """The same results as versions of a later run."""
+        outputs = {n: {**o, "version": run} if o["version"] else o for n, o in self.outputs.items()}
+        return replace(self, run=run, outputs=outputs, same_as=self.same_as or self.run)
 
 
 class RecordStore:
@@ -52,7 +56,7 @@ class RecordStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.memo = Memo(folder / "memo.json")
-        self._read: dict[Path, Record | None] = {}
+        self._load = functools.cache(self._read)
 
     def of(self, node: str) -> list[Record]:
         """A node's records, newest first."""
@@ -64,78 +68,36 @@ class RecordStore:
         records = [record for path in self.folder.glob("nodes/*/*.json") if (record := self._load(path))]
         return sorted(records, key=lambda record: record.run, reverse=True)
 
-    def add(self, record: Record, pieces: dict[str, str]) -> None:
-        """Keep a record, and of its code what was reached, once for all records of the same code."""
-        code = self._code_file(record)
-        if not code.exists():
-            write_atomically(code, json.dumps(pieces, indent=0, sort_keys=True))
-        write_atomically(self.path_of(record), json.dumps(asdict(record), indent=1))
-
-    def take_over(self, record: Record, run: str) -> Record:
-        """Note that a run's versions are those of an earlier record."""
-        outputs = {n: {**o, "version": run} if o["version"] else o for n, o in record.outputs.items()}
-        later = replace(record, run=run, outputs=outputs, same_as=record.same_as or record.run)
-        write_atomically(self.path_of(later), json.dumps(asdict(later), indent=1))
-        return later
-
-    def pieces(self, record: Record) -> dict[str, str] | None:
-        """Name -> digest of the code that a record's node reached."""
+    def add(self, record: Record) -> bool:
+        """Keep a record. If it cannot be written (a full disk), that costs a rerun some day, never results."""
         try:
-            pieces = json.loads(self._code_file(record).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return pieces if isinstance(pieces, dict) else None
-
-    def code_only_of(self, records: list[Record]) -> list[Path]:
-        """Files of pieces that no other record needs."""
-        others = {self._code_file(record) for record in self.all() if record not in records}
-        return sorted({self._code_file(record) for record in records} - others)
+            write_atomically(self.path_of(record), json.dumps(asdict(record), indent=1))
+        except OSError as error:
+            log.warning("%s: not recorded (%s); the stage will run again", record.node, error)
+            return False
+        return True
 
     def path_of(self, record: Record) -> Path:
         return self._folder_of(record.node) / f"{record.run}.json"
 
-    def _code_file(self, record: Record) -> Path:
-        return self.folder / "code" / f"{record.parts['code'].get('digest')}.json"
-
     def _folder_of(self, node: str) -> Path:
-        # names that Kedro makes up hold brackets and arrows
-        plain = re.sub(r"\W+", "_", node)[:60]
-        return self.folder / "nodes" / (plain if plain == node else f"{plain}-{_short_digest(node)}")
+        return self.folder / "nodes" / quote(node, safe="")[-200:]  # names that Kedro makes up hold brackets and arrows
 
-    def _load(self, path: Path) -> Record | None:
-        if path not in self._read:
-            try:
-                record = Record(**json.loads(path.read_text(encoding="utf-8")))
-                assert all(isinstance(group, dict) for group in [*record.parts.values(), *record.outputs.values()])
-                assert {"code", "inputs"} <= set(record.parts) and isinstance(record.fingerprint, str)
-                self._read[path] = record
-            except (OSError, ValueError, TypeError, AttributeError, AssertionError) as error:
-                log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
-                self._read[path] = None
-        return self._read[path]
-
-    def first_time(self, mark: str) -> bool:
-        """Whether this is asked for the first time in this folder."""
+    def _read(self, path: Path) -> Record | None:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / f"{mark}.mark").touch(exist_ok=False)
-        except OSError:
-            return False
-        return True
+            return Record(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
+            return None
 
     @contextmanager
     def running(self, run: str) -> Iterator[None]:
         """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process."""
-        folder = self.folder / "running"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / f"{run}.lock")
+        lock = FileLock(self.folder / "running" / f"{run}.lock")
+        with suppress(OSError):  # a full or read-only disk: then the first save, or record, says so
+            (self.folder / "running").mkdir(parents=True, exist_ok=True)
             with FileLock(self.folder / "prune.lock"):
                 lock.acquire()
-        except OSError as error:  # a full or read-only disk
-            log.warning("%s: cannot be written (%s); nothing will be recorded", folder, error)
-            yield
-            return
         try:
             yield
         finally:
@@ -146,27 +108,15 @@ class RecordStore:
     def alone(self) -> Iterator[list[str]]:
         """Keep runs from starting; gives those that are going on."""
         with FileLock(self.folder / "prune.lock"):
-            going_on = []
-            for path in sorted((self.folder / "running").glob("*.lock")):
-                try:
-                    with FileLock(path, timeout=0):
-                        pass
-                    path.unlink(missing_ok=True)
-                except Timeout:
-                    going_on.append(path.stem)
-            yield going_on
+            yield [path.stem for path in sorted(self.folder.glob("running/*.lock")) if _is_held(path)]
 
 
-def keep(write: Callable[[], object]) -> None:
-    """A record that cannot be written (a full disk) costs a rerun some day, never the results of this run."""
+def _is_held(path: Path) -> bool:
     try:
-        write()
-    except OSError as error:
-        log.warning("not recorded (%s); the stage will run again", error)
-
-
-def _short_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 class RecordsDataset(AbstractDataset[NoReturn, "RecordStore | None"]):

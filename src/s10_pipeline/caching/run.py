@@ -2,197 +2,170 @@
 
 import logging
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.project import pipelines as registered_pipelines
-from kedro.io import CatalogProtocol
 from kedro.io.core import Version
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from .contents import chosen_version, content_of, is_versioned, path_of, store_once, versions_of
-from .fingerprint import Rules, fingerprint_of, is_parameter
-from .git import describe_git
-from .planner import ON_DEMAND, RUNS, Decision, Planner, producers_of
-from .records import Record, RecordStore, keep
+from .contents import Content, chosen_version, content_of, is_versioned, link_version, versions_of
+from .plan import ON_DEMAND, RUNS, Plan
+from .records import Parts, Record
 
 log = logging.getLogger(__name__)
 
 
-class Run:
-    """One run of a pipeline.
+class Run(Plan):
+    """A plan that is carried out.
 
-    Attributes:
-        done: nodes that ran.
+    Args:
+        plan: what a plan is made of.
+        run_id: also the version of what is saved.
+        execute: runs a node on the catalog and saves its outputs.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        pipeline: Pipeline,
-        catalog: CatalogProtocol[Any, Any],
-        store: RecordStore,
-        run_id: str,
-        only_stale: bool,
-    ) -> None:
-        self._rules, self._pipeline, self._catalog, self._store = rules, pipeline, catalog, store
-        self._run_id, self._only_stale = run_id, only_stale
-        self._producers = producers_of([*dict(registered_pipelines).values(), pipeline])
-        self._planner = Planner(pipeline, catalog, rules, store, self._producers)
-        self._by_name = {output: node for node in pipeline.nodes for output in node.outputs}
-        self._chosen: set[str] = set()  # datasets whose version the user chose by --load-versions
-        self.done: set[Node] = set()
+    def __init__(self, *plan: Any, run_id: str, execute: Callable[[Node], None]) -> None:
+        super().__init__(*plan)
+        self._run_id, self._execute = run_id, execute
+        chosen = [name for name in self.pipeline.datasets() if chosen_version(self.catalog.get(name))]
+        self._chosen = {name: self.content(name) for name in chosen}  # by the user, with --load-versions
+        self._done: set[Node] = set()
 
-    def go(self, execute: Callable[[Node], None], release: Callable[[Node], None]) -> None:
-        """Run what has to run.
-
-        Args:
-            execute: runs a node on the catalog and saves its outputs.
-            release: called after it, when its inputs may be forgotten.
-        """
-        self._execute_node, self._release = execute, release
-        self._pin_inputs()
+    def go(self, only_stale: bool) -> None:
+        """Run every node, or those that are missing or stale."""
+        self._fix_inputs()
         num_up_to_date = 0
-        for node in self._pipeline.nodes:
-            decision = self._planner.decide(node) if self._only_stale else None
-            if decision and decision.state != ON_DEMAND:
-                log.info("%s", decision)
-            if decision is None or decision.state == RUNS:
-                self._execute(node)
-            elif decision.record:
-                num_up_to_date += 1
-                self._know(node, self._bring_forward(node, decision.record))
-            else:
-                self._planner.know_unstored(node, decision.parts)
-        log.info("%d of %d nodes ran, %d up to date", len(self.done), len(self._pipeline.nodes), num_up_to_date)
+        try:
+            for node in self.pipeline.nodes:
+                decision = self.decide(node) if only_stale else None
+                if decision and decision.state != ON_DEMAND:
+                    log.info("%s", decision)
+                if decision is None or decision.state == RUNS:
+                    self._run(node)
+                else:
+                    num_up_to_date += decision.record is not None
+                    self.know(node, decision.parts, decision.record and self._bring_forward(decision.record))
+        except Exception:
+            if self._done:
+                log.warning("what is finished is recorded: --only-missing-outputs goes on from there")
+            raise
+        finally:
+            self.store.memo.save()
+        log.info("%d of %d nodes ran, %d up to date", len(self._done), len(self.pipeline.nodes), num_up_to_date)
 
-    def _pin_inputs(self) -> None:
-        """Fix what is read now, so that a run beside this one cannot slip in anything; warn of what is stale."""
-        datasets = {name: self._catalog.get(name) for name in self._pipeline.datasets()}
-        self._chosen = {name for name, dataset in datasets.items() if is_versioned(dataset) and chosen_version(dataset)}
-        free = {n for n in self._pipeline.inputs() if not is_parameter(n) and n not in self._rules.harmless_inputs}
-        for name in free | self._chosen:
-            self._pin(name, self._planner.content(name).version)
-        if made_elsewhere := free & set(self._producers):
-            self._warn_of_stale(made_elsewhere)
+    def know(self, node: Node, parts: Parts, record: Record | None) -> None:
+        super().know(node, parts, record)
+        self.known |= self._chosen
 
-    def _execute(self, node: Node) -> None:
-        for name in node.inputs:
-            producer = self._by_name.get(name)
-            if producer and producer not in self.done and getattr(self._catalog.get(name), "_EPHEMERAL", False):
-                log.info("%s: %s, %s needs %s, which is in memory alone", producer.name, RUNS, node.name, name)
-                self._execute(producer)
+    def _fix_inputs(self) -> None:
+        """Decide what is read now, so that a run beside this one cannot slip in anything; warn of what is stale.
+
+        Stale is what the stages before this part of a pipeline would make anew.
+        """
+        read = {name: self.content(name) for name in self.pipeline.inputs() if self.is_input(name)}
+        made_elsewhere = read.keys() & self.producers.keys()
+        before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
+        plan = Plan(self.rules, before, self.catalog, self.store)
+        for decision in plan.decisions() if made_elsewhere else ():
+            node, outputs = decision.node, sorted(made_elsewhere.intersection(decision.node.outputs))
+            stale = ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest)
+            if stale and not self.store.of(node.name):
+                log.warning("%s: nobody recorded what made it, so it may be stale", stale)
+            elif stale:
+                why = decision.why or "another version is the newest, the one that fits is older"
+                remedy = "kedro run --only-missing-outputs renews it"
+                log.warning("%s: stale, %s: %s; %s", stale, node.name, why, remedy)
+
+    def _pin(self, name: str, version: str | None) -> None:
+        dataset = self.catalog.get(name)
+        if is_versioned(dataset) and name not in self._chosen:
+            dataset._version = Version(version, self._run_id)
+            dataset._clear_version_cache()
+
+    def _run(self, node: Node) -> None:
+        for maker in self.pipeline.nodes:
+            in_memory = [n for n in maker.outputs if n in node.inputs and not self.is_stored(n)]
+            if in_memory and maker not in self._done:
+                log.info("%s: %s, %s needs %s, which is in memory alone", maker.name, RUNS, node.name, in_memory[0])
+                self._run(maker)
+        inputs = self.inputs(node)
+        for name, content in inputs.items():
+            self._pin(name, content.version)
         for name in node.outputs:
             self._pin(name, self._run_id)
-        fingerprints, inputs = self._planner.fingerprints, self._planner.inputs(node)
-        parts = fingerprints.parts(node, self._catalog, inputs)
-        parameters = fingerprints.parameters(node, self._catalog)
+        parts = self.fingerprints.parts(node, self.catalog, inputs)
+        parameters = self.fingerprints.parameters(node, self.catalog)
         started, clock = datetime.now(UTC), time.perf_counter()
-        self._execute_node(node)
+        self._execute(node)
+        self._done.add(node)
         about = {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
             "host": socket.gethostname(),
-            "device": self._rules.describe_device(parameters),
-            "git": describe_git(self._rules.package),
+            "device": self.rules.describe_device(parameters),
+            "git": describe_git(self.rules.package),
             "parameters": parameters,
         }
-        self.done.add(node)
         read = {name: content.version for name, content in inputs.items()}
-        outputs = self._stored_outputs(node)
-        record = Record(node.name, self._run_id, fingerprint_of(parts), parts, read, outputs, about)
-        self._know(node, record)
-        if fingerprints.code_changed(node):
+        outputs = {name: self._saved(node, name)._asdict() for name in node.outputs}
+        record = Record(node.name, self._run_id, parts, read, outputs, about)
+        self.know(node, parts, record)
+        if self.fingerprints.code(node.func) != self.fingerprints.code_now(node.func):
             log.warning("%s: its code was edited while the run went on; not recorded, so it will run again", node.name)
         else:
-            keep(lambda: self._store.add(record, fingerprints.pieces(node)))
-        self._release(node)
+            self.store.add(record)
 
-    def _stored_outputs(self, node: Node) -> dict[str, dict[str, str | None]]:
-        """Version and digest of what a node saved; equal contents become one file on the disk."""
-        outputs: dict[str, dict[str, str | None]] = {}
-        for name in node.outputs:
-            dataset = self._catalog.get(name)
-            version = self._run_id if is_versioned(dataset) else None
-            digest = None
-            if dataset is not None and self._planner.is_stored(name):
-                digest = content_of(dataset, version, self._store.memo).digest
-                for record in self._store.of(node.name) if version else ():
-                    old = record.outputs.get(name, {})
-                    if digest and old.get("digest") == digest and self._same_file(name, old.get("version"), digest):
-                        break
-            outputs[name] = {"version": version, "digest": digest}
-        return outputs
+    def _saved(self, node: Node, name: str) -> Content:
+        """What a node saved; contents that an earlier version has too become one file on the disk."""
+        dataset, memo = self.catalog.get(name), self.store.memo
+        saved = Content(None, None)
+        if self.is_stored(name):
+            saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
+        for record in self.store.of(node.name) if saved.version and saved.digest else ():
+            old = record.outputs.get(name, {})
+            # as it was recorded, unless somebody edited it since
+            if old.get("digest") == saved.digest == content_of(dataset, old["version"], memo).digest:
+                link_version(dataset, str(old["version"]), self._run_id)
+                break
+        return saved
 
-    def _same_file(self, name: str, old: str | None, digest: str) -> bool:
-        dataset = self._catalog.get(name)
-        if dataset is None or getattr(dataset, "_protocol", "file") != "file" or old in (None, self._run_id):
-            return False
-        paths = path_of(dataset, self._run_id), path_of(dataset, old)
-        if not all(path and Path(path).is_file() for path in paths):
-            return False
-        same = content_of(dataset, old, self._store.memo).digest == digest
-        return same and store_once(str(paths[0]), str(paths[1]))
-
-    def _bring_forward(self, node: Node, record: Record) -> Record:
+    def _bring_forward(self, record: Record) -> Record:
         """Make results that are not the newest versions (parameters went back) the newest, as links.
 
         Kedro's default, kedro-viz and the next slice read the newest.
         """
-        datasets = {name: self._catalog.get(name) for name in record.outputs}
-        versioned = {name: dataset for name, dataset in datasets.items() if is_versioned(dataset)}
-        newest = {name: versions_of(dataset)[0] for name, dataset in versioned.items() if dataset is not None}
-        if all(newest[name] == record.outputs[name]["version"] for name in versioned):
+        versioned = {name: dataset for name in record.outputs if is_versioned(dataset := self.catalog.get(name))}
+        newest = {name: versions_of(dataset)[0] for name, dataset in versioned.items()}
+        old = {name: record.outputs[name]["version"] for name in versioned}
+        if newest == old or versioned.keys() & self._chosen.keys() or max(newest.values()) > self._run_id:
             return record
-        local = all(getattr(dataset, "_protocol", "file") == "file" for dataset in versioned.values())
-        if not local or set(versioned) & self._chosen or max(newest.values()) > self._run_id:
+        linked = [link_version(dataset, str(old[name]), self._run_id) for name, dataset in versioned.items()]
+        later = record.as_made_by(self._run_id)
+        if not all(linked) or not self.store.add(later):
             return record
-        for name, dataset in versioned.items():
-            assert dataset is not None
-            old, new = path_of(dataset, record.outputs[name]["version"]), path_of(dataset, self._run_id)
-            if not store_once(str(new), str(old)):
-                return record
-        try:
-            later = self._store.take_over(record, self._run_id)
-        except OSError:
-            return record
-        log.info("%s: the results of %s are the newest again, as %s", node.name, record.run, self._run_id)
+        log.info("%s: the results of %s are the newest again, as %s", record.node, record.run, self._run_id)
         return later
 
-    def _know(self, node: Node, record: Record) -> None:
-        """What comes after this node reads these versions of its outputs, unless the user chose others."""
-        chosen = {name: self._planner.content(name) for name in self._chosen & set(node.outputs)}
-        self._planner.take(node, record)
-        self._planner.known |= chosen
-        for name, output in record.outputs.items():
-            self._pin(name, output["version"])
 
-    def _pin(self, name: str, version: str | None) -> None:
-        dataset = self._catalog.get(name)
-        if is_versioned(dataset) and dataset is not None:
-            load = chosen_version(dataset) if name in self._chosen else version
-            dataset._version = Version(load, self._run_id)
-            dataset._clear_version_cache()
+@cache
+def describe_git(package: str) -> dict[str, Any]:
+    """Commit of the checkout that holds the package, and whether files of it differ."""
 
-    def _warn_of_stale(self, names: set[str]) -> None:
-        """Of what this part of a pipeline reads, say what the stages before it would make anew."""
-        before = Pipeline(set(self._producers.values())).to_outputs(*names)
-        planner = Planner(before, self._catalog, self._rules, self._store, self._producers)
-        for decision in planner.plan():
-            stale = sorted(n for n in names & set(decision.node.outputs) if self._is_stale(n, planner, decision))
-            if stale:
-                if not self._store.of(decision.node.name):
-                    log.warning("%s: nobody recorded what made it, so it may be stale", ", ".join(stale))
-                    continue
-                why = decision.why or "another version is the newest, the one that fits is older"
-                log.warning(
-                    "%s: stale, %s: %s; kedro run --only-missing-outputs renews it",
-                    ", ".join(stale), decision.node.name, why,
-                )  # fmt: skip
+    def git(*arguments: str) -> str:
+        folder, command = Path(str(sys.modules[package].__file__)).parent, ["git", *arguments]
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
 
-    def _is_stale(self, name: str, planner: Planner, decision: Decision) -> bool:
-        return planner.known[name].pending is not None or planner.known[name].digest != self._planner.known[name].digest
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")  # a checkout around an installed package is another project's
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "."))}
+    except (OSError, subprocess.SubprocessError):
+        return {}

@@ -13,10 +13,11 @@ from kedro.runner import SequentialRunner
 from kedro.runner.task import Task
 
 from .fingerprint import Rules
-from .records import keep
 from .run import Run
 
 log = logging.getLogger(__name__)
+
+Catalog = CatalogProtocol[Any, Any]
 
 
 class CachingRunner(SequentialRunner):
@@ -27,59 +28,35 @@ class CachingRunner(SequentialRunner):
     """
 
     rules: ClassVar[Rules]
-    _going: Run | None = None
+    _only_stale = False
 
     def __str__(self) -> str:
         # kedro-viz shows the status of a run only where it finds this text
         return f"<{type(self).__name__}, a kedro.runner.sequential_runner.SequentialRunner object>"
 
-    def run(
-        self,
-        pipeline: Pipeline,
-        catalog: CatalogProtocol[Any, Any],
-        hook_manager: Any = None,
-        run_id: str | None = None,
-        only_missing_outputs: bool = False,
-    ) -> dict[str, Any]:
+    def run(self, *args: Any, only_missing_outputs: bool = False, **kwargs: Any) -> dict[str, Any]:
+        self._only_stale = only_missing_outputs  # nodes are decided as the run goes
+        return super().run(*args, **kwargs)
+
+    def _run(self, pipeline: Pipeline, catalog: Catalog, hook_manager: Any = None, run_id: str | None = None) -> None:
         records = catalog.get("records") if "records" in catalog else None
         store = records.load() if records is not None else None
         if store is None:
             log.warning("no folder for records on a local disk: nothing is recorded, and staleness is not noticed")
-            return super().run(pipeline, catalog, hook_manager, run_id, only_missing_outputs)
-        run_id = run_id or generate_timestamp()
-        if only_missing_outputs and store.first_time("only-missing-outputs"):
-            log.info(
-                "--only-missing-outputs: runs what is missing or stale, that is, made from anything that has changed"
-            )
-        with store.running(run_id):
-            self._going = Run(self.rules, pipeline, catalog, store, run_id, only_missing_outputs)
-            try:
-                return super().run(pipeline, catalog, hook_manager, run_id)
-            finally:
-                self._going = None
-                keep(store.memo.save)
-
-    def _run(
-        self,
-        pipeline: Pipeline,
-        catalog: CatalogProtocol[Any, Any],
-        hook_manager: Any = None,
-        run_id: str | None = None,
-    ) -> None:
-        if self._going is None:
+            if self._only_stale:
+                pipeline = self._filter_pipeline_for_missing_outputs(pipeline, catalog)
             super()._run(pipeline, catalog, hook_manager, run_id)
             return
+        run_id = run_id or generate_timestamp()
         load_counts = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
 
         def execute(node: Node) -> None:
             Task(node, catalog, self._is_async, hook_manager, run_id).execute()
             log.info("Completed node: %s", node.name)
+            self._release_datasets(node, catalog, load_counts, pipeline)
 
-        try:
-            self._going.go(execute, lambda node: self._release_datasets(node, catalog, load_counts, pipeline))
-        except Exception:
-            if self._going.done:
-                log.warning(
-                    "what is finished is recorded: --only-missing-outputs added to the command goes on from there"
-                )
-            raise
+        if self._only_stale:
+            meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
+            store.memo.recall("explained", meaning, lambda: log.info(meaning))  # once
+        with store.running(run_id):
+            Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)

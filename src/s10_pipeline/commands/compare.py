@@ -34,8 +34,9 @@ def compare(
     if not versions:
         newest = [catalog["model"].list_versions(full_path=False) for catalog in catalogs]
         places = (0, 0) if envs else (1, 0)
-        if any(len(found) <= place for found, place in zip(newest, places, strict=True)):
-            raise UserError("--versions: there are no two models to compare yet; train them with kedro run")
+        for e, found, place in zip(envs or (env, env), newest, places, strict=True):
+            if len(found) <= place:
+                raise UserError(_too_few(e or "base", "--envs" if envs else "--versions"))
         versions = (newest[0][places[0]], newest[1][places[1]])
     sides = [
         _read(f"{e or 'base'} {version}", version, catalog)
@@ -49,6 +50,11 @@ def compare(
     _table("metric", _metric_rows(a.metrics, b.metrics))
     click.echo()
     click.echo(_mcnemar(a, b))
+
+
+def _too_few(env: str, option: str) -> str:
+    lacks = "has no model yet" if option == "--envs" else "has no two models to compare yet"
+    return f"{option}: environment {env} {lacks}; train one with kedro run --env={env}"
 
 
 def _read(title: str, version: str, catalog: Any) -> _Side:

@@ -55,7 +55,7 @@ def prune(
             *_checkpoint_paths(catalog, keep),
         ]
         lost = [record for record in store.all() if _is_lost(record, doomed)]
-        paths += [*map(store.path_of, lost), *store.code_only_of(lost)]
+        paths += map(store.path_of, lost)
         size = _freed_bytes(paths)
         for path in paths:
             shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -14,7 +14,7 @@ def stages(env: str | None, conf_source: str | None, pipeline: str, params: dict
     """Which stages are up to date, which would run, and why. Runs nothing."""
     from kedro.framework.project import pipelines
 
-    from ..caching.planner import Planner, producers_of
+    from ..caching.plan import Plan
     from ..runner import RULES
     from ..vision.errors import UserError, did_you_mean
 
@@ -23,8 +23,7 @@ def stages(env: str | None, conf_source: str | None, pipeline: str, params: dict
         raise UserError(f"--pipeline={pipeline}: no such pipeline; {did_you_mean(pipeline, list(pipelines))}")
     catalog = context.catalog
     store = open_records(catalog)
-    planner = Planner(pipelines[pipeline], catalog, RULES, store, producers_of(dict(pipelines).values()))
-    decisions = planner.plan()
+    decisions = Plan(RULES, pipelines[pipeline], catalog, store).decisions()
     width = max(len(decision.node.name) for decision in decisions)
     for decision in decisions:
         made = decision.record
