@@ -411,18 +411,19 @@ def test_compare_two_environments(root, copied):
 
     # the second environment's model: as good, but for two images that it gets right and three that it gets wrong
     shutil.copytree(copied / "sample", copied / "cpu")
-    path = newest(copied, "test_predictions.parquet", "cpu")
-    predictions = pd.read_parquet(path)
-    right = predictions["label"] == predictions["prediction"]
-    predictions.loc[right[right].index[:3], "prediction"] = -1
-    fixed = right[~right].index[:2]
-    predictions.loc[fixed, "prediction"] = predictions.loc[fixed, "label"]
-    predictions.to_parquet(path)
+    # (in all versions: compare takes the one that was recorded with the model, which need not be the newest)
+    for path in (copied / "cpu").glob("*/test_predictions.parquet/*/*.parquet"):
+        predictions = pd.read_parquet(path)
+        right = predictions["label"] == predictions["prediction"]
+        predictions.loc[right[right].index[:3], "prediction"] = -1
+        fixed = right[~right].index[:2]
+        predictions.loc[fixed, "prediction"] = predictions.loc[fixed, "label"]
+        predictions.to_parquet(path)
     for name, key, value in (("provenance", "train", {"epochs": 7}), ("metrics", "test_accuracy", 0.125)):
-        path = newest(copied, f"{name}.json", "cpu")
-        content = json.loads(path.read_text())
-        content[key] = {**content[key], **value} if isinstance(value, dict) else value
-        path.write_text(json.dumps(content))
+        for path in (copied / "cpu").glob(f"*/{name}.json/*/{name}.json"):
+            content = json.loads(path.read_text())
+            content[key] = {**content[key], **value} if isinstance(value, dict) else value
+            path.write_text(json.dumps(content))
     accuracy = json.loads(newest(copied, "metrics.json").read_text())["test_accuracy"]
     told = command(root, copied, "compare", "--envs", "sample", "cpu").output
     version = newest(copied, "model.safetensors").parent.name
