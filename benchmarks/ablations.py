@@ -3,8 +3,9 @@
     python benchmarks/ablations.py base --seeds 0 1 --params ingest.source=parquet ingest.path=DIR
     python benchmarks/ablations.py cpu --only "no annealing" "no cut-out" --params train.epochs=5
 
-Test images are not measured. Changes stand in benchmarks/ablations.yml, those from which most is expected first, so
-that a time limit (``--minutes``) leaves out what matters least. Prints a table and keeps it in benchmarks/results/.
+Test images are not measured. Changes stand in benchmarks/changes/<env>.yml (those of ``base`` where there is none), the
+ones from which most is expected first, so that a time limit (``--minutes``) leaves out what matters least. Prints a
+table and keeps it in benchmarks/results/.
 """
 
 import argparse
@@ -44,13 +45,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("env")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", nargs="+", help="names of changes, instead of all")
+    parser.add_argument("--only", nargs="*", help="names of changes, instead of all; none: the recipe as it is")
     parser.add_argument("--params", nargs="+", default=[], help="KEY=VALUE for all trainings; values are YAML")
     parser.add_argument("--minutes", type=float, help="no training is begun after so many")
     parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
-    changes = yaml.safe_load((Path(__file__).parent / "ablations.yml").read_text())
+    changes = changes_of(arguments.env)
     if unknown := set(arguments.only or ()) - set(changes):
         parser.error(f"--only: no change is called {sorted(unknown)[0]!r}; there are {', '.join(changes)}")
     results = arguments.results.resolve()
@@ -62,7 +63,7 @@ def main() -> None:
     recipe = changed(open_context(env, None).config_loader["parameters"], given)
     images = read_source(IngestParams.model_validate(recipe["ingest"]))[0]
     started, accuracies, seconds = time.perf_counter(), {}, {}
-    for name in [AS_IT_IS, *(arguments.only or changes)]:
+    for name in [AS_IT_IS, *(changes if arguments.only is None else arguments.only)]:
         if arguments.minutes and time.perf_counter() - started > 60 * arguments.minutes:
             print(f"time is up before {name!r}")
             break
@@ -82,6 +83,13 @@ def main() -> None:
         *table(accuracies, seconds),
     ]
     keep(f"ablations-{arguments.env}", lines, results)
+
+
+def changes_of(env: str) -> dict[str, Parameters]:
+    """Name -> parameters that it sets, by dotted keys."""
+    files = [Path(__file__).parent / "changes" / f"{name}.yml" for name in (env, "base")]
+    changes: dict[str, Parameters] = yaml.safe_load(next(file for file in files if file.exists()).read_text())
+    return changes
 
 
 def changed(parameters: Parameters, changes: Parameters) -> Parameters:

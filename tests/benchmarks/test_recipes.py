@@ -14,7 +14,11 @@ from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import validate_parameters
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-CHANGES = yaml.safe_load((BENCHMARKS / "ablations.yml").read_text())
+CHANGES = [
+    pytest.param(file.stem, changes, id=f"{file.stem}: {name}")
+    for file in sorted((BENCHMARKS / "changes").glob("*.yml"))
+    for name, changes in yaml.safe_load(file.read_text()).items()
+]
 SMALL = "ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,lr_search.num_iterations=20"
 
 
@@ -27,12 +31,16 @@ def scripts(monkeypatch):
     return seeds, ablations
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_each_ablation_changes_base_to_a_valid_recipe(scripts, root, name):
-    loader = OmegaConfigLoader(str(root / "conf"), env="base", **CONFIG_LOADER_ARGS)
-    base = dict(loader["parameters"])
-    changed = scripts[1].changed(base, CHANGES[name])
-    assert validate_parameters(changed) != validate_parameters(base)
+@pytest.mark.parametrize(("env", "changes"), CHANGES)
+def test_each_ablation_changes_its_recipe_to_a_valid_one(scripts, root, env, changes):
+    loader = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
+    recipe = dict(loader["parameters"])
+    changed = scripts[1].changed(recipe, changes)
+    assert validate_parameters(changed) != validate_parameters(recipe)
+
+
+def test_an_environment_without_changes_of_its_own_has_those_of_base(scripts):
+    assert scripts[1].changes_of("seed") == scripts[1].changes_of("base")
 
 
 def test_a_misspelt_parameter_ends_an_ablation(scripts):

@@ -74,7 +74,7 @@ class ResNet(nn.Module):
     """Stem, residual stages ``layer1`` ... ``layerN``, global mean, one linear layer.
 
     Args:
-        params: depth, width, stem and dropout; ``stem`` must be resolved ("cifar" or "imagenet").
+        params: depth, width, stem and dropout; ``stem`` must be resolved (not "auto").
         num_classes: K.
     """
 
@@ -97,10 +97,12 @@ class ResNet(nn.Module):
 
     @staticmethod
     def _stem(params: ArchitectureParams) -> nn.Sequential:
-        assert params.stem in ("cifar", "imagenet"), params.stem
+        assert params.stem != "auto", params.stem
         layers: list[nn.Module] = [
-            _conv(3, params.width, 3) if params.stem == "cifar" else _conv(3, params.width, 7, 2)
+            _conv(3, params.width, 7, 2) if params.stem == "imagenet" else _conv(3, params.width, 3)
         ]
+        if params.stem == "pooled":
+            layers.append(nn.MaxPool2d(2))  # first: what follows then costs a quarter
         layers += [nn.BatchNorm2d(params.width), nn.ReLU(inplace=True)]
         if params.stem == "imagenet":
             layers.append(nn.MaxPool2d(3, 2, padding=1))
