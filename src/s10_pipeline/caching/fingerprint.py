@@ -34,7 +34,7 @@ class Rules:
         path_parameters: those that name a file or folder, whose content then counts.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
-        describe_device: for the records, what computed; called after a node has run, with its parameters.
+        describe: what else records tell of a node's run (device, commit); called after it, with its parameters.
     """
 
     package: str
@@ -43,7 +43,7 @@ class Rules:
     path_parameters: tuple[str, ...] = ()
     harmless_inputs: tuple[str, ...] = ()
     harmless_libraries: tuple[str, ...] = ()
-    describe_device: Callable[[dict[str, Any]], str] = lambda parameters: platform.machine()
+    describe: Callable[[dict[str, Any]], dict[str, Any]] = lambda parameters: {}
 
     def decides(self, node: str, parameter: str) -> bool:
         only = self.only_parameters.get(node, (parameter,))

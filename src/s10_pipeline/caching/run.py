@@ -2,13 +2,9 @@
 
 import logging
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from kedro.io.core import Version
@@ -109,9 +105,8 @@ class Run(Plan):
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - clock, 3),
             "host": socket.gethostname(),
-            "device": self.rules.describe_device(parameters),
-            "git": describe_git(self.rules.package),
             "parameters": parameters,
+            **self.rules.describe(parameters),
         }
         read = {name: content.version for name, content in inputs.items()}
         outputs = {name: self._saved(node, name)._asdict() for name in node.outputs}
@@ -152,20 +147,3 @@ class Run(Plan):
             return record
         log.info("%s: the results of %s are the newest again, as %s", record.node, record.run, self._run_id)
         return later
-
-
-@cache
-def describe_git(package: str) -> dict[str, Any]:
-    """Commit of the checkout that holds the package, and whether files of it differ."""
-
-    def git(*arguments: str) -> str:
-        folder, command = Path(str(sys.modules[package].__file__)).parent, ["git", *arguments]
-        return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # a checkout around an installed package is another project's
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "."))}
-    except (OSError, subprocess.SubprocessError):
-        return {}
