@@ -60,7 +60,7 @@ EDITS = [
     ("hooks.py", "class ProjectHooks", set()),
     ("pipelines/training/pipeline.py", "def create_pipeline", set()),
     ("datasets/image_set.py", "class ImageSetDataset", set()),
-    ("caching/run.py", "class Run", set()),
+    ("caching/runner.py", "class Run", set()),
 ]
 
 
