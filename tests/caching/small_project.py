@@ -200,6 +200,7 @@ RULES = Rules(
     harmless_parameters=("fit.device",),
     only_parameters={},
     path_parameters=("source.path",),
+    describe=lambda parameters: {"device": parameters.get("fit.device"), "git": {}},
 )
 
 

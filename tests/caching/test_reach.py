@@ -60,7 +60,7 @@ EDITS = [
     ("hooks.py", "class ProjectHooks", set()),
     ("pipelines/training/pipeline.py", "def create_pipeline", set()),
     ("datasets/image_set.py", "class ImageSetDataset", set()),
-    ("caching/run.py", "class Run", set()),
+    ("caching/runner.py", "class Run", set()),
 ]
 
 
@@ -116,6 +116,7 @@ CASES = {
     "match": ("from .b import g\ndef f(n):\n    match n:\n        case 1:\n            return g()\n", True),
     "imported only": ("from .b import g\ndef f(n):\n    return n\n", False),
     "hint in quotes": ("from .b import g\ndef f(n: 'g') -> None:\n    return n\n", True),
+    "a module that imports its own names": ("from .b import g\ndef h():\n    return g()\ndef f(n):\n    return h()\nif n:\n    from p.a import h\n", True),
     "global statement": ("x = 1\ndef f(n):\n    global x\n    from .b import g\n    x = g\n", True),
 }  # fmt: skip
 

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 from importlib.util import resolve_name
 
 from .contents import digest_of
-from .source import Dotted, Module, Package, Statement
+from .source import ALL, Dotted, Package, Statement
 
 IMPORT = "(import)"  # a piece of a module beside its definitions: what acts when it is imported
-ALL = ""  # no name: the whole module
 
 IMPORTS_BY_NAME = re.compile(r"\b(?:import_module|__import__)\((?:f?['\"]([\w.]*))?")
 LOOKS_AROUND = re.compile(
@@ -24,10 +23,7 @@ READS_FILES = re.compile(r"\b(?:__file__|__package__|resources|pkgutil)\b")
 
 
 class Reach:
-    """Everything that some functions of a package reach.
-
-    Args:
-        starts: (module, name) of each.
+    """Everything that some functions of a package, each given as (module, name), reach.
 
     Attributes:
         pieces: name without the package -> digest of its text (or of a data file's bytes).
@@ -48,84 +44,74 @@ class Reach:
 
     def _visit(self, place: str, name: str) -> None:
         if place not in self._package.files:
-            self.libraries.add(place.partition(".")[0])
+            self.libraries |= {place.partition(".")[0]} - {self._package.name}
             return
-        module = self._package.module(place)
-        self._import(place, place.rpartition(".")[0])
+        bindings = self._package.bindings(place)
+        self._load(place, place.rpartition(".")[0])
+        statements = bindings.get(name, [])
         if name == IMPORT:
-            statements = [s for s in module.statements if s.runs and self._acts(module, s)]
-            for statement in module.statements:
-                for found in statement.imports if statement.runs and not statement.is_definition else ():
-                    self._import(found.module, found.origin)
-        elif name in module.bindings:
-            statements = module.bindings[name]
-        else:
+            statements = [statement for statement in bindings[ALL] if self._acts(place, statement)]
+            self._load(*(loaded for statement in bindings[ALL] if statement.runs for loaded in statement.loads))
+        elif name == ALL or not statements:
             # a lambda, a module handed around, a name that a module makes while it runs: all of it
-            name, statements = "(all)", module.statements
-            self._todo += self._definitions(module, [(bound,) for bound in module.bindings])
-        if taken := [s for s in statements if not s.is_import]:
-            self._take(module, name, taken)
+            name, statements = "(all)", bindings[ALL]
+            self._todo += self._definitions(place, {(bound,) for bound in bindings if bound})
+        if taken := [statement for statement in statements if statement.text]:
+            self._take(place, name, taken)
 
-    def _import(self, *places: str) -> None:
+    def _load(self, *places: str) -> None:
         """Importing a module runs its statements that act."""
         self._todo += [(place, IMPORT) for place in places if place in self._package.files]
 
-    def _acts(self, module: Module, statement: Statement) -> bool:
+    def _acts(self, place: str, statement: Statement) -> bool:
         """Whether it does more than to bind names; a definition, by a decorator of ours or a base that notes it."""
-        ours = self._package.files
-        if statement.acts or any(place in ours for place, _ in self._definitions(module, statement.marks)):
+        if statement.acts or any(mark in self._package.files for mark, _ in self._definitions(place, statement.marks)):
             return True
-        homes = [(self._package.module(place), name) for place, name in self._definitions(module, statement.bases)]
-        bases = [(home, base) for home, name in homes for base in home.bindings.get(name, ())]
-        return any(self._acts(home, base) for home, base in bases if base is not statement)
+        for home, name in self._definitions(place, statement.bases):
+            bases = self._package.bindings(home).get(name, []) if name else []
+            if any(self._acts(home, base) for base in bases if base is not statement):
+                return True
+        return False
 
-    def _definitions(self, module: Module, names: Iterable[Dotted]) -> Iterator[tuple[str, str]]:
+    def _definitions(self, place: str, names: Iterable[Dotted]) -> Iterator[tuple[str, str]]:
         """(module, name) of what is meant by names in a module; what it does not bind is Python's own."""
         for path in names:
-            if path[0] in module.bindings:
-                yield from self._find(module.name, path)
+            if path[0] in self._package.bindings(place):
+                yield from self._find(place, path)
 
     def _find(self, place: str, path: Dotted) -> Iterator[tuple[str, str]]:
         """(module, name) of what an attribute of a module, or of a part of it, is; of other libraries' the module."""
-        while path and f"{place}.{path[0]}" in self._package.files:
-            if path[0] in self._package.module(place).bindings:
-                break
-            place, path = f"{place}.{path[0]}", path[1:]
-        statements = self._package.module(place).bindings.get(path[0], []) if path else []
-        if not statements:
+        statements = self._package.bindings(place).get(path[0], []) if path else []
+        if path and not statements and (part := f"{place}.{path[0]}") in self._package.files:
+            yield from self._find(part, path[1:])
+        elif not statements:
             yield place, ALL
         for statement in statements:
-            for found in statement.imports:
-                if found.name == path[0]:
-                    yield from self._find(found.module, found.path + path[1:])
-            if not statement.is_import:
+            yield from self._imported(statement, path)
+            if statement.text:
                 yield place, path[0]
 
-    def _take(self, module: Module, name: str, statements: list[Statement]) -> None:
+    def _imported(self, statement: Statement, path: Dotted) -> Iterator[tuple[str, str]]:
+        """(module, name) of what a name is that a statement imports itself."""
+        for found in statement.imports:
+            if found.name == path[0]:
+                yield from self._find(found.module, found.path + path[1:])
+
+    def _take(self, place: str, name: str, statements: list[Statement]) -> None:
         """Count statements, and follow what they name."""
         text = "\n".join(statement.text for statement in statements)
-        self.pieces[f"{module.name}.{name}".partition(".")[2]] = digest_of(text)[:16]
+        self.pieces[f"{place}.{name}".partition(".")[2]] = digest_of(text)[:16]
         for statement in statements:
-            self._todo += self._definitions(module, [*statement.uses, ("*",)])
-            for found in statement.imports:
-                self._import(found.module, found.origin)
-                if found.module not in self._package.files:
-                    self._todo.append((found.module, ALL))
-                for path in statement.uses:
-                    if path[0] == found.name:
-                        self._todo += self._find(found.module, found.path + path[1:])
+            self._todo += [(loaded, IMPORT if loaded in self._package.files else ALL) for loaded in statement.loads]
+            self._todo += self._definitions(place, statement.uses | {("*",)})
+            self._todo += [found for path in statement.uses for found in self._imported(statement, path)]
         # what names do not tell
-        if LOOKS_AROUND.search(text):
-            self._take_below(self._package.name)
         if READS_FILES.search(text):
-            self.pieces |= self._package.data_files(module)
-        for call in IMPORTS_BY_NAME.finditer(text):
+            self.pieces |= self._package.data_files(place)
+        base, tops = self._package.parent(place), [self._package.name] if LOOKS_AROUND.search(text) else []
+        tops += [resolve_name(call[1] or self._package.name, base) for call in IMPORTS_BY_NAME.finditer(text)]
+        for top in tops:
             # of a name that is put together at run time, the start says in which package all may be meant
-            self._take_below(resolve_name(call[1] or self._package.name, module.package).rstrip("."))
-
-    def _take_below(self, place: str) -> None:
-        """All modules of a package, or of the nearest that there is."""
-        while place not in self._package.files and "." in place:
-            place = place.rpartition(".")[0]
-        self._todo += [(place, ALL)]
-        self._todo += [(name, ALL) for name in self._package.files if name.startswith(f"{place}.")]
+            while top not in self._package.files and "." in top:
+                top = top.rpartition(".")[0]
+            self._todo += [(p, ALL) for p in (top, *self._package.files) if f"{p}.".startswith(f"{top}.")]

@@ -1,20 +1,21 @@
 """What a node's result depends on, and in words what changed."""
 
-import dataclasses
 import functools
 import inspect
-import itertools
 import json
 import os
-import platform
 import sys
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
-from kedro.pipeline.node import Node
+from kedro.io.core import is_parameter
+from kedro.pipeline import Node, Pipeline
+from kedro.validation.type_extractor import TypeExtractor
+from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from .code import Reach
@@ -23,7 +24,7 @@ from .records import Parts
 from .source import Package
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Rules:
     """What a project knows about its stages. Whatever is not named here decides results.
 
@@ -34,28 +35,24 @@ class Rules:
         path_parameters: those that name a file or folder, whose content then counts.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
-        describe_device: for the records, what computed; called after a node has run, with its parameters.
+        describe: what else records tell of a node's run (device, commit); called after it, with its parameters.
     """
 
     package: str
     harmless_parameters: tuple[str, ...] = ()
-    only_parameters: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    only_parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     path_parameters: tuple[str, ...] = ()
     harmless_inputs: tuple[str, ...] = ()
     harmless_libraries: tuple[str, ...] = ()
-    describe_device: Callable[[dict[str, Any]], str] = lambda parameters: platform.machine()
+    describe: Callable[[dict[str, Any]], dict[str, Any]] = lambda parameters: {}
 
     def decides(self, node: str, parameter: str) -> bool:
-        only = self.only_parameters.get(node, (parameter,))
-        return _is_among(parameter, only) and not _is_among(parameter, self.harmless_parameters)
+        groups = set(accumulate(parameter.split("."), "{}.{}".format))  # a, a.b and a.b.c of a.b.c
+        only = self.only_parameters.get(node, groups)
+        return not groups.isdisjoint(only) and groups.isdisjoint(self.harmless_parameters)
 
-
-def _is_among(name: str, groups: tuple[str, ...]) -> bool:
-    return any(name == group or name.startswith(group + ".") for group in groups)
-
-
-def is_parameter(dataset: str) -> bool:
-    return dataset == "parameters" or dataset.startswith("params:")
+    def is_input(self, dataset: str) -> bool:
+        return not is_parameter(dataset) and dataset not in self.harmless_inputs
 
 
 class Fingerprinter:
@@ -84,80 +81,67 @@ class Fingerprinter:
             "inputs": {name: content.digest for name, content in inputs.items()},
             "files": {name: self._memo.digest(os.path.expanduser(str(decisive[name]))) for name in files},
             "libraries": {name: self.version(name) for name in libraries},
-            "wiring": json.loads(json.dumps(wiring)),
+            "wiring": to_jsonable_python(wiring),
         }
 
     def parameters(self, node: Node, catalog: Any) -> dict[str, Any]:
         """Every parameter that a node is handed, by its dotted name."""
         found: dict[str, Any] = {}
-        hints = _hints(node)
-        for name in filter(is_parameter, node.inputs):
-            stored = catalog.get(name)
-            value = None if stored is None else stored.load()
-            if isinstance(value, dict) and hasattr(hints.get(name), "model_validate"):
+        types = TypeExtractor({"": Pipeline([node])}).extract_types_from_pipelines()
+        for dataset in filter(is_parameter, node.inputs):
+            name = dataset.removeprefix("parameters").removeprefix("params:")
+            value = stored.load() if (stored := catalog.get(dataset)) else None
+            if name in types:
                 # defaults count as if they were written out; of pipelines not asked for Kedro leaves them out
-                value = hints[name].model_validate(value)
-            plain = to_jsonable_python(value, fallback=str)
-            found |= _flatten(plain, name.removeprefix("parameters").removeprefix("params:"))
+                value = TypeAdapter(types[name]).validate_python(value)
+            found |= _leaves(to_jsonable_python(value, fallback=str), name)
         return found
 
     def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
         """``pieces`` that it reaches, ``libraries`` that they name, ``function``: what it consists of."""
         folder = Path(str(sys.modules[self._rules.package].__file__)).parent
-        stamp = f"{platform.python_version()} {self._memo.digest(str(folder))}"
+        stamp = f"{sys.version} {self._memo.digest(str(folder))}"
         function = _consists_of(func)
 
         def walk() -> dict[str, Any]:
             starts = [(part[0], part[1]) for part in function if isinstance(part, list)]
             reach = Reach(self._package(stamp, folder), *starts)
             libraries = sorted(reach.libraries - sys.stdlib_module_names)
-            return {"pieces": dict(sorted(reach.pieces.items())), "libraries": libraries, "function": function}
+            return {"pieces": reach.pieces, "libraries": libraries, "function": function}
 
         found: dict[str, Any] = self._memo.recall(f"code of {function}", stamp, walk)
         return found
 
     def _version(self, library: str) -> str | None:
         """Of the distribution that installs this import name."""
-        try:
-            return metadata.version(library)
-        except metadata.PackageNotFoundError:
-            places = [[p, Path(p).stat().st_mtime_ns] for p in sys.path if Path(p).is_dir()]
-            found = self._memo.recall("distributions", places, metadata.packages_distributions)
-            return metadata.version(found[library][0]) if library in found else None
+        places = [[path, os.stat(path).st_mtime_ns] for path in sys.path if os.path.isdir(path)]
+        found = self._memo.recall("distributions", places, metadata.packages_distributions)
+        return metadata.version(found[library][0]) if library in found else None
 
 
 def _consists_of(value: Any) -> list[Any]:
     """[module, name] of the functions and classes in a callable, and texts of values bound to it (partial, closure)."""
-    own: list[Any] = []
-    value = inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value
-    if isinstance(value, functools.partial):
-        inner = [value.func, *value.args, *itertools.chain(*value.keywords.items())]
-    elif inspect.isroutine(value) or inspect.isclass(value):
-        own = [[str(value.__module__), str(value.__qualname__).partition(".")[0]]]
-        inner = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
-    elif callable(value):
-        inner = [type(value), *getattr(value, "__dict__", {}).values()]
-    else:
+    if not callable(value):
         return [repr(value)]
-    return own + [part for item in inner for part in _consists_of(item)]
+    value = inspect.unwrap(getattr(value, "__func__", value))
+    is_named = inspect.isroutine(value) or inspect.isclass(value)
+    if isinstance(value, functools.partial):
+        bound = [value.func, *value.args, *chain(*value.keywords.items())]
+    elif is_named:
+        bound = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+    else:
+        bound = [type(value), *getattr(value, "__dict__", {}).values()]
+    own = [[str(value.__module__), str(value.__qualname__).partition(".")[0]]] if is_named else []
+    return own + [part for item in bound for part in _consists_of(item)]
 
 
-def _hints(node: Node) -> dict[str, Any]:
-    """Dataset -> type hint of the argument that takes it."""
-    try:
-        hints = typing.get_type_hints(node.func)
-        arguments = inspect.signature(node.func).parameters
-    except (TypeError, ValueError, NameError):
-        return {}
-    named = node._inputs if isinstance(node._inputs, dict) else dict(zip(arguments, node.inputs, strict=False))
-    return {dataset: hints.get(argument) for argument, dataset in named.items()}
-
-
-def _flatten(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or not value:
-        return {name: value}
-    inner = [_flatten(item, f"{name}.{key}" if name else str(key)) for key, item in value.items()]
-    return {key: item for found in inner for key, item in found.items()}
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """What nested dictionaries hold, by dotted names."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}".removeprefix("."))
+    else:
+        yield name, value
 
 
 WORDS = {

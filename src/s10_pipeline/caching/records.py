@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote
@@ -41,11 +41,6 @@ class Record:
     about: dict[str, Any] = field(default_factory=dict)
     same_as: str | None = None
 
-    def as_made_by(self, run: str) -> "Record":
-        """The same results as versions of a later run."""
-        outputs = {n: {**o, "version": run} if o["version"] else o for n, o in self.outputs.items()}
-        return replace(self, run=run, outputs=outputs, same_as=self.same_as or self.run)
-
 
 class RecordStore:
     """A folder with one folder a node, one file a run in it.
@@ -58,30 +53,25 @@ class RecordStore:
         self.memo = Memo(folder / "memo.json")
         self._load = functools.cache(self._read)
 
-    def of(self, node: str) -> list[Record]:
-        """A node's records, newest first."""
-        paths = sorted(self._folder_of(node).glob("*.json"), reverse=True)
-        return [record for path in paths if (record := self._load(path)) and record.node == node]
-
     def all(self) -> list[Record]:
         """Every record, newest first."""
         records = [record for path in self.folder.glob("nodes/*/*.json") if (record := self._load(path))]
         return sorted(records, key=lambda record: record.run, reverse=True)
 
-    def add(self, record: Record) -> bool:
+    def of(self, node: str) -> list[Record]:
+        """A node's records, newest first."""
+        return [record for record in self.all() if record.node == node]
+
+    def add(self, record: Record) -> None:
         """Keep a record. If it cannot be written (a full disk), that costs a rerun some day, never results."""
         try:
             write_atomically(self.path_of(record), json.dumps(asdict(record), indent=1))
         except OSError as error:
             log.warning("%s: not recorded (%s); the stage will run again", record.node, error)
-            return False
-        return True
 
     def path_of(self, record: Record) -> Path:
-        return self._folder_of(record.node) / f"{record.run}.json"
-
-    def _folder_of(self, node: str) -> Path:
-        return self.folder / "nodes" / quote(node, safe="")[-200:]  # names that Kedro makes up hold brackets and arrows
+        folder = quote(record.node, safe="")[-200:]  # names that Kedro makes up hold brackets and arrows
+        return self.folder / "nodes" / folder / f"{record.run}.json"
 
     def _read(self, path: Path) -> Record | None:
         try:
@@ -92,15 +82,17 @@ class RecordStore:
 
     @contextmanager
     def running(self, run: str) -> Iterator[None]:
-        """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process."""
+        """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process.
+
+        What the run found out for the memo is saved at its end.
+        """
         lock = FileLock(self.folder / "running" / f"{run}.lock")
-        with suppress(OSError):  # a full or read-only disk: then the first save, or record, says so
-            (self.folder / "running").mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / "prune.lock"):
-                lock.acquire()
+        with suppress(OSError), FileLock(self.folder / "prune.lock"):
+            lock.acquire()  # on a full or read-only disk the first save, or record, says so
         try:
             yield
         finally:
+            self.memo.save()
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
 
@@ -112,14 +104,12 @@ class RecordStore:
 
 
 def _is_held(path: Path) -> bool:
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
+    with suppress(Timeout), FileLock(path, timeout=0):
+        return False
+    return True
 
 
-class RecordsDataset(AbstractDataset[NoReturn, "RecordStore | None"]):
+class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):
     """The catalog's entry that says where records lie; loads as a :class:`RecordStore`, remote places as None.
 
     Examples:
@@ -130,10 +120,10 @@ class RecordsDataset(AbstractDataset[NoReturn, "RecordStore | None"]):
               filepath: data/.records
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath, self.metadata = filepath, metadata
+    def __init__(self, *, filepath: str) -> None:
+        self._filepath = filepath
 
-    def load(self) -> "RecordStore | None":
+    def load(self) -> RecordStore | None:
         return None if "://" in self._filepath else RecordStore(Path(os.path.abspath(self._filepath)))
 
     def save(self, data: NoReturn) -> NoReturn:

@@ -9,29 +9,28 @@ from typing import NamedTuple
 
 from .contents import digest_of
 
+ALL = ""  # no name: the whole module
 Dotted = tuple[str, ...]  # ``a.b.c`` as (a, b, c)
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Import(NamedTuple):
-    """An import binds ``name`` to ``path`` as seen from ``module``; what is imported without a name has name ""."""
+    """An import binds ``name`` to ``path`` as seen from ``module``; loaded is the module, and ``last`` if it is one."""
 
     name: str
     module: str
     path: Dotted
-
-    @property
-    def origin(self) -> str:
-        return ".".join((self.module, *self.path))
+    last: str
 
 
 class Statement:
     """A top-level statement of a module.
 
     Attributes:
-        text: its source as Python writes it, so without comments and formatting.
-        runs: whether it is run (and not for type checkers alone).
+        text: its source as Python writes it, so without comments and formatting; of an import statement nothing.
         imports: in it, inside functions too.
+        loads: modules that they load, libraries too (names of what is no module do no harm).
+        runs: whether it runs, and so loads them, when its module is imported: no definition, nor for type checkers.
         binds: names that it binds or changes in place (``TABLE["x"] = f`` changes ``TABLE``).
         uses: names of the module and of its own imports in it, each with the attributes that follow.
         acts: whether running it may do more than to bind names. (An assertion can only stop a run.)
@@ -40,49 +39,28 @@ class Statement:
     """
 
     def __init__(self, node: ast.stmt, package: str, runs: bool) -> None:
-        self.text, self.runs = ast.unparse(node), runs
-        self.is_import = isinstance(node, ast.Import | ast.ImportFrom)
-        self.is_definition = isinstance(node, Definition)
-        inside = list(ast.walk(node))
+        source, inside = ast.unparse(node), list(ast.walk(node))
+        self.text = "" if isinstance(node, ast.Import | ast.ImportFrom) else source
         self.imports = [found for inner in inside for found in _imports(inner, package)]
-        table = symtable.symtable(self.text, "source", "exec")
-        known = _global_names(table).union(found.name for found in self.imports)
+        self.loads = {place for found in self.imports for place in (found.module, found.last)}
+        self.runs = runs and not isinstance(node, Definition)
+        table = symtable.symtable(source, "source", "exec")
+        known = _names_from_elsewhere(table)
         self.uses = {path for path in _dotted_names(node) if path[0] in known}
-        marks = [*getattr(node, "decorator_list", ()), *getattr(node, "keywords", ())]
-        self.marks = {path for mark in marks for path in _dotted_names(mark)}
-        self.bases = {path for base in getattr(node, "bases", ()) for path in _dotted_names(base)}
         self.binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
-        self.acts = "__init_subclass__" in self.text
-        if not self.is_definition:
-            changed = [
-                n for n in inside if isinstance(n, ast.Attribute | ast.Subscript) and not isinstance(n.ctx, ast.Load)
-            ]
-            self.binds.update(path[0] for target in changed for path in _dotted_names(target))
+        self.marks = {*_dotted_names(*getattr(node, "decorator_list", ()), *getattr(node, "keywords", ()))}
+        self.bases = {*_dotted_names(*getattr(node, "bases", ()))}
+        self.acts = "__init_subclass__" in source
+        if not isinstance(node, Definition):
+            places = [inner for inner in inside if isinstance(inner, ast.Attribute | ast.Subscript)]
+            changed = {path[0] for path in _dotted_names(*(p for p in places if not isinstance(p.ctx, ast.Load)))}
+            self.binds |= changed
             # ``_ = register(f)`` is there for what it does
-            self.acts = bool(changed) or "_" in self.binds or any(isinstance(n, ast.Expr) for n in inside)
-
-
-class Module(NamedTuple):
-    """One source file.
-
-    Attributes:
-        package: to which its relative imports refer.
-        bindings: name -> the statements that bind or change it; a block (``try``, ``for``) binds as a whole.
-    """
-
-    name: str
-    path: Path
-    package: str
-    statements: list[Statement]
-    bindings: dict[str, list[Statement]]
+            self.acts = bool(changed) or "_" in self.binds or any(isinstance(inner, ast.Expr) for inner in inside)
 
 
 class Package:
-    """The source of one importable package.
-
-    Args:
-        name: as imported.
-        folder: where its ``__init__.py`` lies.
+    """The source of one importable package, whose ``__init__.py`` lies in the folder.
 
     Attributes:
         files: module -> its source file.
@@ -94,28 +72,32 @@ class Package:
         for path in sorted(folder.rglob("*.py"), reverse=True):  # a folder hides a file of its name
             parts = path.relative_to(folder).with_suffix("").parts
             self.files[".".join((name, *(part for part in parts if part != "__init__")))] = path
-        self._modules: dict[str, Module] = {}
+        self._bindings: dict[str, dict[str, list[Statement]]] = {}
 
-    def module(self, name: str) -> Module:
-        if name not in self._modules:
-            path = self.files.get(name, Path())  # of another package nothing is known
-            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-            module = self._modules[name] = Module(name, path, package, [], {})
-            for node, runs in _statements(path.read_text(encoding="utf-8") if path.suffix else ""):
+    def parent(self, module: str) -> str:
+        """The package to which a module's relative imports refer."""
+        return module if self.files[module].name == "__init__.py" else module.rpartition(".")[0]
+
+    def bindings(self, module: str) -> dict[str, list[Statement]]:
+        """Name -> the statements that bind or change it; a block (``try``, ``for``) binds as a whole; ALL -> all."""
+        if module not in self.files:
+            return {ALL: []}  # of another package nothing is known
+        if module not in self._bindings:
+            found = self._bindings[module] = {ALL: []}
+            for node, runs in _statements(self.files[module].read_text(encoding="utf-8")):
                 if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                    names = self.module(_source_of(node, package)).bindings
+                    names = self.bindings(_source_of(node, self.parent(module))).keys() - {ALL}
                     node.names = [ast.alias(name) for name in names] or node.names
-                statement = Statement(node, package, runs)
-                module.statements.append(statement)
+                statement = Statement(node, self.parent(module), runs)
                 # of ``from . import part`` in a package the submodule is found without it
-                parts = [i.name for i in statement.imports if i.module == name and f"{name}.{i.name}" in self.files]
-                for bound in statement.binds.difference(parts):
-                    module.bindings.setdefault(bound, []).append(statement)
-        return self._modules[name]
+                parts = [i.name for i in statement.imports if i.last == f"{module}.{i.name}"]
+                for name in {ALL, *statement.binds}.difference(parts):
+                    found.setdefault(name, []).append(statement)
+        return self._bindings[module]
 
-    def data_files(self, module: Module) -> dict[str, str]:
+    def data_files(self, module: str) -> dict[str, str]:
         """Name -> digest of the files that are no code, in a module's folder and below: templates, styles, scripts."""
-        files = [p.relative_to(self.folder) for p in sorted(module.path.parent.rglob("*")) if p.is_file()]
+        files = [p.relative_to(self.folder) for p in sorted(self.files[module].parent.rglob("*")) if p.is_file()]
         data = [p for p in files if not p.suffix.startswith(".py") and not any(x.startswith(".") for x in p.parts)]
         return {p.as_posix(): digest_of((self.folder / p).read_text(encoding="latin-1"))[:16] for p in data}
 
@@ -158,25 +140,25 @@ def _source_of(node: ast.ImportFrom, package: str) -> str:
 def _imports(node: ast.AST, package: str) -> Iterator[Import]:
     for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
         if isinstance(node, ast.ImportFrom):
-            yield Import(alias.asname or alias.name, _source_of(node, package), (alias.name,))
+            module = _source_of(node, package)
+            yield Import(alias.asname or alias.name, module, (alias.name,), f"{module}.{alias.name}")
         else:
-            yield Import(alias.asname or "", alias.name, ())
-            if not alias.asname:
-                yield Import(alias.name.partition(".")[0], alias.name.partition(".")[0], ())
+            module = alias.name if alias.asname else alias.name.partition(".")[0]
+            yield Import(alias.asname or module, module, (), alias.name)
 
 
-def _global_names(table: symtable.SymbolTable) -> set[str]:
-    """Names that refer to the module: those of local variables are not among them, nor what is only bound."""
-    found = [symbol for symbol in table.get_symbols() if symbol.is_global()]
+def _names_from_elsewhere(table: symtable.SymbolTable) -> set[str]:
+    """Names that refer to the module or that are imported: no local variables, nor what is only bound."""
+    found = [symbol for symbol in table.get_symbols() if symbol.is_global() or symbol.is_imported()]
     names = {symbol.get_name() for symbol in found if symbol.is_referenced() or table.get_type() == "function"}
-    return names.union(*(_global_names(child) for child in table.get_children()))
+    return names.union(*(_names_from_elsewhere(child) for child in table.get_children()))
 
 
-def _dotted_names(node: ast.AST) -> Iterator[Dotted]:
+def _dotted_names(*nodes: ast.AST) -> Iterator[Dotted]:
     """Each name with the attributes that follow it: ``a.b.c(x)`` gives (a, b, c) and (x,)."""
-    text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
-    if text.replace(".", "").isidentifier():
-        yield tuple(text.split("."))
-    else:
-        for child in ast.iter_child_nodes(node):
-            yield from _dotted_names(child)
+    for node in nodes:
+        text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+        if text.replace(".", "").isidentifier():
+            yield tuple(text.split("."))
+        else:
+            yield from _dotted_names(*ast.iter_child_nodes(node))
