@@ -105,7 +105,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("train.num_workers", -1, r"train.num_workers=-1: "),
         ("train.precision", "fp8", r"train.precision=fp8: must be 'auto', 'bf16', 'fp16' or 'fp32'"),
         ("train.architecture.depth", 19, r"train.architecture.depth=19: no ResNet of this depth; one of: 8, 10"),
-        ("train.architecture.stem", "vit", r"train.architecture.stem=vit: must be 'auto', 'cifar', 'pooled' or "),
+        ("train.architecture.stem", "vit", r"train.architecture.stem=vit: must be 'auto', 'cifar', 'whitened' or "),
         ("train", 5, r"train=5: is a group of parameters; give single ones, train.NAME=VALUE"),
         ("train.architecture", "resnet18", r"train.architecture=resnet18: is a group of parameters"),
         ("augment.val_fraction", 1, r"augment.val_fraction=1: must be less than 1"),

@@ -41,8 +41,8 @@ def run(content: bytes, images_bchw: torch.Tensor) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(
     ("size", "architecture"),
-    [(32, {}), (32, {"stem": "pooled"}), (48, {"depth": 10, "stem": "imagenet"})],
-    ids=["small", "pooled", "larger"],
+    [(32, {}), (32, {"stem": "whitened"}), (48, {"depth": 10, "stem": "imagenet"})],
+    ids=["small", "whitened", "larger"],
 )
 def test_computes_what_the_model_computes(size, architecture) -> None:
     model = make_model(size, **architecture).train()

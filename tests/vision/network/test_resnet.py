@@ -31,7 +31,7 @@ def test_logits_for_any_size(depth, size):
     assert network(torch.randn(2, 3, size, size)).shape == (2, 7)
 
 
-@pytest.mark.parametrize(("stem", "expected"), [("cifar", [32, 16, 8, 4]), ("pooled", [16, 8, 4, 2])])
+@pytest.mark.parametrize(("stem", "expected"), [("cifar", [32, 16, 8, 4]), ("whitened", [16, 8, 4, 2])])
 def test_resolution_of_the_stages(stem, expected):
     network = build(depth=18, width=4, stem=stem)
     sizes = {}
@@ -39,17 +39,6 @@ def test_resolution_of_the_stages(stem, expected):
         getattr(network, name).register_forward_hook(lambda _m, _i, out, name=name: sizes.update({name: out.shape[-1]}))
     network(torch.randn(1, 3, 32, 32))
     assert list(sizes.values()) == expected
-
-
-def test_a_pooled_stem_is_the_cifar_stem_and_a_maximum_of_four():
-    cifar, pooled = build(depth=8, width=4).eval(), build(depth=8, width=4, stem="pooled").eval()
-    # the maximum has the place of the normalisation, which moves on by one
-    weights = {name.replace("1.", "2."): tensor for name, tensor in cifar.stem.state_dict().items()}
-    pooled.stem.load_state_dict(weights)
-    images = torch.randn(2, 3, 32, 32)
-    # normalisation (of positive weight) and ReLU keep order, so it does not matter that they come behind the maximum
-    expected = cifar.stem(images).reshape(2, 4, 16, 2, 16, 2).amax((3, 5))
-    torch.testing.assert_close(pooled.stem(images), expected)
 
 
 def test_depth_counts_weighted_layers():

@@ -77,9 +77,13 @@ class Classifier(nn.Module):
         Args:
             images_bchw: RGB, uint8 or floating point, 0-255.
         """
-        x_bchw = (images_bchw.to(self.mean.dtype) - self.mean) / self.std
+        x_bchw = self.normalise(images_bchw)
         logits_bk: Tensor = self.network(x_bchw.contiguous(memory_format=self.memory_format))
         return logits_bk
+
+    def normalise(self, images_bchw: Tensor) -> Tensor:
+        """The network's input: float32, of mean 0 and deviation 1 a channel over the training images."""
+        return (images_bchw.to(self.mean.dtype) - self.mean) / self.std
 
     @torch.inference_mode()
     def probabilities(self, images_bchw: Tensor) -> Tensor:

@@ -28,9 +28,9 @@ class ArchitectureParams(Params):
         depth: number of weighted layers: 8, 14, 20, 32, 44, 56 (three stages), 10, 18, 34 (four),
             50, 101 (four, bottleneck blocks).
         width: channels of the first stage; each further stage doubles them.
-        stem: ``cifar`` (one 3x3 convolution at full resolution), ``pooled`` (2x2 max pooling behind that convolution:
-            blocks see a quarter of the pixels), ``imagenet`` (7x7 with stride 2, and pooling), ``auto``: ``cifar`` up
-            to 64 pixels, above it ``imagenet``.
+        stem: ``cifar`` (one 3x3 convolution at full resolution), ``whitened`` (a fixed convolution that whitens
+            patches, :mod:`.whitening`, a 1x1 one, and 2x2 max pooling: blocks see a quarter of the pixels),
+            ``imagenet`` (7x7 with stride 2, and pooling), ``auto``: ``cifar`` up to 64 pixels, above it ``imagenet``.
         dropout: probability of Dropout2d between the two convolutions of a block.
         stem_dropout: probability of Dropout2d after the stem.
         zero_init_residual: start each block as the identity (Goyal et al. 2017, section 5.1).
@@ -38,7 +38,7 @@ class ArchitectureParams(Params):
 
     depth: int = 18
     width: int = Field(64, ge=1, le=1024)
-    stem: Literal["auto", "cifar", "pooled", "imagenet"] = "auto"
+    stem: Literal["auto", "cifar", "whitened", "imagenet"] = "auto"
     dropout: float = Field(0.0, ge=0, lt=1)
     stem_dropout: float = Field(0.0, ge=0, lt=1)
     zero_init_residual: bool = False

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .params import BASIC_BLOCKS, BOTTLENECK_BLOCKS, ArchitectureParams
+from .whitening import PatchWhitening
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -98,11 +99,12 @@ class ResNet(nn.Module):
     @staticmethod
     def _stem(params: ArchitectureParams) -> nn.Sequential:
         assert params.stem != "auto", params.stem
-        layers: list[nn.Module] = [
-            _conv(3, params.width, 7, 2) if params.stem == "imagenet" else _conv(3, params.width, 3)
-        ]
-        if params.stem == "pooled":
-            layers.append(nn.MaxPool2d(2))  # first: what follows then costs a quarter
+        layers: list[nn.Module]
+        if params.stem == "whitened":
+            # pooled at once: what follows then costs a quarter
+            layers = [PatchWhitening(), _conv(PatchWhitening.out_channels, params.width, 1), nn.MaxPool2d(2)]
+        else:
+            layers = [_conv(3, params.width, 3) if params.stem == "cifar" else _conv(3, params.width, 7, 2)]
         layers += [nn.BatchNorm2d(params.width), nn.ReLU(inplace=True)]
         if params.stem == "imagenet":
             layers.append(nn.MaxPool2d(3, 2, padding=1))

@@ -9,7 +9,10 @@ from ..data.image_set import ImageSet
 from ..data.resize import describe_rule
 from ..errors import UserError
 from ..network.classifier import Classifier, ClassifierSpec, resolve_stem
+from ..network.whitening import PatchWhitening
 from .params import TrainParams
+
+NUM_WHITENED = 1000  # images, whose patches are millions
 
 
 def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainParams) -> Classifier:
@@ -24,7 +27,12 @@ def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainPar
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(params.seed)
-        return Classifier(spec)
+        model = Classifier(spec)
+    first = model.network.stem[0]
+    if isinstance(first, PatchWhitening):
+        some = images.images_nhwc[train_set.indices[:NUM_WHITENED]]
+        first.fit(model.normalise(torch.from_numpy(some).permute(0, 3, 1, 2)))
+    return model
 
 
 def build_optimizer(model: nn.Module, params: TrainParams, lr: float) -> torch.optim.SGD:

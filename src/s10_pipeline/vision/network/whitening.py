@@ -1,0 +1,40 @@
+"""A fixed first layer that whitens patches: what follows learns from uncorrelated inputs of equal variance.
+
+Page 2018, "How to Train Your ResNet 8: Bag of Tricks"; used by Jordan 2024, arXiv:2404.00498.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SIDE = 3  # pixels of a patch's side
+# Variance (of 1 a pixel) below which a direction is noise, not to be blown up: Page's value.
+FLOOR = 1e-2
+
+
+class PatchWhitening(nn.Module):
+    """A 3x3 convolution whose filters are the principal components of image patches, scaled to equal variance.
+
+    No gradient reaches its weights: :meth:`fit` sets them once, from training images; they are stored with the model.
+    """
+
+    out_channels = 3 * SIDE**2
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(self.out_channels, 3, SIDE, SIDE))
+
+    def forward(self, x_bchw: Tensor) -> Tensor:
+        return F.conv2d(x_bchw, self.weight, padding=SIDE // 2)
+
+    @torch.no_grad()
+    def fit(self, x_bchw: Tensor) -> None:
+        """Set the weights from images (B, 3, H, W) as the network sees them: normalised, floating point."""
+        patches_bdn = F.unfold(x_bchw.double().contiguous(), SIDE)
+        patches_nd = patches_bdn.transpose(1, 2).reshape(-1, self.out_channels)
+        variances, directions = torch.linalg.eigh(torch.cov(patches_nd.T))
+        filters = (directions / torch.sqrt(variances + FLOOR)).T
+        # an eigenvector's sign is the library's choice: its largest component shall be positive
+        largest = filters.gather(1, filters.abs().argmax(1, keepdim=True))
+        self.weight.copy_((filters * largest.sign()).flip(0).reshape(self.weight.shape))
