@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 import torch
 
 from s10_pipeline.vision.network.whitening import FLOOR, PatchWhitening
