@@ -1,20 +1,20 @@
 """The runner of this project, and the one place that says what cannot make a stage stale."""
 
-import functools
 import platform
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from .caching.fingerprint import Rules
 from .caching.runner import CachingRunner
+from .vision.checkout import describe_checkout
 from .vision.errors import UserError
 
 
 def describe(parameters: dict[str, Any]) -> dict[str, Any]:
     """For the records of a node that ran: what computed, and the state of the code's checkout."""
-    return {"device": _describe_device(parameters.get("train.device")), "git": _describe_git()}
+    checkout = describe_checkout()
+    git = {"commit": checkout["commit"], "dirty": checkout["uncommitted_changes"]} if checkout else {}
+    return {"device": _describe_device(parameters.get("train.device")), "git": git}
 
 
 def _describe_device(requested: str | None) -> str:
@@ -27,23 +27,6 @@ def _describe_device(requested: str | None) -> str:
         return device.describe_device(device.choose_device(requested))
     except UserError:
         return requested
-
-
-@functools.cache
-def _describe_git() -> dict[str, Any]:
-    """Commit of the checkout that holds the package, and whether files of it differ; empty where there is none."""
-
-    def git(*arguments: str) -> str:
-        folder, command = Path(__file__).parent, ["git", *arguments]
-        return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # a checkout around an installed package is another project's
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "."))}
-    except (OSError, subprocess.SubprocessError):
-        return {}
 
 
 RULES = Rules(

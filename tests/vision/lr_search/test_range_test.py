@@ -11,6 +11,7 @@ from s10_pipeline.vision.lr_search import range_test
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.lr_search.plot import plot_lr_curve
 from s10_pipeline.vision.lr_search.range_test import find_learning_rate, run_range_test
+from s10_pipeline.vision.lr_search.suggestions import spread_of
 
 PARAMS = LrSearchParams(num_iterations=40, start_lr=1e-4, end_lr=1.0)
 
@@ -70,17 +71,23 @@ def test_all_suggestions_are_given_and_the_method_chooses(shapes, sets, tiny, me
     assert set(best_lr["candidates"]) == {"steepest", "valley", "minimum_tenth", "minimum"}
     assert best_lr["lr"] == best_lr["candidates"][method]
     assert best_lr["method"] == method
-    # minimum and minimum / 10 alone differ ten times
-    assert best_lr["spread"] >= 10
-    assert any(r.levelno == logging.WARNING and "differ" in r.message for r in caplog.records)
+    assert best_lr["spread"] == spread_of(best_lr["candidates"])
+    assert any("range test: steepest" in r.message and f"taking {method}" in r.message for r in caplog.records)
     labels = [text.get_text() for text in plot_lr_curve(curve, best_lr, "title").axes[0].get_legend().get_texts()]
     assert len(labels) == 4
     assert sum("taken" in label for label in labels) == 1
 
 
 def test_agreeing_suggestions_do_not_warn(caplog):
-    range_test._choose({"steepest": 0.1, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.15}, PARAMS)
+    range_test._choose({"steepest": 0.1, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.5}, PARAMS)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+def test_suggestions_that_differ_more_than_ten_times_warn(caplog):
+    best_lr = range_test._choose({"steepest": 2e-5, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.5}, PARAMS)
+    assert best_lr["spread"] == pytest.approx(6000)
+    (warning,) = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert "differ 6000 times (steepest 2e-05, valley 0.12, minimum_tenth 0.05, minimum 0.5)" in warning
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..lr_search.suggestions import MAX_SPREAD
 from ..network.classifier import Classifier, classifier_to_bytes
 
 
@@ -71,8 +72,9 @@ def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) 
 
 
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
-    """``lr`` that training went up to, ``taken_from`` (``range test`` or ``train.lr``), the test's ``method``,
-    ``candidates`` and ``spread``, and whether the stored range test is the one that training read (``same_test``).
+    """``lr`` that training went up to, ``taken_from`` (``range test`` or ``train.lr``), and of the test: ``method``,
+    ``candidates``, their ``spread``, whether they ``contradict`` each other, and whether the stored test is the one
+    that training read (``same_test``).
     """
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
     return {
@@ -82,6 +84,7 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
         "suggested": searched.get("lr"),
         "candidates": searched.get("candidates", {}),
         "spread": searched.get("spread"),
+        "contradict": (searched.get("spread") or 0.0) > MAX_SPREAD,
         "same_test": searched.get("candidates") == best_lr.get("candidates"),
     }
 

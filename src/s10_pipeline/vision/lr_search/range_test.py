@@ -24,12 +24,9 @@ from ..progress import progress_bar
 from ..training.params import TrainParams
 from ..training.setup import build_classifier, build_optimizer, check_batch_size, training_loss
 from .params import LrSearchParams
-from .suggestions import suggest_learning_rates
+from .suggestions import MAX_SPREAD, spread_of, suggest_learning_rates
 
 log = logging.getLogger(__name__)
-
-# Beyond this ratio the suggestions contradict each other, and a person should look at the plot.
-MAX_SPREAD = 3.0
 
 
 def find_learning_rate(
@@ -39,7 +36,7 @@ def find_learning_rate(
 
     Returns:
         ``lr_curve`` (columns ``lr``, ``loss``: exponential mean of the training loss) and ``best_lr``
-        (``lr``, ``method``, ``candidates``: method -> lr, ``spread``: largest / smallest candidate, ``parameters``).
+        (``lr``, ``method``, ``candidates``: method -> lr, ``spread`` of the candidates, ``parameters``).
 
     Raises:
         UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
@@ -75,7 +72,7 @@ def find_learning_rate(
 
 
 def _choose(candidates: dict[str, float], params: LrSearchParams) -> dict[str, Any]:
-    spread = max(candidates.values()) / min(candidates.values())
+    spread = spread_of(candidates)
     listed = ", ".join(f"{method} {lr:.2g}" for method, lr in candidates.items())
     log.info("range test: %s; taking %s", listed, params.method)
     if spread > MAX_SPREAD:

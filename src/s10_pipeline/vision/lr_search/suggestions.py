@@ -10,6 +10,9 @@ from ..errors import UserError
 SKIP_START, SKIP_END = 10, 5
 MIN_POINTS = SKIP_START + SKIP_END + 2
 
+# Beyond this ratio, an order of magnitude, the suggestions contradict each other: a person should look at the curve.
+MAX_SPREAD = 10.0
+
 Floats = NDArray[np.float64]
 
 
@@ -44,6 +47,12 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
         "minimum_tenth": minimum / 10,
         "minimum": minimum,
     }
+
+
+def spread_of(candidates: dict[str, float]) -> float:
+    """Largest / smallest suggestion, ``minimum`` apart: it is ten times ``minimum_tenth`` whatever the curve."""
+    rates = [lr for method, lr in candidates.items() if method != "minimum"]
+    return max(rates) / min(rates)
 
 
 def _valley(lr: Floats, loss: Floats) -> float:

@@ -1,11 +1,10 @@
 """What made a model, as JSON: enough to make it again, and for a report to say where its figures come from."""
 
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
+from ..checkout import describe_checkout
 from ..data.image_set import content_digest
 from ..device import describe_device
 from .data import TrainingData
@@ -48,7 +47,7 @@ def describe_training(
             "class_names": model.class_names,
         },
         "device": {"device": describe_device(result.device), "precision": result.precision},
-        "code": {"version": _version("s10_pipeline"), "digest": code_digest(), **_git()},
+        "code": {"version": _version("s10_pipeline"), "digest": code_digest(), **describe_checkout()},
         "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "checkpoints": result.scope,
     }
@@ -59,20 +58,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:  # run from source, or another build of the same library
         return "not installed as a package"
-
-
-def _git() -> dict[str, Any]:
-    """Commit of the checkout that this file lies in, and whether files differ from it; empty where there is none."""
-
-    def git(*arguments: str) -> str:
-        folder = Path(__file__).parent
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-
-    try:
-        # an installed copy may lie inside some other project's repository
-        git("ls-files", "--error-unmatch", Path(__file__).name)
-        return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain", "."))}
-    except (OSError, subprocess.SubprocessError):
-        return {}

@@ -1,0 +1,57 @@
+"""Which state of the code ran, in copies of the file that lie in checkouts made for it."""
+
+import importlib.util
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from s10_pipeline.vision import checkout
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A package with a copy of the module, in no checkout yet."""
+    folder = tmp_path / "repository" / "package"
+    (folder / "vision").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    shutil.copy(checkout.__file__, folder / "vision" / "checkout.py")
+    return folder
+
+
+def describe(package: Path) -> dict[str, object]:
+    spec = importlib.util.spec_from_file_location("copy_of_checkout", package / "vision" / "checkout.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.describe_checkout()
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=n", "-c", "user.email=e@x.invalid")
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_commit_and_changes_of_the_package_alone(package: Path) -> None:
+    git(package.parent, "init", "-q")
+    git(package.parent, "add", ".")
+    git(package.parent, "commit", "-qm", "first")
+    head = git(package.parent, "rev-parse", "HEAD")
+    (package.parent / "elsewhere.txt").write_text("no part of the package")
+    assert describe(package) == {"commit": head, "uncommitted_changes": False}
+    (package / "vision" / "checkout.py").write_text((package / "vision" / "checkout.py").read_text() + "\n# edited\n")
+    assert describe(package) == {"commit": head, "uncommitted_changes": True}
+
+
+def test_an_installed_copy_says_nothing_of_the_repository_around_it(package: Path) -> None:
+    git(package.parent, "init", "-q")
+    git(package.parent, "commit", "-qm", "of another project", "--allow-empty")
+    assert describe(package) == {}
+
+
+def test_no_checkout_and_no_git(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(package.parents[1]))
+    assert describe(package) == {}
+    monkeypatch.setenv("PATH", "")
+    assert describe(package) == {}
