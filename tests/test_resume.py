@@ -38,10 +38,11 @@ class Project:
             "S10_START_METHOD": start_method,
         }
         command = [sys.executable, "-m", "kedro", "run", "--env=sample", *SMALL, *arguments]
-        # a session of its own, as a terminal gives: Ctrl-C goes to all its processes
+        # a session of its own, as a terminal gives: Ctrl-C goes to all its processes, which do not ignore it even
+        # where these tests were started in the background
         return subprocess.Popen(
             command, cwd=self.root, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True,
+            start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
 
     def run(self, *arguments: str, **how) -> int:
