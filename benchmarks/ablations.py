@@ -63,7 +63,11 @@ def main() -> None:
     recipe = changed(open_context(env, None).config_loader["parameters"], given)
     images = read_source(IngestParams.model_validate(recipe["ingest"]))[0]
     started, accuracies, seconds = time.perf_counter(), {}, {}
-    for name in [AS_IT_IS, *(changes if arguments.only is None else arguments.only)]:
+    tried = changes if arguments.only is None else arguments.only
+    same = [name for name in tried if changed(recipe, changes[name]) == recipe]
+    if same:
+        print(f"the recipe's own values, left out: {', '.join(same)}")
+    for name in [AS_IT_IS, *(name for name in tried if name not in same)]:
         if arguments.minutes and time.perf_counter() - started > 60 * arguments.minutes:
             print(f"time is up before {name!r}")
             break

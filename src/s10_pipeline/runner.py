@@ -6,8 +6,8 @@ from typing import Any
 
 from .caching.fingerprint import Rules
 from .caching.runner import CachingRunner
-from .vision.checkout import describe_checkout
 from .vision.errors import UserError
+from .vision.training.checkout import describe_checkout
 
 
 def describe(parameters: dict[str, Any]) -> dict[str, Any]:

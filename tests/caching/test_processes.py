@@ -46,6 +46,19 @@ def test_runs_at_once_read_only_what_they_made(tmp_path):
     assert result["again"] == {"a": [], "b": []}
 
 
+def test_runs_that_began_in_the_same_millisecond_keep_apart(project):
+    taken = "2026-04-01T00.00.00.000Z"
+    before = project.versions("raw")
+    with project.records.running(taken) as first:
+        assert first == taken
+        assert project.run(force=True, run_id=taken) == ALL
+    (own,) = set(project.versions("raw")) - set(before)
+    assert own != taken
+    assert {record.run for record in project.records.all()} == {*before, own}
+    assert project.run(run_id="2026-05-01T00.00.00.000Z", force=True) == ALL
+    assert project.versions("raw")[-1] != taken
+
+
 def test_a_slice_reads_what_was_there_when_it_began(project, registered):
     """A whole run that ends while a slice is going on is not mixed into it."""
     registered(project)

@@ -132,6 +132,17 @@ def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newes
     assert project.stored("score") == other
 
 
+def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project):
+    project.parameters["fit"]["epochs"] = 9
+    project.run(run_id="2026-03-01T00.00.00.000Z")
+    project.parameters["fit"]["epochs"] = 3
+    assert project.run(run_id="2026-02-01T00.00.00.000Z") == [], (
+        "it began before the other, and came to this stage after it"
+    )
+    assert project.versions("score")[-1] == "2026-03-01T00.00.00.000Z"
+    assert "2026-02-01T00.00.00.000Z" not in project.versions("score")
+
+
 def test_results_in_memory_are_made_only_where_they_are_needed(project):
     delete("score")(project)
     assert project.run() == ["judge"]

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
+from kedro.io.core import generate_timestamp
 
 from .contents import Memo, write_atomically
 
@@ -81,16 +82,20 @@ class RecordStore:
             return None
 
     @contextmanager
-    def running(self, run: str) -> Iterator[None]:
+    def running(self, run: str) -> Iterator[str]:
         """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process.
 
-        What the run found out for the memo is saved at its end.
+        Gives the run's id: a new one where a run of the same is going on, since it began in the same millisecond. What
+        the run found out for the memo is saved at its end.
         """
         lock = FileLock(self.folder / "running" / f"{run}.lock")
         with suppress(OSError), FileLock(self.folder / "prune.lock"):
+            while _is_held(Path(lock.lock_file)):
+                run = generate_timestamp()
+                lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()  # on a full or read-only disk the first save, or record, says so
         try:
-            yield
+            yield run
         finally:
             self.memo.save()
             lock.release()

@@ -57,7 +57,7 @@ class CachingRunner(SequentialRunner):
         if self._only_stale:
             meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
             store.memo.recall("explained", meaning, lambda: log.info(meaning))  # once
-        with store.running(run_id):
+        with store.running(run_id) as run_id:
             Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
 
 
@@ -161,7 +161,7 @@ class Run(Plan):
         """
         old = {name: str(o["version"]) for name, o in record.outputs.items() if is_versioned(self.catalog.get(name))}
         newest = {name: versions_of(self.catalog.get(name))[0] for name in old}
-        if newest == old or old.keys() & self.chosen:
+        if newest == old or old.keys() & self.chosen or max(newest.values()) > self._run_id:
             return
         if all(link_version(self.catalog.get(name), version, self._run_id) for name, version in old.items()):
             outputs = {n: {**o, "version": self._run_id if n in old else None} for n, o in record.outputs.items()}

@@ -12,6 +12,7 @@ import torch
 from s10_pipeline.vision.data.resize import describe_rule
 from s10_pipeline.vision.export.onnx_file import to_onnx
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+from s10_pipeline.vision.network.whitening import PatchWhitening
 
 NAMES = ("cat", "dög", "a,b")
 
@@ -28,6 +29,8 @@ def make_model(size: int = 32, **architecture: object) -> Classifier:
     )
     model = Classifier(spec)
     for module in model.modules():  # as after training
+        if isinstance(module, PatchWhitening):
+            torch.nn.init.normal_(module.weight)
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
             torch.nn.init.uniform_(module.running_var, 0.5, 2)

@@ -1,7 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
+from s10_pipeline.vision.data.augmented import AugmentedSet
+from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.network.whitening import FLOOR, PatchWhitening
+from s10_pipeline.vision.training import setup
 from s10_pipeline.vision.training.params import TrainParams
 from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
 
@@ -31,12 +37,19 @@ def test_a_direction_without_variance_is_not_blown_up():
     assert layer.weight.abs().max() <= FLOOR**-0.5
 
 
-def test_filters_have_a_sign_and_an_order_of_their_own():
+def test_filters_have_a_sign_and_an_order_of_their_own(monkeypatch):
     images = torch.randn(30, 3, 16, 16, generator=torch.Generator().manual_seed(1)).cumsum(2)
     layer, mirrored = PatchWhitening(), PatchWhitening()
     layer.fit(images)
-    mirrored.fit(-images)  # the same covariances
-    torch.testing.assert_close(layer.weight, mirrored.weight)
+    eigh = torch.linalg.eigh
+
+    def of_another_library(matrix):
+        values, vectors = eigh(matrix)
+        return values, vectors * torch.tensor([1.0, -1.0, -1.0] * 9, dtype=vectors.dtype)
+
+    monkeypatch.setattr(torch.linalg, "eigh", of_another_library)
+    mirrored.fit(images)
+    assert torch.equal(layer.weight, mirrored.weight)
     flat = layer.weight.flatten(1)
     assert (flat.gather(1, flat.abs().argmax(1, keepdim=True)) > 0).all()
     norms = flat.norm(dim=1)
@@ -70,3 +83,29 @@ def test_it_is_fitted_to_training_images_alone_and_the_same_for_each_seed(shapes
     expected = PatchWhitening()
     expected.fit(first.normalise(some))
     torch.testing.assert_close(first.network.stem[0].weight, expected.weight)
+
+
+def test_it_is_fitted_to_images_of_all_classes_where_they_come_sorted(shapes, sets, monkeypatch):
+    images, train_set = shapes[0], sets[0]
+    rows = train_set.indices[np.argsort(images.labels[train_set.indices], kind="stable")]
+    taken = []
+    monkeypatch.setattr(setup, "NUM_WHITENED", 50)
+    monkeypatch.setattr(PatchWhitening, "fit", lambda self, x_bchw: taken.append(x_bchw))
+    model = build_classifier(images, replace(train_set, indices=rows), WHITENED)
+    whole = model.normalise(torch.from_numpy(images.images_nhwc[rows]).permute(0, 3, 1, 2))
+    labels = [int(images.labels[rows][(whole == x).all(dim=(1, 2, 3))][0]) for x in taken[0]]
+    assert len(labels) == 50
+    assert set(labels) == set(range(10))
+
+
+@pytest.mark.parametrize(("side", "num_images"), [(32, 40), (64, 10), (128, 2), (512, 1)])
+def test_of_large_images_fewer_are_taken(side, num_images, monkeypatch):
+    """What is held is a bounded number of pixels."""
+    images_nhwc = np.zeros((40, side, side, 3), np.uint8)
+    taken = []
+    monkeypatch.setattr(setup, "NUM_WHITENED_PIXELS", 40 * 32**2)
+    monkeypatch.setattr(PatchWhitening, "fit", lambda self, x_bchw: taken.append(len(x_bchw)))
+    images = ImageSet(images_nhwc, np.zeros(40, np.int64), ("a", "b"))
+    train_set = AugmentedSet("train", np.arange(40), [], (0.0,) * 3, (1.0,) * 3)
+    build_classifier(images, train_set, WHITENED)
+    assert taken == [num_images]

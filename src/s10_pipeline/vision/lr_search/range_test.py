@@ -36,7 +36,7 @@ def find_learning_rate(
 
     Returns:
         ``lr_curve`` (columns ``lr``, ``loss``: exponential mean of the training loss) and ``best_lr``
-        (``lr``, ``method``, ``candidates``: method -> lr, ``spread`` of the candidates, ``parameters``).
+        (``lr``, ``method``, ``candidates``: method -> lr, ``spread`` of all but the minimum, ``parameters``).
 
     Raises:
         UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
@@ -77,7 +77,8 @@ def _choose(candidates: dict[str, float], params: LrSearchParams) -> dict[str, A
     log.info("range test: %s; taking %s", listed, params.method)
     if spread > MAX_SPREAD:
         log.warning(
-            "range test: the suggestions differ %.0f times (%s); look at lr_curve_plot before trusting %s",
+            "range test: without the minimum, the suggestions differ %.0f times (%s); "
+            "look at lr_curve_plot before trusting %s",
             spread,
             listed,
             params.method,

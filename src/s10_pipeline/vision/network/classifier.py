@@ -82,7 +82,7 @@ class Classifier(nn.Module):
         return logits_bk
 
     def normalise(self, images_bchw: Tensor) -> Tensor:
-        """The network's input: float32, of mean 0 and deviation 1 a channel over the training images."""
+        """The network's input: float32, less the specification's mean and divided by its deviation, a channel each."""
         return (images_bchw.to(self.mean.dtype) - self.mean) / self.std
 
     @torch.inference_mode()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SIDE = 3  # pixels of a patch's side
-# Variance (of 1 a pixel) below which a direction is noise, not to be blown up: Page's value.
+# Variance (a normalised pixel has about 1) below which a direction is noise, not to be blown up: Page's value.
 FLOOR = 1e-2
 
 
@@ -31,9 +31,13 @@ class PatchWhitening(nn.Module):
     @torch.no_grad()
     def fit(self, x_bchw: Tensor) -> None:
         """Set the weights from images (B, 3, H, W) as the network sees them: normalised, floating point."""
-        patches_bdn = F.unfold(x_bchw.double().contiguous(), SIDE)
-        patches_nd = patches_bdn.transpose(1, 2).reshape(-1, self.out_channels)
-        variances, directions = torch.linalg.eigh(torch.cov(patches_nd.T))
+        mean_d = torch.zeros(self.out_channels, dtype=torch.float64)
+        products_dd = torch.zeros(self.out_channels, self.out_channels, dtype=torch.float64)
+        for x_chw in x_bchw:  # one by one, since patches are many times as large as their image
+            patches_dn = F.unfold(x_chw[None].double().contiguous(), SIDE)[0]
+            mean_d += patches_dn.mean(1) / len(x_bchw)
+            products_dd += patches_dn @ patches_dn.T / patches_dn.shape[1] / len(x_bchw)
+        variances, directions = torch.linalg.eigh(products_dd - torch.outer(mean_d, mean_d))
         filters = (directions / torch.sqrt(variances + FLOOR)).T
         # an eigenvector's sign is the library's choice: its largest component shall be positive
         largest = filters.gather(1, filters.abs().argmax(1, keepdim=True))

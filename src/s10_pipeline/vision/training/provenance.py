@@ -4,9 +4,9 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..checkout import describe_checkout
 from ..data.image_set import content_digest
 from ..device import describe_device
+from .checkout import describe_checkout
 from .data import TrainingData
 from .engine import TrainingResult
 from .params import TrainParams

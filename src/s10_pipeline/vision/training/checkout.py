@@ -12,7 +12,7 @@ def describe_checkout() -> dict[str, Any]:
 
     Empty where there is none, or no Git. Both are as they were when first asked for.
     """
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
 
     def git(*arguments: str) -> str:
         command = ["git", *arguments]

@@ -7,21 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from s10_pipeline.vision import checkout
+from s10_pipeline.vision.training import checkout
 
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     """A package with a copy of the module, in no checkout yet."""
     folder = tmp_path / "repository" / "package"
-    (folder / "vision").mkdir(parents=True)
+    (folder / "vision" / "training").mkdir(parents=True)
     (folder / "__init__.py").touch()
-    shutil.copy(checkout.__file__, folder / "vision" / "checkout.py")
+    (folder.parent / ".gitignore").write_text("__pycache__/\n")
+    shutil.copy(checkout.__file__, module_of(folder))
     return folder
 
 
+def module_of(package: Path) -> Path:
+    return package / "vision" / "training" / "checkout.py"
+
+
 def describe(package: Path) -> dict[str, object]:
-    spec = importlib.util.spec_from_file_location("copy_of_checkout", package / "vision" / "checkout.py")
+    spec = importlib.util.spec_from_file_location("copy_of_checkout", module_of(package))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.describe_checkout()
@@ -40,7 +45,7 @@ def test_commit_and_changes_of_the_package_alone(package: Path) -> None:
     head = git(package.parent, "rev-parse", "HEAD")
     (package.parent / "elsewhere.txt").write_text("no part of the package")
     assert describe(package) == {"commit": head, "uncommitted_changes": False}
-    (package / "vision" / "checkout.py").write_text((package / "vision" / "checkout.py").read_text() + "\n# edited\n")
+    module_of(package).write_text(module_of(package).read_text() + "\n# edited\n")
     assert describe(package) == {"commit": head, "uncommitted_changes": True}
 
 
