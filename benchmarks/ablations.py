@@ -63,9 +63,8 @@ def main() -> None:
     recipe = changed(open_context(env, None).config_loader["parameters"], given)
     images = read_source(IngestParams.model_validate(recipe["ingest"]))[0]
     started, accuracies, seconds = time.perf_counter(), {}, {}
-    tried = changes if arguments.only is None else arguments.only
-    same = [name for name in tried if changed(recipe, changes[name]) == recipe]
-    if same:
+    tried = {name: changes[name] for name in (changes if arguments.only is None else arguments.only)}
+    if same := no_changes(recipe, tried):
         print(f"the recipe's own values, left out: {', '.join(same)}")
     for name in [AS_IT_IS, *(name for name in tried if name not in same)]:
         if arguments.minutes and time.perf_counter() - started > 60 * arguments.minutes:
@@ -108,6 +107,11 @@ def changed(parameters: Parameters, changes: Parameters) -> Parameters:
             raise SystemExit(f"{key}: no such parameter")
         place[last] = value
     return result
+
+
+def no_changes(recipe: Parameters, changes: dict[str, Parameters]) -> list[str]:
+    """Names of those that set what the recipe has anyway."""
+    return [name for name, change in changes.items() if changed(recipe, change) == recipe]
 
 
 def validation_accuracy(images: ImageSet, parameters: Parameters, seed: int) -> float:

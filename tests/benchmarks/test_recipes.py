@@ -43,6 +43,14 @@ def test_an_environment_without_changes_of_its_own_has_those_of_base(scripts):
     assert scripts[1].changes_of("seed") == scripts[1].changes_of("base")
 
 
+def test_what_a_recipe_has_anyway_is_not_trained_again(scripts, root):
+    loader = OmegaConfigLoader(str(root / "conf"), env="seed", **CONFIG_LOADER_ARGS)
+    changes = scripts[1].changes_of("seed")
+    same = scripts[1].no_changes(dict(loader["parameters"]), changes)
+    assert {"no annealing", "no Nesterov", "no warm-up", "weight decay 1e-3"} <= set(same)
+    assert {"average of weights", "weight decay 2e-4", "label smoothing"} <= set(changes) - set(same)
+
+
 def test_a_misspelt_parameter_ends_an_ablation(scripts):
     with pytest.raises(SystemExit, match="train.eppchs: no such parameter"):
         scripts[1].changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
