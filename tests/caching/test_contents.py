@@ -68,13 +68,14 @@ def test_a_folder_is_its_names_and_contents(tmp_path, counted):
 
 def test_other_file_systems_have_digests_too(tmp_path):
     memo = Memo(tmp_path / "memo.json")
-    dataset = JSONDataset(filepath="memory://there/x.json", version=Version(None, "1"))
+    # that file system is the whole process's: a name that no other test takes
+    dataset = JSONDataset(filepath="memory://there/digested.json", version=Version(None, "1"))
     assert content_of(dataset, "1", memo).digest is None
     dataset.save({"a": 1})
     local = JSONDataset(filepath=str(tmp_path / "x.json"), version=Version(None, "1"))
     local.save({"a": 1})
     assert content_of(dataset, "1", memo).digest == content_of(local, "1", memo).digest
-    fsspec.filesystem("memory").pipe("/x.json/1/x.json", b"[]")
+    fsspec.filesystem("memory").pipe("/digested.json/1/digested.json", b"[]")
     assert content_of(dataset, "1", memo).digest != content_of(local, "1", memo).digest
 
 
