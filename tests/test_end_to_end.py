@@ -62,6 +62,12 @@ def finished(root, tmp_path_factory):
     return data_root
 
 
+@pytest.fixture
+def copied(finished, tmp_path):
+    """The finished run's data, free to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "data"))
+
+
 def test_a_run_leaves_every_artifact(finished):
     for name in (
         "train_images.json", "test_images.json", "train_set.json", "val_set.json", "test_set.json", "lr_curve.csv",
@@ -109,17 +115,17 @@ def test_figures_agree_with_each_other(finished):
     assert history["lr"].max() == pytest.approx(best_lr["lr"])
 
 
-def test_a_second_run_adds_no_pixels_and_repeats(root, finished):
-    arrays = finished / "sample/02_intermediate/arrays"
-    before, model = num_bytes(arrays), newest(finished, "model.safetensors")
-    history = newest(finished, "training_history.csv").read_bytes()
-    result = kedro(root, finished, *SMALL, "--runner=SequentialRunner")
+def test_a_second_run_adds_no_pixels_and_repeats(root, copied):
+    arrays = copied / "sample/02_intermediate/arrays"
+    before, model = num_bytes(arrays), newest(copied, "model.safetensors")
+    history = newest(copied, "training_history.csv").read_bytes()
+    result = kedro(root, copied, *SMALL, "--runner=SequentialRunner")
     assert result.exit_code == 0, result.output
     assert num_bytes(arrays) == before
-    again = newest(finished, "model.safetensors")
+    again = newest(copied, "model.safetensors")
     assert again != model
     assert again.read_bytes() == model.read_bytes()
-    assert newest(finished, "training_history.csv").read_bytes() == history
+    assert newest(copied, "training_history.csv").read_bytes() == history
 
 
 @pytest.mark.parametrize("option", ["--pipeline", "--pipelines"])
@@ -281,12 +287,6 @@ def command(root: Path, data_root: Path, *arguments: str) -> Result:
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
-
-
-@pytest.fixture
-def copied(finished, tmp_path):
-    """The finished run's data, free to be changed."""
-    return Path(shutil.copytree(finished, tmp_path / "data"))
 
 
 @pytest.fixture
