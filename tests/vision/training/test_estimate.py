@@ -1,4 +1,5 @@
 import logging
+import time
 
 import pytest
 import torch
@@ -24,6 +25,20 @@ def test_a_probe_measures_and_leaves_no_trace(data, tiny):
 
 def test_an_epoch_of_one_batch_is_enough(data, tiny):
     assert probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 360})).step > 0
+
+
+def test_the_first_two_steps_do_not_count(data, tiny, monkeypatch):
+    steps = []
+
+    def slow_at_first(*args: object):
+        model = build_classifier(*args)
+        model.register_forward_pre_hook(lambda *_: time.sleep(0.5 if len(steps) < 2 else 0) or steps.append(1))
+        return model
+
+    monkeypatch.setattr(estimate, "build_classifier", slow_at_first)
+    speed = probe_speed(data.train_images, data.train_set, tiny)
+    assert len(steps) > 3
+    assert speed.step * tiny.batch_size < 0.1
 
 
 def fixed(monkeypatch, **values) -> None:

@@ -86,7 +86,7 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -
 
         batches = iter(loader.epoch(0))
         first = next(batches)
-        seconds_of([first])  # the first step chooses kernels
+        seconds_of([first, first])  # the first step chooses kernels, the second still asks for memory
         seconds, waiting, count = seconds_of(_a_few(batches))
         if not count:  # one batch is an epoch
             seconds, waiting, count = seconds_of(_a_few(iter([first])))
