@@ -1,6 +1,7 @@
 """Wrong input through the command line: one line with the remedy, non-zero exit, nothing stored lost."""
 
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -175,6 +176,44 @@ def test_predict_without_a_path(fail, tmp_path, classifier):
 
 def test_an_environment_that_does_not_exist(fail):
     assert "--env=smaple: no such environment; did you mean sample?" in fail("--env=smaple")
+
+
+def test_an_environment_variable_that_names_no_environment(fail, monkeypatch):
+    monkeypatch.setenv("KEDRO_ENV", "smaple")
+    assert "KEDRO_ENV=smaple: no such environment; did you mean sample?" in fail()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pipeline=explian"], "--pipeline=explian: no such pipeline; did you mean explain?"),
+        (["--pipelines=data,trainin"], "--pipeline=trainin: no such pipeline; did you mean training?"),
+        (["--nodes=evalute"], "--nodes=evalute: not in pipeline __default__; did you mean evaluate?"),
+        (["--pipeline=data", "--from-nodes=evaluate"], "--from-nodes=evaluate: not in pipeline data; one of: "),
+        (["--to-nodes=train_resnett"], "--to-nodes=train_resnett: not in pipeline __default__; did you mean train_res"),
+        (["--from-inputs=modle"], "--from-inputs=modle: not in pipeline __default__; did you mean model?"),
+        (["--to-outputs=reprot"], "--to-outputs=reprot: not in pipeline __default__; did you mean report?"),
+        (["--from-nodes=evaluate", "--to-nodes=ingest_cifar"], "no stage is left by these options together"),
+        (["--tags=slow"], "no stage is left by these options together"),
+        (["--namespaces=slow"], "no stage is left by these options together"),
+        (["--runner=Quick"], "--runner=Quick: no such runner; leave the option out"),
+        (["--runner=no.such.Runner"], "--runner=no.such.Runner: no such runner; leave the option out"),
+        (["--load-versions=modle:2026"], "modle"),
+        (["--load-versions=model:2026"], "2026"),
+    ],
+)
+def test_names_that_there_are_not(fail, tmp_path, arguments, message):
+    assert message in fail("--env=sample", *arguments)
+    assert not list(tmp_path.rglob("*.json")), "something ran"
+
+
+def test_a_configuration_file_that_is_not_yaml(fail, tmp_path):
+    conf = tmp_path / "conf"
+    shutil.copytree("conf", conf)
+    (conf / "sample/parameters_training.yml").write_text("train: [1, 2")
+    line = fail("--env=sample", f"--conf-source={conf}")
+    assert "conf/sample/parameters_training.yml" in line
+    assert "line 0" in line or "line 1" in line
 
 
 def test_a_truncated_model_is_one_line(fail, tmp_path, classifier):

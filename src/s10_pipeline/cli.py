@@ -19,11 +19,13 @@ import click
 from kedro import KedroDeprecationWarning
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
+from yaml import YAMLError
 
 from .commands.compare import compare
 from .commands.lineage import lineage
 from .commands.options import Params
 from .commands.prune import prune
+from .commands.selection import check_selection
 from .commands.stages import stages
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ def _run(**options: Any) -> Any:
     assert kedro_run.callback is not None
     with _errors_in_one_line(), _ending_on_sigterm():
         _check_environment(options.get("env"), options.get("conf_source"))
+        check_selection(options)
         if options.get("runner") != RUNNER:
             log.info(
                 "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
@@ -72,8 +75,9 @@ def _check_environment(env: str | None, conf_source: str | None) -> None:
 
     conf = Path(conf_source or "conf")
     known = sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
-    if env and known and env not in known:
-        raise UserError(f"--env={env}: no such environment; {did_you_mean(env, known)}")
+    where, name = ("--env", env) if env else ("KEDRO_ENV", os.environ.get("KEDRO_ENV"))
+    if name and known and name not in known:
+        raise UserError(f"{where}={name}: no such environment; {did_you_mean(name, known)}")
 
 
 @contextmanager
@@ -89,6 +93,9 @@ def _errors_in_one_line() -> Iterator[None]:
     except DatasetError as error:
         log.debug("traceback", exc_info=True)
         raise click.ClickException(_explain_dataset_error(error)) from error
+    except YAMLError as error:
+        log.debug("traceback", exc_info=True)
+        raise click.ClickException(f"{' '.join(str(error).split())} Mend the file there.") from error
     except KeyboardInterrupt:
         click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
         # at once: worker processes and libraries may still be in the middle of something

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from .options import Params, in_environment, open_context, open_records
+from .selection import check_pipelines
 
 
 @click.command()
@@ -16,11 +17,9 @@ def stages(env: str | None, conf_source: str | None, pipeline: str, params: dict
 
     from ..caching.plan import Plan
     from ..runner import RULES
-    from ..vision.errors import UserError, did_you_mean
 
     context = open_context(env, conf_source, params)
-    if pipeline not in pipelines:
-        raise UserError(f"--pipeline={pipeline}: no such pipeline; {did_you_mean(pipeline, list(pipelines))}")
+    check_pipelines([pipeline])
     catalog = context.catalog
     store = open_records(catalog)
     decisions = Plan(RULES, pipelines[pipeline], catalog, store).decisions()

@@ -1,0 +1,55 @@
+"""What ``kedro run`` is asked to run: names are checked before anything starts."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def check_pipelines(names: Iterable[str]) -> None:
+    """Raise a ``UserError`` for the first name that no pipeline has."""
+    from kedro.framework.project import pipelines
+
+    from ..vision.errors import UserError, did_you_mean
+
+    for name in names:
+        if name not in pipelines:
+            raise UserError(f"--pipeline={name}: no such pipeline; {did_you_mean(name, list(pipelines))}")
+
+
+def check_selection(options: dict[str, Any]) -> None:
+    """Check what names pipelines, nodes, datasets and a runner among the options of ``kedro run``.
+
+    Raises:
+        UserError: a name that there is not, or options that together leave no node.
+    """
+    from kedro.framework.project import pipelines
+    from kedro.pipeline import Pipeline
+    from kedro.utils import load_obj
+
+    from ..vision.errors import UserError, did_you_mean
+
+    names = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or ["__default__"]
+    check_pipelines(names)
+    chosen = sum((pipelines[name] for name in names), Pipeline([]))
+    nodes, datasets = {node.name for node in chosen.nodes}, chosen.datasets()
+    there_are = {
+        "node_names": ("--nodes", nodes),
+        "from_nodes": ("--from-nodes", nodes),
+        "to_nodes": ("--to-nodes", nodes),
+        "from_inputs": ("--from-inputs", datasets),
+        "to_outputs": ("--to-outputs", datasets),
+    }
+    for option, (flag, known) in there_are.items():
+        for name in options.get(option) or ():
+            if name not in known:
+                where = ", ".join(f"pipeline {name}" for name in names)
+                raise UserError(f"{flag}={name}: not in {where}; {did_you_mean(name, known)}")
+    asked = {option: options.get(option) for option in (*there_are, "tags")}
+    try:
+        chosen.filter(**asked, node_namespaces=options.get("namespaces"))
+    except ValueError as error:
+        raise UserError("no stage is left by these options together; leave one of them out") from error
+    try:
+        load_obj(options.get("runner") or "SequentialRunner", "kedro.runner")
+    except (ImportError, AttributeError, ValueError) as error:
+        remedy = "leave the option out, or take SequentialRunner, ThreadRunner or ParallelRunner"
+        raise UserError(f"--runner={options['runner']}: no such runner; {remedy}") from error
