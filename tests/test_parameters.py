@@ -59,6 +59,23 @@ def test_environments_are_valid_and_have_a_root_of_their_own(root, env, monkeypa
     assert moved["parameters"]["ingest"]["download_dir"] == "/elsewhere/01_raw"
 
 
+@pytest.mark.parametrize(
+    ("given", "folder"),
+    [
+        ("", "data"),
+        ("~/runs", str(Path.home() / "runs")),
+        ("runs", str(Path.cwd() / "runs")),
+        ("../runs/", str(Path.cwd().parent / "runs")),
+        ("s3://bucket/runs", "s3://bucket/runs"),
+    ],
+)
+def test_the_data_root_is_a_path_as_a_shell_would_take_it(given, folder, root, monkeypatch):
+    monkeypatch.setenv("S10_DATA_ROOT", given)
+    loader = OmegaConfigLoader(str(root / "conf"), env="sample", **CONFIG_LOADER_ARGS)
+    assert loader["catalog"]["model"]["filepath"] == f"{folder}/sample/06_models/model.safetensors"
+    assert loader["parameters"]["ingest"]["download_dir"] == f"{folder}/01_raw"
+
+
 def test_the_recipe_of_2020_stands_as_it_was(root):
     parameters = validate_parameters(load(root, "seed"))
     train = parameters.train

@@ -3,6 +3,7 @@
 With the name of another command of this project first (``stages``, ``compare``, ...), that one.
 """
 
+import os
 import sys
 from typing import Any
 
@@ -12,6 +13,8 @@ from kedro.framework.project import configure_project
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """Run the pipeline; options as of ``kedro run``, ``--conf-source`` among them."""
+    # kedro-telemetry asks the file .telemetry of a project folder; without one it would send
+    os.environ.setdefault("DO_NOT_TRACK", "1")
     configure_project("s10_pipeline")
     if not args and sys.argv[1:] and not sys.argv[1].startswith("-"):
         from .cli import cli

@@ -11,6 +11,7 @@ from s10_pipeline.datasets.augmented_set import AugmentedSetDataset
 from s10_pipeline.datasets.checkpoints import CheckpointsDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
 from s10_pipeline.datasets.onnx_file import OnnxDataset
+from s10_pipeline.vision.errors import UserError
 
 
 @pytest.mark.parametrize("place", ["{tmp}/set.json", "memory://bucket/set.json"])
@@ -49,6 +50,8 @@ def test_onnx_models(tmp_path, place):
 
 
 def test_checkpoints_are_a_handle(tmp_path):
+    with pytest.raises(UserError, match="checkpoints=s3://bucket/06_models/checkpoints: .*local filepath"):
+        CheckpointsDataset(filepath="s3://bucket/06_models/checkpoints").load()
     dataset = CheckpointsDataset(filepath=str(tmp_path / "checkpoints"))
     assert dataset.exists()
     with dataset.load().open("scope", keep=1) as scope:

@@ -25,12 +25,18 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+        self._given, self._filepath = filepath, Path(filepath)
         self.metadata = metadata
 
     def load(self) -> CheckpointStore:
+        from ..vision.errors import UserError
         from ..vision.training.checkpoints import CheckpointStore as Store
 
+        if "://" in self._given:  # as a path it would be a folder of that name here
+            raise UserError(
+                f"checkpoints={self._given}: locks and renames need a local disk; give checkpoints a local filepath in "
+                "catalog_training.yml"
+            )
         return Store(self._filepath)
 
     def save(self, data: NoReturn) -> NoReturn:
