@@ -1,9 +1,38 @@
+import ast
 import dataclasses
 
 import numpy as np
 
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.scope import describe_scope, explain_fresh_start, training_scope
+from s10_pipeline.vision.training.scope import (
+    DATA_MODULES,
+    TRAINING_MODULES,
+    describe_scope,
+    explain_fresh_start,
+    training_scope,
+)
+
+# What training runs through and what still cannot change its result, or shows in the digests of data and parameters.
+CANNOT_MATTER = {
+    "errors", "params", "progress", "training.checkpoints", "training.data", "data.image_set", "data.params",
+    "data.resize", "data.split",
+}  # fmt: skip
+
+
+def test_all_code_that_training_runs_through_decides_the_scope(root):
+    core = root / "src/s10_pipeline/vision"
+    reached, to_read = set(), ["training.run"]
+    while to_read:
+        module = to_read.pop()
+        reached.add(module)
+        path = core.joinpath(*module.split(".")).with_suffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                parent = module.split(".")[: -node.level]
+                to_read += {".".join([*parent, node.module])} - reached
+    covered = {f"data.{name}" for name in DATA_MODULES} | {f"training.{name}" for name in TRAINING_MODULES}
+    covered |= {f"network.{path.stem}" for path in (core / "network").glob("*.py")} | {"device"}
+    assert reached - covered == CANNOT_MATTER
 
 
 def test_what_decides_the_result_decides_the_scope(data, tiny):

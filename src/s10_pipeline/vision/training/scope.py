@@ -19,7 +19,7 @@ CHANGE_NOTHING: dict[str, Any] = {
 
 # Of the data stage only what acts during training: how images were read shows in their digest.
 DATA_MODULES = ("augmented", "augmenter", "cutout", "loader", "transforms")
-TRAINING_MODULES = ("average", "epoch", "params", "ranks", "resizing", "run", "schedule", "setup")
+TRAINING_MODULES = ("average", "epoch", "history", "params", "ranks", "resizing", "run", "schedule", "setup")
 
 
 def describe_scope(data: TrainingData, lr: float, params: TrainParams, precision: str) -> dict[str, Any]:
