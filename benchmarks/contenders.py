@@ -62,8 +62,8 @@ def loader_of_single_images(setting: Setting) -> DataLoader[tuple[torch.Tensor, 
         SingleImages(setting),
         setting.params.batch_size,
         shuffle=True,
-        num_workers=2,
-        persistent_workers=True,
+        num_workers=setting.num_workers,
+        persistent_workers=setting.num_workers > 0,
         pin_memory=setting.device.type == "cuda",
     )
 

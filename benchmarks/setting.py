@@ -39,11 +39,17 @@ class Setting:
 
     Args:
         size: side of the images in pixels.
-        num_workers: processes that prepare batches, or "auto".
+        num_workers: processes that prepare batches, for this project and for others; or "auto".
     """
 
     def __init__(
-        self, num_images: int, depth: int, width: int, batch_size: int = 128, size: int = 32, num_workers: str = "auto"
+        self,
+        num_images: int,
+        depth: int,
+        width: int,
+        batch_size: int = 128,
+        size: int = 32,
+        num_workers: int | str = "auto",
     ) -> None:
         self.num_images, self.size = num_images, size
         rng = np.random.default_rng(0)
@@ -59,6 +65,7 @@ class Setting:
         )
         self.device = choose_device("auto")
         self.precision = choose_precision("auto", self.device)
+        self.num_workers = resolve_num_workers(self.params.num_workers, self.device)
 
     def network(self) -> Classifier:
         return build_classifier(self.images, self.train_set, self.params).to(self.device)
@@ -72,7 +79,7 @@ class Setting:
             self.train_set,
             self.params.batch_size,
             seed=0,
-            num_workers=resolve_num_workers(self.params.num_workers, self.device),
+            num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
         )
         scaler = self.precision.grad_scaler()

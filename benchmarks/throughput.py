@@ -47,9 +47,9 @@ def main() -> None:
             f"# Training throughput, {hardware()}, {datetime.date.today()}",
             "",
             f"Command: {command()}. ResNet-{arguments.depth}, width {arguments.width}, batch {arguments.batch_size}, "
-            f"32x32 images, {setting.precision.name} (plain loop: fp32); n = {arguments.rounds} rounds of "
-            f"{arguments.batches} batches, in turn, after one to warm up. Speed: median; ratios: of each round, median "
-            "(lowest to highest).",
+            f"32x32 images, {setting.precision.name} (plain loop: fp32), {setting.num_workers} workers a loader; "
+            f"n = {arguments.rounds} rounds of {arguments.batches} batches, in turn, after one to warm up. Speed: "
+            "median; ratios: of each round, median (lowest to highest).",
             versions(*packages),
             "",
             "| what | images/s | this project is |",

@@ -31,3 +31,12 @@ def test_the_plain_loop_is_contiguous_all_through():
         handle.remove()
     assert len(layouts) > 8
     assert all(layouts)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_others_have_as_many_workers_as_this_project(workers):
+    from contenders import loader_of_single_images
+    from setting import Setting
+
+    loader = loader_of_single_images(Setting(num_images=32, depth=8, width=16, num_workers=workers))
+    assert (loader.num_workers, loader.persistent_workers) == (workers, workers > 0)
