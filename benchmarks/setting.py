@@ -5,9 +5,10 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from s10_pipeline.vision.training.epoch import train_epoch
 from s10_pipeline.vision.training.params import TrainParams
 from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
 
+Key = TypeVar("Key", bound=Hashable)
 RESULTS = Path(__file__).parent / "results"
 AUGMENT = AugmentParams.model_validate(
     {
@@ -115,6 +117,17 @@ class Setting:
     def wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
+
+
+def in_turn(runs: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, list[float]]:
+    """Seconds of each run in each round, after one to warm up: what else the machine does falls on all alike."""
+    seconds: dict[Key, list[float]] = {key: [] for key in runs}
+    for number in range(rounds + 1):
+        for key, run in runs.items():
+            took = run()
+            if number:
+                seconds[key].append(took)
+    return seconds
 
 
 def hardware() -> str:

@@ -40,3 +40,35 @@ def test_others_have_as_many_workers_as_this_project(workers):
 
     loader = loader_of_single_images(Setting(num_images=32, depth=8, width=16, num_workers=workers))
     assert (loader.num_workers, loader.persistent_workers) == (workers, workers > 0)
+
+
+def test_runs_take_turns_after_one_round_to_warm_up():
+    from setting import in_turn
+
+    order = []
+
+    def run(name):
+        order.append(name)
+        return float(len(order))
+
+    seconds = in_turn({"a": lambda: run("a"), "b": lambda: run("b")}, rounds=2)
+    assert order == list("ababab")
+    assert seconds == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+
+
+@pytest.mark.parametrize(("workers", "tried"), [(0, [0, 1, 2]), (7, [0, 1, 2, 7])])
+def test_the_base_of_the_cost_tables_is_one_configuration(workers, tried):
+    from cost import Configuration, sweeps
+
+    base = Configuration(workers)
+    tables = sweeps(base)
+    assert all(base in rows for rows in tables.values())
+    assert [c.num_workers for c in tables["workers", "num_workers"]] == tried
+    rows = [c for table in tables.values() for c in table]
+    assert len(set(rows)) == len(rows) - 3
+
+
+def test_a_row_of_cost_tells_its_spread():
+    from cost import row
+
+    assert row("32", 100, [0.5, 2.0, 1.0]) == "| 32 | 100 (50 to 200) | 10.00 |"
