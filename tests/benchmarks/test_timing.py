@@ -1,5 +1,9 @@
 """The scripts that measure speed and memory, on little data."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +76,35 @@ def test_a_row_of_cost_tells_its_spread():
     from cost import row
 
     assert row("32", 100, [0.5, 2.0, 1.0]) == "| 32 | 100 (50 to 200) | 10.00 |"
+
+
+def printed(*command: str) -> str:
+    path = f"{BENCHMARKS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *command], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells it")
+def test_peak_memory_counts_neither_what_started_it_nor_the_making_of_images(tmp_path):
+    measured = (
+        "from pathlib import Path; import memory; before = memory.peak_resident(); "
+        f"images = memory.mapped_images(Path({str(tmp_path / 'images.npy')!r}), 100_000, 32); "
+        "print(before, memory.peak_resident() - before)"
+    )
+    # the process that starts it has 1.5 GB, the images are 0.3 GB
+    starter = (
+        "import subprocess, sys; large = b'x' * 1_500_000_000; "
+        f"subprocess.run([sys.executable, '-c', {measured!r}], check=True)"
+    )
+    before, added = map(float, printed("-c", starter).split())
+    assert 0.1 < before < 1.3
+    assert added < 0.1
+
+
+@pytest.mark.slow
+def test_peak_memory_of_a_training():
+    peak = json.loads(printed(str(BENCHMARKS / "memory.py"), "300", "32"))
+    assert 0.1 < peak["anonymous"] < peak["resident"] < 4
