@@ -37,6 +37,7 @@ class Trained:
         test, flipped: accuracies in percent; ``flipped`` with ``evaluate.test_time_flip``, else None.
         val: validation accuracy of the last epoch, in percent.
         training, stages: seconds of ``train_resnet`` and of all stages, without start-up.
+        epochs_alone: seconds of the steps of all epochs, those before an interruption too.
         wall: seconds of the whole command; None where it was trained before.
     """
 
@@ -48,7 +49,13 @@ class Trained:
     flipped: float | None
     training: float
     stages: float
+    epochs_alone: float
     wall: float | None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the seconds are of a remainder only; one that lacks no more than measuring took goes unseen."""
+        return self.training < self.epochs_alone
 
 
 def main() -> None:
@@ -72,7 +79,8 @@ def main() -> None:
         "",
         f"Command: {command()}. Data: {arguments.data}. n = {len(arguments.seeds)} seeds of weights, batch order and "
         "augmentation; the validation split is the same. Intervals are Student's t over seeds. Seconds: of training, "
-        "of all stages up to evaluation, and of the whole command with its start-up.",
+        "of all stages up to evaluation, and of the whole command with its start-up; none where a training that was "
+        "broken off went on.",
         versions(),
     ]
     for env, rows in trained.items():
@@ -110,6 +118,7 @@ def train(env: str, seed: int, params: str) -> Trained:
         flipped=None if flipped is None else 100 * flipped,
         training=seconds["train_resnet"],
         stages=sum(seconds.values()),
+        epochs_alone=float(catalog.load("training_timing")["epoch_seconds"].sum()),
         wall=wall if records["train_resnet"].about["started"] >= began else None,
     )
 
@@ -120,11 +129,18 @@ def table(rows: list[Trained]) -> list[str]:
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(
             f"| {r.seed} | {r.lr:.3g} | {r.epochs} | {r.val:.2f} % | {r.test:.2f} % "
-            f"| {'-' if r.flipped is None else f'{r.flipped:.2f} %'} | {r.training:.0f} | {r.stages:.0f} "
-            f"| {'found again' if r.wall is None else f'{r.wall:.0f}'} |"
+            f"| {'-' if r.flipped is None else f'{r.flipped:.2f} %'} | {' | '.join(times(r))} |"
             for r in rows
         ),
     ]
+
+
+def times(row: Trained) -> list[str]:
+    """Seconds of training, stages and command; none of a training that went on, since they lack what was before."""
+    measured = ["resumed"] * 2 if row.resumed else [f"{row.training:.0f}", f"{row.stages:.0f}"]
+    if row.wall is None:
+        return [*measured, "found again"]
+    return [*measured, "resumed" if row.resumed else f"{row.wall:.0f}"]
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float, float]:

@@ -64,6 +64,21 @@ def test_intervals_over_seeds(scripts):
     assert further == pytest.approx(3.18245 * 1.29099 * (1 + 1 / 4) ** 0.5, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "times"),
+    [
+        # training and stages, all epochs, the command
+        ((100.0, 120.0, 90.0, 130.0), "100 | 120 | 130"),
+        ((100.0, 120.0, 90.0, None), "100 | 120 | found again"),
+        ((40.0, 60.0, 90.0, 70.0), "resumed | resumed | resumed"),
+        ((40.0, 60.0, 90.0, None), "resumed | resumed | found again"),
+    ],
+)
+def test_a_training_that_went_on_tells_no_seconds(scripts, seconds, times):
+    row = scripts[0].Trained(0, 0.1, 2, 80.0, 81.0, None, *seconds)
+    assert scripts[0].table([row])[-1] == f"| 0 | 0.1 | 2 | 80.00 % | 81.00 % | - | {times} |"
+
+
 def run(tmp_path, *arguments: str) -> str:
     environment = {**os.environ, "S10_DATA_ROOT": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
     script, *rest = arguments
