@@ -23,7 +23,7 @@ from kedro.framework.startup import bootstrap_project
 from scipy.stats import t as student
 
 from s10_pipeline.commands.options import open_context, open_records
-from setting import RESULTS, command, hardware, keep, versions
+from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
 STAGES = "data,lr_search,training,evaluation"
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("envs", nargs="+", help="one environment, or two to compare")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--params", default="", help="further parameters, as of kedro run")
+    add_params(parser)
     parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
     parser.add_argument("--name", help="of the page, if it is not made of the environments' names")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
@@ -95,9 +95,9 @@ def main() -> None:
     keep(arguments.name or "seeds-" + "-".join(arguments.envs), lines, results)
 
 
-def train(env: str, seed: int, params: str) -> Trained:
+def train(env: str, seed: int, params: Sequence[str]) -> Trained:
     """Run the stages that the accuracy needs, and read what they made."""
-    given = ",".join(filter(None, [f"train.seed={seed}", params]))
+    given = ",".join([*params, f"train.seed={seed}"])
     where = [] if env == "base" else [f"--env={env}"]
     run = [sys.executable, "-m", "kedro", "run", f"--pipelines={STAGES}", f"--params={given}", "--only-missing-outputs"]
     began, started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.perf_counter()

@@ -1,17 +1,19 @@
-"""What benchmarks share: random images, a network for them, and how results are written down."""
+"""What benchmarks share: random images, a network for them, how parameters are given and results written down."""
 
+import argparse
 import datetime
 import platform
 import re
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
 from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
@@ -128,6 +130,23 @@ def in_turn(runs: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, l
             if number:
                 seconds[key].append(took)
     return seconds
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """``--params`` as of ``kedro run``; spaces may stand for the commas."""
+    help_text = "parameters as of kedro run: KEY=VALUE,KEY=VALUE; may be repeated"
+    parser.add_argument("--params", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=help_text)
+
+
+def params_by_key(texts: Sequence[str]) -> dict[str, Any]:
+    """Dotted keys and values of what :func:`add_params` gave, read as ``kedro run`` reads them."""
+    found = {}
+    for item in filter(None, (item.strip() for text in texts for item in text.split(","))):
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise SystemExit(f"--params: {item!r} is not KEY=VALUE")
+        found[key.strip()] = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))["value"]
+    return found
 
 
 def hardware() -> str:

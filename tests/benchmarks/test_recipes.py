@@ -1,5 +1,6 @@
 """The scripts that judge recipes, on little data."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -54,6 +55,33 @@ def test_what_a_recipe_has_anyway_is_not_trained_again(scripts, root):
 def test_a_misspelt_parameter_ends_an_ablation(scripts):
     with pytest.raises(SystemExit, match="train.eppchs: no such parameter"):
         scripts[1].changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--params", "train.lr=1e-3,ingest.path=a=b", "--params=train.ema_decay=null"],
+        ["--params", "train.lr=1e-3", "ingest.path=a=b", "train.ema_decay=null,"],
+        ["--params=train.lr=2, ingest.path=a=b", "--params", "train.lr=1e-3", "train.ema_decay=null"],
+    ],
+)
+@pytest.mark.usefixtures("scripts")
+def test_parameters_are_given_as_to_kedro_run(given):
+    import setting
+
+    parser = argparse.ArgumentParser()
+    setting.add_params(parser)
+    read = setting.params_by_key(parser.parse_args(given).params)
+    assert read == {"train.lr": 0.001, "ingest.path": "a=b", "train.ema_decay": None}
+
+
+@pytest.mark.parametrize("wrong", ["train.lr", "=1"])
+@pytest.mark.usefixtures("scripts")
+def test_what_sets_no_parameter_is_named(wrong):
+    import setting
+
+    with pytest.raises(SystemExit, match=f"--params: '{wrong}' is not KEY=VALUE"):
+        setting.params_by_key([f"train.epochs=1,{wrong}"])
 
 
 def test_intervals_over_seeds(scripts):
