@@ -67,20 +67,21 @@ def main() -> None:
     parser.add_argument("--name", help="of the page, if it is not made of the environments' names")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
-    if len(arguments.envs) > 2 or len(set(arguments.seeds)) < 2:
-        parser.error("takes one environment or two, and at least two different seeds")
+    n = len(arguments.seeds)
+    if len(arguments.envs) > 2 or len(set(arguments.seeds)) < n:
+        parser.error("takes one environment or two, and each seed once")
     results = arguments.results.resolve()
     os.chdir(ROOT)  # where Kedro looks for the project
     bootstrap_project(ROOT)
     trained = {env: [train(env, seed, arguments.params) for seed in arguments.seeds] for env in arguments.envs}
+    seeds, intervals = ("seeds", "Intervals are Student's t over seeds.") if n > 1 else ("seed", "One has no interval.")
     lines = [
         f"# Accuracy by seed of {' and '.join(f'`{env}`' for env in arguments.envs)}, {hardware()}, "
         f"{datetime.date.today()}",
         "",
-        f"Command: {command()}. Data: {arguments.data}. n = {len(arguments.seeds)} seeds of weights, batch order and "
-        "augmentation; the validation split is the same. Intervals are Student's t over seeds. Seconds: of training, "
-        "of all stages up to evaluation, and of the whole command with its start-up; none where a training that was "
-        "broken off went on.",
+        f"Command: {command()}. Data: {arguments.data}. n = {n} {seeds} of weights, batch order and augmentation; "
+        f"the validation split is the same. {intervals} Seconds: of training, of all stages up to evaluation, and of "
+        "the whole command with its start-up; none where a training that was broken off went on.",
         versions(),
     ]
     for env, rows in trained.items():
@@ -151,6 +152,8 @@ def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def in_words(values: Sequence[float], what: str, sign: str = "") -> list[str]:
+    if len(values) == 1:
+        return [f"{what[0].upper()}{what[1:]}: {values[0]:{sign}.2f} (n = 1: no mean, no interval)."]
     mean, deviation, half, further = spread(values)
     return [
         f"Mean {what}: **{mean:{sign}.2f}**, standard deviation {deviation:.2f}, 95 % interval "

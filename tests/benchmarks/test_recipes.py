@@ -92,6 +92,18 @@ def test_intervals_over_seeds(scripts):
     assert further == pytest.approx(3.18245 * 1.29099 * (1 + 1 / 4) ** 0.5, abs=1e-3)
 
 
+def test_one_seed_has_no_interval(scripts):
+    (line,) = scripts[0].in_words([0.5], "difference", sign="+")
+    assert line == "Difference: +0.50 (n = 1: no mean, no interval)."
+
+
+def test_a_seed_counts_once(scripts, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["seeds.py", "sample", "--seeds", "0", "1", "0"])
+    with pytest.raises(SystemExit):
+        scripts[0].main()
+    assert "each seed once" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("seconds", "times"),
     [
@@ -129,6 +141,10 @@ def test_seeds_of_a_recipe(tmp_path):
     again = run(tmp_path, "seeds.py", "sample", "--seeds", "0", "1", "--params", params)
     assert again.count("found again") == 2
     assert page[page.index("Mean") :] == again[again.index("Mean") :]
+    one = run(tmp_path, "seeds.py", "sample", "--seeds", "1", "--params", *params.split(","))
+    assert "n = 1 seed of" in one
+    assert re.search(r"^Test accuracy: \d+\.\d\d \(n = 1", one, re.MULTILINE)
+    assert "Mean" not in one
 
 
 @pytest.mark.slow
