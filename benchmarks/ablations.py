@@ -1,6 +1,6 @@
 """Change a recipe one part at a time, and see on validation images what each part is worth.
 
-    python benchmarks/ablations.py base --seeds 0 1 --params ingest.source=parquet ingest.path=DIR
+    python benchmarks/ablations.py base --seeds 0 1 --params ingest.source=parquet,ingest.path=DIR
     python benchmarks/ablations.py cpu --only "no annealing" "no cut-out" --params train.epochs=5
 
 Test images are not measured. Changes stand in benchmarks/changes/<env>.yml (those of ``base`` where there is none), the
@@ -35,7 +35,7 @@ from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.params import TrainParams
 from seeds import ROOT, spread
-from setting import RESULTS, command, hardware, keep, versions
+from setting import RESULTS, add_params, command, hardware, keep, params_by_key, versions
 
 AS_IT_IS = "the recipe as it is"
 Parameters = dict[str, Any]
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("env")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="*", help="names of changes, instead of all; none: the recipe as it is")
-    parser.add_argument("--params", nargs="+", default=[], help="KEY=VALUE for all trainings; values are YAML")
+    add_params(parser)
     parser.add_argument("--minutes", type=float, help="no training is begun after so many")
     parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
@@ -58,9 +58,8 @@ def main() -> None:
     os.chdir(ROOT)  # where Kedro looks for the project
     bootstrap_project(ROOT)
     logging.getLogger("s10_pipeline").setLevel(logging.WARNING)
-    given = {key: yaml.safe_load(value) for key, _, value in (item.partition("=") for item in arguments.params)}
     env = None if arguments.env == "base" else arguments.env
-    recipe = changed(open_context(env, None).config_loader["parameters"], given)
+    recipe = changed(open_context(env, None).config_loader["parameters"], params_by_key(arguments.params))
     images = read_source(IngestParams.model_validate(recipe["ingest"]))[0]
     started, accuracies, seconds = time.perf_counter(), {}, {}
     tried = {name: changes[name] for name in (changes if arguments.only is None else arguments.only)}

@@ -62,8 +62,8 @@ def loader_of_single_images(setting: Setting) -> DataLoader[tuple[torch.Tensor, 
         SingleImages(setting),
         setting.params.batch_size,
         shuffle=True,
-        num_workers=2,
-        persistent_workers=True,
+        num_workers=setting.num_workers,
+        persistent_workers=setting.num_workers > 0,
         pin_memory=setting.device.type == "cuda",
     )
 
@@ -71,6 +71,7 @@ def loader_of_single_images(setting: Setting) -> DataLoader[tuple[torch.Tensor, 
 def plain_loop(setting: Setting) -> Epoch:
     """What a tutorial does: fp32, contiguous, a DataLoader over single images, torch's default SGD."""
     model = setting.network().to(memory_format=torch.contiguous_format).train()
+    model.memory_format = torch.contiguous_format  # of the weights above, of what it casts images to here
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     loader = loader_of_single_images(setting)
     precision = Precision("fp32", setting.device)

@@ -1,11 +1,16 @@
-"""Peak memory of one training: ``python benchmarks/memory.py NUM_IMAGES SIZE``; prints JSON, in GB."""
+"""Peak memory of one training: ``python benchmarks/memory.py NUM_IMAGES SIZE``; prints JSON, in GB.
+
+The images are made in another process: the pages that it maps to write them are none of training's.
+"""
 
 import json
+import multiprocessing
 import resource
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,26 +23,43 @@ from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.params import TrainParams
 from setting import AUGMENT
 
+STATUS = Path("/proc/self/status")  # Linux has it
+
 
 def mapped_images(path: Path, num_images: int, size: int) -> ImageSet:
     """Random images in a file, as the catalog keeps them."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        other.submit(write_images, path, num_images, size).result()
+    return ImageSet(np.load(path, mmap_mode="r"), np.arange(num_images) % 10, tuple("abcdefghij"), digest=str(path))
+
+
+def write_images(path: Path, num_images: int, size: int) -> None:
     rng = np.random.default_rng(0)
     pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(num_images, size, size, 3))
     for start in range(0, num_images, 500):
         pixels[start : start + 500] = rng.integers(0, 256, pixels[start : start + 500].shape, np.uint8)
     pixels.flush()
-    del pixels
-    return ImageSet(np.load(path, mmap_mode="r"), np.arange(num_images) % 10, tuple("abcdefghij"), digest=str(path))
 
 
 def watch_anonymous(peak: dict[str, float]) -> None:
     """Note the peak of memory that belongs to no file; Linux tells it."""
-    status = Path("/proc/self/status")
-    while status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("RssAnon"):
-                peak["anonymous"] = max(peak["anonymous"], int(line.split()[1]) * 1024 / 1e9)
+    while STATUS.exists():
+        peak["anonymous"] = max(peak["anonymous"], status("RssAnon"))
         time.sleep(0.02)
+
+
+def peak_resident() -> float:
+    """Of this process so far, in GB. ``ru_maxrss`` on Linux has that of the process that started this one in it."""
+    if STATUS.exists():
+        return status("VmHWM")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def status(name: str) -> float:
+    """A figure of this process, in GB."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024 / 1e9
 
 
 def main() -> None:
@@ -52,8 +74,7 @@ def main() -> None:
             {"epochs": 1, "batch_size": 128, "architecture": {"depth": 8, "width": 8, "stem": "auto"}}
         )
         train_classifier(data, 0.01, params, CheckpointStore(Path(folder) / "checkpoints"))
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak["resident"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+    peak["resident"] = peak_resident()
     print(json.dumps(peak))
 
 

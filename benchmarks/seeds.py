@@ -23,7 +23,7 @@ from kedro.framework.startup import bootstrap_project
 from scipy.stats import t as student
 
 from s10_pipeline.commands.options import open_context, open_records
-from setting import RESULTS, command, hardware, keep, versions
+from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
 STAGES = "data,lr_search,training,evaluation"
@@ -37,6 +37,7 @@ class Trained:
         test, flipped: accuracies in percent; ``flipped`` with ``evaluate.test_time_flip``, else None.
         val: validation accuracy of the last epoch, in percent.
         training, stages: seconds of ``train_resnet`` and of all stages, without start-up.
+        epochs_alone: seconds of the steps of all epochs, those before an interruption too.
         wall: seconds of the whole command; None where it was trained before.
     """
 
@@ -48,31 +49,39 @@ class Trained:
     flipped: float | None
     training: float
     stages: float
+    epochs_alone: float
     wall: float | None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the seconds are of a remainder only; one that lacks no more than measuring took goes unseen."""
+        return self.training < self.epochs_alone
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("envs", nargs="+", help="one environment, or two to compare")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--params", default="", help="further parameters, as of kedro run")
+    add_params(parser)
     parser.add_argument("--data", default="the environment's own", help="what the images are, for the heading")
     parser.add_argument("--name", help="of the page, if it is not made of the environments' names")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
-    if len(arguments.envs) > 2 or len(set(arguments.seeds)) < 2:
-        parser.error("takes one environment or two, and at least two different seeds")
+    n = len(arguments.seeds)
+    if len(arguments.envs) > 2 or len(set(arguments.seeds)) < n:
+        parser.error("takes one environment or two, and each seed once")
     results = arguments.results.resolve()
     os.chdir(ROOT)  # where Kedro looks for the project
     bootstrap_project(ROOT)
     trained = {env: [train(env, seed, arguments.params) for seed in arguments.seeds] for env in arguments.envs}
+    seeds, intervals = ("seeds", "Intervals are Student's t over seeds.") if n > 1 else ("seed", "One has no interval.")
     lines = [
         f"# Accuracy by seed of {' and '.join(f'`{env}`' for env in arguments.envs)}, {hardware()}, "
         f"{datetime.date.today()}",
         "",
-        f"Command: {command()}. Data: {arguments.data}. n = {len(arguments.seeds)} seeds of weights, batch order and "
-        "augmentation; the validation split is the same. Intervals are Student's t over seeds. Seconds: of training, "
-        "of all stages up to evaluation, and of the whole command with its start-up.",
+        f"Command: {command()}. Data: {arguments.data}. n = {n} {seeds} of weights, batch order and augmentation; "
+        f"the validation split is the same. {intervals} Seconds: of training, of all stages up to evaluation, and of "
+        "the whole command with its start-up; none where a training that was broken off went on.",
         versions(),
     ]
     for env, rows in trained.items():
@@ -87,9 +96,9 @@ def main() -> None:
     keep(arguments.name or "seeds-" + "-".join(arguments.envs), lines, results)
 
 
-def train(env: str, seed: int, params: str) -> Trained:
+def train(env: str, seed: int, params: Sequence[str]) -> Trained:
     """Run the stages that the accuracy needs, and read what they made."""
-    given = ",".join(filter(None, [f"train.seed={seed}", params]))
+    given = ",".join([*params, f"train.seed={seed}"])
     where = [] if env == "base" else [f"--env={env}"]
     run = [sys.executable, "-m", "kedro", "run", f"--pipelines={STAGES}", f"--params={given}", "--only-missing-outputs"]
     began, started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.perf_counter()
@@ -110,6 +119,7 @@ def train(env: str, seed: int, params: str) -> Trained:
         flipped=None if flipped is None else 100 * flipped,
         training=seconds["train_resnet"],
         stages=sum(seconds.values()),
+        epochs_alone=float(catalog.load("training_timing")["epoch_seconds"].sum()),
         wall=wall if records["train_resnet"].about["started"] >= began else None,
     )
 
@@ -120,11 +130,18 @@ def table(rows: list[Trained]) -> list[str]:
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(
             f"| {r.seed} | {r.lr:.3g} | {r.epochs} | {r.val:.2f} % | {r.test:.2f} % "
-            f"| {'-' if r.flipped is None else f'{r.flipped:.2f} %'} | {r.training:.0f} | {r.stages:.0f} "
-            f"| {'found again' if r.wall is None else f'{r.wall:.0f}'} |"
+            f"| {'-' if r.flipped is None else f'{r.flipped:.2f} %'} | {' | '.join(times(r))} |"
             for r in rows
         ),
     ]
+
+
+def times(row: Trained) -> list[str]:
+    """Seconds of training, stages and command; none of a training that went on, since they lack what was before."""
+    measured = ["resumed"] * 2 if row.resumed else [f"{row.training:.0f}", f"{row.stages:.0f}"]
+    if row.wall is None:
+        return [*measured, "found again"]
+    return [*measured, "resumed" if row.resumed else f"{row.wall:.0f}"]
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
@@ -135,6 +152,8 @@ def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def in_words(values: Sequence[float], what: str, sign: str = "") -> list[str]:
+    if len(values) == 1:
+        return [f"{what[0].upper()}{what[1:]}: {values[0]:{sign}.2f} (n = 1: no mean, no interval)."]
     mean, deviation, half, further = spread(values)
     return [
         f"Mean {what}: **{mean:{sign}.2f}**, standard deviation {deviation:.2f}, 95 % interval "

@@ -1,16 +1,19 @@
-"""What benchmarks share: random images, a network for them, and how results are written down."""
+"""What benchmarks share: random images, a network for them, how parameters are given and results written down."""
 
+import argparse
 import datetime
 import platform
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 
 from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
@@ -22,6 +25,7 @@ from s10_pipeline.vision.training.epoch import train_epoch
 from s10_pipeline.vision.training.params import TrainParams
 from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
 
+Key = TypeVar("Key", bound=Hashable)
 RESULTS = Path(__file__).parent / "results"
 AUGMENT = AugmentParams.model_validate(
     {
@@ -39,11 +43,17 @@ class Setting:
 
     Args:
         size: side of the images in pixels.
-        num_workers: processes that prepare batches, or "auto".
+        num_workers: processes that prepare batches, for this project and for others; or "auto".
     """
 
     def __init__(
-        self, num_images: int, depth: int, width: int, batch_size: int = 128, size: int = 32, num_workers: str = "auto"
+        self,
+        num_images: int,
+        depth: int,
+        width: int,
+        batch_size: int = 128,
+        size: int = 32,
+        num_workers: int | str = "auto",
     ) -> None:
         self.num_images, self.size = num_images, size
         rng = np.random.default_rng(0)
@@ -59,6 +69,7 @@ class Setting:
         )
         self.device = choose_device("auto")
         self.precision = choose_precision("auto", self.device)
+        self.num_workers = resolve_num_workers(self.params.num_workers, self.device)
 
     def network(self) -> Classifier:
         return build_classifier(self.images, self.train_set, self.params).to(self.device)
@@ -72,7 +83,7 @@ class Setting:
             self.train_set,
             self.params.batch_size,
             seed=0,
-            num_workers=resolve_num_workers(self.params.num_workers, self.device),
+            num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
         )
         scaler = self.precision.grad_scaler()
@@ -108,6 +119,34 @@ class Setting:
     def wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
+
+
+def in_turn(runs: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, list[float]]:
+    """Seconds of each run in each round, after one to warm up: what else the machine does falls on all alike."""
+    seconds: dict[Key, list[float]] = {key: [] for key in runs}
+    for number in range(rounds + 1):
+        for key, run in runs.items():
+            took = run()
+            if number:
+                seconds[key].append(took)
+    return seconds
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """``--params`` as of ``kedro run``; spaces may stand for the commas."""
+    help_text = "parameters as of kedro run: KEY=VALUE,KEY=VALUE; may be repeated"
+    parser.add_argument("--params", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=help_text)
+
+
+def params_by_key(texts: Sequence[str]) -> dict[str, Any]:
+    """Dotted keys and values of what :func:`add_params` gave, read as ``kedro run`` reads them."""
+    found = {}
+    for item in filter(None, (item.strip() for text in texts for item in text.split(","))):
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise SystemExit(f"--params: {item!r} is not KEY=VALUE")
+        found[key.strip()] = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))["value"]
+    return found
 
 
 def hardware() -> str:

@@ -12,7 +12,7 @@ import importlib.util
 import statistics
 
 from contenders import Epoch, bare_step, lightning, plain_loop
-from setting import Setting, command, hardware, keep, versions
+from setting import Setting, command, hardware, in_turn, keep, versions
 
 OURS = "this project"
 
@@ -34,12 +34,7 @@ def main() -> None:
         runs["Lightning"] = lightning(setting)
     else:
         print("without Lightning: pip install -r benchmarks/requirements.txt")
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for round_number in range(arguments.rounds + 1):
-        for name, run in runs.items():
-            took = run()
-            if round_number:  # the first warms up
-                seconds[name].append(took)
+    seconds = in_turn(runs, arguments.rounds)
     packages = ("pytorch-lightning",) if with_lightning else ()
     keep(
         f"throughput-resnet{arguments.depth}x{arguments.width}",
@@ -47,9 +42,9 @@ def main() -> None:
             f"# Training throughput, {hardware()}, {datetime.date.today()}",
             "",
             f"Command: {command()}. ResNet-{arguments.depth}, width {arguments.width}, batch {arguments.batch_size}, "
-            f"32x32 images, {setting.precision.name} (plain loop: fp32); n = {arguments.rounds} rounds of "
-            f"{arguments.batches} batches, in turn, after one to warm up. Speed: median; ratios: of each round, median "
-            "(lowest to highest).",
+            f"32x32 images, {setting.precision.name} (plain loop: fp32), {setting.num_workers} workers a loader; "
+            f"n = {arguments.rounds} rounds of {arguments.batches} batches, in turn, after one to warm up. Speed: "
+            "median; ratios: of each round, median (lowest to highest).",
             versions(*packages),
             "",
             "| what | images/s | this project is |",

@@ -1,5 +1,6 @@
 """The scripts that judge recipes, on little data."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -56,12 +57,66 @@ def test_a_misspelt_parameter_ends_an_ablation(scripts):
         scripts[1].changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--params", "train.lr=1e-3,ingest.path=a=b", "--params=train.ema_decay=null"],
+        ["--params", "train.lr=1e-3", "ingest.path=a=b", "train.ema_decay=null,"],
+        ["--params=train.lr=2, ingest.path=a=b", "--params", "train.lr=1e-3", "train.ema_decay=null"],
+    ],
+)
+@pytest.mark.usefixtures("scripts")
+def test_parameters_are_given_as_to_kedro_run(given):
+    import setting
+
+    parser = argparse.ArgumentParser()
+    setting.add_params(parser)
+    read = setting.params_by_key(parser.parse_args(given).params)
+    assert read == {"train.lr": 0.001, "ingest.path": "a=b", "train.ema_decay": None}
+
+
+@pytest.mark.parametrize("wrong", ["train.lr", "=1"])
+@pytest.mark.usefixtures("scripts")
+def test_what_sets_no_parameter_is_named(wrong):
+    import setting
+
+    with pytest.raises(SystemExit, match=f"--params: '{wrong}' is not KEY=VALUE"):
+        setting.params_by_key([f"train.epochs=1,{wrong}"])
+
+
 def test_intervals_over_seeds(scripts):
     # Student's t for n = 4: 3.182; deviation of 1, 2, 3, 4: 1.291
     mean, deviation, half, further = scripts[0].spread([1.0, 2.0, 3.0, 4.0])
     assert (mean, deviation) == (2.5, pytest.approx(1.29099, abs=1e-4))
     assert half == pytest.approx(2.0543, abs=1e-3)
     assert further == pytest.approx(3.18245 * 1.29099 * (1 + 1 / 4) ** 0.5, abs=1e-3)
+
+
+def test_one_seed_has_no_interval(scripts):
+    (line,) = scripts[0].in_words([0.5], "difference", sign="+")
+    assert line == "Difference: +0.50 (n = 1: no mean, no interval)."
+
+
+def test_a_seed_counts_once(scripts, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["seeds.py", "sample", "--seeds", "0", "1", "0"])
+    with pytest.raises(SystemExit):
+        scripts[0].main()
+    assert "each seed once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "times"),
+    [
+        # training and stages, all epochs, the command
+        ((100.0, 120.0, 90.0, 130.0), "100 | 120 | 130"),
+        ((100.0, 120.0, 90.0, None), "100 | 120 | found again"),
+        ((40.0, 60.0, 90.0, 70.0), "resumed | resumed | resumed"),
+        ((40.0, 60.0, 90.0, None), "resumed | resumed | found again"),
+    ],
+)
+def test_a_training_that_went_on_tells_no_seconds(scripts, seconds, times):
+    row = scripts[0].Trained(0, 0.1, 2, 80.0, 81.0, None, *seconds)
+    assert scripts[0].table([row])[-1] == f"| 0 | 0.1 | 2 | 80.00 % | 81.00 % | - | {times} |"
 
 
 def run(tmp_path, *arguments: str) -> str:
@@ -86,6 +141,10 @@ def test_seeds_of_a_recipe(tmp_path):
     again = run(tmp_path, "seeds.py", "sample", "--seeds", "0", "1", "--params", params)
     assert again.count("found again") == 2
     assert page[page.index("Mean") :] == again[again.index("Mean") :]
+    one = run(tmp_path, "seeds.py", "sample", "--seeds", "1", "--params", *params.split(","))
+    assert "n = 1 seed of" in one
+    assert re.search(r"^Test accuracy: \d+\.\d\d \(n = 1", one, re.MULTILINE)
+    assert "Mean" not in one
 
 
 @pytest.mark.slow
