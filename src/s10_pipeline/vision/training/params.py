@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..network.params import ArchitectureParams
 from ..params import Params
@@ -57,6 +57,7 @@ class TrainParams(Params):
     Attributes:
         batch_size: images a step, of all processes together.
         lr: learning rate; null takes the one of the range test (``best_lr``).
+        nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
         warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
         anneal_epochs: epochs of linear fall to zero at the end, in which the plateau does not count.
@@ -94,3 +95,9 @@ class TrainParams(Params):
     resizing: ResizingParams = ResizingParams()
     plateau: PlateauParams = PlateauParams()
     architecture: ArchitectureParams = ArchitectureParams()
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainParams":
+        if self.nesterov and not self.momentum:
+            raise ValueError("momentum=0: nesterov=true looks ahead along it; raise it, or set nesterov=false")
+        return self
