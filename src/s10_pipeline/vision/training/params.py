@@ -62,7 +62,7 @@ class TrainParams(Params):
         warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
         anneal_epochs: epochs of linear fall to zero at the end, in which the plateau does not count.
         ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
-            share; 0: the weights themselves.
+            share (early ones less, :func:`.average.average_of`); 0: the weights themselves.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
         seed: of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
