@@ -171,6 +171,13 @@ def test_drops_are_told_with_their_reason(html: str) -> None:
     )
 
 
+def test_the_time_told_is_that_of_training_passes(html: str) -> None:
+    # 4 epochs of 2 s
+    assert "50 images a second, 8.0 s in training passes (measuring and saving not counted), 10.0% of it" in section(
+        html, "training"
+    )
+
+
 def test_candidates_are_said_to_be_candidates(html: str, inputs: Inputs) -> None:
     for name in ("labels", "duplicates"):
         assert "candidates only" in section(html, name)
