@@ -16,7 +16,7 @@ class PlateauParams(Params):
         patience: epochs without improvement that are let pass; the next one drops the rate.
         threshold: relative improvement that counts.
         cooldown: epochs after a drop in which bad epochs are not counted.
-        min_lr: the rate never goes below it.
+        min_lr: the plateau takes the rate no lower; warm-up and annealing do.
     """
 
     factor: float = Field(0.1, gt=0, lt=1)
