@@ -113,16 +113,18 @@ def announce(
     train: TrainParams,
     *,
     range_test: int = 0,
-    epochs: int,
+    epochs: range,
     num_measured: int,
 ) -> None:
     """Log device, precision, speed and about how long it will take; advise against the hopeless.
 
     Args:
         range_test: iterations of the range test that is still to come.
-        epochs: of training still to come.
+        epochs: of training still to come, counted from 1; empty where there is none to tell of.
         num_measured: images that each epoch's end is measured on (validation and test).
     """
+    if not range_test and not epochs:
+        return
     device = choose_device(train.device)
     check_batch_size(train_set, train)
     check_processes(train, device)
@@ -134,12 +136,13 @@ def announce(
     searching = range_test * train.batch_size / alone
     height, width = images.image_size
     training = 0.0
-    for epoch in range(1, epochs + 1):
+    for epoch in epochs:
         area = math.prod(size_in(epoch, images.image_size, train)) / (height * width)
         seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
         training += seconds / num_processes
     parts = [f"range test about {in_words(searching)}"] if range_test else []
-    parts.append(f"{epochs} {'epoch' if epochs == 1 else 'epochs'} about {in_words(training)}")
+    if epochs:
+        parts.append(f"{len(epochs)} {'epoch' if len(epochs) == 1 else 'epochs'} about {in_words(training)}")
     log.info(
         "%s%s: about %.0f images/s; %s",
         f"{num_processes} x " if num_processes > 1 else "", speed.where, together, ", ".join(parts),
