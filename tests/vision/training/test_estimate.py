@@ -27,6 +27,21 @@ def test_an_epoch_of_one_batch_is_enough(data, tiny):
     assert probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 360})).step > 0
 
 
+@pytest.mark.parametrize(("num_processes", "sizes"), [(1, {64, 40}), (4, {16, 10})])
+def test_a_process_s_share_of_a_batch_is_tried(data, tiny, monkeypatch, num_processes, sizes):
+    seen = set()
+
+    def watched(*args: object):
+        model = build_classifier(*args)
+        model.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+        return model
+
+    monkeypatch.setattr(estimate, "build_classifier", watched)
+    monkeypatch.setattr(estimate, "MAX_SECONDS", 60)
+    probe_speed(data.train_images, data.train_set, tiny, num_processes)
+    assert seen == sizes
+
+
 def test_the_first_two_steps_do_not_count(data, tiny, monkeypatch):
     steps = []
 
@@ -63,8 +78,12 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
     )
     with caplog.at_level(logging.INFO):
         announce(data.train_images, data.train_set, params, epochs=range(1, 2), num_measured=0)
-    # 2 workers make 67 images a second, the network could take 111
-    assert caplog.messages == ["4 x here: about 267 images/s; 1 epoch about 1 s"]
+        announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
+    # 2 workers make 67 images a second, the network could take 111; the range test alone runs in one process
+    assert caplog.messages == [
+        "4 x here: about 267 images/s; 1 epoch about 1 s",
+        "here: about 67 images/s; range test about 10 s",
+    ]
 
 
 def test_small_images_cost_by_their_area(data, tiny, monkeypatch, caplog):

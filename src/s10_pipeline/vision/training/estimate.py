@@ -54,8 +54,11 @@ class Speed:
         return 1 / max(step, self.data / num_workers) if num_workers else 1 / (step + self.data)
 
 
-def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -> Speed:
+def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams, num_processes: int = 1) -> Speed:
     """Train a throw-away copy of the network on a few real batches; weights, optimiser and RNG of others stay.
+
+    Args:
+        num_processes: how many share a batch; the share of one is what is tried.
 
     Raises:
         UserError: device or precision do not fit, or a batch does not fit into memory.
@@ -68,7 +71,14 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -
     ):
         model = build_classifier(images, train_set, train).to(device)
         optimizer = build_optimizer(model, train, lr=1e-9)
-        loader = TrainLoader(images, train_set, train.batch_size, train.seed, pin_memory=device.type == "cuda")
+        loader = TrainLoader(
+            images,
+            train_set,
+            train.batch_size,
+            train.seed,
+            pin_memory=device.type == "cuda",
+            num_ranks=num_processes,
+        )
 
         def seconds_of(batches: Iterable[Batch]) -> tuple[float, float, int]:
             sums, timing = train_epoch(
@@ -128,8 +138,9 @@ def announce(
     device = choose_device(train.device)
     check_batch_size(train_set, train)
     check_processes(train, device)
-    speed = probe_speed(images, train_set, train)
-    num_processes = train.distributed.num_processes
+    # the range test runs in one process
+    num_processes = train.distributed.num_processes if epochs else 1
+    speed = probe_speed(images, train_set, train, num_processes)
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
     workers_each = resolve_num_workers(train.num_workers, device, num_processes)
     together = num_processes * speed.images_per_second(workers_each)
