@@ -1,32 +1,41 @@
 import logging
 
 import pytest
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from s10_pipeline.hooks import ProjectHooks
 from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.vision.lr_search.params import LrSearchParams
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.engine import train_classifier
 
 NODES = {node.name: node for node in register_pipelines()["__default__"].nodes}
 
 
 @pytest.fixture
-def inputs(data, tiny):
+def inputs(data, tiny, tmp_path):
     return {
         "train_images": data.train_images,
+        "test_images": data.test_images,
         "train_set": data.train_set,
+        "val_set": data.val_set,
+        "test_set": data.test_set,
+        "best_lr": {"lr": 0.05},
+        "checkpoints": CheckpointStore(tmp_path),
         "params:train": tiny,
         "params:lr_search": LrSearchParams(num_iterations=30),
     }
 
 
 def announced(hooks: ProjectHooks, inputs: dict, caplog, *names: str) -> list[str]:
+    """What a run of these nodes tells."""
     caplog.clear()
-    hooks.before_pipeline_run({}, Pipeline([]), DataCatalog({}))
+    pipeline = Pipeline([NODES[name] for name in names])
+    hooks.before_pipeline_run({}, pipeline, DataCatalog({name: MemoryDataset(1) for name in pipeline.inputs()}))
     with caplog.at_level(logging.INFO):
         for name in names:
-            hooks.before_node_run(NODES[name], inputs)
+            hooks.before_node_run(NODES[name], {key: inputs[key] for key in NODES[name].inputs if key in inputs})
     return [message for message in caplog.messages if "images/s" in message]
 
 
@@ -40,9 +49,34 @@ def test_how_long_it_takes_is_told_once_before_the_first_long_stage(inputs, capl
     assert len(again) == 1, "every run tells"
 
 
-def test_training_alone_is_announced_with_what_it_measures(inputs, data, caplog):
-    del inputs["params:lr_search"]
-    told = announced(ProjectHooks(), {**inputs, "val_set": data.val_set, "test_set": data.test_set}, caplog,
-                     "train_resnet")  # fmt: skip
-    assert len(told) == 1
-    assert "range test" not in told[0]
+def test_training_alone_is_announced_without_the_range_test(inputs, caplog):
+    (told,) = announced(ProjectHooks(), inputs, caplog, "train_resnet")
+    assert "2 epochs about" in told
+    assert "range test" not in told
+
+
+def test_the_range_test_alone_is_announced_without_epochs(inputs, caplog):
+    (told,) = announced(ProjectHooks(), inputs, caplog, "lr_range_test")
+    assert "range test about" in told
+    assert "epoch" not in told
+
+
+def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, caplog):
+    store = inputs["checkpoints"]
+
+    def told_after(epochs: int, **changes: object) -> list[str]:
+        result = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": epochs}), store)
+        wanted = tiny.model_copy(update={"epochs": 3, **changes})
+        told = announced(ProjectHooks(), {**inputs, "params:train": wanted}, caplog, "train_resnet")
+        store.mark_finished(result.scope, epochs)
+        return [line.partition("; ")[2].partition(" about")[0] for line in told]
+
+    assert told_after(1) == ["2 epochs"]
+    assert told_after(2, lr=0.06) == ["3 epochs"], "another rate starts afresh"
+    assert told_after(2, lr=0.05) == ["1 epoch"]
+    # killed before the model was stored: nothing is left to train
+    assert told_after(3) == []
+    # asked for again, it is trained again
+    again = announced(ProjectHooks(), {**inputs, "params:train": tiny.model_copy(update={"epochs": 3})}, caplog,
+                      "train_resnet")  # fmt: skip
+    assert "3 epochs about" in again[0]

@@ -119,6 +119,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ),
         ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
         ("train.lr", -1, r"train.lr=-1: must be greater than 0"),
+        ("train.momentum", 0, r"train.momentum=0: nesterov=true looks .*; raise it, or set nesterov=false"),
         ("train.num_workers", -1, r"train.num_workers=-1: "),
         ("train.precision", "fp8", r"train.precision=fp8: must be 'auto', 'bf16', 'fp16' or 'fp32'"),
         ("train.architecture.depth", 19, r"train.architecture.depth=19: no ResNet of this depth; one of: 8, 10"),

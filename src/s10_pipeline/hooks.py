@@ -31,6 +31,7 @@ class ProjectHooks:
     _context: KedroContext
     _catalog: DataCatalog
     _announced = False
+    _trains = True
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -42,6 +43,7 @@ class ProjectHooks:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End with one line if the run needs an artifact that was never made."""
         self._catalog, self._announced = catalog, False
+        self._trains = any(node.name == "train_resnet" for node in pipeline.nodes)
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
@@ -55,16 +57,16 @@ class ProjectHooks:
         self._announced = True
         from .vision.training.estimate import announce
 
-        # the range test reads neither, so with it an epoch takes a little more than said
-        measured = [inputs[name] for name in ("val_set", "test_set") if name in inputs]
-        announce(
-            inputs["train_images"],
-            inputs["train_set"],
-            inputs["params:train"],
-            range_test=inputs["params:lr_search"].num_iterations if "params:lr_search" in inputs else 0,
-            epochs=inputs["params:train"].epochs,
-            num_measured=sum(len(images) for images in measured),
-        )
+        images, train_set, train = inputs["train_images"], inputs["train_set"], inputs["params:train"]
+        if node.name == "train_resnet":
+            num_measured = len(inputs["val_set"]) + len(inputs["test_set"])
+            announce(images, train_set, train, epochs=_epochs_left(inputs), num_measured=num_measured)
+            return
+        # the range test does not read what epochs are measured on, so they take a little more than said; nor is the
+        # rate known by which checkpoints are found, so training may have fewer left
+        epochs = range(1, train.epochs + 1 if self._trains else 1)
+        range_test = inputs["params:lr_search"].num_iterations
+        announce(images, train_set, train, range_test=range_test, epochs=epochs, num_measured=0)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
@@ -106,3 +108,14 @@ class ProjectHooks:
             return False
         path = self._context.project_path / filepath
         return path.is_file() or any(path.glob(f"*/{path.name}"))
+
+
+def _epochs_left(inputs: dict[str, Any]) -> range:
+    """Of what ``train_resnet`` is given, the epochs that have no checkpoint yet."""
+    from .vision.training.data import TrainingData
+    from .vision.training.engine import epochs_left
+
+    read = ("train_images", "test_images", "train_set", "val_set", "test_set")
+    train = inputs["params:train"]
+    lr = inputs["best_lr"]["lr"] if train.lr is None else train.lr
+    return epochs_left(TrainingData(*(inputs[name] for name in read)), lr, train, inputs["checkpoints"])

@@ -21,6 +21,8 @@ class BarLike(Protocol):
 
     def advance(self, steps: int = 1) -> None: ...
 
+    def move_to(self, steps: int) -> None: ...
+
     def describe(self, description: str) -> None: ...
 
     def note(self, text: str) -> None: ...
@@ -58,6 +60,9 @@ class Bar:
 
     def advance(self, steps: int = 1) -> None:
         self._progress.advance(self._task, steps)
+
+    def move_to(self, steps: int) -> None:
+        self._progress.update(self._task, completed=steps)
 
     def describe(self, description: str) -> None:
         self._progress.update(self._task, description=description)

@@ -165,8 +165,25 @@ def test_a_rate_that_was_given_and_a_schedule_without_plateau(inputs: Inputs) ->
     assert "the plateau's rule alone does not explain it" in section(html, "training")
 
 
+def test_training_that_ended_in_warm_up_did_not_reach_its_rate(html: str, inputs: Inputs) -> None:
+    given = inputs()
+    train = {**given.provenance["train"], "epochs": 4, "warmup_epochs": 5}
+    short = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}))
+    assert "0.05, the full rate of training. Training ended in its warm-up, below" in section(short, "range-test")
+    assert "the full rate of training." in section(html, "range-test")
+    assert "ended in its warm-up" not in html
+    assert "went up to" not in short
+
+
 def test_drops_are_told_with_their_reason(html: str) -> None:
     assert "2 0.1 → 0.02 1 epoch in a row without a validation loss 0.1% below 0.2 (epoch 1)" in section(
+        html, "training"
+    )
+
+
+def test_the_time_told_is_that_of_training_passes(html: str) -> None:
+    # 4 epochs of 2 s
+    assert "50 images a second, 8.0 s in training passes (measuring and saving not counted), 10.0% of it" in section(
         html, "training"
     )
 

@@ -64,6 +64,20 @@ def test_which_rate_and_why() -> None:
     assert (newer["suggested"], newer["same_test"]) == (0.2, False)
 
 
+@pytest.mark.parametrize(
+    ("train", "reached"),
+    [
+        ({"epochs": 1, "warmup_epochs": 2}, False),
+        ({"epochs": 2, "warmup_epochs": 2}, True),
+        ({"epochs": 1, "warmup_epochs": 0}, True),
+        ({}, True),
+    ],
+)
+def test_a_rate_is_not_reached_where_warm_up_is_longer_than_training(train, reached) -> None:
+    best = {"lr": 0.2, "method": "valley", "candidates": {"valley": 0.2}}
+    assert explain_learning_rate({"train": train}, best)["reached"] is reached
+
+
 def test_lineage_marks_change_with_what_they_mark(classifier) -> None:
     provenance = {
         "data": {

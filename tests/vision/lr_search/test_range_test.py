@@ -63,6 +63,29 @@ def test_it_repeats(shapes, sets, tiny):
     assert first[1] == second[1]
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("stem", ["cifar", "whitened", "imagenet"])
+def test_it_repeats_on_cuda(shapes, sets, tiny, stem):
+    # wide enough for several blocks of threads, whose order is what changes from run to run
+    architecture = tiny.architecture.model_copy(update={"width": 32, "stem": stem, "dropout": 0.1})
+    on_gpu = tiny.model_copy(update={"device": "cuda", "precision": "auto", "architecture": architecture})
+    first, second = (find_learning_rate(shapes[0], sets[0], PARAMS, on_gpu) for _ in range(2))
+    assert first[0].equals(second[0])
+    assert first[1] == second[1]
+
+
+@pytest.mark.parametrize("benchmark", [True, False])
+def test_torch_s_global_flags_are_restored(shapes, sets, tiny, monkeypatch, benchmark):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
+    diverging = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
+    find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
+    with pytest.raises(UserError):
+        find_learning_rate(shapes[0], sets[0], diverging, tiny)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.backends.cudnn.benchmark is benchmark
+
+
 @pytest.mark.parametrize("method", ["steepest", "valley", "minimum_tenth", "minimum"])
 def test_all_suggestions_are_given_and_the_method_chooses(shapes, sets, tiny, method, caplog):
     params = PARAMS.model_copy(update={"method": method})

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from s10_pipeline.vision.training.average import trained_weights
+from s10_pipeline.vision.training.average import average_of, trained_weights
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.run import TrainingRun
@@ -15,19 +15,43 @@ def averaging(tiny, **values):
 
 def test_the_average_follows_the_weights(data, tiny):
     training = TrainingRun(data, 0.01, averaging(tiny), torch.device("cpu"))
-    follow, expected = training._follow, None
+    follow, expected, n = training._follow, None, 0
 
     def checked() -> None:
-        nonlocal expected
+        nonlocal expected, n
         follow()
         now = training.model.network.head.weight.detach().clone()
-        expected = now if expected is None else DECAY * expected + (1 - DECAY) * now
+        kept = min(DECAY, (1 + n) / (10 + n))
+        expected = now if expected is None else kept * expected + (1 - kept) * now
+        n += 1
         torch.testing.assert_close(training.average.module.network.head.weight, expected)
 
     training._follow = checked
     training._train_one_epoch(training.model, Bar())
     assert expected is not None
     assert not torch.allclose(expected, training.model.network.head.weight)
+
+
+@pytest.mark.parametrize(
+    ("decay", "shares"),
+    [
+        # 2/11, 3/12, 4/13, 5/14 of it are left
+        (0.999, [1, 2 / 11, 1 / 22, 2 / 143, 5 / 1001]),
+        # as long as that is less than the decay
+        (0.2, [1, 2 / 11, 0.2 * 2 / 11, 0.04 * 2 / 11, 0.008 * 2 / 11]),
+    ],
+)
+def test_the_first_weights_fade_quickly(decay, shares):
+    model = torch.nn.BatchNorm1d(1)
+    average = average_of(model, decay)
+    seen = []
+    for value in (1.0, 0.0, 0.0, 0.0, 0.0):
+        torch.nn.init.constant_(model.weight, value)
+        torch.nn.init.constant_(model.running_mean, value)
+        average.update_parameters(model)
+        seen.append(average.module.weight.item())
+        assert average.module.running_mean.item() == seen[-1]
+    assert seen == pytest.approx(shares)
 
 
 class Bar:

@@ -1,4 +1,5 @@
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -126,9 +127,21 @@ def test_warm_up_grows_linearly_and_the_plateau_waits(data, tiny, store):
 def test_divergence_keeps_what_was_saved(data, tiny, store):
     params = tiny.model_copy(update={"epochs": 3})
     train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-    with pytest.raises(DivergedError, match=r"train.lr=1e\+30: .* epoch 1, batch"):
+    with pytest.raises(DivergedError, match=r"at learning rate 1e\+30, in epoch 1, batch"):
         train_classifier(data, 1e30, params, store)
     assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
+
+
+def test_divergence_in_warm_up_tells_the_rate_of_then_as_no_parameter(data, tiny, store):
+    # the first epoch's six steps warm up; the first batch's loss is that of the fresh network
+    params = tiny.model_copy(update={"warmup_epochs": 1})
+    with pytest.raises(DivergedError) as caught:
+        train_classifier(data, 6e30, params, store)
+    message = str(caught.value)
+    assert "train.lr=" not in message
+    assert "train.lr, or null, which takes the range test's" in message
+    assert "\n" not in message
+    assert re.search(r"at learning rate [1-6]e\+30, in epoch 1, batch", message)
 
 
 def test_a_last_step_that_diverges_is_noticed_and_not_kept(data, tiny, store):

@@ -70,7 +70,7 @@ def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data,
             with torch.no_grad():
                 classifier.network.head.weight.fill_(float("inf"))
 
-    with pytest.raises(DivergedError, match=r"train.lr=0.05: the loss was not finite in epoch 1, batch 3"):
+    with pytest.raises(DivergedError, match=r"not finite at learning rate 0.05, in epoch 1, batch 3; give"):
         run_epoch(classifier, loader, optimizer, set_lr=explode)
 
 

@@ -27,6 +27,21 @@ def test_an_epoch_of_one_batch_is_enough(data, tiny):
     assert probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 360})).step > 0
 
 
+@pytest.mark.parametrize(("num_processes", "sizes"), [(1, {64, 40}), (4, {16, 10})])
+def test_a_process_s_share_of_a_batch_is_tried(data, tiny, monkeypatch, num_processes, sizes):
+    seen = set()
+
+    def watched(*args: object):
+        model = build_classifier(*args)
+        model.register_forward_pre_hook(lambda _, inputs: seen.add(len(inputs[0])))
+        return model
+
+    monkeypatch.setattr(estimate, "build_classifier", watched)
+    monkeypatch.setattr(estimate, "MAX_SECONDS", 60)
+    probe_speed(data.train_images, data.train_set, tiny, num_processes)
+    assert seen == sizes
+
+
 def test_the_first_two_steps_do_not_count(data, tiny, monkeypatch):
     steps = []
 
@@ -49,7 +64,7 @@ def fixed(monkeypatch, **values) -> None:
 def test_the_estimate_adds_up(data, tiny, monkeypatch, caplog):
     fixed(monkeypatch)
     with caplog.at_level(logging.INFO):
-        announce(data.train_images, data.train_set, tiny, range_test=150, epochs=50, num_measured=160)
+        announce(data.train_images, data.train_set, tiny, range_test=150, epochs=range(1, 51), num_measured=160)
     # 150 x 64 / 100 s; 50 x (360 / 100 + 160 x 0.003) s = 204 s
     assert [r.message for r in caplog.records] == [
         "here: about 100 images/s; range test about 96 s, 50 epochs about 3 min"
@@ -62,9 +77,13 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
         update={"num_workers": 2, "distributed": tiny.distributed.model_copy(update={"num_processes": 4})}
     )
     with caplog.at_level(logging.INFO):
-        announce(data.train_images, data.train_set, params, epochs=1, num_measured=0)
-    # 2 workers make 67 images a second, the network could take 111
-    assert caplog.messages == ["4 x here: about 267 images/s; 1 epoch about 1 s"]
+        announce(data.train_images, data.train_set, params, epochs=range(1, 2), num_measured=0)
+        announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
+    # 2 workers make 67 images a second, the network could take 111; the range test alone runs in one process
+    assert caplog.messages == [
+        "4 x here: about 267 images/s; 1 epoch about 1 s",
+        "here: about 67 images/s; range test about 10 s",
+    ]
 
 
 def test_small_images_cost_by_their_area(data, tiny, monkeypatch, caplog):
@@ -72,9 +91,24 @@ def test_small_images_cost_by_their_area(data, tiny, monkeypatch, caplog):
     resizing = tiny.resizing.model_copy(update={"epochs": 1, "start": 0.5})
     params = tiny.model_copy(update={"resizing": resizing})
     with caplog.at_level(logging.INFO):
-        announce(data.train_images, data.train_set, params, epochs=11, num_measured=160)
+        announce(data.train_images, data.train_set, params, epochs=range(1, 12), num_measured=160)
     # 360 x (0.009 / 4 + 0.001) + 160 x 0.003 / 4 s, and ten times 4.08 s
     assert caplog.messages == ["here: about 100 images/s; 11 epochs about 42 s"]
+
+
+def test_epochs_that_are_left_are_told_by_their_own_size(data, tiny, monkeypatch, caplog):
+    fixed(monkeypatch, step=0.1)
+    resizing = tiny.resizing.model_copy(update={"epochs": 1, "start": 0.5})
+    params = tiny.model_copy(update={"resizing": resizing})
+    with caplog.at_level(logging.INFO):
+        announce(data.train_images, data.train_set, params, epochs=range(2, 3), num_measured=0)
+        announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
+        announce(data.train_images, data.train_set, params, epochs=range(3, 3), num_measured=0)
+    # 360 x 0.101 s: whole images, unlike in the first; 640 x 0.101 s; nothing to tell
+    assert caplog.messages == [
+        "here: about 10 images/s; 1 epoch about 36 s",
+        "here: about 10 images/s; range test about 65 s",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +116,7 @@ def test_small_images_cost_by_their_area(data, tiny, monkeypatch, caplog):
 )
 def test_a_big_network_on_a_cpu_is_advised_against(data, tiny, monkeypatch, caplog, num_weights, epochs, advised):
     fixed(monkeypatch, num_weights=num_weights)
-    announce(data.train_images, data.train_set, tiny, epochs=epochs, num_measured=160)
+    announce(data.train_images, data.train_set, tiny, epochs=range(1, epochs + 1), num_measured=160)
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert [("11.2 million weights" in w and "--env=cpu" in w) for w in warnings] == [True] * advised
 

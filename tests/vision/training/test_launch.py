@@ -163,7 +163,7 @@ def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, 
 
 
 def test_divergence_is_told_by_whom_it_strikes_first(data, two, tmp_path):
-    with pytest.raises(UserError, match=r"train.lr=1e\+30: the loss was not finite in epoch 1, batch"):
+    with pytest.raises(UserError, match=r"the loss was not finite at learning rate 1e\+30, in epoch 1, batch"):
         train_classifier(data, 1e30, two, CheckpointStore(tmp_path))
 
 

@@ -2,6 +2,7 @@ import ast
 import dataclasses
 
 import numpy as np
+import pytest
 
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.scope import (
@@ -93,3 +94,23 @@ def test_a_fresh_start_is_explained(data, tiny, tmp_path):
         "the last training had other train.anneal_epochs 0 -> 1, train.epochs None -> 3 "
         "(train.anneal_epochs makes the schedule depend on train.epochs)"
     )
+
+
+@pytest.mark.parametrize(
+    ("anneal", "resize", "named"),
+    [
+        (1, 0, "train.anneal_epochs makes"),
+        (0, 1, "train.resizing.epochs makes"),
+        (1, 1, "train.anneal_epochs and train.resizing.epochs make"),
+    ],
+)
+def test_what_made_epochs_count_is_named(data, tiny, tmp_path, anneal, resize, named):
+    store = CheckpointStore(tmp_path)
+    for epochs in (2, 3):
+        resizing = tiny.resizing.model_copy(update={"epochs": resize})
+        params = tiny.model_copy(update={"epochs": epochs, "anneal_epochs": anneal, "resizing": resizing})
+        depends = describe_scope(data, 0.1, params, "fp32")
+        with store.open(training_scope(data, 0.1, params, "fp32"), keep=1) as scope:
+            reason = explain_fresh_start(scope, store, depends)
+            scope.describe(depends)
+    assert reason == f"the last training had other train.epochs 2 -> 3 ({named} the schedule depend on train.epochs)"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
 from ..lr_search.plot import LABELS as READINGS
+from ..training.drops import annealed_epochs
 from . import examples, story, tables
 from .embedding import explanation_uris, figure_uri
 from .gradcam import is_blank
@@ -110,7 +111,7 @@ def build_report(inputs: ReportInputs) -> str:
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
         plateau=inputs.provenance.get("train", {}).get("plateau"),
-        num_annealed=story.annealed_epochs(inputs.provenance),
+        num_annealed=annealed_epochs(inputs.provenance.get("train", {})),
         num_resized=story.resized_epochs(inputs.provenance),
         figures={name: figure_uri(figure) for name, figure in inputs.figures.items()},
     )

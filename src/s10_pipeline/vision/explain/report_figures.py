@@ -32,10 +32,11 @@ def draw_figures(
     if provenance.get("model", {}).get("lr_from") == "train.lr":
         # the rate was given: no reading of the range test was taken
         best_lr = {**best_lr, "method": "train.lr"}
+    train = provenance.get("train", {})
     seed = int(provenance.get("augment", {}).get("seed", 0))
     return {
-        "accuracy_curves": plot_accuracy_curves(history, "Accuracy"),
-        "loss_curves": plot_loss_curves(history, "Loss"),
+        "accuracy_curves": plot_accuracy_curves(history, train, "Accuracy"),
+        "loss_curves": plot_loss_curves(history, train, "Loss"),
         "augmentation_preview": plot_augmentation_preview(train_images, train_set, _NUM_PREVIEW_ROWS, seed),
         "lr_curve_plot": plot_lr_curve(lr_curve, best_lr, "Learning-rate range test"),
         "confusion_matrix": plot_confusion_matrix(test_predictions, "Confusion matrix"),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..lr_search.suggestions import MAX_SPREAD
 from ..network.classifier import Classifier, classifier_to_bytes
+from ..training.drops import rate_after_drop
 
 
 def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dict[str, Any]]:
@@ -20,30 +21,18 @@ def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dic
     plateau = train.get("plateau") or {}
     reasons = _replay(history, plateau, int(train.get("warmup_epochs", 0))) if plateau else {}
     drops = []
-    num_annealed = annealed_epochs(provenance)
     dropped = history["lr_dropped"].astype(bool).to_numpy()
     for i, epoch in enumerate(history["epoch"].astype(int)):
         if dropped[i]:
-            after = history["lr"].iloc[i + 1] if i + 1 < len(history) else None
-            if plateau and num_annealed and epoch == train["epochs"] - num_annealed:
-                # the next epoch anneals: the rate at its end is not what the plateau set
-                after = max(history["lr"].iloc[i] * plateau["factor"], plateau.get("min_lr", 0.0))
             drops.append(
                 {
                     "epoch": epoch,
                     "lr": float(history["lr"].iloc[i]),
-                    "new_lr": None if after is None else float(after),
+                    "new_lr": rate_after_drop(history, i, train),
                     "reason": reasons.get(epoch),
                 }
             )
     return drops
-
-
-def annealed_epochs(provenance: dict[str, Any]) -> int:
-    """In how many epochs at the end the rate fell to zero whatever the losses said; warm-up goes before."""
-    train = provenance.get("train", {})
-    after_warmup = int(train.get("epochs", 0)) - int(train.get("warmup_epochs", 0))
-    return max(0, min(int(train.get("anneal_epochs", 0)), after_warmup))
 
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
@@ -72,13 +61,15 @@ def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) 
 
 
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
-    """``lr`` that training went up to, ``taken_from`` (``range test`` or ``train.lr``), and of the test: ``method``,
-    ``candidates``, their ``spread``, whether they ``contradict`` each other, and whether the stored test is the one
-    that training read (``same_test``).
+    """``lr``, the full rate of training, whether it was ``reached`` (warm-up may be longer than the training),
+    ``taken_from`` (``range test`` or ``train.lr``), and of the test: ``method``, ``candidates``, their ``spread``,
+    whether they ``contradict`` each other, and whether the stored test is the one that training read (``same_test``).
     """
+    train = provenance.get("train", {})
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
     return {
         "lr": model.get("lr", best_lr["lr"]),
+        "reached": int(train.get("warmup_epochs", 0)) <= int(train.get("epochs", 1)),
         "taken_from": model.get("lr_from", "range test"),
         "method": searched.get("method"),
         "suggested": searched.get("lr"),

@@ -32,7 +32,10 @@ def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[d
 
 
 def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, Any]:
-    """Epochs, learning rates, final figures and speed; fractions, seconds, images a second."""
+    """Epochs, learning rates, final figures and speed; fractions, seconds, images a second.
+
+    ``total_seconds`` are those of the passes over training images: what measuring and checkpoints took is not noted.
+    """
     last, best = history.iloc[-1], history.iloc[int(history["val_accuracy"].fillna(-1).argmax())]
     seconds = timing["epoch_seconds"]
     summary: dict[str, Any] = plain(

@@ -17,7 +17,7 @@ from torch_lr_finder import LRFinder, TrainDataLoaderIter, lr_finder
 from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
-from ..device import choose_device, choose_precision, explain_out_of_memory
+from ..device import choose_device, choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -33,6 +33,8 @@ def find_learning_rate(
     images: ImageSet, train_set: AugmentedSet, params: LrSearchParams, train: TrainParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run the range test on a fresh network over augmented training images, and read suggestions off it.
+
+    Equal input gives equal rates, on CUDA too, whatever ``train.deterministic`` says.
 
     Returns:
         ``lr_curve`` (columns ``lr``, ``loss``: exponential mean of the training loss) and ``best_lr``
@@ -53,7 +55,12 @@ def find_learning_rate(
         resolve_num_workers(train.num_workers, device),
         pin_memory=device.type == "cuda",
     )
-    with explain_out_of_memory(train.batch_size, device):
+    with (
+        # checkpoints are found by the rate too: a training that was interrupted goes on only if the same one comes out.
+        # CUDA alone computes differently each time, and torch has no deterministic max pooling on Apple's GPUs.
+        deterministic_algorithms(device.type == "cuda"),
+        explain_out_of_memory(train.batch_size, device),
+    ):
         lr_curve = run_range_test(model, loader, params, train)
     try:
         candidates = suggest_learning_rates(lr_curve, params.start_lr)

@@ -87,6 +87,17 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
     return TrainingResult(model.eval(), history, timing, scope_name, device, precision)
 
 
+def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:
+    """Epochs, from 1, that :func:`train_classifier` would train now: those after its last checkpoint."""
+    precision = choose_precision(params.precision, choose_device(params.device)).name
+    scope = CheckpointScope(
+        store.root / store.scope_for(scope_key(describe_scope(data, lr, params, precision)), params.epochs),
+        params.keep_checkpoints,
+    )
+    saved = [] if scope.finished_epochs() == params.epochs else scope.saved()
+    return range(max((epoch for epoch, _ in saved), default=0) + 1, params.epochs + 1)
+
+
 def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: dict[str, Any]) -> None:
     """Say where training starts: afresh, or after the last whole epoch of one that was not finished."""
     if scope.finished_epochs() == params.epochs:

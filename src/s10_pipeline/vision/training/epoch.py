@@ -142,10 +142,14 @@ def _check_finite(first_bad: Tensor, epoch: int, optimizer: torch.optim.SGD) -> 
 
 
 def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
-    """The error that names where the loss was lost."""
+    """The error that names where the loss was lost.
+
+    Args:
+        lr: of the schedule then: no value of ``train.lr``, which may be null.
+    """
     return DivergedError(
-        f"train.lr={lr:g}: the loss was not finite in epoch {epoch}, batch {batch}; "
-        "take a lower train.lr (earlier epochs and artifacts are kept)"
+        f"train: the loss was not finite at learning rate {lr:g}, in epoch {epoch}, batch {batch}; give a lower "
+        "train.lr, or null, which takes the range test's (earlier epochs and artifacts are kept)"
     )
 
 

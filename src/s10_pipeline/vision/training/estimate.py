@@ -54,8 +54,11 @@ class Speed:
         return 1 / max(step, self.data / num_workers) if num_workers else 1 / (step + self.data)
 
 
-def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -> Speed:
+def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams, num_processes: int = 1) -> Speed:
     """Train a throw-away copy of the network on a few real batches; weights, optimiser and RNG of others stay.
+
+    Args:
+        num_processes: how many share a batch; the share of one is what is tried.
 
     Raises:
         UserError: device or precision do not fit, or a batch does not fit into memory.
@@ -68,7 +71,14 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams) -
     ):
         model = build_classifier(images, train_set, train).to(device)
         optimizer = build_optimizer(model, train, lr=1e-9)
-        loader = TrainLoader(images, train_set, train.batch_size, train.seed, pin_memory=device.type == "cuda")
+        loader = TrainLoader(
+            images,
+            train_set,
+            train.batch_size,
+            train.seed,
+            pin_memory=device.type == "cuda",
+            num_ranks=num_processes,
+        )
 
         def seconds_of(batches: Iterable[Batch]) -> tuple[float, float, int]:
             sums, timing = train_epoch(
@@ -113,33 +123,37 @@ def announce(
     train: TrainParams,
     *,
     range_test: int = 0,
-    epochs: int,
+    epochs: range,
     num_measured: int,
 ) -> None:
     """Log device, precision, speed and about how long it will take; advise against the hopeless.
 
     Args:
         range_test: iterations of the range test that is still to come.
-        epochs: of training still to come.
+        epochs: of training still to come, counted from 1; empty where there is none to tell of.
         num_measured: images that each epoch's end is measured on (validation and test).
     """
+    if not range_test and not epochs:
+        return
     device = choose_device(train.device)
     check_batch_size(train_set, train)
     check_processes(train, device)
-    speed = probe_speed(images, train_set, train)
-    num_processes = train.distributed.num_processes
+    # the range test runs in one process
+    num_processes = train.distributed.num_processes if epochs else 1
+    speed = probe_speed(images, train_set, train, num_processes)
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
     workers_each = resolve_num_workers(train.num_workers, device, num_processes)
     together = num_processes * speed.images_per_second(workers_each)
     searching = range_test * train.batch_size / alone
     height, width = images.image_size
     training = 0.0
-    for epoch in range(1, epochs + 1):
+    for epoch in epochs:
         area = math.prod(size_in(epoch, images.image_size, train)) / (height * width)
         seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
         training += seconds / num_processes
     parts = [f"range test about {in_words(searching)}"] if range_test else []
-    parts.append(f"{epochs} {'epoch' if epochs == 1 else 'epochs'} about {in_words(training)}")
+    if epochs:
+        parts.append(f"{len(epochs)} {'epoch' if len(epochs) == 1 else 'epochs'} about {in_words(training)}")
     log.info(
         "%s%s: about %.0f images/s; %s",
         f"{num_processes} x " if num_processes > 1 else "", speed.where, together, ", ".join(parts),

@@ -40,6 +40,9 @@ class Sender:
     def advance(self, steps: int = 1) -> None:
         self.send("advance", steps)
 
+    def move_to(self, steps: int) -> None:
+        self.send("move_to", steps)
+
     def describe(self, description: str) -> None:
         self.send("describe", description)
 
@@ -51,6 +54,9 @@ class Silence:
     """A bar that nobody sees."""
 
     def advance(self, steps: int = 1) -> None:
+        pass
+
+    def move_to(self, steps: int) -> None:
         pass
 
     def describe(self, description: str) -> None:
@@ -78,7 +84,7 @@ def listen(readers: list[Connection], bar: BarLike) -> Iterator[dict[int, tuple[
             record: logging.LogRecord = content[0]
             if logging.getLogger(record.name).isEnabledFor(record.levelno):
                 logging.getLogger(record.name).handle(record)
-        elif kind in ("advance", "describe", "note"):
+        elif kind in ("advance", "move_to", "describe", "note"):
             getattr(bar, kind)(*content)
         else:
             errors.setdefault(rank, (kind, content[0]))

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..network.params import ArchitectureParams
 from ..params import Params
@@ -16,7 +16,7 @@ class PlateauParams(Params):
         patience: epochs without improvement that are let pass; the next one drops the rate.
         threshold: relative improvement that counts.
         cooldown: epochs after a drop in which bad epochs are not counted.
-        min_lr: the rate never goes below it.
+        min_lr: the plateau takes the rate no lower; warm-up and annealing do.
     """
 
     factor: float = Field(0.1, gt=0, lt=1)
@@ -57,11 +57,12 @@ class TrainParams(Params):
     Attributes:
         batch_size: images a step, of all processes together.
         lr: learning rate; null takes the one of the range test (``best_lr``).
+        nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
         warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
         anneal_epochs: epochs of linear fall to zero at the end, in which the plateau does not count.
         ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
-            share; 0: the weights themselves.
+            share (early ones less, :func:`.average.average_of`); 0: the weights themselves.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
         seed: of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
@@ -94,3 +95,9 @@ class TrainParams(Params):
     resizing: ResizingParams = ResizingParams()
     plateau: PlateauParams = PlateauParams()
     architecture: ArchitectureParams = ArchitectureParams()
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainParams":
+        if self.nesterov and not self.momentum:
+            raise ValueError("momentum=0: nesterov=true looks ahead along it; raise it, or set nesterov=false")
+        return self

@@ -94,7 +94,8 @@ class TrainingRun:
             network = self.ranks.wrap(self.model, self.device)
             if self.params.compile:
                 network.compile()
-            bar.advance(self.epochs_done * len(self.loader))
+            # not advance: the bar of a training that was restarted has moved before
+            bar.move_to(self.epochs_done * len(self.loader))
             while self.epochs_done < self.params.epochs:
                 self._train_one_epoch(network, bar)
                 if self.ranks.first:

@@ -11,11 +11,14 @@ from .checkpoints import CheckpointScope, CheckpointStore, scope_key
 from .data import TrainingData
 from .params import TrainParams
 
-# These cannot change what comes out: epochs only says where to stop (unless the schedule looks at it).
+# These cannot change what comes out: epochs only says where to stop (unless a schedule looks at it).
 CHANGE_NOTHING: dict[str, Any] = {
     **dict.fromkeys(("epochs", "lr", "device", "precision", "num_workers", "keep_checkpoints"), True),
     "distributed": {"max_restarts"},
 }
+
+# What makes a schedule, of rates or of sizes, look at epochs; off where 0.
+LOOK_AT_EPOCHS = ("train.anneal_epochs", "train.resizing.epochs")
 
 # Of the data stage only what acts during training: how images were read shows in their digest.
 DATA_MODULES = ("augmented", "augmenter", "cutout", "loader", "transforms")
@@ -54,7 +57,9 @@ def explain_fresh_start(scope: CheckpointScope, store: CheckpointStore, depends:
         f"{key} {before.get(key)} -> {now.get(key)}" if key.startswith("train.") else key for key in changed
     )
     if "train.epochs" in changed:
-        listed += " (train.anneal_epochs makes the schedule depend on train.epochs)"
+        causes = [key for key in LOOK_AT_EPOCHS if before.get(key) or now.get(key)]
+        verb = "make" if len(causes) > 1 else "makes"
+        listed += f" ({' and '.join(causes)} {verb} the schedule depend on train.epochs)"
     return f"the last training had other {listed}" if changed else None
 
 
