@@ -13,8 +13,10 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from .configuration import CONFIG_LOADER_ARGS
-from .parameters import validate_parameters
+from .parameters import Parameters, validate_parameters
 from .vision.errors import UserError
+from .vision.explain.params import split_layers
+from .vision.network.params import check_stage
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class ProjectHooks:
     """Hooks of this project; its nodes run without them, with rougher error messages."""
 
     _context: KedroContext
+    _parameters: Parameters
     _catalog: DataCatalog
     _announced = False
 
@@ -36,16 +39,21 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Check all parameters before anything runs, those of stages that were not asked for too."""
         self._context = context
-        validate_parameters(context.config_loader["parameters"])
+        self._parameters = validate_parameters(context.config_loader["parameters"])
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """End with one line if the run needs an artifact that was never made."""
+        """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
+        names = {node.name for node in pipeline.nodes}
+        if "train_resnet" in names and names & {"gradcam_report", "predict_images"}:
+            # a stored model is asked by the node itself: here, that would be after hours of training
+            for layer in split_layers(self._parameters.explain.layer):
+                check_stage(layer, self._parameters.train.architecture.depth)
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_another_format_is_told_as_such(saved):
 
 def test_the_block_that_grad_cam_looks_at(classifier):
     assert classifier.last_block("layer3") is classifier.network.layer3[-1]
-    with pytest.raises(UserError, match="explain.layer=layer4: the stored model has layer1, layer2, layer3"):
+    with pytest.raises(UserError, match="explain.layer=layer4: a network of depth 8 has layer1, layer2, layer3"):
         classifier.last_block("layer4")
 
 

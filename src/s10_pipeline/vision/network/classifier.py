@@ -12,7 +12,7 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .params import ArchitectureParams
+from .params import ArchitectureParams, check_stage
 from .resnet import ResNet
 
 FORMAT = "s10_pipeline.classifier/1"
@@ -105,9 +105,7 @@ class Classifier(nn.Module):
         Raises:
             UserError: the network has no such stage.
         """
-        if layer not in self.network.stage_names:
-            stages = ", ".join(self.network.stage_names)
-            raise UserError(f"explain.layer={layer}: the stored model has {stages}; take one of them")
+        check_stage(layer, ArchitectureParams(**self.spec.architecture).depth)
         stage = getattr(self.network, layer)
         assert isinstance(stage, nn.Sequential)
         return stage[-1]
