@@ -1,5 +1,6 @@
 """What happens around a run: parameters are checked first, missing artifacts are explained, ends are noted."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -13,6 +14,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from .configuration import CONFIG_LOADER_ARGS
+from .datasets.classifier import ClassifierDataset
+from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
 from .vision.errors import UserError
 from .vision.explain.params import split_layers
@@ -25,6 +28,9 @@ ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 
 # Outputs whose place is told at the end of a run.
 PAGES = ("report", "predictions", "predictions_gallery", "onnx_model")
+
+# What says which images it is, or was made from.
+TITLED = ("train_images", "test_images", "model")
 
 
 class ProjectHooks:
@@ -84,12 +90,15 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Say where the pages are that a person will want to open."""
+        """Say where the pages are that a person will want to open, and where drawn images stood in for others."""
         for name in PAGES:
             dataset = catalog.get(name) if name in pipeline.outputs() else None
             if isinstance(dataset, AbstractVersionedDataset):
                 path = Path(dataset._get_load_path())
                 log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
+        titles = (_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
+        if drawn := next((title for title in titles if "drawn data" in title), ""):
+            log.info("made from %s", drawn)
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
@@ -114,3 +123,11 @@ class ProjectHooks:
             return False
         path = self._context.project_path / filepath
         return path.is_file() or any(path.glob(f"*/{path.name}"))
+
+
+def _title(dataset: Any) -> str:
+    """Of stored images, or of those that a stored model was trained on; neither pixels nor weights are read."""
+    if not isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
+        return ""
+    about = json.loads(dataset.preview())
+    return str(about.get("source", about).get("title", ""))
