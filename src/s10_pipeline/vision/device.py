@@ -153,6 +153,20 @@ def deterministic_algorithms(enabled: bool) -> Iterator[None]:
 
 
 @contextmanager
+def plain_fp32() -> Iterator[None]:
+    """Let CUDA's convolutions compute fp32 as such while in the context: by default they round to TF32's 10 bits.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
+    """
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
+
+
+@contextmanager
 def explain_out_of_memory(batch_size: int, device: torch.device) -> Iterator[None]:
     """Turn the many forms of running out of memory into one line that names the batch size that was tried."""
     try:

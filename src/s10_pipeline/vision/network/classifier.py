@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
+from ..device import plain_fp32
 from ..errors import UserError
 from .params import ArchitectureParams, check_stage
 from .resnet import ResNet
@@ -87,12 +88,13 @@ class Classifier(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, images_bchw: Tensor) -> Tensor:
-        """Softmax probabilities (B, K), float64 on the CPU: the network's own, by no temperature.
+        """Softmax probabilities (B, K), float64 on the CPU, computed in fp32: the network's own, by no temperature.
 
         Args:
             images_bchw: as of :meth:`forward`, on any device; the model should be in evaluation mode.
         """
-        logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
+        with plain_fp32():
+            logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
         return torch.softmax(logits_bk, dim=1)
 
     @property
