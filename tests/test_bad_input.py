@@ -80,6 +80,13 @@ def test_parameters(fail, params, message):
     assert message in fail("--env=sample", TINY, f"--params={params}")
 
 
+@pytest.mark.parametrize("pipeline", ["__default__", "data,lr_search,training,predict"])
+def test_a_layer_that_the_network_will_lack_is_told_before_anything_runs(fail, tmp_path, pipeline):
+    line = fail("--env=sample", TINY, f"--pipelines={pipeline}", "--params=explain.layer=layer2+layer4")
+    assert line == "Error: explain.layer=layer4: a network of depth 8 has layer1, layer2, layer3; take one of them"
+    assert not list(tmp_path.glob("data/sample/*_*"))
+
+
 def test_a_misspelt_group_fails_in_a_slice_that_does_not_read_it(fail):
     assert "trian: no such group" in fail("--env=sample", "--pipeline=predict", "--params=trian.lr=9")
 

@@ -1,9 +1,15 @@
+import copy
+import dataclasses
 import logging
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import Version
 from kedro.pipeline import Pipeline
 
+from s10_pipeline.datasets.atomic import AtomicDataset
+from s10_pipeline.datasets.classifier import ClassifierDataset
+from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.hooks import ProjectHooks
 from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.vision.lr_search.params import LrSearchParams
@@ -80,3 +86,39 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
     again = announced(ProjectHooks(), {**inputs, "params:train": tiny.model_copy(update={"epochs": 3})}, caplog,
                       "train_resnet")  # fmt: skip
     assert "3 epochs about" in again[0]
+
+
+@pytest.fixture
+def stored(data, classifier, tmp_path):
+    """A catalog of what says which images it is of, by the title of those images."""
+
+    def store(title: str) -> DataCatalog:
+        folder = tmp_path / title.partition(":")[0]
+        catalog = DataCatalog(
+            {
+                "train_images": ImageSetDataset(filepath=str(folder / "train.json"), version=Version(None, None)),
+                "test_images": ImageSetDataset(filepath=str(folder / "test.json"), version=Version(None, None)),
+                "model": ClassifierDataset(filepath=str(folder / "model.safetensors"), version=Version(None, None)),
+            }
+        )
+        for name in ("train_images", "test_images"):
+            catalog.save(name, dataclasses.replace(getattr(data, name), source={"title": title}))
+        model = copy.deepcopy(classifier)
+        model.spec = dataclasses.replace(classifier.spec, title=title)
+        catalog.save("model", model)
+        return catalog
+
+    return store
+
+
+@pytest.mark.parametrize("name", sorted(register_pipelines()))
+def test_every_run_on_drawn_images_says_so(name, stored, caplog, monkeypatch):
+    drawn, photographs = stored("shapes10: drawn data, not CIFAR-10"), stored("CIFAR-10")
+    # neither pixels nor weights are read, and no torch is waited for
+    monkeypatch.setattr(AtomicDataset, "_load", lambda _: pytest.fail("read"))
+    pipeline = register_pipelines()[name]
+    with caplog.at_level(logging.INFO):
+        ProjectHooks().after_pipeline_run(pipeline, photographs)
+        assert not caplog.messages
+        ProjectHooks().after_pipeline_run(pipeline, drawn)
+    assert caplog.messages == ["made from shapes10: drawn data, not CIFAR-10"]

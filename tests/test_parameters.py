@@ -93,7 +93,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     }  # fmt: skip
     assert list(parameters.augment.train) == [
         {"HorizontalFlip": {"p": 0.5}},
-        {"Rotate": {"limit": 2, "p": 0.5}},
+        {"Rotate": {"limit": 2, "border_mode": 4, "p": 0.5}},
         {"HueSaturationValue": {"hue_shift_limit": 3, "sat_shift_limit": 2, "p": 0.5}},
         {"Cutout": {"num_holes": 3, "size": 8, "fill": 0, "p": 0.5}},
     ]
@@ -129,6 +129,13 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("augment.val_fraction", 1, r"augment.val_fraction=1: must be less than 1"),
         ("augment.val_fraction", 0, r"augment.val_fraction=0: must be greater than 0"),
         ("augment.val_fraction", -0.1, r"augment.val_fraction=-0.1: must be greater than 0"),
+        (
+            "augment.pixel_mean",
+            [0.485, 0.456, 0.406],
+            r"^augment.pixel_mean=\[0.485, 0.456, 0.406\]: must be in grey levels of 0-255, .*; multiply by 255; ",
+        ),
+        ("augment.pixel_std", [0.229, 0.224, 0.225], r"^augment.pixel_std=.*: must be in grey levels of 0-255"),
+        ("augment.pixel_std", [1, 1, 1], r"^augment.pixel_std=.*: must be in grey levels of 0-255"),
         ("ingest.source", "cifar11", r"ingest.source=cifar11: not a known source; did you mean cifar10\?"),
         ("ingest.source", "folder", r"ingest.path=null: source=folder reads a folder; give it as ingest.path=DIR"),
         ("ingest.shortcut", "circle", r"ingest.shortcut=circle: only source=shapes10 draws tags"),
@@ -154,6 +161,12 @@ def test_mistakes_are_one_line(root, key, value, message):
 def test_several_mistakes_are_counted(root):
     with pytest.raises(UserError, match=r"train.epochs=0.*\(1 more: .*evaluate.num_bins=1"):
         validate_parameters(load(root, "base", train={"epochs": 0}, evaluate={"num_bins": 1}))
+
+
+def test_means_of_zero_and_of_dark_channels_are_grey_levels(root):
+    for mean, std in (((0, 0, 0), (255, 255, 255)), ((0.5, 0.2, 30), (0.9, 40, 40))):
+        augment = validate_parameters(load(root, "base", augment={"pixel_mean": mean, "pixel_std": std})).augment
+        assert (augment.pixel_mean, augment.pixel_std) == (mean, std)
 
 
 @pytest.mark.parametrize("layer", ["layer2", "layer2+layer3", ["layer2", "layer3"]])

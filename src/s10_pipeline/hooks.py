@@ -1,5 +1,6 @@
 """What happens around a run: parameters are checked first, missing artifacts are explained, ends are noted."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -13,8 +14,12 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from .configuration import CONFIG_LOADER_ARGS
-from .parameters import validate_parameters
+from .datasets.classifier import ClassifierDataset
+from .datasets.image_set import ImageSetDataset
+from .parameters import Parameters, validate_parameters
 from .vision.errors import UserError
+from .vision.explain.params import split_layers
+from .vision.network.params import check_stage
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +29,15 @@ ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 # Outputs whose place is told at the end of a run.
 PAGES = ("report", "predictions", "predictions_gallery", "onnx_model")
 
+# What says which images it is, or was made from.
+TITLED = ("train_images", "test_images", "model")
+
 
 class ProjectHooks:
     """Hooks of this project; its nodes run without them, with rougher error messages."""
 
     _context: KedroContext
+    _parameters: Parameters
     _catalog: DataCatalog
     _announced = False
     _trains = True
@@ -37,17 +46,22 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Check all parameters before anything runs, those of stages that were not asked for too."""
         self._context = context
-        validate_parameters(context.config_loader["parameters"])
+        self._parameters = validate_parameters(context.config_loader["parameters"])
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """End with one line if the run needs an artifact that was never made."""
+        """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
-        self._trains = any(node.name == "train_resnet" for node in pipeline.nodes)
+        names = {node.name for node in pipeline.nodes}
+        self._trains = "train_resnet" in names
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
+        if self._trains and names & {"gradcam_report", "predict_images"}:
+            # a stored model is asked by the node itself: here, that would be after hours of training
+            for layer in split_layers(self._parameters.explain.layer):
+                check_stage(layer, self._parameters.train.architecture.depth)
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
@@ -78,12 +92,15 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Say where the pages are that a person will want to open."""
+        """Say where the pages are that a person will want to open, and where drawn images stood in for others."""
         for name in PAGES:
             dataset = catalog.get(name) if name in pipeline.outputs() else None
             if isinstance(dataset, AbstractVersionedDataset):
                 path = Path(dataset._get_load_path())
                 log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
+        titles = (_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
+        if drawn := next((title for title in titles if "drawn data" in title), ""):
+            log.info("made from %s", drawn)
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
@@ -119,3 +136,11 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
     train = inputs["params:train"]
     lr = inputs["best_lr"]["lr"] if train.lr is None else train.lr
     return epochs_left(TrainingData(*(inputs[name] for name in read)), lr, train, inputs["checkpoints"])
+
+
+def _title(dataset: Any) -> str:
+    """Of stored images, or of those that a stored model was trained on; neither pixels nor weights are read."""
+    if not isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
+        return ""
+    about = json.loads(dataset.preview())
+    return str(about.get("source", about).get("title", ""))

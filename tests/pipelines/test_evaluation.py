@@ -9,7 +9,9 @@ from s10_pipeline.pipelines.evaluation.nodes import (
     find_near_duplicates,
     probe_shortcut,
 )
+from s10_pipeline.vision.data.augmented import build_sets, indices_digest
 from s10_pipeline.vision.data.image_set import content_digest
+from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 
@@ -38,6 +40,25 @@ def test_evaluate_refuses_images_that_the_model_does_not_know(classifier, data, 
     newer = dataclasses.replace(data.train_images, images_nhwc=data.train_images.images_nhwc ^ 255, digest=None)
     with pytest.raises(UserError, match="train_images: newer than the stored model"):
         run_evaluate(classifier, data, provenance, train_images=newer)
+
+
+def test_evaluate_refuses_another_split_of_the_same_images(classifier, data, provenance, shapes):
+    seed = {"val_fraction": 0.1, "seed": 0}
+    provenance["augment"] = {**seed, "split_digests": {"val": indices_digest(data.val_set)}}
+    assert run_evaluate(classifier, data, provenance)
+    # the images are equal, but those of the other split were trained on
+    _, val_set, _ = build_sets(*shapes, AugmentParams(seed=1))
+    assert set(val_set.indices) & set(data.train_set.indices)
+    other = dataclasses.replace(data, val_set=val_set)
+    message = (
+        r"^val_set: another split than the stored model was trained with \(augment.val_fraction=0.1, augment.seed=0 "
+        r"then, augment.val_fraction=0.1, augment.seed=1 now\); run the whole pipeline, .*=val_set:VERSION$"
+    )
+    with pytest.raises(UserError, match=message):
+        run_evaluate(classifier, other, provenance)
+    # models of before say nothing about it
+    del provenance["augment"]["split_digests"]
+    assert run_evaluate(classifier, other, provenance)
 
 
 def test_evaluate_gives_metrics_rows_and_matrix(classifier, data, provenance, caplog):

@@ -8,6 +8,8 @@ from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors,
 from s10_pipeline.pipelines.explain.nodes import collect_misclassified, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
+from s10_pipeline.vision.data.augmented import build_sets
+from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain.params import ExplainParams
@@ -87,6 +89,13 @@ def test_images_of_another_time_are_refused(artifacts):
         gradcam_report(
             **{**artifacts, "train_images": other}, misclassified=chosen, explain=ExplainParams(), device="cpu"
         )
+
+
+def test_another_split_is_refused(artifacts):
+    other, *_ = build_sets(artifacts["train_images"], artifacts["test_images"], AugmentParams(seed=1))
+    chosen = collect_misclassified(artifacts["test_predictions"], ExplainParams())
+    with pytest.raises(UserError, match="train_set: another split than the stored model was trained with"):
+        gradcam_report(**{**artifacts, "train_set": other}, misclassified=chosen, explain=ExplainParams(), device="cpu")
 
 
 def test_the_report_reads_what_made_the_model_not_this_call(artifacts):

@@ -57,6 +57,20 @@ def test_precision_follows_the_hardware(monkeypatch):
         choose_precision("fp16", CPU)
 
 
+@pytest.mark.parametrize(("capability", "has"), [((7, 5), "7.5"), ((6, 1), "6.1"), ((8, 0), None), ((9, 0), None)])
+def test_bf16_that_the_card_cannot_compute_is_an_error(monkeypatch, capability, has):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    cuda = torch.device("cuda")
+    assert choose_precision("fp16", cuda).name == "fp16"
+    assert choose_precision("fp32", cuda).name == "fp32"
+    if not has:
+        assert choose_precision("bf16", cuda).name == "bf16"
+        return
+    message = f"train.precision=bf16: needs compute capability 8.0, this GPU has {has}; take auto"
+    with pytest.raises(UserError, match=message):
+        choose_precision("bf16", cuda)
+
+
 def test_autocast_computes_in_the_named_format():
     for name, dtype in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
         with choose_precision(name, CPU).autocast():

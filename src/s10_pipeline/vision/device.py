@@ -16,6 +16,10 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 NVIDIA_CARDS = Path("/proc/driver/nvidia/gpus")
 
 
+# The first compute capability of CUDA cards with convolutions in bf16.
+BF16_CAPABILITY = (8, 0)
+
+
 def choose_device(requested: str) -> torch.device:
     """``auto`` takes cuda, mps or cpu, the first that is there; a name must be there.
 
@@ -106,12 +110,16 @@ def choose_precision(requested: str, device: torch.device) -> Precision:
     Raises:
         UserError: a format that the device cannot compute.
     """
+    capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
     if requested == "auto":
-        if device.type == "cuda":
-            return Precision("bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16", device)
+        if capability:
+            return Precision("bf16" if capability >= BF16_CAPABILITY else "fp16", device)
         return Precision("bf16" if device.type == "cpu" and cpu_computes_bf16() else "fp32", device)
     if requested == "fp16" and device.type != "cuda":
         raise UserError(f"train.precision=fp16: needs a CUDA GPU, this run computes on {device.type}; take auto")
+    if requested == "bf16" and capability and capability < BF16_CAPABILITY:
+        has, needs = (".".join(map(str, c)) for c in (capability, BF16_CAPABILITY))
+        raise UserError(f"train.precision=bf16: needs compute capability {needs}, this GPU has {has}; take auto")
     return Precision(requested, device)
 
 
@@ -142,6 +150,20 @@ def deterministic_algorithms(enabled: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def plain_fp32() -> Iterator[None]:
+    """Let CUDA's convolutions compute fp32 as such while in the context: by default they round to TF32's 10 bits.
+
+    Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
+    """
+    before = torch.backends.cudnn.conv.fp32_precision
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.conv.fp32_precision = before
 
 
 @contextmanager

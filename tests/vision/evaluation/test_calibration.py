@@ -10,6 +10,7 @@ from s10_pipeline.vision.evaluation.calibration import (
     apply_temperature,
     expected_calibration_error,
     fit_temperature,
+    judge_temperature,
     measure_reliability,
     plot_reliability,
     tabulate_reliability,
@@ -43,6 +44,30 @@ def test_is_the_minimum_of_the_loss():
         for t in (fitted, 0.97 * fitted, 1.03 * fitted)
     }
     assert min(losses, key=losses.get) == fitted
+
+
+@pytest.mark.parametrize("sureness", [0.4, 0.9, 0.999, 1.0])
+def test_images_that_are_all_right_allow_no_verdict(sureness):
+    """The loss falls with the temperature down to the bound, or is zero before it."""
+    probabilities = np.full((40, 10), (1 - sureness) / 9)
+    labels = np.arange(40) % 10
+    probabilities[np.arange(40), labels] = sureness
+    fitted = fit_temperature(probabilities, labels)
+    assert fitted == pytest.approx(MIN_TEMPERATURE, rel=1e-3)
+    assert judge_temperature(fitted) == "open"
+    assert judge_temperature(fit_temperature(probabilities, (labels + 1) % 10)) == "open"
+
+
+@pytest.mark.parametrize(
+    ("temperature", "verdict"),
+    [
+        (MIN_TEMPERATURE, "open"), (0.0504, "open"), (0.051, "underconfident"), (0.94, "underconfident"),
+        (0.96, "calibrated"), (1.04, "calibrated"), (1.06, "overconfident"), (19.7, "overconfident"),
+        (19.9, "open"), (MAX_TEMPERATURE, "open"),
+    ],
+)  # fmt: skip
+def test_verdicts(temperature, verdict):
+    assert judge_temperature(temperature) == verdict
 
 
 def test_dividing_logits_and_rescaling_probabilities_agree():

@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -54,6 +55,39 @@ def test_blocks_change_nothing(scenes, monkeypatch):
     assert (
         whole[order].sort_values(order).to_numpy().tolist() == in_blocks[order].sort_values(order).to_numpy().tolist()
     )
+
+
+@pytest.mark.parametrize("num_test", [1, 3, 100])
+def test_steps_are_small_and_the_bar_moves_after_each(scenes, monkeypatch, num_test):
+    """However few test images: the thumbnails of all training images at once would take gigabytes."""
+    train, test = image_set(scenes), image_set(scenes[:num_test].copy())
+    whole = find_near_duplicates(train, test, 0.85)
+    at_once, moves, details = [], [], duplicates._details
+
+    class Bar:
+        def __init__(self, description, total, unit):
+            self.total = total
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            assert sum(moves) == self.total
+
+        def advance(self, number):
+            moves.append(number)
+
+    def watched(images_nhwc):
+        at_once.append(len(images_nhwc))
+        return details(images_nhwc)
+
+    monkeypatch.setattr(duplicates, "_STEP", 64)
+    monkeypatch.setattr(duplicates, "_details", watched)
+    monkeypatch.setattr(duplicates, "progress_bar", Bar)
+    found = find_near_duplicates(train, test, 0.85)
+    assert moves == at_once[1:] == [64, 64, 64, 64, 44]
+    assert at_once[0] == num_test
+    pd.testing.assert_frame_equal(found, whole, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [8, 50])

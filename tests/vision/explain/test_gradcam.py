@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from s10_pipeline.vision.data import loader
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.explain.gradcam import METHODS, compute_cams, is_blank
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
@@ -64,6 +65,17 @@ def test_several_layers_give_the_mean_of_their_maps(model: Classifier, layers: s
     mean = scaled(np.mean([cams_by_hand(model, name, TARGETS) for name in names], axis=0))
     cams = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer=layers)
     np.testing.assert_allclose(cams, mean, atol=3e-4)
+
+
+def test_large_images_pass_few_at_a_time(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
+    monkeypatch.setattr(loader, "MAX_PIXELS_A_BATCH", 2 * 32 * 32)
+    passed: list[int] = []
+    hook = model.register_forward_pre_hook(lambda _, inputs: passed.append(len(inputs[0])))
+    few = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
+    hook.remove()
+    assert passed == [2, 2, 1]
+    np.testing.assert_allclose(few, whole, atol=2e-5)
 
 
 def test_explains_the_class_that_is_asked_for(model: Classifier) -> None:

@@ -207,6 +207,28 @@ def test_a_planted_shortcut_has_a_section_of_its_own(html: str, inputs: Inputs) 
     assert facts(page)["shortcut"]["classes"][1]["taken_tagged"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("temperature", "words"),
+    [
+        (1.5, "divided by a temperature of 1.5, fitted on validation images alone (Guo et al. 2017), it is 1.00%. "
+         "The model is overconfident."),
+        (0.5, "it is 1.00%. The model is underconfident."),
+        (1.0, "it is 1.00%. The model needs next to no correction."),
+        (0.05, "The validation images allow no verdict on it: the temperature that fits them best is the bound of the "
+         "search, 0.05, as where all of them are right, or hardly any."),
+        (None, "The temperature changes no prediction"),
+    ],
+)  # fmt: skip
+def test_calibration_is_judged_by_the_temperature(inputs: Inputs, temperature: float | None, words: str) -> None:
+    given = inputs()
+    metrics = {**given.metrics, "temperature": temperature}
+    if temperature is None:
+        del metrics["temperature"]
+    told = section(build_report(dataclasses.replace(given, metrics=metrics)), "calibration")
+    assert words in told, told
+    assert ("confident." in told) == (temperature in (0.5, 1.5))
+
+
 def test_drawn_data_is_said_to_be_drawn(html: str, inputs: Inputs) -> None:
     assert 'class="banner"' not in html
     drawn = build_report(inputs(title="shapes10: drawn data, not CIFAR-10"))

@@ -2,6 +2,7 @@ import logging
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -145,6 +146,32 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
     assert "going on with train.lr=0.05" in caplog.text
     for points in (curve, curve.head(0)):
         assert "diverged too early" in plot_lr_curve(points, best_lr, "title").axes[0].get_title()
+
+
+def test_a_loss_that_hardly_falls_warns(shapes, sets, tiny, caplog):
+    """Rates of nothing: what the loss does is the batches' noise."""
+    still = LrSearchParams(start_lr=1e-9, end_lr=1e-8, num_iterations=100)
+    find_learning_rate(shapes[0], sets[0], still, tiny)
+    (warning,) = [m for m in caplog.messages if "the loss fell by" in m]
+    assert "% only, perhaps by chance; look at lr_curve_plot" in warning
+    caplog.clear()
+    find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
+    assert not [m for m in caplog.messages if "the loss fell by" in m]
+
+
+@pytest.mark.parametrize("lr", [None, 0.05])
+def test_a_loss_that_never_falls_suggests_nothing(shapes, sets, tiny, monkeypatch, caplog, lr):
+    rising = pd.DataFrame({"lr": np.geomspace(1e-4, 1, 40), "loss": np.geomspace(2.3, 9, 40)})
+    monkeypatch.setattr(range_test, "run_range_test", lambda *_: rising)
+    given = tiny.model_copy(update={"lr": lr})
+    if lr is None:
+        with pytest.raises(UserError, match="the loss never fell"):
+            find_learning_rate(shapes[0], sets[0], PARAMS, given)
+        return
+    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, given)
+    assert (best_lr["lr"], best_lr["candidates"]) == (0.05, {})
+    assert "the loss never fell" in caplog.text and "going on with train.lr=0.05" in caplog.text
+    assert "the loss never fell" in plot_lr_curve(curve, best_lr, "title").axes[0].get_title()
 
 
 def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):

@@ -8,7 +8,7 @@ import torch
 from torch_lr_finder import LRFinder
 
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.lr_search.suggestions import _longest_decreasing_run, suggest_learning_rates
+from s10_pipeline.vision.lr_search.suggestions import _longest_decreasing_run, fall_of, suggest_learning_rates
 
 LR = np.logspace(-5, 1, 100)
 
@@ -56,7 +56,23 @@ def test_too_early_a_divergence_is_an_error_with_a_remedy():
         UserError, match=r"lr_search.start_lr=1e-05: the loss diverged after 16 iterations.*lower start_lr"
     ):
         suggest_learning_rates(curve(np.linspace(2, 9, 16)), 1e-5)
-    assert suggest_learning_rates(curve(np.linspace(2, 9, 17)), 1e-5)
+    assert suggest_learning_rates(curve(np.linspace(9, 2, 17)), 1e-5)
+
+
+@pytest.mark.parametrize("loss", [np.full(100, 2.3), np.linspace(2, 9, 17), np.geomspace(2.3, 20, 100)])
+def test_a_loss_that_never_falls_is_an_error_with_a_remedy(loss):
+    message = r"^lr_search.start_lr=1e-05: the loss never fell up to a learning rate of .*; lower .*give train.lr$"
+    with pytest.raises(UserError, match=message):
+        suggest_learning_rates(curve(loss), 1e-5)
+
+
+def test_the_fall_is_to_the_minimum_from_the_highest_before_it():
+    assert fall_of(curve(bowl())) == pytest.approx(1 - 1.1 / 2.3, rel=0.01)
+    assert fall_of(curve(np.full(100, 2.3))) == 0
+    # what comes after the minimum is divergence, and the first points are noise
+    loss = np.full(100, 2.0)
+    loss[:5], loss[50:60], loss[60:] = 9.0, 1.5, 50.0
+    assert fall_of(curve(loss)) == pytest.approx(0.25)
 
 
 def longest_run_point_by_point(loss: np.ndarray) -> tuple[int, int]:

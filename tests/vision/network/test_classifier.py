@@ -1,3 +1,4 @@
+import contextlib
 import json
 import subprocess
 import sys
@@ -77,9 +78,28 @@ def test_another_format_is_told_as_such(saved):
         load_classifier(rewritten(saved, format="s10_pipeline.classifier/9"))
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_probabilities_are_computed_in_fp32_and_not_in_tf32(classifier, fails):
+    """What a GPU would do with convolutions; these are settings of torch, whatever the device."""
+    before, seen = torch.backends.cudnn.conv.fp32_precision, []
+
+    def look(*_):
+        seen.append(torch.backends.cudnn.conv.fp32_precision)
+        if fails:
+            raise IndexError("inside")
+
+    classifier.network.head.register_forward_pre_hook(look)
+    with pytest.raises(IndexError, match="inside") if fails else contextlib.nullcontext():
+        classifier.eval().probabilities(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    assert seen == ["ieee"]
+    assert torch.backends.cudnn.conv.fp32_precision == before
+    # training goes on as fast as before
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_the_block_that_grad_cam_looks_at(classifier):
     assert classifier.last_block("layer3") is classifier.network.layer3[-1]
-    with pytest.raises(UserError, match="explain.layer=layer4: the stored model has layer1, layer2, layer3"):
+    with pytest.raises(UserError, match="explain.layer=layer4: a network of depth 8 has layer1, layer2, layer3"):
         classifier.last_block("layer4")
 
 

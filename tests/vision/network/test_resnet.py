@@ -2,7 +2,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from s10_pipeline.vision.network.params import BASIC_BLOCKS, ArchitectureParams
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.network.params import BASIC_BLOCKS, ArchitectureParams, check_stage, stage_names
 from s10_pipeline.vision.network.resnet import BasicBlock, ResNet
 
 
@@ -22,6 +23,16 @@ def test_known_numbers_of_weights():
         assert num_weights(build(depth=depth, width=16)) / 1e6 == pytest.approx(millions, abs=0.01)
     # torchvision's resnet50 with 1000 classes
     assert num_weights(build(1000, depth=50, width=64, stem="imagenet")) == 25_557_032
+
+
+@pytest.mark.parametrize(("depth", "num_stages"), [(8, 3), (56, 3), (10, 4), (18, 4), (50, 4)])
+def test_stages_are_known_without_a_network(depth, num_stages):
+    names = [name for name, _ in build(depth=depth, width=1).named_children() if name.startswith("layer")]
+    assert list(stage_names(depth)) == names == [f"layer{i}" for i in range(1, num_stages + 1)]
+    check_stage(names[-1], depth)
+    if num_stages == 3:
+        with pytest.raises(UserError, match=f"explain.layer=layer4: a network of depth {depth} has layer1, layer2, la"):
+            check_stage("layer4", depth)
 
 
 @pytest.mark.parametrize("depth", [8, 10, 18, 50])

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
@@ -15,6 +16,8 @@ def test_it_says_what_made_the_model(data, tiny, tmp_path):
     assert told["data"]["train"]["checksum"].startswith("sha256:")
     assert told["augment"]["train"] == data.train_set.transforms
     assert told["augment"]["images"] == {"train": 360, "val": 40, "test": 120}
+    digest = hashlib.sha256(data.val_set.indices.tobytes()).hexdigest()
+    assert told["augment"]["split_digests"]["val"] == digest != told["augment"]["split_digests"]["train"]
     assert told["lr_search"]["parameters"] == {"num_iterations": 40}
     assert told["train"]["batch_size"] == 64
     assert told["model"]["lr"] == 0.05

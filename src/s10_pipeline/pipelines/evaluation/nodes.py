@@ -42,12 +42,14 @@ def evaluate(
     """
     from ...vision.device import choose_device
     from ...vision.evaluation.calibration import plot_reliability
+    from ...vision.evaluation.checks import check_same_images, check_same_split
     from ...vision.evaluation.classes import measure_classes
     from ...vision.evaluation.confusion import plot_confusion_matrix
-    from ...vision.evaluation.metrics import accuracy_without, calibrate, check_same_images, evaluate_classifier
+    from ...vision.evaluation.metrics import accuracy_without, calibrate, evaluate_classifier
 
     check_same_images(provenance, train_images, "train")
     check_same_images(provenance, test_images)
+    check_same_split(provenance, val_set)
     chosen = choose_device(device)
     metrics, predictions = evaluate_classifier(model, test_images, test_set, evaluate, chosen)
     calibration, reliability = calibrate(model, train_images, val_set, predictions, evaluate, chosen)
@@ -91,7 +93,7 @@ def probe_shortcut(
     """
     from ...vision.device import choose_device
     from ...vision.evaluation import shortcut
-    from ...vision.evaluation.metrics import check_same_images
+    from ...vision.evaluation.checks import check_same_images
 
     check_same_images(provenance, test_images)
     planted = shortcut.planted_shortcut(provenance)

@@ -46,7 +46,7 @@ def gradcam_report(
         gradcam_gallery, report (HTML), cam_check, cam_check_plot.
     """
     from ...vision.device import choose_device
-    from ...vision.evaluation.metrics import check_same_data, check_same_images
+    from ...vision.evaluation.checks import check_same_data, check_same_images, check_same_split
     from ...vision.evaluation.shortcut import planted_shortcut
     from ...vision.explain import story
     from ...vision.explain.cam_check_plot import plot_cam_check
@@ -60,6 +60,7 @@ def gradcam_report(
     check_same_data(model, test_images)
     check_same_images(provenance, train_images, "train")
     check_same_images(provenance, test_images)
+    check_same_split(provenance, train_set)
     chosen = choose_device(device)
     images_nhwc = test_images.images_nhwc[misclassified["index"].to_numpy(int)]
     targets = misclassified["prediction"].to_numpy(int)

@@ -13,7 +13,7 @@ def export_onnx(model: Classifier, test_images: ImageSet, export: ExportParams) 
     Returns:
         onnx_model (the file's content), export_check.
     """
-    from ...vision.evaluation.metrics import check_same_data
+    from ...vision.evaluation.checks import check_same_data
     from ...vision.export.agreement import check_agreement
     from ...vision.export.onnx_file import to_onnx
 

@@ -1,5 +1,6 @@
 """Training, validation and test sets: which images, and what is done to them before each epoch."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,11 @@ class AugmentedSet:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+def indices_digest(subset: AugmentedSet) -> str:
+    """SHA-256 of the set's indices: equal for equal choices of images."""
+    return hashlib.sha256(subset.indices.tobytes()).hexdigest()
 
 
 def channel_mean_std(

@@ -76,20 +76,30 @@ def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) ->
         if skip_unlistable and Path(error.filename) != folder:
             unlistable.append(Path(error.filename))
             return
-        name = printable(str(error.filename))
-        raise UserError(f"{setting}: cannot list {name} ({error.strerror}); make it readable") from error
+        raise error
 
     extensions = image_extensions()
     images: list[Path] = []
     foreign: list[Path] = []
     others: list[Path] = []
-    for parent, folders, names in os.walk(folder, onerror=stop):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            extension = "" if name.startswith(".") else os.path.splitext(name)[1].lower()
-            kind = images if extension in extensions else foreign if extension in FOREIGN_EXTENSIONS else others
-            kind.append(Path(parent, name))
+    with listing(setting):
+        for parent, folders, names in os.walk(folder, onerror=stop):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                extension = "" if name.startswith(".") else os.path.splitext(name)[1].lower()
+                kind = images if extension in extensions else foreign if extension in FOREIGN_EXTENSIONS else others
+                kind.append(Path(parent, name))
     return FoundFiles(sorted(images), sorted(foreign), sorted(others), sorted(unlistable))
+
+
+@contextmanager
+def listing(setting: str) -> Iterator[None]:
+    """Raises UserError for a folder, named by ``setting`` or inside, that the system does not let us look into."""
+    try:
+        yield
+    except OSError as error:
+        name = printable(str(error.filename))
+        raise UserError(f"{setting}: cannot list {name} ({error.strerror}); make it readable") from error
 
 
 def printable(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..errors import did_you_mean
 from ..params import Params
@@ -90,6 +90,14 @@ class AugmentParams(Params):
             return {k: {} if v is None else v for k, v in item.items()} if isinstance(item, dict) else item
 
         return {**values, "train": [spelled_out(item) for item in values["train"]]}
+
+    @field_validator("pixel_mean", "pixel_std")
+    @classmethod
+    def _grey_levels(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        """ImageNet's are mostly written for pixels of 0-1; no deviation is that small, and no mean but zero."""
+        if values is not None and 0 < max(values) <= 1:
+            raise ValueError("must be in grey levels of 0-255, and these are of pixels of 0-1; multiply by 255")
+        return values
 
     @model_validator(mode="after")
     def _one_name_an_item(self) -> "AugmentParams":

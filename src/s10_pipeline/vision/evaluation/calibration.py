@@ -1,5 +1,7 @@
 """Whether confidence means what it says, and one temperature that mends it where it does not."""
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,6 +16,8 @@ Floats = NDArray[np.float64]
 
 # Beyond these a temperature says that the validation set is too small or too easy to fit one.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+# A difference of losses, in nats, that is rounding.
+NO_LOSS = 1e-9
 
 
 def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> float:
@@ -26,7 +30,8 @@ def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> floa
         labels: int64 (N,).
 
     Returns:
-        Above 1 where the model is overconfident; within [0.05, 20].
+        Above 1 where the model is overconfident; within [0.05, 20]. A bound where no temperature is better, as where
+        all images are right: the surer, the smaller the loss (:func:`judge_temperature`).
     """
     log_nk = _log(probabilities_nk)
     true_n = log_nk[np.arange(len(labels)), labels]
@@ -37,7 +42,21 @@ def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> floa
 
     bounds = (-np.log(MAX_TEMPERATURE), -np.log(MIN_TEMPERATURE))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(-found.x))
+    # where the loss is as good as zero from some temperature down, the search ends anywhere there
+    best = next((bound for bound in reversed(bounds) if loss(bound) <= found.fun + NO_LOSS), found.x)
+    return float(np.clip(np.exp(-best), MIN_TEMPERATURE, MAX_TEMPERATURE))
+
+
+def judge_temperature(temperature: float) -> Literal["overconfident", "underconfident", "calibrated", "open"]:
+    """What a fitted temperature says of the model.
+
+    ``open`` within 1 % of a bound: the validation images allow no verdict. ``calibrated`` from 0.95 to 1.05.
+    """
+    if not 1.01 * MIN_TEMPERATURE < temperature < 0.99 * MAX_TEMPERATURE:
+        return "open"
+    if temperature > 1.05:
+        return "overconfident"
+    return "underconfident" if temperature < 0.95 else "calibrated"
 
 
 def apply_temperature(probabilities_nk: Floats, temperature: float) -> Floats:

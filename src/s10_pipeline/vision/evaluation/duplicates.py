@@ -15,6 +15,8 @@ _SIDE, _COARSE = 16, 4
 _MIN_DETAIL = 1.0
 # similarities in memory at once: 64 MiB
 _BLOCK = 2**24
+# training images at once, however few the test images are: the bar moves after each such step
+_STEP = 2048
 
 
 def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, min_similarity: float) -> pd.DataFrame:
@@ -32,23 +34,26 @@ def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, min_simi
     Returns:
         Columns :data:`COLUMNS`, the most similar first.
     """
-    step = max(1, _BLOCK // max(1, min(len(test_images), _BLOCK // 256)))
+    num_tested = _BLOCK // 256
+    step = max(1, min(_STEP, _BLOCK // min(len(test_images), num_tested)))
+    starts = range(0, len(test_images), num_tested)
     rows = []
-    with progress_bar("near-duplicates", len(test_images), "images") as bar:
-        for test_start in range(0, len(test_images), _BLOCK // 256):
-            test = _details(test_images.images_nhwc[test_start : test_start + _BLOCK // 256])
+    with progress_bar("near-duplicates", len(starts) * len(train_images), "training images") as bar:
+        for test_start in starts:
+            test = _details(test_images.images_nhwc[test_start : test_start + num_tested])
             best, found = np.full(len(test), -1.0, np.float32), np.zeros(len(test), np.int64)
             for train_start in range(0, len(train_images), step):
-                similarity = _details(train_images.images_nhwc[train_start : train_start + step]) @ test.T
+                train = _details(train_images.images_nhwc[train_start : train_start + step])
+                similarity = train @ test.T
                 nearest = similarity.argmax(0)
                 values = similarity[nearest, np.arange(len(test))]
                 better = values > best
                 best[better], found[better] = values[better], nearest[better] + train_start
+                bar.advance(len(train))
             alike = np.flatnonzero(best >= min_similarity)
             pairs = np.stack([alike + test_start, found[alike]], axis=1)
             in_colour = [_colour_correlation(test_images.images_nhwc[i], train_images.images_nhwc[j]) for i, j in pairs]
             rows.append((*pairs.T, np.minimum(best[alike], np.array(in_colour, float))))
-            bar.advance(len(test))
     columns = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
     table = pd.DataFrame(dict(zip(COLUMNS[:3], columns, strict=True)))
     table = table[table["similarity"] >= min_similarity]

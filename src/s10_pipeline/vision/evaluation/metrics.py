@@ -1,6 +1,6 @@
 """The stored model on the test images: a row an image, and what the rows add up to."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score, recall_score
 
 from ..data.augmented import AugmentedSet
-from ..data.image_set import ImageSet, content_digest
+from ..data.image_set import ImageSet
 from ..data.loader import fit_batch, plain_batches
-from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from .calibration import apply_temperature, expected_calibration_error, fit_temperature, tabulate_reliability
+from .checks import check_same_data
 from .intervals import wilson
 from .params import EvaluateParams
 
@@ -159,32 +159,3 @@ def accuracy_without(test_predictions: pd.DataFrame, near_duplicates: pd.DataFra
         "num_near_duplicates": int(copied.sum()),
         "test_accuracy_without_near_duplicates": right / len(rest) if len(rest) else None,
     }
-
-
-def check_same_data(model: Classifier, images: ImageSet) -> None:
-    """Raises UserError where a stored model meets images that it was not made for."""
-    if model.class_names != images.class_names:
-        raise UserError(
-            f"model: knows {len(model.class_names)} classes ({', '.join(model.class_names[:3])}, ...), the images have "
-            f"{len(images.class_names)} ({', '.join(images.class_names[:3])}, ...); train on these images first"
-        )
-    if model.spec.image_size != images.image_size:
-        raise UserError(
-            f"model: takes {'x'.join(map(str, model.spec.image_size))} pixels, the images have "
-            f"{'x'.join(map(str, images.image_size))}; train on these images first"
-        )
-
-
-def check_same_images(provenance: dict[str, Any], images: ImageSet, split: Literal["train", "test"] = "test") -> None:
-    """Raises UserError where the images are not those that the stored model and its tables are about.
-
-    That happens when the data stage ran again with other parameters, or a run ended between data and training.
-    """
-    trained = provenance.get("data", {}).get(split, {})
-    if trained.get("digest") != content_digest(images):
-        was, now = (str(source.get("title", "other images")) for source in (trained, images.source))
-        what = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
-        raise UserError(
-            f"{split}_images: newer than the stored model, which knows other ones ({what}); run the whole pipeline, "
-            f"or take the images of that time with --load-versions={split}_images:VERSION,{split}_set:VERSION"
-        )

@@ -14,6 +14,7 @@ from pytorch_grad_cam import EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, L
 from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
+from ..data.loader import fit_batch
 from ..errors import UserError, did_you_mean
 from ..network.classifier import Classifier
 from .params import split_layers
@@ -51,7 +52,7 @@ def compute_cams(
         layer: residual stage whose last block is looked at, "layer1" ...; of several (a sequence, or joined by
             "+") the mean of their maps, each scaled to 0-1 before.
         device: where to compute.
-        batch_size: images a pass; does not change the maps beyond rounding.
+        batch_size: images a pass, fewer where they are large; does not change the maps beyond rounding.
 
     Returns:
         float32 (N, H, W): each map scaled to 0-1 by its own extremes; all zeros where it is blank
@@ -68,11 +69,12 @@ def compute_cams(
         raise ValueError(f"targets: one class in 0..{num_classes - 1} is needed for each of {len(images_nhwc)} images")
 
     cams_nhw = np.zeros(images_nhwc.shape[:3], np.float32)
+    fitting = fit_batch(batch_size, images_nhwc.shape[1:3])
     with _left_as_found(model, device), torch.inference_mode(False), torch.enable_grad():
         cam = METHODS[method](model=model, target_layers=blocks)
         try:
-            for start in range(0, len(images_nhwc), batch_size):
-                rows = slice(start, start + batch_size)
+            for start in range(0, len(images_nhwc), fitting):
+                rows = slice(start, start + fitting)
                 # floating point, because gradients reach the block by way of the input: all parameters are frozen
                 x_bhwc = torch.from_numpy(np.ascontiguousarray(images_nhwc[rows])).to(device, torch.float32)
                 x_bchw = x_bhwc.permute(0, 3, 1, 2).requires_grad_()

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
+from ..evaluation.calibration import judge_temperature
 from ..lr_search.plot import LABELS as READINGS
 from ..training.drops import annealed_epochs
 from . import examples, story, tables
@@ -72,6 +73,7 @@ def build_report(inputs: ReportInputs) -> str:
     predictions = inputs.test_predictions
     confused = tables.most_confused(predictions)
     title = _title(inputs.provenance)
+    temperature = inputs.metrics.get("temperature")
     galleries = {
         "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
         "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
@@ -106,6 +108,7 @@ def build_report(inputs: ReportInputs) -> str:
             "misclassified": examples.without_pictures(galleries["cards"]),
             **{name: examples.without_pictures(items) for name, items in galleries.items() if name != "cards"},
         },
+        calibration_verdict=judge_temperature(temperature) if temperature is not None else None,
         drawn="drawn data" in title.lower(),
         epochs=tables.epochs(inputs.history, inputs.timing),
         provenance=tables.plain(inputs.provenance),

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
+from ..data.loader import fit_batch, plain_batches
 from ..evaluation.shortcut import plant
 from ..network.classifier import Classifier
 from .embedding import picture_uri, thumbnail_uri
@@ -37,8 +38,9 @@ def explain_shortcut(
         name: compute_cams(model, pixels, targets, method=params.method, layer=params.layer, device=device)
         for name, pixels in (("plain", plain_nhwc), ("tagged", tagged_nhwc))
     }
-    with torch.inference_mode():
-        p_nk = model.eval().probabilities(torch.from_numpy(tagged_nhwc).permute(0, 3, 1, 2)).numpy()
+    batches = plain_batches(tagged_nhwc, targets, np.arange(len(others)), fit_batch(NUM_IMAGES, images.image_size))
+    model.eval()
+    p_nk = np.concatenate([model.probabilities(images_bchw).numpy() for images_bchw, _ in batches])
     left, top, right, bottom = planted["box_xyxy"]
     height, width = images.image_size
     _, first = np.unique(images.labels[others], return_index=True)

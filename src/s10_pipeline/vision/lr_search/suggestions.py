@@ -10,6 +10,9 @@ from ..errors import UserError
 SKIP_START, SKIP_END = 10, 5
 MIN_POINTS = SKIP_START + SKIP_END + 2
 
+# Where the smoothed loss falls by less than this share, the suggestions may be readings of the batches' noise.
+MIN_FALL = 0.02
+
 # Beyond this ratio, an order of magnitude, the suggestions contradict each other: a person should look at the curve.
 MAX_SPREAD = 10.0
 
@@ -30,7 +33,7 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
         start_lr: the first rate, for the error.
 
     Raises:
-        UserError: fewer than 17 points: the loss diverged at once.
+        UserError: fewer than 17 points: the loss diverged at once; or it never fell.
     """
     lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
     if len(lr) < MIN_POINTS:
@@ -40,6 +43,11 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
         )
     inner = slice(SKIP_START, -SKIP_END)
     lowest = int(np.argmin(loss[inner]))
+    if not lowest:
+        raise UserError(
+            f"lr_search.start_lr={start_lr:g}: the loss never fell up to a learning rate of {lr[-1]:g}, so none can be "
+            "read from it; lower start_lr if it rose, raise end_lr if it stayed, or give train.lr"
+        )
     minimum = float(lr[inner][lowest])
     return {
         "steepest": float(lr[inner][np.argmin(np.gradient(loss[inner])[: lowest + 1])]),
@@ -47,6 +55,13 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
         "minimum_tenth": minimum / 10,
         "minimum": minimum,
     }
+
+
+def fall_of(lr_curve: pd.DataFrame) -> float:
+    """By what share the loss fell to its minimum where :func:`suggest_learning_rates` looks: 0.2 from 2.3 to 1.84."""
+    loss = lr_curve["loss"].to_numpy(float)[SKIP_START:-SKIP_END]
+    lowest = int(np.argmin(loss))
+    return float(1 - loss[lowest] / loss[: lowest + 1].max())
 
 
 def spread_of(candidates: dict[str, float]) -> float:

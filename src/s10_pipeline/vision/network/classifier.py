@@ -11,8 +11,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
+from ..device import plain_fp32
 from ..errors import UserError
-from .params import ArchitectureParams
+from .params import ArchitectureParams, check_stage
 from .resnet import ResNet
 
 FORMAT = "s10_pipeline.classifier/1"
@@ -87,12 +88,13 @@ class Classifier(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, images_bchw: Tensor) -> Tensor:
-        """Softmax probabilities (B, K), float64 on the CPU: the network's own, by no temperature.
+        """Softmax probabilities (B, K), float64 on the CPU, computed in fp32: the network's own, by no temperature.
 
         Args:
             images_bchw: as of :meth:`forward`, on any device; the model should be in evaluation mode.
         """
-        logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
+        with plain_fp32():
+            logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
         return torch.softmax(logits_bk, dim=1)
 
     @property
@@ -105,9 +107,7 @@ class Classifier(nn.Module):
         Raises:
             UserError: the network has no such stage.
         """
-        if layer not in self.network.stage_names:
-            stages = ", ".join(self.network.stage_names)
-            raise UserError(f"explain.layer={layer}: the stored model has {stages}; take one of them")
+        check_stage(layer, ArchitectureParams(**self.spec.architecture).depth)
         stage = getattr(self.network, layer)
         assert isinstance(stage, nn.Sequential)
         return stage[-1]

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from ..errors import UserError
 from ..params import Params
 
 # depth -> blocks a stage. Three stages as in He et al. 2015, section 4.2 (6n + 2 layers); four as in table 1.
@@ -50,3 +51,15 @@ class ArchitectureParams(Params):
         if depth not in known:
             raise ValueError(f"no ResNet of this depth; one of: {', '.join(map(str, known))}")
         return depth
+
+
+def stage_names(depth: int) -> tuple[str, ...]:
+    """Of the residual stages of a network of this depth: ``layer1`` ... ``layerN``."""
+    return tuple(f"layer{stage}" for stage in range(1, len({**BASIC_BLOCKS, **BOTTLENECK_BLOCKS}[depth]) + 1))
+
+
+def check_stage(layer: str, depth: int) -> None:
+    """Raises UserError where a network of this depth, stored or still to be trained, has no such stage to explain."""
+    if layer not in stage_names(depth):
+        names = ", ".join(stage_names(depth))
+        raise UserError(f"explain.layer={layer}: a network of depth {depth} has {names}; take one of them")

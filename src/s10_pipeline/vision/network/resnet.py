@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .params import BASIC_BLOCKS, BOTTLENECK_BLOCKS, ArchitectureParams
+from .params import BASIC_BLOCKS, BOTTLENECK_BLOCKS, ArchitectureParams, stage_names
 from .whitening import PatchWhitening
 
 
@@ -84,15 +84,14 @@ class ResNet(nn.Module):
         block: type[BasicBlock | Bottleneck] = BasicBlock if params.depth in BASIC_BLOCKS else Bottleneck
         num_blocks = {**BASIC_BLOCKS, **BOTTLENECK_BLOCKS}[params.depth]
         self.stem = self._stem(params)
-        channels, self.stage_names = params.width, []
-        for stage, n in enumerate(num_blocks):
+        channels, self.stage_names = params.width, stage_names(params.depth)
+        for stage, (name, n) in enumerate(zip(self.stage_names, num_blocks, strict=True)):
             width = params.width * 2**stage
             blocks = []
             for i in range(n):
                 blocks.append(block(channels, width, 2 if stage and i == 0 else 1, params.dropout))
                 channels = width * block.expansion
-            self.stage_names.append(f"layer{stage + 1}")
-            self.add_module(self.stage_names[-1], nn.Sequential(*blocks))
+            self.add_module(name, nn.Sequential(*blocks))
         self.head = nn.Linear(channels, num_classes)
         self._init_weights(params.zero_init_residual)
 

@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ..data.augmented import indices_digest
 from ..data.image_set import content_digest
 from ..device import describe_device
 from .checkout import describe_checkout
@@ -33,6 +34,7 @@ def describe_training(
             "train": data.train_set.transforms,
             **data.train_set.parameters,
             "images": {s.name: len(s) for s in (data.train_set, data.val_set, data.test_set)},
+            "split_digests": {s.name: indices_digest(s) for s in (data.train_set, data.val_set, data.test_set)},
             "pixel_mean": data.train_set.mean,
             "pixel_std": data.train_set.std,
         },

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from ..data.augmented import AugmentedSet
+from ..data.augmented import AugmentedSet, indices_digest
 from ..data.image_set import content_digest
 from .checkpoints import CheckpointScope, CheckpointStore, scope_key
 from .data import TrainingData
@@ -73,7 +73,7 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _describe_set(subset: AugmentedSet) -> dict[str, Any]:
     return {
-        "indices": hashlib.sha256(subset.indices.tobytes()).hexdigest(),
+        "indices": indices_digest(subset),
         "transforms": subset.transforms,
         "mean": list(subset.mean),
         "std": list(subset.std),

@@ -1,5 +1,6 @@
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -406,6 +407,23 @@ def test_a_folder_that_cannot_be_listed_is_not_passed_over(tmp_path, monkeypatch
 
     with pytest.raises(UserError, match=r"cannot list .*bee \(Permission denied\); make it readable"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["pets", "train"])
+def test_a_folder_above_the_classes_that_cannot_be_listed(tmp_path, monkeypatch, name):
+    make_split(tmp_path / "pets")
+    iterdir = Path.iterdir
+
+    def refuse(path):
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(
+        UserError, match=rf"^ingest.path=.*: cannot list .*{name} \(Permission denied\); make it readable$"
+    ):
+        read(tmp_path / "pets")
 
 
 def test_a_relative_path_and_home(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import UserError
 from ...progress import progress_bar
-from ..image_files import image_extensions, large_images_allowed, printable, walk_images
+from ..image_files import image_extensions, large_images_allowed, listing, printable, walk_images
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb, describe_rule
@@ -33,22 +33,24 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     extension of an image are passed over, with a warning where they are pictures in a format that is not decoded.
 
     Raises:
-        UserError: no such layout; fewer than two classes; a class without images; an image that cannot be read.
+        UserError: no such layout; fewer than two classes; a class without images; a folder or image that cannot
+            be read.
     """
     assert params.path is not None
     root = Path(params.path).expanduser()
     setting = f"ingest.path={printable(params.path)}"
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "no such folder"
-        raise UserError(f"{setting}: {what}; give a folder with train/<class>/ and test/<class>/, or <class>/ alone")
     parameters: dict[str, object] = {"source": params.source, "image_size": params.image_size}
-    splits = _find_splits(root, setting)
-    if splits:
-        train_files = _list_classes(root, splits[0], setting)
-        test_files = _list_test(root, splits[1], train_files, setting)
-    else:
-        train_files, test_files = _draw_test(_list_classes(root, ".", setting), params, setting)
-        parameters |= {"seed": params.seed, "test_fraction": params.test_fraction}
+    with listing(setting):
+        if not root.is_dir():
+            what = "is a file" if root.exists() else "no such folder"
+            layout = "give a folder with train/<class>/ and test/<class>/, or <class>/ alone"
+            raise UserError(f"{setting}: {what}; {layout}")
+        if splits := _find_splits(root, setting):
+            train_files = _list_classes(root, splits[0], setting)
+            test_files = _list_test(root, splits[1], train_files, setting)
+        else:
+            train_files, test_files = _draw_test(_list_classes(root, ".", setting), params, setting)
+            parameters |= {"seed": params.seed, "test_fraction": params.test_fraction}
     class_names = tuple(train_files)
     sets = {}
     digests: dict[str, str] = {}
