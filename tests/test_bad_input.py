@@ -206,7 +206,8 @@ def test_an_environment_variable_that_names_no_environment(fail, monkeypatch):
         (["--runner=Quick"], "--runner=Quick: no such runner; leave the option out"),
         (["--runner=no.such.Runner"], "--runner=no.such.Runner: no such runner; leave the option out"),
         (["--load-versions=modle:2026"], "modle"),
-        (["--load-versions=model:2026"], "2026"),
+        (["--load-versions=model:2026"], "--load-versions=model:2026: no such version"),
+        (["--pipeline=explain", "--load-versions=model:2026"], "--load-versions=model:2026: no such version"),
     ],
 )
 def test_names_that_there_are_not(fail, tmp_path, arguments, message):

@@ -218,7 +218,7 @@ def test_the_notebook_tells_the_story_of_a_finished_run(root, finished, monkeypa
     metrics = json.loads(newest(finished, "metrics.json").read_text())
     assert f"test accuracy {metrics['test_accuracy']:.1%}" in text
     assert "largest difference of confidence" in text
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 8
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 9
     # neither installed nor run anew
     assert "pip" not in text
     assert sorted(finished.rglob("report.html")) == runs

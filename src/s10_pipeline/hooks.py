@@ -54,6 +54,11 @@ class ProjectHooks:
         self._catalog, self._announced = catalog, False
         names = {node.name for node in pipeline.nodes}
         self._trains = "train_resnet" in names
+        for name, version in (run_params.get("load_versions") or {}).items():
+            if name in pipeline.datasets() and not catalog.exists(name):
+                raise UserError(
+                    f"--load-versions={name}:{version}: no such version; the folder of {name} has their names"
+                )
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):

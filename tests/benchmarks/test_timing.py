@@ -27,7 +27,7 @@ def test_the_plain_loop_is_contiguous_all_through():
         if isinstance(module, torch.nn.Conv2d):
             layouts.append(inputs[0].is_contiguous() and module.weight.is_contiguous())
 
-    epoch = plain_loop(Setting(num_images=32, depth=8, width=16, batch_size=16))
+    epoch = plain_loop(Setting(num_images=160, depth=8, width=16, batch_size=16))
     handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
     try:
         epoch()
@@ -37,12 +37,12 @@ def test_the_plain_loop_is_contiguous_all_through():
     assert all(layouts)
 
 
-@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_others_have_as_many_workers_as_this_project(workers):
     from contenders import loader_of_single_images
     from setting import Setting
 
-    loader = loader_of_single_images(Setting(num_images=32, depth=8, width=16, num_workers=workers))
+    loader = loader_of_single_images(Setting(num_images=160, depth=8, width=16, num_workers=workers))
     assert (loader.num_workers, loader.persistent_workers) == (workers, workers > 0)
 
 

@@ -11,7 +11,6 @@ from s10_pipeline.datasets.augmented_set import AugmentedSetDataset
 from s10_pipeline.datasets.checkpoints import CheckpointsDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
 from s10_pipeline.datasets.onnx_file import OnnxDataset
-from s10_pipeline.vision.errors import UserError
 
 
 @pytest.mark.parametrize("place", ["{tmp}/set.json", "memory://bucket/set.json"])
@@ -50,7 +49,7 @@ def test_onnx_models(tmp_path, place):
 
 
 def test_checkpoints_are_a_handle(tmp_path):
-    with pytest.raises(UserError, match="checkpoints=s3://bucket/06_models/checkpoints: .*local filepath"):
+    with pytest.raises(DatasetError, match="checkpoints=s3://bucket/06_models/checkpoints: .*local filepath"):
         CheckpointsDataset(filepath="s3://bucket/06_models/checkpoints").load()
     dataset = CheckpointsDataset(filepath=str(tmp_path / "checkpoints"))
     assert dataset.exists()

@@ -148,30 +148,15 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
         assert "diverged too early" in plot_lr_curve(points, best_lr, "title").axes[0].get_title()
 
 
-def test_a_loss_that_hardly_falls_warns(shapes, sets, tiny, caplog):
-    """Rates of nothing: what the loss does is the batches' noise."""
-    still = LrSearchParams(start_lr=1e-9, end_lr=1e-8, num_iterations=100)
-    find_learning_rate(shapes[0], sets[0], still, tiny)
-    (warning,) = [m for m in caplog.messages if "the loss fell by" in m]
-    assert "% only, perhaps by chance; look at lr_curve_plot" in warning
-    caplog.clear()
+@pytest.mark.parametrize(("lowest", "share"), [(2.3, "0"), (2.277, "1"), (2.2, None), (1.1, None)])
+def test_a_loss_that_hardly_falls_warns(shapes, sets, tiny, monkeypatch, caplog, lowest, share):
+    loss = np.concatenate([np.full(15, 2.3), np.full(10, lowest), np.full(15, 9.0)])
+    curve = pd.DataFrame({"lr": np.geomspace(1e-4, 1, 40), "loss": loss})
+    monkeypatch.setattr(range_test, "run_range_test", lambda *_: curve)
     find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
-    assert not [m for m in caplog.messages if "the loss fell by" in m]
-
-
-@pytest.mark.parametrize("lr", [None, 0.05])
-def test_a_loss_that_never_falls_suggests_nothing(shapes, sets, tiny, monkeypatch, caplog, lr):
-    rising = pd.DataFrame({"lr": np.geomspace(1e-4, 1, 40), "loss": np.geomspace(2.3, 9, 40)})
-    monkeypatch.setattr(range_test, "run_range_test", lambda *_: rising)
-    given = tiny.model_copy(update={"lr": lr})
-    if lr is None:
-        with pytest.raises(UserError, match="the loss never fell"):
-            find_learning_rate(shapes[0], sets[0], PARAMS, given)
-        return
-    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, given)
-    assert (best_lr["lr"], best_lr["candidates"]) == (0.05, {})
-    assert "the loss never fell" in caplog.text and "going on with train.lr=0.05" in caplog.text
-    assert "the loss never fell" in plot_lr_curve(curve, best_lr, "title").axes[0].get_title()
+    warnings = [m for m in caplog.messages if "the loss fell by" in m]
+    assert len(warnings) == (share is not None)
+    assert all(f"the loss fell by {share} % only, so the rates may be noise" in m for m in warnings)
 
 
 def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):

@@ -15,8 +15,8 @@ from s10_pipeline.vision.training.scope import (
 
 # What training runs through and what still cannot change its result, or shows in the digests of data and parameters.
 CANNOT_MATTER = {
-    "errors", "params", "progress", "training.checkpoints", "training.data", "data.image_set", "data.params",
-    "data.resize", "data.split",
+    "errors", "params", "progress", "training.checkpoints", "training.data", "data.image_files", "data.image_set",
+    "data.params", "data.resize", "data.split",
 }  # fmt: skip
 
 

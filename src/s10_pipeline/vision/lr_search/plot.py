@@ -6,7 +6,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..figure_text import literal
-from .suggestions import MIN_POINTS
 
 LABELS = {
     "steepest": "steepest gradient",
@@ -37,8 +36,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         ax.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
         ax.legend(fontsize=9)
     else:
-        early = len(lr_curve) < MIN_POINTS
-        title += ": diverged too early to suggest a rate" if early else ": the loss never fell, which suggests no rate"
+        title += ": diverged too early to suggest a rate"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss (exponential mean)", title=literal(title))
     ax.grid(alpha=0.25)
     return figure

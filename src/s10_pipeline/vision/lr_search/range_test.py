@@ -41,8 +41,8 @@ def find_learning_rate(
         (``lr``, ``method``, ``candidates``: method -> lr, ``spread`` of all but the minimum, ``parameters``).
 
     Raises:
-        UserError: the batch is larger than the set, or the loss diverged before a rate could be read off, or never
-            fell (where ``train.lr`` is given, it is taken instead, with a warning).
+        UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
+            (where ``train.lr`` is given, it is taken instead, with a warning).
     """
     check_batch_size(train_set, train)
     device = choose_device(train.device)
@@ -77,8 +77,8 @@ def find_learning_rate(
         }
     if (fall := fall_of(lr_curve)) < MIN_FALL:
         log.warning(
-            "range test: the loss fell by %.2g %% only, perhaps by chance; look at lr_curve_plot, and try another "
-            "lr_search.start_lr or end_lr, more lr_search.num_iterations, or give train.lr",
+            "range test: the loss fell by %.2g %% only, so the rates may be noise; look at lr_curve_plot, and try "
+            "another lr_search.start_lr or end_lr, more lr_search.num_iterations, or give train.lr",
             100 * fall,
         )
     return lr_curve, _choose(candidates, params)

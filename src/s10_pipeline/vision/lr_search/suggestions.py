@@ -33,7 +33,7 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
         start_lr: the first rate, for the error.
 
     Raises:
-        UserError: fewer than 17 points: the loss diverged at once; or it never fell.
+        UserError: fewer than 17 points: the loss diverged at once.
     """
     lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
     if len(lr) < MIN_POINTS:
@@ -43,11 +43,6 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
         )
     inner = slice(SKIP_START, -SKIP_END)
     lowest = int(np.argmin(loss[inner]))
-    if not lowest:
-        raise UserError(
-            f"lr_search.start_lr={start_lr:g}: the loss never fell up to a learning rate of {lr[-1]:g}, so none can be "
-            "read from it; lower start_lr if it rose, raise end_lr if it stayed, or give train.lr"
-        )
     minimum = float(lr[inner][lowest])
     return {
         "steepest": float(lr[inner][np.argmin(np.gradient(loss[inner])[: lowest + 1])]),
