@@ -4,7 +4,8 @@ What happens is told by the environment variable S10_FAULT, JSON:
 
     at      batch (of epoch "epoch", number "batch" from 1), save (between writing and naming the checkpoint of
             "epoch"), trained (after the last epoch, before anything of the result is stored)
-    do      kill, oom, bug, wait (until killed from outside; its process number goes into the file "waiting")
+    do      kill, oom, bug, error (of torch's kind), wait (until killed from outside; its process number goes into the
+            file "waiting")
     rank    only in the training process of this rank
     once    a file that is made before, and keeps it from happening again
 
@@ -42,6 +43,8 @@ def fail() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     if FAULT["do"] == "bug":
         raise KeyError("a mistake in the program")
+    if FAULT["do"] == "error":
+        raise RuntimeError("shapes do not fit")
     if FAULT["do"] == "wait":
         partial = Path(FAULT["waiting"]).with_suffix(".partial")
         partial.write_text(str(os.getpid()))

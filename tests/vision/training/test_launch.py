@@ -152,7 +152,8 @@ def test_processes_that_die_too_often_end_the_run_and_keep_what_was_saved(data, 
     ("what", "error", "message"),
     [
         ("oom", UserError, r"train.batch_size=64: does not fit into the memory"),
-        ("bug", RuntimeError, r"training process 1 failed:[\s\S]*a mistake in the program"),
+        ("bug", RuntimeError, r"training process 1 failed:[\s\S]*KeyError: 'a mistake in the program'"),
+        ("error", RuntimeError, r"training process 1 failed:[\s\S]*in fail\n[\s\S]*RuntimeError: shapes do not fit"),
     ],
 )
 def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, what, error, message, caplog):

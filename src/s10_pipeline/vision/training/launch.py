@@ -31,6 +31,9 @@ from .run import TrainingRun
 
 log = logging.getLogger(__name__)
 
+# In plain RuntimeErrors where another process died: Gloo's, which name its source files, and those of torch's loader.
+DEATH_NOTES = ("gloo/", "DataLoader worker (pid")
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -140,12 +143,19 @@ def _train_rank(job: _Job, writers: list[Connection]) -> None:
     except UserError as error:
         sender.send("user", str(error))
         sys.exit(1)
-    except RuntimeError as error:  # of a lost connection to another process, among others
-        sender.send("lost", f"{type(error).__name__}: {error}".splitlines()[0][:200])
+    except Exception as error:
+        if _tells_of_a_death(error):
+            sender.send("lost", f"{type(error).__name__}: {error}".splitlines()[0][:200])
+        else:
+            sender.send("bug", traceback.format_exc())
         sys.exit(1)
-    except Exception:
-        sender.send("bug", traceback.format_exc())
-        sys.exit(1)
+
+
+def _tells_of_a_death(error: Exception) -> bool:
+    """Whether another process's death came to light in it, so that a restart may help."""
+    # NCCL and the store have classes for what happens between processes; most RuntimeErrors are the program's own
+    noted = isinstance(error, RuntimeError) and any(note in str(error) for note in DEATH_NOTES)
+    return noted or isinstance(error, distributed.DistError)
 
 
 def _end_with_parent(parent: int) -> None:
