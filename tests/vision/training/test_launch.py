@@ -17,6 +17,7 @@ from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import TrainingResult, train_classifier
+from s10_pipeline.vision.training.launch import _tells_of_a_death
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
 from s10_pipeline.vision.training.setup import check_batch_size, check_processes
 
@@ -161,6 +162,24 @@ def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, 
     with pytest.raises(error, match=message):
         train_classifier(data, 0.05, two, CheckpointStore(tmp_path))
     assert not [r for r in caplog.records if "(restart" in r.message]
+
+
+@pytest.mark.parametrize(
+    ("error", "restarts"),
+    [
+        # as torch 2.15 raised them where the other process was killed
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"), True),
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [::1]:1"), True),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), True),
+        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"), True),
+        (torch.distributed.DistNetworkError("The client socket has timed out"), True),
+        (RuntimeError("Caught RuntimeError in DataLoader worker process 0."), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("gloo/"), False),
+    ],
+)
+def test_only_what_tells_of_a_death_may_be_tried_again(error, restarts):
+    assert _tells_of_a_death(error) is restarts
 
 
 def test_divergence_is_told_by_whom_it_strikes_first(data, two, tmp_path):
