@@ -47,13 +47,14 @@ def test_the_first_two_steps_do_not_count(data, tiny, monkeypatch):
 
     def slow_at_first(*args: object):
         model = build_classifier(*args)
-        model.register_forward_pre_hook(lambda *_: time.sleep(0.5 if len(steps) < 2 else 0) or steps.append(1))
+        model.register_forward_pre_hook(lambda *_: time.sleep(1.5 if len(steps) < 2 else 0) or steps.append(1))
         return model
 
     monkeypatch.setattr(estimate, "build_classifier", slow_at_first)
     speed = probe_speed(data.train_images, data.train_set, tiny)
     assert len(steps) > 3
-    assert speed.step * tiny.batch_size < 0.1
+    # one of them among the five that count would make this 0.3; a busy machine makes it a tenth
+    assert speed.step * tiny.batch_size < 0.3
 
 
 def fixed(monkeypatch, **values) -> None:
