@@ -22,8 +22,10 @@ from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.device import choose_device, choose_precision, describe_device
 from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.training.epoch import train_epoch
+from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.params import TrainParams
-from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
+from s10_pipeline.vision.training.setup import build_classifier
+from s10_pipeline.vision.training.step import build_step, own_stream
 
 Key = TypeVar("Key", bound=Hashable)
 RESULTS = Path(__file__).parent / "results"
@@ -86,20 +88,17 @@ class Setting:
             num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
         )
-        scaler = self.precision.grad_scaler()
+        step = build_step(model, optimizer, self.precision.grad_scaler(), self.precision, self.params)
 
         def epoch() -> float:
-            _sums, timing = train_epoch(
-                model,
-                loader.epoch(1),
-                optimizer,
-                scaler,
-                self.precision,
-                label_smoothing=0.0,
-                epoch=1,
-                set_lr=lambda _step: None,
-                note=lambda _sums, _step: None,
-            )
+            with own_stream(self.device):
+                _sums, timing = train_epoch(
+                    step,
+                    loader.epoch(1),
+                    epoch=1,
+                    set_lr=lambda _number: 0.01,
+                    on_progress=lambda _sums, _number: None,
+                )
             return timing.seconds
 
         return epoch

@@ -1,9 +1,10 @@
-"""Training throughput of this project against a bare step, a plain loop and Lightning, in turn in one run.
+"""Training throughput of this project against a bare step (on CUDA also as a graph), a plain loop and Lightning.
 
     python benchmarks/throughput.py [--depth 18 --width 64 --batch-size 128 --batches 6 --rounds 5]
 
-Prints images per second and ratios, and keeps them in benchmarks/results/. Absolute figures depend on what else the
-machine does; the ratios of one run are what counts: each round gives one, the page states their median and range.
+All run in turn. Prints images per second and ratios, and keeps them in benchmarks/results/. Absolute figures depend
+on what else the machine does; the ratios of one run are what counts: each round gives one, the page states their
+median and range.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import datetime
 import importlib.util
 import statistics
 
-from contenders import Epoch, bare_step, lightning, plain_loop
+from contenders import Epoch, bare_step, captured_step, lightning, plain_loop
 from setting import Setting, command, hardware, in_turn, keep, versions
 
 OURS = "this project"
@@ -29,6 +30,8 @@ def main() -> None:
         "bare step": bare_step(setting),
         "plain fp32 loop": plain_loop(setting),
     }
+    if setting.device.type == "cuda":
+        runs["bare step as a CUDA graph"] = captured_step(setting)
     with_lightning = importlib.util.find_spec("pytorch_lightning") is not None
     if with_lightning:
         runs["Lightning"] = lightning(setting)

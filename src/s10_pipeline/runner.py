@@ -38,6 +38,7 @@ RULES = Rules(
         "train.device",
         "train.num_workers",
         "train.keep_checkpoints",
+        "train.cuda_graph",
         "train.distributed.max_restarts",
     ),
     only_parameters={

@@ -52,24 +52,24 @@ def fail() -> None:
         time.sleep(600)
 
 
-def patch_run(run) -> None:
-    train_epoch, train = run.train_epoch, run.TrainingRun.train
+def patch_trainer(trainer) -> None:
+    train_epoch, train = trainer.train_epoch, trainer.Trainer.train
 
-    def failing_epoch(model, batches, *arguments, epoch, **options):
+    def failing_epoch(step, batches, *arguments, epoch, **options):
         def failing_batches():
             for number, batch in enumerate(batches, start=1):
                 if FAULT["at"] == "batch" and (epoch, number) == (FAULT["epoch"], FAULT["batch"]):
                     fail()
                 yield batch
 
-        return train_epoch(model, failing_batches(), *arguments, epoch=epoch, **options)
+        return train_epoch(step, failing_batches(), *arguments, epoch=epoch, **options)
 
     def failing_train(self, *arguments):
         train(self, *arguments)
         if FAULT["at"] == "trained":
             fail()
 
-    run.train_epoch, run.TrainingRun.train = failing_epoch, failing_train
+    trainer.train_epoch, trainer.Trainer.train = failing_epoch, failing_train
 
 
 def patch_checkpoints(checkpoints) -> None:
@@ -100,7 +100,7 @@ def patch_loader(loader) -> None:
 
     def noting_getitems(self, keys):
         with (Path(os.environ["S10_KEYS"]) / f"rank-{os.environ.get('RANK')}").open("a") as file:
-            file.write(json.dumps(keys) + "\n")
+            file.write(json.dumps([key for batch in keys for key in batch]) + "\n")
         return getitems(self, keys)
 
     loader.AugmentedImages.__getitems__ = noting_getitems
@@ -108,7 +108,7 @@ def patch_loader(loader) -> None:
 
 PATCHES = {}
 if FAULT:
-    PATCHES |= {f"{PACKAGE}.training.run": patch_run, f"{PACKAGE}.training.checkpoints": patch_checkpoints}
+    PATCHES |= {f"{PACKAGE}.training.trainer": patch_trainer, f"{PACKAGE}.training.checkpoints": patch_checkpoints}
 if os.environ.get("S10_KEYS"):
     PATCHES |= {f"{PACKAGE}.data.loader": patch_loader}
 if os.environ.get("S10_WITHOUT_NORM"):

@@ -95,7 +95,8 @@ class Precision:
     def autocast(self) -> AbstractContextManager[None]:
         """Context of the forward pass and the loss."""
         dtype = torch.float16 if self.name == "fp16" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype, enabled=self.name != "fp32")
+        # a CUDA graph must hold the casts of weights: none may come from a cache that was filled before
+        return torch.autocast(self.device.type, dtype, enabled=self.name != "fp32", cache_enabled=False)
 
     def grad_scaler(self) -> torch.amp.GradScaler:
         """Scales the loss in fp16, passes it through otherwise (Micikevicius et al. 2017)."""
@@ -151,6 +152,17 @@ def deterministic_algorithms(enabled: bool) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def no_autotuning() -> Iterator[None]:
+    """Let cuDNN choose convolutions by its heuristics, without trying them out, while in the context."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager

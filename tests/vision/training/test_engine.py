@@ -7,12 +7,12 @@ import torch
 
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
-from s10_pipeline.vision.training import run
+from s10_pipeline.vision.training import trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.epoch import DivergedError
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
-from s10_pipeline.vision.training.params import PlateauParams
+from s10_pipeline.vision.training.params import PlateauParams, TrainParams
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
     )
     whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
     store = CheckpointStore(tmp_path / "parts")
-    plain, calls = run.train_epoch, 0
+    plain, calls = trainer.train_epoch, 0
 
     def killed(*arguments, **options):
         nonlocal calls
@@ -75,10 +75,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
             raise KeyboardInterrupt
         return plain(*arguments, **options)
 
-    monkeypatch.setattr(run, "train_epoch", killed)
+    monkeypatch.setattr(trainer, "train_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
         train_classifier(data, 0.05, params, store)
-    monkeypatch.setattr(run, "train_epoch", plain)
+    monkeypatch.setattr(trainer, "train_epoch", plain)
     resumed = train_classifier(data, 0.05, params, store)
     assert resumed.history.equals(whole.history)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
@@ -87,8 +87,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
 
 def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
     trained: list[int] = []
-    plain = run.train_epoch
-    monkeypatch.setattr(run, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
+    plain = trainer.train_epoch
+    monkeypatch.setattr(trainer, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
 
     def train(epochs: int, **changes: object) -> list[int]:
         trained.clear()
@@ -164,9 +164,9 @@ def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):
 
 def test_deterministic_asks_torch_and_gives_back(data, tiny, store, monkeypatch):
     seen = []
-    plain = run.train_epoch
+    plain = trainer.train_epoch
     monkeypatch.setattr(
-        run,
+        trainer,
         "train_epoch",
         lambda *a, **o: (seen.append(torch.are_deterministic_algorithms_enabled()), plain(*a, **o))[1],
     )
@@ -206,7 +206,7 @@ def test_out_of_memory_names_the_batch_size_and_keeps_what_was_saved(data, tiny,
     def full(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(run, "train_epoch", full)
+    monkeypatch.setattr(trainer, "train_epoch", full)
     with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu"):
         train_classifier(data, 0.05, tiny, store)
     assert list(store.root.glob("*/epoch-00001.pt"))
@@ -216,25 +216,18 @@ def test_another_error_stays_what_it_is(data, tiny, store, monkeypatch):
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a mistake in the program")
 
-    monkeypatch.setattr(run, "train_epoch", broken)
+    monkeypatch.setattr(trainer, "train_epoch", broken)
     with pytest.raises(RuntimeError, match="^a mistake in the program$"):
         train_classifier(data, 0.05, tiny, store)
 
 
-def test_compile_is_for_cuda(data, tiny, store):
-    with pytest.raises(UserError, match=r"train.compile=true: is for CUDA, this run computes on cpu"):
-        train_classifier(data, 0.05, tiny.model_copy(update={"compile": True}), store)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_compiled_training_learns_the_same(data, tiny, tmp_path):
-    on_gpu = tiny.model_copy(update={"device": "cuda", "epochs": 3})
-    plain = train_classifier(data, 0.01, on_gpu, CheckpointStore(tmp_path / "plain"))
-    compiled = train_classifier(
-        data, 0.01, on_gpu.model_copy(update={"compile": True}), CheckpointStore(tmp_path / "compiled")
-    )
-    assert np.allclose(plain.history["train_loss"], compiled.history["train_loss"], rtol=1e-2)
+@pytest.mark.parametrize(
+    ("values", "reason"), [({}, "computes on cpu"), ({"distributed": {"num_processes": 2}}, "computes on cpu")]
+)
+def test_a_cuda_graph_is_for_cuda(data, tiny, store, values, reason):
+    params = TrainParams.model_validate({**tiny.model_dump(), "cuda_graph": "on", **values})
+    with pytest.raises(UserError, match=f"train.cuda_graph=on: .*{reason}.*; take auto"):
+        train_classifier(data, 0.05, params, store)
 
 
 @pytest.mark.gpu

@@ -6,25 +6,16 @@ from torch.nn import functional as F
 
 from s10_pipeline.vision.data.loader import TrainLoader, plain_batches
 from s10_pipeline.vision.device import choose_precision
-from s10_pipeline.vision.training import epoch as epoch_module
 from s10_pipeline.vision.training.epoch import DivergedError, measure, train_epoch
-from s10_pipeline.vision.training.setup import build_classifier, build_optimizer
+from s10_pipeline.vision.training.optimizer import build_optimizer
+from s10_pipeline.vision.training.step import EagerStep
 
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 
 
-def run_epoch(model, loader, optimizer, label_smoothing=0.0, set_lr=lambda step: None):
-    return train_epoch(
-        model,
-        loader.epoch(1),
-        optimizer,
-        CPU_FP32.grad_scaler(),
-        CPU_FP32,
-        label_smoothing=label_smoothing,
-        epoch=1,
-        set_lr=set_lr,
-        note=lambda sums, step: None,
-    )
+def run_epoch(model, loader, optimizer, label_smoothing=0.0, set_lr=lambda number: 0.05):
+    step = EagerStep(model, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
+    return train_epoch(step, loader.epoch(1), epoch=1, set_lr=set_lr, on_progress=lambda sums, number: None)
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -47,7 +38,7 @@ def test_an_epoch_equals_a_plain_loop_weight_for_weight(classifier, data, tiny, 
 
     for name, value in mine.state_dict().items():
         assert torch.equal(value, plain.state_dict()[name]), name
-    assert sums.count == len(losses) == 360
+    assert int(sums.num_images) == len(losses) == 360
     assert sums.mean_loss() == pytest.approx(sum(losses) / 360, rel=1e-5)
     assert sums.accuracy() == correct / 360
     assert 0 <= timing.waiting_seconds < timing.seconds
@@ -65,10 +56,11 @@ def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data,
     loader = TrainLoader(data.train_images, data.train_set, 64, 0)
     optimizer = build_optimizer(classifier, tiny, 0.05)
 
-    def explode(step: int) -> None:
-        if step == 2:
+    def explode(number: int) -> float:
+        if number == 2:
             with torch.no_grad():
                 classifier.network.head.weight.fill_(float("inf"))
+        return 0.05
 
     with pytest.raises(DivergedError, match=r"not finite at learning rate 0.05, in epoch 1, batch 3; give"):
         run_epoch(classifier, loader, optimizer, set_lr=explode)
@@ -80,7 +72,7 @@ def test_measuring_sums_over_batches_of_any_size(classifier, data):
         measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, size), CPU_FP32)
         for size in (120, 7)
     )
-    assert one.count == several.count == 120
+    assert int(one.num_images) == int(several.num_images) == 120
     assert one.mean_loss() == pytest.approx(several.mean_loss(), rel=1e-5)
     assert one.accuracy() == several.accuracy()
 
@@ -92,33 +84,3 @@ def test_measuring_leaves_the_model_alone(classifier, data):
     measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, 50), CPU_FP32)
     assert classifier.training
     assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_steps_never_wait_for_the_device(data, tiny, monkeypatch):
-    monkeypatch.setattr(epoch_module, "SECONDS_BETWEEN_NOTES", 1e9)
-    device = torch.device("cuda")
-    precision = choose_precision("auto", device)
-    model = build_classifier(data.train_images, data.train_set, tiny).to(device)
-    optimizer = build_optimizer(model, tiny, 0.01)
-    loader = TrainLoader(data.train_images, data.train_set, 64, 0, pin_memory=True)
-
-    def batches():
-        for number, batch in enumerate(loader.epoch(1)):
-            # the first step allocates and chooses kernels; the end of the epoch asks for the sums
-            torch.cuda.set_sync_debug_mode("error" if number else "default")
-            yield batch
-        torch.cuda.set_sync_debug_mode("default")
-
-    train_epoch(
-        model,
-        batches(),
-        optimizer,
-        precision.grad_scaler(),
-        precision,
-        label_smoothing=0.1,
-        epoch=1,
-        set_lr=lambda step: None,
-        note=lambda sums, step: None,
-    )

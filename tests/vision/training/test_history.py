@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from s10_pipeline.vision.training import history as history_module
-from s10_pipeline.vision.training.epoch import EpochTiming, Sums
+from s10_pipeline.vision.training.epoch import EpochTiming
 from s10_pipeline.vision.training.history import History
+from s10_pipeline.vision.training.metric_sums import MetricSums
 from s10_pipeline.vision.training.params import TrainParams
 
-SUMS = Sums(torch.tensor(20.0), torch.tensor(30), 40)
+SUMS = MetricSums(torch.tensor(20.0), torch.tensor(30), torch.tensor(40))
 
 
 def after_epochs(waited: list[float], num_workers: int, caplog, monkeypatch, cores: int = 8) -> list[str]:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from s10_pipeline.vision.progress import Bar
-from s10_pipeline.vision.training import run
+from s10_pipeline.vision.training import trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.messages import Sender, listen
-from s10_pipeline.vision.training.run import TrainingRun
+from s10_pipeline.vision.training.trainer import Trainer
 
 
 def completed(bar: Bar) -> float:
@@ -36,21 +36,21 @@ def test_what_is_sent_moves_the_bar():
 
 
 def test_the_bar_of_a_restarted_training_ends_at_its_end(data, tiny, tmp_path, monkeypatch):
-    plain = run.train_epoch
+    plain = trainer.train_epoch
 
-    def killed(*arguments, epoch, note, **options):
-        done = plain(*arguments, epoch=epoch, note=note, **options)
+    def killed(*arguments, epoch, on_progress, **options):
+        done = plain(*arguments, epoch=epoch, on_progress=on_progress, **options)
         if epoch == 2:
-            note(done[0], 4)
+            on_progress(done[0], 4)
             raise KeyboardInterrupt
         return done
 
     bar = Bar("", 12, "batches")
     with CheckpointStore(tmp_path).open("scope", keep=1) as scope:
-        monkeypatch.setattr(run, "train_epoch", killed)
+        monkeypatch.setattr(trainer, "train_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
-            TrainingRun(data, 0.05, tiny, torch.device("cpu")).train(scope, bar)
+            Trainer(data, 0.05, tiny, torch.device("cpu")).train(scope, bar)
         assert completed(bar) == 6 + 4
-        monkeypatch.setattr(run, "train_epoch", plain)
-        TrainingRun(data, 0.05, tiny, torch.device("cpu")).train(scope, bar)
+        monkeypatch.setattr(trainer, "train_epoch", plain)
+        Trainer(data, 0.05, tiny, torch.device("cpu")).train(scope, bar)
     assert completed(bar) == 12

@@ -3,7 +3,7 @@ import torch
 
 from s10_pipeline.vision.training.params import ResizingParams, TrainParams
 from s10_pipeline.vision.training.resizing import resize_batch, size_in
-from s10_pipeline.vision.training.run import TrainingRun
+from s10_pipeline.vision.training.trainer import Trainer
 
 
 def growing(epochs: int, start: float, of: int = 50) -> TrainParams:
@@ -47,7 +47,7 @@ def test_batches_are_scaled_by_means_of_their_pixels():
 def test_training_and_measuring_see_the_epochs_size(data, tiny, monkeypatch):
     seen = []
     params = tiny.model_copy(update={"epochs": 3, "resizing": ResizingParams(epochs=2, start=0.5)})
-    training = TrainingRun(data, 0.01, params, torch.device("cpu"))
+    training = Trainer(data, 0.01, params, torch.device("cpu"))
     training.model.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
 
     class Bar:

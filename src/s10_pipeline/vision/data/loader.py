@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,8 +25,15 @@ Batch = tuple[Tensor, Tensor]
 MAX_PIXELS_A_BATCH = 2**21
 
 
-class AugmentedImages(Dataset[Batch]):
-    """Batches by list of keys; each image's look is a function of (seed, epoch, index)."""
+# Workers send so many bytes of images at once: a message costs the receiver half a millisecond, whatever is in it.
+MESSAGE_BYTES = 2 * 2**20
+
+# Images and labels of several batches, and how many images each batch has.
+Message = tuple[Tensor, Tensor, list[int]]
+
+
+class AugmentedImages(Dataset[Message]):
+    """Images by lists of keys, one list per batch; each image's look is a function of (seed, epoch, index)."""
 
     def __init__(self, images: ImageSet, subset: AugmentedSet, seed: int) -> None:
         self._images = images
@@ -33,15 +41,16 @@ class AugmentedImages(Dataset[Batch]):
         self._seed = seed
         self._augment: Augmenter | None = None
 
-    def __getitems__(self, keys: list[Key]) -> Batch:
-        """uint8 (B, 3, H, W) in channels_last order, 0-255, and int64 labels (B,)."""
+    def __getitems__(self, batches: list[list[Key]]) -> Message:
+        """Return uint8 (N, 3, H, W) in channels_last order, 0-255, int64 labels (N,), and the batches' sizes."""
+        keys = list(chain.from_iterable(batches))
         indices = np.array([index for _, index in keys])
         images_nhwc = np.array(self._images.images_nhwc[indices])
         if self._subset.transforms:
             augment = self._augmenter()
             for image, (epoch, index) in zip(images_nhwc, keys, strict=True):
                 image[...] = augment(image, epoch, index)
-        return _as_batch(images_nhwc, self._images.labels[indices])
+        return *_as_batch(images_nhwc, self._images.labels[indices]), [len(batch) for batch in batches]
 
     def _augmenter(self) -> "Augmenter":
         # built in the process that uses it: it owns random generators
@@ -103,6 +112,21 @@ class EpochBatches(Sampler[list[Key]]):
         return mine * self._num_ranks / (end - start)
 
 
+class Messages(Sampler[list[list[Key]]]):
+    """Neighbouring batches in groups of at most ``size``."""
+
+    def __init__(self, batches: EpochBatches, size: int) -> None:
+        self._batches, self._size = batches, size
+
+    def __len__(self) -> int:
+        return -(-len(self._batches) // self._size)
+
+    def __iter__(self) -> Iterator[list[list[Key]]]:
+        batches = iter(self._batches)
+        while group := list(islice(batches, self._size)):
+            yield group
+
+
 class TrainLoader:
     """Augmented training batches: ``for images, labels in loader.epoch(3)``.
 
@@ -129,13 +153,15 @@ class TrainLoader:
     ) -> None:
         self.batches = EpochBatches(subset.indices, batch_size, seed, rank, num_ranks)
         self.weight = self.batches.weight
-        self.loader: DataLoader[Batch] = DataLoader(
+        batch_bytes = batch_size // num_ranks * images.images_nhwc[0].nbytes
+        per_message = max(1, MESSAGE_BYTES // batch_bytes) if num_workers else 1
+        self.loader: DataLoader[Message] = DataLoader(
             AugmentedImages(images, subset, seed),
-            batch_sampler=self.batches,
-            collate_fn=_whole_batch,
+            batch_sampler=Messages(self.batches, per_message),
+            collate_fn=_whole_message,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            prefetch_factor=4 if num_workers else None,
+            prefetch_factor=2 if num_workers else None,
             pin_memory=pin_memory,
             # the loader would draw its workers' seeds from torch's global generator
             generator=torch.Generator(),
@@ -146,12 +172,18 @@ class TrainLoader:
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:
+        """Return the batches of an epoch; workers begin to prepare them at once."""
         self.batches.epoch = number
-        return iter(self.loader)
+        return self._split(iter(self.loader))
+
+    @staticmethod
+    def _split(messages: Iterator[Message]) -> Iterator[Batch]:
+        for images_bchw, labels_b, sizes in messages:
+            yield from zip(torch.split(images_bchw, sizes), torch.split(labels_b, sizes), strict=True)
 
 
-def _whole_batch(batch: Any) -> Any:
-    return batch  # __getitems__ made it whole already
+def _whole_message(message: Any) -> Any:
+    return message  # __getitems__ made it whole already
 
 
 def plain_batches(

@@ -21,8 +21,9 @@ from ..device import choose_device, choose_precision, deterministic_algorithms, 
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
+from ..training.optimizer import build_optimizer, training_loss
 from ..training.params import TrainParams
-from ..training.setup import build_classifier, build_optimizer, check_batch_size, training_loss
+from ..training.setup import build_classifier, check_batch_size
 from .params import LrSearchParams
 from .suggestions import MAX_SPREAD, MIN_FALL, fall_of, spread_of, suggest_learning_rates
 

@@ -9,17 +9,16 @@ import torch
 
 from ..data.loader import EpochBatches
 from ..device import choose_device, choose_precision
-from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import Bar
-from .average import trained_weights
 from .checkpoints import CheckpointScope, CheckpointStore, scope_key
 from .data import TrainingData
+from .ema import trained_weights
 from .history import HISTORY_COLUMNS, TIMING_COLUMNS
 from .params import TrainParams
-from .run import TrainingRun
 from .scope import describe_scope, explain_fresh_start
-from .setup import build_classifier, check_batch_size, check_processes
+from .setup import build_classifier, check_batch_size, check_cuda_graph, check_processes
+from .trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +58,8 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
     check_batch_size(data.train_set, params)
     device = choose_device(params.device)
     precision = choose_precision(params.precision, device).name
-    if params.compile and device.type != "cuda":
-        raise UserError(
-            f"train.compile=true: is for CUDA, this run computes on {device.type}, where compiling takes longer than "
-            "it saves; leave it out"
-        )
     check_processes(params, device)
+    check_cuda_graph(params, device)
     depends = describe_scope(data, lr, params, precision)
     scope_name = store.scope_for(scope_key(depends), params.epochs)
     with store.open(scope_name, params.keep_checkpoints) as scope:
@@ -72,7 +67,7 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
         with Bar("", total, "batches") as bar:
             if params.distributed.num_processes == 1:
-                TrainingRun(data, lr, params, device).train(scope, bar)
+                Trainer(data, lr, params, device).train(scope, bar)
             else:
                 from .launch import train_in_processes  # torch's launcher takes a while to import
 

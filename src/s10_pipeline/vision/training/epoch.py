@@ -1,59 +1,27 @@
 """One pass over images: with gradients to train, without to measure."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.loader import Batch
-from ..device import Precision
+from ..device import Precision, no_autotuning
 from ..errors import UserError
 from ..network.classifier import Classifier
+from .metric_sums import MetricSums
+from .optimizer import training_loss
 from .resizing import resize_batch
-from .setup import training_loss
+from .step import Step
 
-# How often the bar may ask the device for numbers: each question waits until the device is done.
-SECONDS_BETWEEN_NOTES = 0.5
+# The bar's figures come from the device, and asking for them waits until it is done: so only now and then.
+SECONDS_BETWEEN_PROGRESS = 0.5
 
 
 class DivergedError(UserError):
     """The loss became NaN or infinite."""
-
-
-@dataclass
-class Sums:
-    """Sums over images on the device, divided once at the end.
-
-    Attributes:
-        loss: float64-safe sum of per-image cross-entropies, without label smoothing.
-        correct: images whose largest logit is their label's.
-        count: images.
-    """
-
-    loss: Tensor
-    correct: Tensor
-    count: int = 0
-
-    @classmethod
-    def zero(cls, device: torch.device) -> "Sums":
-        # MPS has no float64
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        return cls(torch.zeros((), dtype=dtype, device=device), torch.zeros((), dtype=torch.int64, device=device))
-
-    def add(self, loss: Tensor, logits_bk: Tensor, labels_b: Tensor) -> None:
-        self.loss += loss.detach().to(self.loss.dtype) * len(labels_b)
-        self.correct += (logits_bk.detach().argmax(1) == labels_b).sum()
-        self.count += len(labels_b)
-
-    def mean_loss(self) -> float:
-        """Cross-entropy an image, in nats."""
-        return float(self.loss) / self.count
-
-    def accuracy(self) -> float:
-        """Fraction in [0, 1]."""
-        return int(self.correct) / self.count
 
 
 @dataclass(frozen=True)
@@ -65,80 +33,66 @@ class EpochTiming:
 
 
 def train_epoch(
-    model: nn.Module,
+    step: Step,
     batches: Iterable[Batch],
-    optimizer: torch.optim.SGD,
-    scaler: torch.amp.GradScaler,
-    precision: Precision,
     *,
-    label_smoothing: float,
     epoch: int,
-    set_lr: Callable[[int], None],
-    note: Callable[[Sums, int], None],
-    weight: Callable[[int], float] = lambda _step: 1.0,
+    set_lr: Callable[[int], float],
+    on_progress: Callable[[MetricSums, int], None],
+    batch_weight: Callable[[int], float] = lambda _number: 1.0,
     size: tuple[int, int] | None = None,
     after_step: Callable[[], None] = lambda: None,
-) -> tuple[Sums, EpochTiming]:
+) -> tuple[MetricSums, EpochTiming]:
     """Train on each batch once.
 
     Args:
+        step: trains on one batch; the network that it trains is in training mode.
         batches: uint8 images (B, 3, H, W) and labels (B,), on the CPU.
         epoch: for the error.
-        set_lr: called with the number of the batch (from 0) before each step.
-        note: called now and then with the sums so far and the number of batches done.
-        weight: factor of a batch's loss (by number, from 0), where other processes hold the rest of the batch.
+        set_lr: called with the number of the batch (from 0) before each step; returns the learning rate.
+        on_progress: called every half second with the sums so far and the number of batches done.
+        batch_weight: factor of a batch's loss (by number, from 0), where other processes hold the rest of the batch.
         size: height and width that images are scaled to on the device; None: as they are.
-        after_step: called after each step of the optimiser.
+        after_step: called after each step.
 
     Raises:
         DivergedError: naming epoch, batch and learning rate.
     """
-    model.train()
-    device = precision.device
-    sums = Sums.zero(device)
-    # number (from 1) of the first batch whose loss was not finite: kept on the device, asked for now and then
-    first_bad = torch.zeros((), dtype=torch.int64, device=device)
-    started = last_note = time.perf_counter()
-    waiting = 0.0
+    step.reset()
+    started = last_progress = time.perf_counter()
+    waiting = lr = 0.0
+    for number, (batch, seconds) in enumerate(_timed(batches)):
+        waiting += seconds
+        images_bchw, labels_b = batch
+        if size is not None and tuple(images_bchw.shape[2:]) != size:
+            images_bchw = resize_batch(images_bchw.to(step.metrics.loss.device, non_blocking=True), size)
+        lr = set_lr(number)
+        step(images_bchw, labels_b, batch_weight(number))
+        after_step()
+        now = time.perf_counter()
+        if now - last_progress > SECONDS_BETWEEN_PROGRESS:
+            last_progress = now
+            _check_finite(step.first_bad, epoch, lr)
+            on_progress(step.metrics, number + 1)
+    _check_finite(step.first_bad, epoch, lr)
+    return step.metrics.copy(), EpochTiming(time.perf_counter() - started, waiting)
+
+
+def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch, and the seconds that it was waited for."""
     iterator = iter(batches)
-    step = 0
     while True:
         asked = time.perf_counter()
         batch = next(iterator, None)
-        waiting += time.perf_counter() - asked
         if batch is None:
-            break
-        images_bchw, labels_b = (t.to(device, non_blocking=True) for t in batch)
-        if size is not None:
-            images_bchw = resize_batch(images_bchw, size)
-        set_lr(step)
-        factor = weight(step)
-        step += 1
-        with precision.autocast():
-            logits_bk = model(images_bchw)
-        loss = training_loss(logits_bk, labels_b, label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss * factor if factor != 1 else loss).backward()  # type: ignore[no-untyped-call]
-        scaler.step(optimizer)
-        scaler.update()
-        after_step()
-        with torch.no_grad():
-            plain = training_loss(logits_bk, labels_b, 0.0) if label_smoothing else loss
-            sums.add(plain, logits_bk, labels_b)
-            first_bad += (first_bad == 0) * ~torch.isfinite(loss) * step
-        now = time.perf_counter()
-        if now - last_note > SECONDS_BETWEEN_NOTES:
-            last_note = now
-            _check_finite(first_bad, epoch, optimizer)
-            note(sums, step)
-    _check_finite(first_bad, epoch, optimizer)
-    return sums, EpochTiming(time.perf_counter() - started, waiting)
+            return
+        yield batch, time.perf_counter() - asked
 
 
-def _check_finite(first_bad: Tensor, epoch: int, optimizer: torch.optim.SGD) -> None:
+def _check_finite(first_bad: Tensor, epoch: int, lr: float) -> None:
     batch = int(first_bad)
     if batch:
-        raise diverged(optimizer.param_groups[0]["lr"], epoch, batch)
+        raise diverged(lr, epoch, batch)
 
 
 def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
@@ -156,17 +110,19 @@ def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
 @torch.inference_mode()
 def measure(
     model: Classifier, batches: Iterable[Batch], precision: Precision, size: tuple[int, int] | None = None
-) -> Sums:
+) -> MetricSums:
     """Loss and accuracy without gradients, on images scaled to ``size``; the model's mode is restored."""
     was_training = model.training
     model.eval()
-    sums = Sums.zero(precision.device)
-    for batch in batches:
-        images_bchw, labels_b = (t.to(precision.device, non_blocking=True) for t in batch)
-        if size is not None:
-            images_bchw = resize_batch(images_bchw, size)
-        with precision.autocast():
-            logits_bk = model(images_bchw)
-        sums.add(training_loss(logits_bk, labels_b, 0.0), logits_bk, labels_b)
+    sums = MetricSums.zero(precision.device)
+    # trying out convolutions takes longer than a few batches of each shape can win back
+    with no_autotuning():
+        for batch in batches:
+            images_bchw, labels_b = (t.to(precision.device, non_blocking=True) for t in batch)
+            if size is not None:
+                images_bchw = resize_batch(images_bchw, size)
+            with precision.autocast():
+                logits_bk = model(images_bchw)
+            sums.add(training_loss(logits_bk, labels_b, 0.0), logits_bk, labels_b)
     model.train(was_training)
     return sums

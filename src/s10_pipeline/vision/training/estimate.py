@@ -13,14 +13,19 @@ from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
 from .epoch import measure, train_epoch
+from .optimizer import build_optimizer
 from .params import TrainParams
 from .resizing import size_in
-from .setup import build_classifier, build_optimizer, check_batch_size, check_processes
+from .setup import build_classifier, check_batch_size, check_processes
+from .step import WARMUP_STEPS, build_step, own_stream
 
 log = logging.getLogger(__name__)
 
 # A probe ends after so many batches or seconds, whichever is first.
 MAX_BATCHES, MAX_SECONDS = 8, 1.0
+
+# Steps that are timed on a GPU.
+NUM_CUDA_STEPS = 20
 
 # On a CPU, a network of more weights that would train for longer is better left to a GPU.
 BIG_NETWORK, LONG_SECONDS = 2_000_000, 30 * 60
@@ -64,10 +69,11 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams, n
         UserError: device or precision do not fit, or a batch does not fit into memory.
     """
     device = choose_device(train.device)
-    precision = choose_precision(train.precision, device)
+    precision, on_cuda = choose_precision(train.precision, device), device.type == "cuda"
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         explain_out_of_memory(train.batch_size, device),
+        own_stream(device),
     ):
         model = build_classifier(images, train_set, train).to(device)
         optimizer = build_optimizer(model, train, lr=1e-9)
@@ -76,37 +82,36 @@ def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams, n
             train_set,
             train.batch_size,
             train.seed,
-            pin_memory=device.type == "cuda",
+            pin_memory=on_cuda,
             num_ranks=num_processes,
         )
 
+        step = build_step(model, optimizer, precision.grad_scaler(), precision, train)
+
         def seconds_of(batches: Iterable[Batch]) -> tuple[float, float, int]:
             sums, timing = train_epoch(
-                model,
-                batches,
-                optimizer,
-                precision.grad_scaler(),
-                precision,
-                label_smoothing=train.label_smoothing,
-                epoch=0,
-                set_lr=lambda _step: None,
-                note=lambda _sums, _step: None,
+                step, batches, epoch=0, set_lr=lambda _number: 0.0, on_progress=lambda _sums, _number: None
             )
-            return timing.seconds, timing.waiting_seconds, sums.count
+            return timing.seconds, timing.waiting_seconds, int(sums.num_images)
 
         batches = iter(loader.epoch(0))
         first = next(batches)
-        seconds_of([first, first])  # the first step chooses kernels, the second still asks for memory
+        # the first step chooses kernels, the second still asks for memory, later ones are captured
+        seconds_of([first] * (WARMUP_STEPS + 1 if on_cuda else 2))
         seconds, waiting, count = seconds_of(_a_few(batches))
         if not count:  # one batch is an epoch
             seconds, waiting, count = seconds_of(_a_few(iter([first])))
+        data, steps = waiting / count, (seconds - waiting) / count
+        if on_cuda:  # which computes while this process prepares the next batch
+            seconds, _, count = seconds_of([first] * NUM_CUDA_STEPS)
+            steps = seconds / count
         started = time.perf_counter()
         measured = measure(model, [first], precision)
         measured.accuracy()  # waits for the device
-        measuring = (time.perf_counter() - started) / measured.count
+        measuring = (time.perf_counter() - started) / int(measured.num_images)
     num_weights = sum(p.numel() for p in model.parameters())
     where = f"{describe_device(device)}, {precision.name}"
-    return Speed((seconds - waiting) / count, waiting / count, measuring, num_weights, where)
+    return Speed(steps, data, measuring, num_weights, where)
 
 
 def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -4,7 +4,8 @@ import logging
 from typing import Any
 
 from ..data.loader import num_cores
-from .epoch import EpochTiming, Sums
+from .epoch import EpochTiming
+from .metric_sums import MetricSums
 from .params import TrainParams
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,14 @@ class History:
         self.timing: list[dict[str, Any]] = []
 
     def add(
-        self, lr: float, train: Sums, val: Sums, test: Sums, drop: str | None, timing: EpochTiming, num_workers: int
+        self,
+        lr: float,
+        train: MetricSums,
+        val: MetricSums,
+        test: MetricSums,
+        drop: str | None,
+        timing: EpochTiming,
+        num_workers: int,
     ) -> None:
         """Note an epoch and log it.
 
@@ -41,7 +49,7 @@ class History:
         epoch = len(self.rows) + 1
         measured = [value for sums in (train, val, test) for value in (sums.mean_loss(), sums.accuracy())]
         self.rows.append(dict(zip(HISTORY_COLUMNS, [epoch, lr, *measured, drop is not None], strict=True)))
-        images_per_second = train.count / timing.seconds
+        images_per_second = int(train.num_images) / timing.seconds
         waited = timing.waiting_seconds / timing.seconds
         self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
         log.info(

@@ -27,7 +27,7 @@ from .data import TrainingData
 from .messages import Sender, Silence, listen
 from .params import TrainParams
 from .ranks import Ranks
-from .run import TrainingRun
+from .trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _train_rank(job: _Job, writers: list[Connection]) -> None:
         torch.set_num_threads(job.num_threads)
         device = torch.device(job.device_type, ranks.rank) if job.device_type == "cuda" else torch.device("cpu")
         _join_group(device)
-        run = TrainingRun(job.data, job.lr, job.params, device, ranks)
+        run = Trainer(job.data, job.lr, job.params, device, ranks)
         run.train(CheckpointScope(job.folder, job.params.keep_checkpoints), sender if ranks.first else Silence())
         distributed.destroy_process_group()
     except UserError as error:

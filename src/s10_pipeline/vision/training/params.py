@@ -69,7 +69,7 @@ class TrainParams(Params):
         precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
         num_workers: processes that prepare batches; ``auto`` goes by device and cores.
         deterministic: bit-identical runs on CUDA too, at some cost.
-        compile: let ``torch.compile`` fuse the network, on CUDA; costs a minute at the start.
+        cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device in one process.
         keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
     """
 
@@ -89,7 +89,7 @@ class TrainParams(Params):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     num_workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = "auto"
     deterministic: bool = False
-    compile: bool = False
+    cuda_graph: Literal["auto", "on", "off"] = "auto"
     keep_checkpoints: int = Field(2, ge=1)
     distributed: DistributedParams = DistributedParams()
     resizing: ResizingParams = ResizingParams()

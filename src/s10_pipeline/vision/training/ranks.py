@@ -1,13 +1,13 @@
 """The processes of one training: one, or one a GPU (DistributedDataParallel, Li et al. 2020, arXiv:2006.15704)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..network.classifier import Classifier
-from .epoch import Sums
+from .metric_sums import MetricSums
 
 
 @dataclass(frozen=True)
@@ -28,24 +28,24 @@ class Ranks:
             return model
         return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
-    def share_norms(self, model: Classifier) -> Classifier:
+    def sync_batchnorm(self, model: Classifier) -> Classifier:
         """Let BatchNorm see the batch of all ranks; torch can do so on CUDA alone."""
         if self.count == 1 or model.mean.device.type != "cuda":
             return model
         synchronised: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return synchronised
 
-    def share_buffers(self, model: nn.Module) -> None:
+    def broadcast_buffers(self, model: nn.Module) -> None:
         """Give every rank the first one's running means, so that all measure the model that is saved."""
         if self.count > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, src=0)
 
-    def add_up(self, sums: Sums) -> Sums:
+    def all_reduce(self, sums: MetricSums) -> MetricSums:
         """Sums over the images of all ranks."""
         if self.count == 1:
             return sums
-        values = torch.stack([sums.loss, sums.correct.to(sums.loss.dtype), sums.loss.new_tensor(sums.count)])
+        values = torch.stack([value.to(sums.loss.dtype) for value in sums])
         distributed.all_reduce(values)
         loss, correct, count = values
-        return replace(sums, loss=loss, correct=correct.round().to(torch.int64), count=int(count))
+        return MetricSums(loss, correct.round().to(torch.int64), count.round().to(torch.int64))

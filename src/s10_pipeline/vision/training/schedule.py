@@ -39,8 +39,8 @@ class Schedule:
     def lr(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
 
-    def before_step(self, epoch: int, step: int) -> None:
-        """Set the rate of a step (from 0) of an epoch (from 1), where it changes within an epoch."""
+    def before_step(self, epoch: int, step: int) -> float:
+        """Set the rate of a step (from 0) of an epoch (from 1), where it changes within an epoch; return the rate."""
         done = (epoch - 1) * self._steps + step
         warmup = self._params.warmup_epochs * self._steps
         if done < warmup:
@@ -50,6 +50,7 @@ class Schedule:
                 self._anneal_from = self.lr
             total = (self._params.epochs - self._anneal_after) * self._steps
             self._set(self._anneal_from * (1 - (done - self._anneal_after * self._steps) / total))
+        return self.lr
 
     def after_epoch(self, epoch: int, val_loss: float) -> str | None:
         """Let the plateau see an epoch's validation loss; if it lowers the rate, say so and why."""

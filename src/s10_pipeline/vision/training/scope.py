@@ -13,7 +13,7 @@ from .params import TrainParams
 
 # These cannot change what comes out: epochs only says where to stop (unless a schedule looks at it).
 CHANGE_NOTHING: dict[str, Any] = {
-    **dict.fromkeys(("epochs", "lr", "device", "precision", "num_workers", "keep_checkpoints"), True),
+    **dict.fromkeys(("epochs", "lr", "device", "precision", "num_workers", "keep_checkpoints", "cuda_graph"), True),
     "distributed": {"max_restarts"},
 }
 
@@ -22,7 +22,10 @@ LOOK_AT_EPOCHS = ("train.anneal_epochs", "train.resizing.epochs")
 
 # Of the data stage only what acts during training: how images were read shows in their digest.
 DATA_MODULES = ("augmented", "augmenter", "cutout", "loader", "transforms")
-TRAINING_MODULES = ("average", "epoch", "history", "params", "ranks", "resizing", "run", "schedule", "setup")
+TRAINING_MODULES = (
+    "ema", "epoch", "history", "metric_sums", "optimizer", "params", "ranks", "resizing", "schedule", "setup", "step",
+    "trainer",
+)  # fmt: skip
 
 
 def describe_scope(data: TrainingData, lr: float, params: TrainParams, precision: str) -> dict[str, Any]:

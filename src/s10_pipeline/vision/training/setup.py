@@ -1,11 +1,9 @@
-"""A fresh network and its optimiser, as training and the range test both start from."""
+"""A fresh network for some images, and checks of what it will train with."""
 
 import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
@@ -44,25 +42,6 @@ def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainPar
     return model
 
 
-def build_optimizer(model: nn.Module, params: TrainParams, lr: float) -> torch.optim.SGD:
-    """SGD with momentum, fused; weight decay spares BatchNorm and biases if ``decay_norm_and_bias`` is false."""
-    decayed = [p for p in model.parameters() if p.ndim > 1 or params.decay_norm_and_bias]
-    spared = [p for p in model.parameters() if p.ndim <= 1 and not params.decay_norm_and_bias]
-    groups = [{"params": decayed, "weight_decay": params.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=lr,
-        momentum=params.momentum,
-        nesterov=params.nesterov,
-        fused=next(model.parameters()).device.type in ("cuda", "cpu"),
-    )
-
-
-def training_loss(logits_bk: Tensor, labels_b: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy of a batch, in fp32 whatever the network computed in."""
-    return F.cross_entropy(logits_bk.float(), labels_b, label_smoothing=label_smoothing)
-
-
 def check_batch_size(train_set: AugmentedSet, params: TrainParams) -> None:
     """Raises UserError where a batch would be larger than the training set, or too small to be shared out."""
     num_processes = params.distributed.num_processes
@@ -90,3 +69,16 @@ def check_processes(params: TrainParams, device: torch.device) -> None:
         raise UserError(f"{name}: train.device={params.device} names one GPU; take train.device=cuda, which is all")
     if device.type == "cuda" and num_processes > torch.cuda.device_count():
         raise UserError(f"{name}: one a GPU, and this host has {torch.cuda.device_count()}; take at most that")
+
+
+def check_cuda_graph(params: TrainParams, device: torch.device) -> None:
+    """Raises UserError where ``train.cuda_graph=on`` asks for what cannot be."""
+    if params.cuda_graph != "on":
+        return
+    if device.type != "cuda":
+        raise UserError(f"train.cuda_graph=on: needs a CUDA GPU, this run computes on {device.type}; take auto")
+    if params.distributed.num_processes > 1:
+        raise UserError(
+            f"train.cuda_graph=on: not with train.distributed.num_processes={params.distributed.num_processes}, whose "
+            "processes train eagerly; take auto"
+        )

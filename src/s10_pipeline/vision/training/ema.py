@@ -8,7 +8,7 @@ from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_f
 _PREFIX = "module."
 
 
-def average_of(model: nn.Module, decay: float) -> AveragedModel | None:
+def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
     """A copy of the model that follows it, running means of BatchNorm too; None without a decay.
 
     The first step copies, step n after it leaves min(decay, (1 + n) / (10 + n)) of the average: with a constant 0.999

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from s10_pipeline.vision.training.average import average_of, trained_weights
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.ema import build_ema, trained_weights
 from s10_pipeline.vision.training.engine import train_classifier
-from s10_pipeline.vision.training.run import TrainingRun
+from s10_pipeline.vision.training.trainer import Trainer
 
 DECAY = 0.7
 
@@ -14,8 +14,8 @@ def averaging(tiny, **values):
 
 
 def test_the_average_follows_the_weights(data, tiny):
-    training = TrainingRun(data, 0.01, averaging(tiny), torch.device("cpu"))
-    follow, expected, n = training._follow, None, 0
+    training = Trainer(data, 0.01, averaging(tiny), torch.device("cpu"))
+    follow, expected, n = training._update_ema, None, 0
 
     def checked() -> None:
         nonlocal expected, n
@@ -24,10 +24,10 @@ def test_the_average_follows_the_weights(data, tiny):
         kept = min(DECAY, (1 + n) / (10 + n))
         expected = now if expected is None else kept * expected + (1 - kept) * now
         n += 1
-        torch.testing.assert_close(training.average.module.network.head.weight, expected)
+        torch.testing.assert_close(training.ema.module.network.head.weight, expected)
 
-    training._follow = checked
-    training._train_one_epoch(training.model, Bar())
+    training._update_ema = checked
+    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), Bar())
     assert expected is not None
     assert not torch.allclose(expected, training.model.network.head.weight)
 
@@ -43,7 +43,7 @@ def test_the_average_follows_the_weights(data, tiny):
 )
 def test_the_first_weights_fade_quickly(decay, shares):
     model = torch.nn.BatchNorm1d(1)
-    average = average_of(model, decay)
+    average = build_ema(model, decay)
     seen = []
     for value in (1.0, 0.0, 0.0, 0.0, 0.0):
         torch.nn.init.constant_(model.weight, value)
@@ -64,27 +64,27 @@ def test_what_is_measured_and_stored_is_the_average(data, tiny, tmp_path):
     # the same steps were made, measured on other weights
     assert result.history["train_loss"].tolist() == plain.history["train_loss"].tolist()
     assert result.history["val_loss"].tolist() != plain.history["val_loss"].tolist()
-    training = TrainingRun(data, 0.05, averaging(tiny), torch.device("cpu"))
+    training = Trainer(data, 0.05, averaging(tiny), torch.device("cpu"))
     training.model.load_state_dict(result.model.state_dict())
-    training.average = None
+    training.ema = None
     assert training._measure("val", (32, 32)).mean_loss() == pytest.approx(
         result.history["val_loss"].iloc[-1], rel=1e-5
     )
 
 
 def test_running_means_are_averaged_too(data, tiny):
-    training = TrainingRun(data, 0.01, averaging(tiny, ema_decay=0.999), torch.device("cpu"))
-    training._train_one_epoch(training.model, Bar())
-    norms = training.model.network.stem[1], training.average.module.network.stem[1]
+    training = Trainer(data, 0.01, averaging(tiny, ema_decay=0.999), torch.device("cpu"))
+    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), Bar())
+    norms = training.model.network.stem[1], training.ema.module.network.stem[1]
     assert not torch.allclose(norms[0].running_mean, norms[1].running_mean)
 
 
 def test_it_goes_on_from_a_checkpoint(data, tiny):
-    whole, first, second = (TrainingRun(data, 0.05, averaging(tiny), torch.device("cpu")) for _ in range(3))
+    whole, first, second = (Trainer(data, 0.05, averaging(tiny), torch.device("cpu")) for _ in range(3))
     for training, epochs in ((whole, 2), (first, 1)):
         for _ in range(epochs):
-            training._train_one_epoch(training.model, Bar())
+            training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), Bar())
     second.restore(1, first.state())
-    second._train_one_epoch(second.model, Bar())
+    second._train_one_epoch(second.loader.epoch(2), Bar())
     for name, tensor in trained_weights(whole.state()).items():
         assert torch.equal(tensor, trained_weights(second.state())[name]), name

@@ -1,0 +1,224 @@
+"""One step of training: forward pass, loss, backward pass, optimiser. On CUDA it can be replayed as a graph.
+
+The kernels of a small network are so short that launching them one by one takes most of the time. A CUDA graph launches
+all kernels of a step at once: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..device import Precision
+from .metric_sums import MetricSums
+from .optimizer import training_loss
+from .params import TrainParams
+
+log = logging.getLogger(__name__)
+
+# Steps of a batch shape that run eagerly before its capture: they choose convolutions and allocate momentum.
+WARMUP_STEPS = 5
+
+
+class Step(Protocol):
+    """Trains a network on one batch after another.
+
+    Attributes:
+        metrics: sums of loss and accuracy since the last :meth:`reset`.
+        first_bad: number, from 1, of the first step since then whose loss was NaN or infinite; 0: none. It stays on the
+            device, so that steps need not wait for it.
+    """
+
+    metrics: MetricSums
+    first_bad: Tensor
+
+    def reset(self) -> None:
+        """Start an epoch: set the sums to zero and the network to training mode."""
+
+    def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
+        """Train on a batch, which may still lie on the CPU.
+
+        Args:
+            images_bchw: uint8, or float32 where it was resized; 0-255.
+            labels_b: int64.
+            batch_weight: factor of the loss, where other processes hold the rest of the batch.
+        """
+
+
+class EagerStep:
+    """Runs the step's kernels one by one. It never waits for the device.
+
+    On CUDA the learning rate is handed to the optimiser as a tensor, since a graph would keep a number for ever; the
+    optimiser's groups hold numbers before and after.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.SGD,
+        scaler: torch.amp.GradScaler,
+        precision: Precision,
+        label_smoothing: float,
+    ) -> None:
+        self.network, self.optimizer, self.scaler = network, optimizer, scaler
+        self.precision, self.label_smoothing = precision, label_smoothing
+        device = precision.device
+        self.metrics = MetricSums.zero(device)
+        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)
+        self._steps_done = torch.zeros((), dtype=torch.int64, device=device)
+        self._lr = torch.zeros((), device=device) if device.type == "cuda" else None
+
+    def reset(self) -> None:
+        self.network.train()
+        for tensor in (*self.metrics, self.first_bad, self._steps_done):
+            tensor.zero_()
+
+    def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
+        device = self.precision.device
+        self.set_lr()
+        self.compute(images_bchw.to(device, non_blocking=True), labels_b.to(device, non_blocking=True), batch_weight)
+
+    def set_lr(self) -> None:
+        """Copy the optimiser's learning rate to the device."""
+        if self._lr is not None:
+            self._lr.fill_(self.optimizer.param_groups[0]["lr"])
+
+    def compute(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
+        """Train on a batch that lies on the device, at the learning rate that :meth:`set_lr` copied there."""
+        with self.precision.autocast():
+            logits_bk = self.network(images_bchw)
+        loss = training_loss(logits_bk, labels_b, self.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        weighted = loss * batch_weight if batch_weight != 1 else loss
+        self.scaler.scale(weighted).backward()  # type: ignore[no-untyped-call]
+        with self._lr_on_device():
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
+        with torch.no_grad():
+            plain = training_loss(logits_bk, labels_b, 0.0) if self.label_smoothing else loss
+            self.metrics.add(plain, logits_bk, labels_b)
+            self._steps_done += 1
+            self.first_bad += (self.first_bad == 0) * ~torch.isfinite(loss) * self._steps_done
+
+    @contextmanager
+    def _lr_on_device(self) -> Iterator[None]:
+        groups = self.optimizer.param_groups
+        numbers = [group["lr"] for group in groups]
+        try:
+            if self._lr is not None:
+                for group in groups:
+                    group["lr"] = self._lr
+            yield
+        finally:
+            for group, number in zip(groups, numbers, strict=True):
+                group["lr"] = number
+
+
+# Records what a function does on the device without doing it; returns a function that does it.
+Capture = Callable[[Callable[[], None]], Callable[[], None]]
+
+
+class CapturedStep:
+    """Replays an :class:`EagerStep` as a CUDA graph, one graph per batch shape.
+
+    The first :data:`WARMUP_STEPS` batches of a shape are trained eagerly. Where a capture fails, a warning says so and
+    all further steps are eager.
+
+    Args:
+        step: the step; its tensors keep their places on the device.
+        capture: what records it, :func:`cuda_graphs` outside of tests.
+    """
+
+    def __init__(self, step: EagerStep, capture: Capture) -> None:
+        self._step, self._capture = step, capture
+        self.metrics, self.first_bad, self.reset = step.metrics, step.first_bad, step.reset
+        self._warmed: dict[object, int] = {}
+        self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], None]]] = {}
+        self._failed = False
+
+    def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
+        assert batch_weight == 1, "several processes train eagerly"
+        shape = (images_bchw.shape, images_bchw.dtype)
+        if shape not in self._replays and not self._failed and self._warmed.get(shape, 0) >= WARMUP_STEPS:
+            self._try_to_capture(shape, images_bchw, labels_b)
+        if shape not in self._replays:
+            self._warmed[shape] = self._warmed.get(shape, 0) + 1
+            self._step(images_bchw, labels_b)
+            return
+        static_images, static_labels, replay = self._replays[shape]
+        static_images.copy_(images_bchw, non_blocking=True)
+        static_labels.copy_(labels_b, non_blocking=True)
+        self._step.set_lr()
+        replay()
+
+    def _try_to_capture(self, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
+        device = self._step.precision.device
+        images, labels = torch.empty_like(images_bchw, device=device), torch.empty_like(labels_b, device=device)
+        try:
+            replay = self._capture(lambda: self._step.compute(images, labels))
+        except (RuntimeError, torch.AcceleratorError) as error:
+            self._failed = True
+            _release_generator(device)
+            reason = str(error).splitlines()[0]
+            log.warning(
+                "the training step could not be captured in a CUDA graph (%s); training goes on without", reason
+            )
+            return
+        self._replays[shape] = images, labels, replay
+
+
+def build_step(
+    network: nn.Module,
+    optimizer: torch.optim.SGD,
+    scaler: torch.amp.GradScaler,
+    precision: Precision,
+    params: TrainParams,
+) -> Step:
+    """Return the step of a training: captured on CUDA in one process, unless ``cuda_graph`` is off; else eager."""
+    step = EagerStep(network, optimizer, scaler, precision, params.label_smoothing)
+    captured = precision.device.type == "cuda" and params.distributed.num_processes == 1 and params.cuda_graph != "off"
+    return CapturedStep(step, cuda_graphs()) if captured else step
+
+
+def cuda_graphs() -> Capture:
+    """Return a function that captures CUDA graphs, which share one memory pool, on the current stream.
+
+    Capturing needs a stream of its own (:func:`own_stream`), which the steps before it ran on too.
+    """
+    pool = torch.cuda.graph_pool_handle()
+
+    def capture(compute: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: the thread that pins batches may allocate memory meanwhile
+        with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
+            compute()
+        return graph.replay
+
+    return capture
+
+
+def _release_generator(device: torch.device) -> None:
+    """Give torch's global generator a fresh copy of its state, which a failed capture leaves marked as capturing."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(generator.clone_state())
+
+
+@contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """Compute on a CUDA stream of its own while in the context; on other devices nothing changes."""
+    if device.type != "cuda":
+        yield
+        return
+    outer = torch.cuda.current_stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(outer)
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        outer.wait_stream(stream)

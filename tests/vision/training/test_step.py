@@ -1,0 +1,231 @@
+import copy
+import logging
+
+import pytest
+import torch
+
+from s10_pipeline.vision.data.loader import TrainLoader
+from s10_pipeline.vision.device import choose_precision, deterministic_algorithms
+from s10_pipeline.vision.network.classifier import classifier_to_bytes
+from s10_pipeline.vision.training import epoch as epoch_module
+from s10_pipeline.vision.training import step as step_module
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.engine import train_classifier
+from s10_pipeline.vision.training.epoch import DivergedError, train_epoch
+from s10_pipeline.vision.training.optimizer import build_optimizer
+from s10_pipeline.vision.training.params import TrainParams
+from s10_pipeline.vision.training.setup import build_classifier
+from s10_pipeline.vision.training.step import WARMUP_STEPS, CapturedStep, EagerStep, build_step, own_stream
+
+CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
+BATCH_SIZE = 32  # 360 images: 11 batches and one of 8
+
+
+class Recorder:
+    """Stands in for the capture of CUDA graphs: a replay calls the function, which a capture does not."""
+
+    def __init__(self) -> None:
+        self.captures, self.replays = 0, 0
+
+    def __call__(self, compute):
+        self.captures += 1
+
+        def replay() -> None:
+            self.replays += 1
+            compute()
+
+        return replay
+
+
+def eager_step(model, tiny, label_smoothing=0.1):
+    return EagerStep(model, build_optimizer(model, tiny, 0.05), CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
+
+
+def epochs_of(step, data, count=1):
+    """Train with a rate that changes at each batch; sums of the last epoch."""
+    loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0)
+
+    def set_lr(number: int) -> float:
+        lr = 0.05 / (1 + number)
+        getattr(step, "_step", step).optimizer.param_groups[0]["lr"] = lr
+        return lr
+
+    for epoch in range(1, count + 1):
+        torch.manual_seed(epoch)
+        sums, _ = train_epoch(
+            step, loader.epoch(epoch), epoch=epoch, set_lr=set_lr, on_progress=lambda _sums, _number: None
+        )
+    return sums
+
+
+def test_captured_and_eager_steps_train_the_same(classifier, data, tiny):
+    eager, captured = classifier, copy.deepcopy(classifier)
+    recorder = Recorder()
+    sums = epochs_of(eager_step(eager, tiny), data, count=2)
+    captured_sums = epochs_of(CapturedStep(eager_step(captured, tiny), recorder), data, count=2)
+    assert classifier_to_bytes(eager) == classifier_to_bytes(captured)
+    assert [float(value) for value in sums] == [float(value) for value in captured_sums]
+    # 22 whole batches, of which the first are trained eagerly, as the two last batches of 8 images are
+    assert (recorder.captures, recorder.replays) == (1, 22 - WARMUP_STEPS)
+
+
+def test_each_batch_shape_gets_a_graph_once_it_came_often_enough(classifier, data, tiny):
+    recorder = Recorder()
+    step = CapturedStep(eager_step(classifier, tiny), recorder)
+    epochs_of(step, data, count=WARMUP_STEPS + 1)
+    assert recorder.captures == 2
+    assert recorder.replays == 11 * (WARMUP_STEPS + 1) - WARMUP_STEPS + 1
+
+
+def test_a_batch_is_copied_into_the_tensors_that_were_captured(classifier, data, tiny):
+    step = CapturedStep(eager_step(classifier, tiny), Recorder())
+    epochs_of(step, data)
+    images, labels = next(TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 9).epoch(9))
+    before = {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}
+    step(images, labels)
+    ((static_images, static_labels, _),) = step._replays.values()
+    assert torch.equal(static_images, images)
+    assert torch.equal(static_labels, labels)
+    assert before == {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}
+
+
+def test_a_failed_capture_warns_once_and_training_goes_on(classifier, data, tiny, caplog):
+    def fail(_compute):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore words")
+
+    eager, captured = classifier, copy.deepcopy(classifier)
+    epochs_of(eager_step(eager, tiny), data, count=2)
+    with caplog.at_level(logging.WARNING):
+        epochs_of(CapturedStep(eager_step(captured, tiny), fail), data, count=2)
+    assert classifier_to_bytes(eager) == classifier_to_bytes(captured)
+    (warning,) = caplog.messages
+    assert "operation not permitted when stream is capturing" in warning
+    assert "more words" not in warning
+
+
+def test_a_captured_loss_that_is_not_finite_names_its_batch(classifier, data, tiny):
+    step = CapturedStep(eager_step(classifier, tiny), Recorder())
+    epochs_of(step, data)
+    loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0)
+
+    def explode(number: int) -> float:
+        if number == 7:
+            with torch.no_grad():
+                classifier.network.head.weight.fill_(float("inf"))
+        return 0.05
+
+    with pytest.raises(DivergedError, match="in epoch 2, batch 8"):
+        train_epoch(step, loader.epoch(2), epoch=2, set_lr=explode, on_progress=lambda _sums, _number: None)
+
+
+@pytest.mark.parametrize("cuda_graph", ["auto", "off"])
+def test_a_cpu_trains_eagerly(classifier, tiny, cuda_graph):
+    params = tiny.model_copy(update={"cuda_graph": cuda_graph})
+    optimizer = build_optimizer(classifier, params, 0.05)
+    assert isinstance(build_step(classifier, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, params), EagerStep)
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+def on_cuda(tiny, **values) -> TrainParams:
+    """A small training with everything that must survive a capture: dropout, EMA, smoothing, odd batches."""
+    given = {
+        **tiny.model_dump(), "device": "cuda", "precision": "auto", "epochs": 3, "batch_size": BATCH_SIZE,
+        "ema_decay": 0.9, "label_smoothing": 0.1, "anneal_epochs": 1, "warmup_epochs": 1, "deterministic": True,
+    }  # fmt: skip
+    given["architecture"] |= {"width": 32, "dropout": 0.1, "stem_dropout": 0.05}
+    return TrainParams.model_validate({**given, **values})
+
+
+def trained(data, params, folder):
+    return train_classifier(data, 0.05, params, CheckpointStore(folder))
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize(
+    "values",
+    [
+        {}, {"precision": "fp32"}, {"precision": "fp16"}, {"resizing": {"epochs": 2, "start": 0.5}},
+        {"batch_size": 128, "nesterov": True}, {"momentum": 0.0},
+    ],
+    ids=["bf16", "fp32", "fp16", "resizing", "nesterov", "no momentum"],
+)  # fmt: skip
+def test_captured_training_ends_with_the_eager_one_s_bytes(data, tiny, tmp_path, values, monkeypatch):
+    graphs = []
+    plain = step_module.cuda_graphs
+
+    def counted():
+        capture = plain()
+        return lambda compute: (graphs.append(1), capture(compute))[1]
+
+    monkeypatch.setattr(step_module, "cuda_graphs", counted)
+    off, on = (trained(data, on_cuda(tiny, **values, cuda_graph=c), tmp_path / c) for c in ("off", "on"))
+    assert graphs
+    assert off.history.equals(on.history)
+    assert classifier_to_bytes(off.model) == classifier_to_bytes(on.model)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_captured_training_without_determinism_is_within_tolerance(data, tiny, tmp_path):
+    params = [on_cuda(tiny, deterministic=False, cuda_graph=c, label_smoothing=0.0) for c in ("off", "on")]
+    off, on = (trained(data, p, tmp_path / p.cuda_graph).history for p in params)
+    assert on["train_loss"].to_numpy() == pytest.approx(off["train_loss"].to_numpy(), rel=2e-2)
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.parametrize("precision", ["auto", "fp16"])
+def test_captured_training_resumes_bit_for_bit(data, tiny, tmp_path, precision):
+    params = on_cuda(tiny, precision=precision, anneal_epochs=0)
+    whole = trained(data, params, tmp_path / "whole")
+    trained(data, params.model_copy(update={"epochs": 1}), tmp_path / "parts")
+    resumed = trained(data, params, tmp_path / "parts")
+    assert resumed.history.equals(whole.history)
+    assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_failed_capture_on_cuda_goes_on_eagerly(data, tiny, tmp_path, monkeypatch, caplog):
+    plain = EagerStep.compute
+
+    def waiting(self, *arguments) -> None:
+        plain(self, *arguments)
+        if torch.cuda.is_current_stream_capturing():
+            float(self.metrics.loss)  # waits for the device, which no capture allows
+
+    monkeypatch.setattr(EagerStep, "compute", waiting)
+    params = on_cuda(tiny)
+    failed = trained(data, params, tmp_path / "failed")
+    assert sum("CUDA graph" in message for message in caplog.messages) == 1
+    monkeypatch.undo()
+    off = trained(data, params.model_copy(update={"cuda_graph": "off"}), tmp_path / "off")
+    assert failed.history["train_loss"].to_numpy() == pytest.approx(off.history["train_loss"].to_numpy(), rel=1e-3)
+
+
+@pytest.mark.gpu
+@needs_cuda
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+@pytest.mark.parametrize("cuda_graph", ["on", "off"])
+@pytest.mark.parametrize("precision", ["auto", "fp16"])
+def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, precision):
+    monkeypatch.setattr(epoch_module, "SECONDS_BETWEEN_PROGRESS", 1e9)
+    device = torch.device("cuda")
+    chosen = choose_precision(precision, device)
+    params = on_cuda(tiny, cuda_graph=cuda_graph)
+    model = build_classifier(data.train_images, data.train_set, params).to(device)
+    step = build_step(model, build_optimizer(model, params, 0.01), chosen.grad_scaler(), chosen, params)
+    loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0, pin_memory=True)
+
+    def batches():
+        for number, batch in enumerate(loader.epoch(1)):
+            # the first steps allocate, choose kernels and are captured; the end of the epoch asks for the sums
+            torch.cuda.set_sync_debug_mode("error" if number > WARMUP_STEPS else "default")
+            yield batch
+        torch.cuda.set_sync_debug_mode("default")
+
+    with own_stream(device), deterministic_algorithms(False):
+        train_epoch(step, batches(), epoch=1, set_lr=lambda number: 0.01, on_progress=lambda _sums, _number: None)
