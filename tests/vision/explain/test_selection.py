@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
 from s10_pipeline.vision.explain.selection import select_misclassified
 
 
@@ -43,7 +43,7 @@ def test_random_depends_on_the_seed_alone() -> None:
     assert all(index % 3 == 0 for index in draw(1, rows)) and len(set(draw(1, rows))) == 10
 
 
-@pytest.mark.parametrize("selection", ["most_confident", "first", "random"])
+@pytest.mark.parametrize("selection", SELECTIONS)
 def test_fewer_mistakes_than_asked_for(selection: str) -> None:
     rows = predictions(10)
     chosen = select_misclassified(rows, ExplainParams(num_images=25, selection=selection))

@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
 from ..data.loader import fit_batch, plain_batches
-from ..evaluation.shortcut import plant
+from ..data.planted import plant
 from ..network.classifier import Classifier
-from .embedding import picture_uri, thumbnail_uri
-from .gradcam import compute_cams, is_blank
-from .overlay import overlay_cam, tile_size
+from .cams import is_blank
+from .gradcam import compute_cams
 from .params import ExplainParams
 
 # enough for a mean that is steady to a percent or two
@@ -21,13 +20,14 @@ NUM_IMAGES = 100
 
 def explain_shortcut(
     model: Classifier, images: ImageSet, planted: dict[str, Any], params: ExplainParams, device: torch.device | str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Maps for the tagged class on test images of the other classes, without and with the tag.
 
     Returns:
-        ``class_name``, ``num_images``; means over them of the share of the heat that lies in the tag's box,
-        ``heat_plain`` and ``heat_tagged``, and ``area``, the box's share of the image: what a map that knows
-        nothing would have there; ``examples``, one a class: image, map for the tagged class, prediction.
+        facts: ``class_name``, ``num_images``; means over them of the share of the heat that lies in the tag's box,
+            ``heat_plain`` and ``heat_tagged``, and ``area``, the box's share of the image: what a map that knows
+            nothing would have there; ``examples``, one tagged image per class: index, truth, prediction, confidence.
+        example_cams_nhw: float32 (N, H, W): the examples' maps for the tagged class.
     """
     target = images.class_names.index(planted["class_name"])
     others = np.flatnonzero(images.labels != target)[:NUM_IMAGES]
@@ -43,8 +43,8 @@ def explain_shortcut(
     p_nk = np.concatenate([model.probabilities(images_bchw).numpy() for images_bchw, _ in batches])
     left, top, right, bottom = planted["box_xyxy"]
     height, width = images.image_size
-    _, first = np.unique(images.labels[others], return_index=True)
-    return {
+    first = np.sort(np.unique(images.labels[others], return_index=True)[1])
+    facts = {
         "class_name": planted["class_name"],
         "num_images": len(others),
         "area": (right - left) * (bottom - top) / (height * width),
@@ -55,12 +55,11 @@ def explain_shortcut(
                 "truth": images.class_names[images.labels[others[i]]],
                 "prediction": images.class_names[int(p_nk[i].argmax())],
                 "confidence": float(p_nk[i].max()),
-                "image": thumbnail_uri(tagged_nhwc[i]),
-                "overlay": picture_uri(overlay_cam(tagged_nhwc[i], cams["tagged"][i], tile_size(height, 128))),
             }
-            for i in sorted(first)
+            for i in first
         ],
     }
+    return facts, cams["tagged"][first]
 
 
 def heat_inside(cams_nhw: NDArray[np.float32], box_xyxy: list[int]) -> float | None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s10_pipeline.vision.explain.embedding import explanation_uris
-from s10_pipeline.vision.explain.number_format import NOTHING, number
-from s10_pipeline.vision.explain.report import ReportInputs, build_report
+from s10_pipeline.vision.report.embedding import explanation_uris
+from s10_pipeline.vision.report.number_format import NOTHING, number
+from s10_pipeline.vision.report.page import ReportInputs, build_report
 
 Inputs = Callable[..., ReportInputs]
 

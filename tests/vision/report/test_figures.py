@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from s10_pipeline.vision.data.examples import draw_training_examples
 from s10_pipeline.vision.data.loader import TrainLoader
-from s10_pipeline.vision.explain import report_figures
-from s10_pipeline.vision.explain.report_figures import draw_figures
+from s10_pipeline.vision.report import figures as report_figures
+from s10_pipeline.vision.report.figures import draw_figures
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def preview(shapes, monkeypatch):
     table = pd.DataFrame()
 
     def draw(train_set, provenance):
-        figures = draw_figures(shapes[0], train_set, provenance, table, table, {}, table, table, {})
+        examples = draw_training_examples(shapes[0], train_set, provenance, num_rows=4)
+        figures = draw_figures(examples, provenance, table, table, {}, table, table, {})
         return figures["augmentation_preview"]
 
     return draw

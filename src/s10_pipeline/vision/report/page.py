@@ -6,46 +6,42 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
+from ..data.planted import planted_shortcut
+from ..errors import UserError
 from ..evaluation.calibration import judge_temperature
+from ..explain.cams import Cams, is_blank
+from ..explain.params import SELECTIONS
 from ..lr_search.plot import LABELS as READINGS
 from ..training.drops import annealed_epochs
 from . import examples, story, tables
 from .embedding import explanation_uris, figure_uri
-from .gradcam import is_blank
 from .number_format import duration, number, percent
-from .params import ExplainParams
 
 PICTURES = ("image", "overlay", "true_overlay", "difference")
 
 
 @dataclass(frozen=True, eq=False)
 class ReportInputs:
-    """What the report is made of: artifacts as their stages wrote them, and the maps.
+    """What the report is made of: artifacts as their stages wrote them.
 
     Attributes:
         misclassified: the explained images, in display order; columns as ``test_predictions``.
-        cams_nhw, true_cams_nhw: theirs, for the predicted and the true class, float32 (N, H, H) in [0, 1].
         provenance: what made the model, shown as it is; a key that is missing there is missing in the page.
         lineage: of :func:`.story.trace_lineage`.
-        cam_check: of :func:`.faithfulness.check_cams`.
-        shortcut_maps: of :func:`.shortcut_maps.explain_shortcut`; None where nothing was planted.
+        cams: their maps, and how the images were chosen and explained.
         figures: by the names that the templates know; others are shown at the end.
-        params: how the images were chosen and explained.
     """
 
     train_images: ImageSet
     test_images: ImageSet
     misclassified: pd.DataFrame
-    cams_nhw: NDArray[np.float32]
-    true_cams_nhw: NDArray[np.float32]
+    cams: Cams
     metrics: dict[str, Any]
     test_predictions: pd.DataFrame
     class_metrics: pd.DataFrame
@@ -58,9 +54,7 @@ class ReportInputs:
     best_lr: dict[str, Any]
     provenance: dict[str, Any]
     cam_check: dict[str, Any]
-    params: ExplainParams
     lineage: list[tuple[str, str, str]] = field(default_factory=list)
-    shortcut_maps: dict[str, Any] | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
 
 
@@ -69,7 +63,12 @@ def build_report(inputs: ReportInputs) -> str:
 
     Returns:
         HTML text. Its element ``report-data`` holds the figures as JSON.
+
+    Raises:
+        UserError: the maps are of other images than ``misclassified``.
     """
+    if inputs.cams.indices.tolist() != inputs.misclassified["index"].tolist():
+        raise UserError("cams: maps of other images than misclassified; make both with kedro run --pipeline=explain")
     predictions = inputs.test_predictions
     confused = tables.most_confused(predictions)
     title = _title(inputs.provenance)
@@ -80,7 +79,9 @@ def build_report(inputs: ReportInputs) -> str:
         "label_errors": examples.show_label_errors(inputs.label_error_candidates, inputs.test_images),
         "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
         "cards": _cards(inputs),
-        "shortcut_examples": (inputs.shortcut_maps or {}).get("examples", []),
+        "shortcut_examples": examples.show_shortcut(
+            inputs.cams, planted_shortcut(inputs.provenance), inputs.test_images
+        ),
     }
     facts = {
         "title": title,
@@ -97,7 +98,7 @@ def build_report(inputs: ReportInputs) -> str:
         "cam_check": tables.plain(inputs.cam_check),
         "shortcut": _shortcut(inputs),
         "lineage": inputs.lineage,
-        "explain": inputs.params.model_dump(mode="json"),
+        "explain": inputs.cams.params,
     }
     return _template().render(
         facts,
@@ -113,6 +114,7 @@ def build_report(inputs: ReportInputs) -> str:
         epochs=tables.epochs(inputs.history, inputs.timing),
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
+        selection=SELECTIONS[inputs.cams.params["selection"]],
         plateau=inputs.provenance.get("train", {}).get("plateau"),
         num_annealed=annealed_epochs(inputs.provenance.get("train", {})),
         num_resized=story.resized_epochs(inputs.provenance),
@@ -125,19 +127,18 @@ def _title(provenance: dict[str, Any]) -> str:
 
 
 def _shortcut(inputs: ReportInputs) -> dict[str, Any] | None:
-    if inputs.shortcut_maps is None:
+    if inputs.cams.shortcut is None:
         return None
-    known = {key: value for key, value in inputs.shortcut_maps.items() if key != "examples"}
+    known = {key: value for key, value in inputs.cams.shortcut.items() if key != "examples"}
     shortcut: dict[str, Any] = tables.plain({**known, "classes": inputs.shortcut_probe.to_dict("records")})
     return shortcut
 
 
 def _cards(inputs: ReportInputs) -> list[dict[str, Any]]:
-    rows = inputs.misclassified.to_dict("records")
-    assert len(rows) == len(inputs.cams_nhw) == len(inputs.true_cams_nhw)
-    images_nhwc = inputs.test_images.images_nhwc[inputs.misclassified["index"].to_numpy(int)]
-    pictures = explanation_uris(images_nhwc, inputs.cams_nhw, inputs.true_cams_nhw)
-    blanks = zip(is_blank(inputs.cams_nhw), is_blank(inputs.true_cams_nhw), strict=True)
+    rows, cams = inputs.misclassified.to_dict("records"), inputs.cams
+    images_nhwc = inputs.test_images.images_nhwc[cams.indices]
+    pictures = explanation_uris(images_nhwc, cams.predicted_nhw, cams.true_nhw)
+    blanks = zip(is_blank(cams.predicted_nhw), is_blank(cams.true_nhw), strict=True)
     cards = []
     for row, uris, (blank, true_blank) in zip(rows, pictures, blanks, strict=True):
         path = row.get("path")

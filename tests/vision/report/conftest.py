@@ -12,9 +12,10 @@ from s10_pipeline.vision.evaluation.calibration import tabulate_reliability
 from s10_pipeline.vision.evaluation.classes import measure_classes
 from s10_pipeline.vision.evaluation.label_errors import find_label_errors
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
+from s10_pipeline.vision.explain.cams import Cams
 from s10_pipeline.vision.explain.params import ExplainParams
-from s10_pipeline.vision.explain.report import ReportInputs, build_report
 from s10_pipeline.vision.explain.selection import select_misclassified
+from s10_pipeline.vision.report.page import ReportInputs, build_report
 
 NASTY = "<script>alert(1)</script>&\"' $x^2$ ünï木"
 NAMES = (NASTY, "dog", "a class with quite a long name, as taxonomies have them")
@@ -70,8 +71,16 @@ def make_inputs(
         train_images=images,
         test_images=images,
         misclassified=misclassified,
-        cams_nhw=rng.random((n, size, size), dtype=np.float32) * (np.arange(n) != 1)[:, None, None],
-        true_cams_nhw=rng.random((n, size, size), dtype=np.float32),
+        cams=Cams(
+            indices=misclassified["index"].to_numpy(np.int64),
+            predicted_nhw=rng.random((n, size, size), dtype=np.float32) * (np.arange(n) != 1)[:, None, None],
+            true_nhw=rng.random((n, size, size), dtype=np.float32),
+            params=params.model_dump(mode="json"),
+            model="sha256:def",
+            shortcut={"class_name": names[0], "num_images": 7, "area": 0.02, "heat_plain": 0.01, "heat_tagged": None,
+                      "examples": []} if planted else None,
+            shortcut_nhw=rng.random((0, size, size), dtype=np.float32),
+        ),
         metrics=metrics | {"ece": float("nan"), "temperature": 1.5, "ece_after_temperature": 0.01,
                            "num_near_duplicates": 1, "test_accuracy_without_near_duplicates": 0.49,
                            "test_accuracy_with_flip": 0.52, "test_accuracy_with_flip_ci95": [0.5, 0.54]},
@@ -96,10 +105,7 @@ def make_inputs(
             "empty": {},
         },
         cam_check=cam_check,
-        params=params,
         lineage=[("train source", NASTY, "md5:abc")],
-        shortcut_maps={"class_name": names[0], "num_images": 7, "area": 0.02, "heat_plain": 0.01, "heat_tagged": None,
-                       "examples": []} if planted else None,
         figures=dict.fromkeys((*known, "cam_check_plot", "augmentation_preview", "extra"), figure),
     )  # fmt: skip
 

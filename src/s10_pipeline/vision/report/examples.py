@@ -8,9 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
+from ..data.planted import plant
+from ..evaluation.calibration import losses
 from ..evaluation.classes import class_names
-from ..evaluation.metrics import losses
-from .embedding import thumbnail_uri
+from ..explain.cams import Cams
+from .embedding import picture_uri, thumbnail_uri
+from .overlay import overlay_cam, tile_size
 from .tables import plain
 
 NUM_IN_GALLERY = 12
@@ -65,6 +68,16 @@ def show_duplicates(
         )
         for row in rows.head(NUM_IN_GALLERY).to_dict("records")
     ]
+
+
+def show_shortcut(cams: Cams, planted: dict[str, Any] | None, images: ImageSet) -> list[dict[str, Any]]:
+    """Tagged test images with the map for the tagged class; none where no shortcut was planted."""
+    shown = []
+    for example, cam_hw in zip((cams.shortcut or {}).get("examples", []), cams.shortcut_nhw, strict=True):
+        tagged_hwc = plant(images.images_nhwc[example["index"]][None], planted or {})[0]
+        overlay_hwc = overlay_cam(tagged_hwc, cam_hw, tile_size(len(tagged_hwc), 128))
+        shown.append({**example, "image": thumbnail_uri(tagged_hwc), "overlay": picture_uri(overlay_hwc)})
+    return shown
 
 
 def path_of(images: ImageSet, index: int) -> str | None:
