@@ -8,11 +8,9 @@ from kedro.io import DatasetError
 from kedro.io.core import Version
 
 from s10_pipeline.datasets.augmented_set import AugmentedSetDataset
-from s10_pipeline.datasets.cams import CamsDataset
 from s10_pipeline.datasets.checkpoints import CheckpointsDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
 from s10_pipeline.datasets.onnx_file import OnnxDataset
-from s10_pipeline.vision.explain.cams import Cams
 
 
 @pytest.mark.parametrize("place", ["{tmp}/set.json", "memory://bucket/set.json"])
@@ -37,18 +35,6 @@ def test_models(classifier, tmp_path, place):
     weights = loaded.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in classifier.state_dict().items())
     assert json.loads(dataset.preview())["architecture"]["depth"] == 8
-
-
-@pytest.mark.parametrize("place", ["{tmp}/cams.safetensors", "memory://bucket/cams.safetensors"])
-def test_cams(tmp_path, place):
-    maps = np.random.default_rng(0).random((2, 8, 8), dtype=np.float32)
-    cams = Cams(np.array([4, 2]), maps, maps[::-1], {"method": "gradcam"}, "sha256:abc", None, maps[:0])
-    dataset = CamsDataset(filepath=place.format(tmp=tmp_path), version=Version(None, None))
-    dataset.save(cams)
-    loaded = dataset.load()
-    assert loaded.indices.tolist() == [4, 2] and loaded.params == cams.params
-    assert np.array_equal(loaded.predicted_nhw, maps) and np.array_equal(loaded.true_nhw, maps[::-1])
-    assert json.loads(dataset.preview())["num_images"] == 2
 
 
 @pytest.mark.parametrize("place", ["{tmp}/model.onnx", "memory://bucket/model.onnx"])

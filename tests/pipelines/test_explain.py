@@ -166,7 +166,7 @@ def test_a_planted_shortcut_is_explained(artifacts):
     told = {**artifacts["provenance"], "data": {**data, "train": {**data["train"], "planted": planted}}}
     probe = call(probe_shortcut, artifacts, provenance=told, evaluate=EvaluateParams())
     given = explain_all(artifacts, ExplainParams(num_images=2), provenance=told, shortcut_probe=probe)
-    assert len(given["cams"].shortcut_nhw) == len(given["cams"].shortcut["examples"]) == 9
+    assert len(given["cams"].shortcut_nhw) == len(given["cams"].shortcut_examples) == 9
     assert given["report"].count('alt="Map over it: evidence for heart"') == 9
 
 

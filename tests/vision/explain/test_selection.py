@@ -52,3 +52,11 @@ def test_fewer_mistakes_than_asked_for(selection: str) -> None:
     assert len(none) == 0
     pd.testing.assert_series_equal(none.dtypes, rows.dtypes)
     assert list(none.columns) == list(chosen.columns) == list(rows.columns)
+
+
+def test_each_selection_has_an_order_of_its_own() -> None:
+    orders = [
+        tuple(select_misclassified(predictions(), ExplainParams.model_validate({"selection": name}))["index"])
+        for name in SELECTIONS
+    ]
+    assert len(set(orders)) == len(SELECTIONS)

@@ -1,7 +1,6 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from s10_pipeline.vision.data.examples import draw_training_examples
@@ -11,16 +10,15 @@ from s10_pipeline.vision.report.figures import draw_figures
 
 
 @pytest.fixture
-def preview(shapes, monkeypatch):
+def preview(shapes, inputs, monkeypatch):
     """Draws the report's preview of the images; the other figures are not looked at here."""
     for name in ("accuracy_curves", "loss_curves", "lr_curve", "confusion_matrix", "reliability", "cam_check"):
         monkeypatch.setattr(report_figures, f"plot_{name}", lambda *_: None)
-    table = pd.DataFrame()
 
     def draw(train_set, provenance):
         examples = draw_training_examples(shapes[0], train_set, provenance, num_rows=4)
-        figures = draw_figures(examples, provenance, table, table, {}, table, table, {})
-        return figures["augmentation_preview"]
+        given = dataclasses.replace(inputs(), augmented_examples=examples, provenance=provenance)
+        return draw_figures(given)["augmentation_preview"]
 
     return draw
 

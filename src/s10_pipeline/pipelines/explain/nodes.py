@@ -100,41 +100,28 @@ def gradcam_report(
     from ...vision.report.figures import draw_figures
     from ...vision.report.gallery import plot_gradcam_gallery
     from ...vision.report.page import ReportInputs, build_report
-    from ...vision.report.story import trace_lineage
 
     check_same_images(provenance, train_images, "train")
     check_same_images(provenance, test_images)
-    figures = draw_figures(
-        augmented_examples,
-        provenance,
-        training_history,
-        lr_curve,
-        best_lr,
-        test_predictions,
-        reliability,
-        cam_check,
-    )
-    report = build_report(
-        ReportInputs(
-            train_images=train_images,
-            test_images=test_images,
-            misclassified=misclassified,
-            cams=cams,
-            metrics=metrics,
-            test_predictions=test_predictions,
-            class_metrics=class_metrics,
-            reliability=reliability,
-            label_error_candidates=label_error_candidates,
-            near_duplicates=near_duplicates,
-            shortcut_probe=shortcut_probe,
-            history=training_history,
-            timing=training_timing,
-            best_lr=best_lr,
-            provenance=provenance,
-            cam_check=cam_check,
-            lineage=trace_lineage(provenance, cams.model, test_predictions),
-            figures=figures,
-        )
+    inputs = ReportInputs(
+        train_images=train_images,
+        test_images=test_images,
+        augmented_examples=augmented_examples,
+        misclassified=misclassified,
+        cams=cams,
+        cam_check=cam_check,
+        provenance=provenance,
+        history=training_history,
+        timing=training_timing,
+        lr_curve=lr_curve,
+        best_lr=best_lr,
+        metrics=metrics,
+        test_predictions=test_predictions,
+        class_metrics=class_metrics,
+        reliability=reliability,
+        label_error_candidates=label_error_candidates,
+        near_duplicates=near_duplicates,
+        shortcut_probe=shortcut_probe,
     )
     gallery = plot_gradcam_gallery(
         test_images.images_nhwc[cams.indices],
@@ -143,4 +130,4 @@ def gradcam_report(
         cams.true_nhw,
         title=f"{test_images.source.get('title', '')}: misclassified test images",
     )
-    return gallery, report
+    return gallery, build_report(inputs, draw_figures(inputs))

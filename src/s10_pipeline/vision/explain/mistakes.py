@@ -1,6 +1,7 @@
 """The maps of the misclassified images, and of the shortcut probe where there is one."""
 
 import hashlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,26 +31,10 @@ def explain_mistakes(
         planted: of :func:`~..data.planted.planted_shortcut`; its class is explained on tagged test images too.
     """
     indices = misclassified["index"].to_numpy(np.int64)
+    compute = partial(compute_cams, model, method=params.method, layer=params.layer, device=device)
     predicted_nhw, true_nhw = (
-        compute_cams(
-            model,
-            images.images_nhwc[indices],
-            misclassified[column].to_numpy(int),
-            method=params.method,
-            layer=params.layer,
-            device=device,
-        )
-        for column in ("prediction", "label")
+        compute(images.images_nhwc[indices], misclassified[column].to_numpy(int)) for column in ("prediction", "label")
     )
-    shortcut, shortcut_nhw = None, np.empty((0, *images.image_size), np.float32)
-    if planted:
-        shortcut, shortcut_nhw = explain_shortcut(model, images, planted, params, device)
-    return Cams(
-        indices=indices,
-        predicted_nhw=predicted_nhw,
-        true_nhw=true_nhw,
-        params=params.model_dump(mode="json"),
-        model=f"sha256:{hashlib.sha256(classifier_to_bytes(model)).hexdigest()}",
-        shortcut=shortcut,
-        shortcut_nhw=shortcut_nhw,
-    )
+    shortcut = explain_shortcut(compute, model, images, planted)
+    digest = f"sha256:{hashlib.sha256(classifier_to_bytes(model)).hexdigest()}"
+    return Cams(indices, predicted_nhw, true_nhw, params.model_dump(mode="json"), digest, *shortcut)

@@ -1,7 +1,7 @@
 """Parameters of the ``explain`` stage, and the choices among which they name one."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -26,13 +26,6 @@ SELECTIONS = {
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
-if TYPE_CHECKING:
-    Method: TypeAlias = str
-    Selection: TypeAlias = str
-else:
-    # made from the tables, so that what is offered and what is accepted cannot differ
-    Method, Selection = Literal[tuple(METHODS)], Literal[tuple(SELECTIONS)]
-
 
 def split_layers(layer: str | Sequence[str]) -> tuple[str, ...]:
     """The names in ``explain.layer``: one, several joined by "+", or a sequence."""
@@ -52,8 +45,9 @@ class ExplainParams(Params):
     """
 
     num_images: int = Field(25, ge=1, le=1000)
-    selection: Selection = "most_confident"
-    method: Method = "gradcam"
+    # from the tables, so that what is offered and what is accepted cannot differ
+    selection: Literal[tuple(SELECTIONS)] = "most_confident"  # type: ignore[valid-type]
+    method: Literal[tuple(METHODS)] = "gradcam"  # type: ignore[valid-type]
     layer: str | tuple[str, ...] = "layer3"
     seed: int = Field(0, ge=0, lt=2**32)
 

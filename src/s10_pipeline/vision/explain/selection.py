@@ -21,11 +21,8 @@ def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) 
     """
     mistakes = test_predictions[test_predictions["label"] != test_predictions["prediction"]]
     mistakes = mistakes.sort_values("index", kind="stable")
-    match params.selection:
-        case "most_confident":
-            mistakes = mistakes.sort_values("confidence", ascending=False, kind="stable")
-        case "random":
-            mistakes = mistakes.iloc[np.random.default_rng(params.seed).permutation(len(mistakes))]
-        case order:
-            assert order == "first", f"explain.selection={order} has no order here"
+    if params.selection == "most_confident":
+        mistakes = mistakes.sort_values("confidence", ascending=False, kind="stable")
+    elif params.selection == "random":
+        mistakes = mistakes.iloc[np.random.default_rng(params.seed).permutation(len(mistakes))]
     return mistakes.head(params.num_images).reset_index(drop=True)

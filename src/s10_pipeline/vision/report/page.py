@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -12,18 +12,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ..data.image_set import ImageSet
-from ..data.planted import planted_shortcut
 from ..errors import UserError
 from ..evaluation.calibration import judge_temperature
-from ..explain.cams import Cams, is_blank
+from ..explain.cams import Cams
 from ..explain.params import SELECTIONS
 from ..lr_search.plot import LABELS as READINGS
 from ..training.drops import annealed_epochs
 from . import examples, story, tables
-from .embedding import explanation_uris, figure_uri
+from .embedding import figure_uri
 from .number_format import duration, number, percent
-
-PICTURES = ("image", "overlay", "true_overlay", "difference")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +30,10 @@ class ReportInputs:
     Attributes:
         misclassified: the explained images, in display order; columns as ``test_predictions``.
         provenance: what made the model, shown as it is; a key that is missing there is missing in the page.
-        lineage: of :func:`.story.trace_lineage`.
         cams: their maps, and how the images were chosen and explained.
-        figures: by the names that the templates know; others are shown at the end.
+
+    Raises:
+        UserError: the maps are of other images than ``misclassified``.
     """
 
     train_images: ImageSet
@@ -51,37 +49,38 @@ class ReportInputs:
     shortcut_probe: pd.DataFrame
     history: pd.DataFrame
     timing: pd.DataFrame
+    lr_curve: pd.DataFrame
     best_lr: dict[str, Any]
+    augmented_examples: ImageSet
     provenance: dict[str, Any]
     cam_check: dict[str, Any]
-    lineage: list[tuple[str, str, str]] = field(default_factory=list)
-    figures: dict[str, Figure] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.cams.indices.tolist() != self.misclassified["index"].tolist():
+            raise UserError("cams: maps of other images than misclassified; make both: kedro run --pipeline=explain")
 
 
-def build_report(inputs: ReportInputs) -> str:
+def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     """Render the report; whatever comes from data is escaped.
+
+    Args:
+        figures: of :func:`.figures.draw_figures`; those whose name no template knows are shown at the end.
 
     Returns:
         HTML text. Its element ``report-data`` holds the figures as JSON.
-
-    Raises:
-        UserError: the maps are of other images than ``misclassified``.
     """
-    if inputs.cams.indices.tolist() != inputs.misclassified["index"].tolist():
-        raise UserError("cams: maps of other images than misclassified; make both with kedro run --pipeline=explain")
-    predictions = inputs.test_predictions
+    predictions, shortcut = inputs.test_predictions, inputs.cams.shortcut
     confused = tables.most_confused(predictions)
-    title = _title(inputs.provenance)
+    train = inputs.provenance.get("train", {})
+    title = str(inputs.provenance.get("data", {}).get("train", {}).get("title") or "unnamed data")
     temperature = inputs.metrics.get("temperature")
     galleries = {
         "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
         "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
         "label_errors": examples.show_label_errors(inputs.label_error_candidates, inputs.test_images),
         "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
-        "cards": _cards(inputs),
-        "shortcut_examples": examples.show_shortcut(
-            inputs.cams, planted_shortcut(inputs.provenance), inputs.test_images
-        ),
+        "misclassified": examples.show_misclassified(inputs.misclassified, inputs.cams, inputs.test_images),
+        "shortcut_examples": examples.show_shortcut(inputs.cams, inputs.provenance, inputs.test_images),
     }
     facts = {
         "title": title,
@@ -96,64 +95,25 @@ def build_report(inputs: ReportInputs) -> str:
         "num_label_error_candidates": len(inputs.label_error_candidates),
         "num_near_duplicates": len(inputs.near_duplicates),
         "cam_check": tables.plain(inputs.cam_check),
-        "shortcut": _shortcut(inputs),
-        "lineage": inputs.lineage,
+        "shortcut": shortcut and tables.plain({**shortcut, "classes": inputs.shortcut_probe.to_dict("records")}),
+        "lineage": story.trace_lineage(inputs.provenance, inputs.cams.model, predictions),
         "explain": inputs.cams.params,
+        "epochs": tables.epochs(inputs.history, inputs.timing),
     }
     return _template().render(
         facts,
         **galleries,
-        facts={
-            **facts,
-            "epochs": tables.epochs(inputs.history, inputs.timing),
-            "misclassified": examples.without_pictures(galleries["cards"]),
-            **{name: examples.without_pictures(items) for name, items in galleries.items() if name != "cards"},
-        },
+        facts={**facts, **{name: examples.without_pictures(items) for name, items in galleries.items()}},
         calibration_verdict=judge_temperature(temperature) if temperature is not None else None,
         drawn="drawn data" in title.lower(),
-        epochs=tables.epochs(inputs.history, inputs.timing),
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
         selection=SELECTIONS[inputs.cams.params["selection"]],
-        plateau=inputs.provenance.get("train", {}).get("plateau"),
-        num_annealed=annealed_epochs(inputs.provenance.get("train", {})),
+        plateau=train.get("plateau"),
+        num_annealed=annealed_epochs(train),
         num_resized=story.resized_epochs(inputs.provenance),
-        figures={name: figure_uri(figure) for name, figure in inputs.figures.items()},
+        figures={name: figure_uri(figure) for name, figure in figures.items()},
     )
-
-
-def _title(provenance: dict[str, Any]) -> str:
-    return str(provenance.get("data", {}).get("train", {}).get("title") or "unnamed data")
-
-
-def _shortcut(inputs: ReportInputs) -> dict[str, Any] | None:
-    if inputs.cams.shortcut is None:
-        return None
-    known = {key: value for key, value in inputs.cams.shortcut.items() if key != "examples"}
-    shortcut: dict[str, Any] = tables.plain({**known, "classes": inputs.shortcut_probe.to_dict("records")})
-    return shortcut
-
-
-def _cards(inputs: ReportInputs) -> list[dict[str, Any]]:
-    rows, cams = inputs.misclassified.to_dict("records"), inputs.cams
-    images_nhwc = inputs.test_images.images_nhwc[cams.indices]
-    pictures = explanation_uris(images_nhwc, cams.predicted_nhw, cams.true_nhw)
-    blanks = zip(is_blank(cams.predicted_nhw), is_blank(cams.true_nhw), strict=True)
-    cards = []
-    for row, uris, (blank, true_blank) in zip(rows, pictures, blanks, strict=True):
-        path = row.get("path")
-        card = {
-            "index": int(row["index"]),
-            "path": str(path) if isinstance(path, str) and path else None,
-            "prediction": str(row["prediction_name"]),
-            "confidence": float(row["confidence"]),
-            "truth": str(row["label_name"]),
-            "truth_probability": float(row[f"p_{row['label_name']}"]),
-            "blank_map": bool(blank),
-            "blank_true_map": bool(true_blank),
-        }
-        cards.append(tables.plain({**card, **dict(zip(PICTURES, uris, strict=True))}))
-    return cards
 
 
 def _template() -> Template:
