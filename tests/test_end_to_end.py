@@ -341,6 +341,10 @@ def test_stages_tells_what_would_run_and_why(root, copied):
     }  # fmt: skip
     told = decisions(command(root, copied, "stages", *SMALL, "--params=train.weight_decay=1e-3"))
     assert told["lr_range_test"] == "runs, train.weight_decay 0.0005 -> 0.001"
+    told = decisions(command(root, copied, "stages", *SMALL, "--params=explain.method=hirescam"))
+    assert told["compute_cams"].startswith("runs, ")
+    assert "explain.method gradcam -> hirescam" in told["compute_cams"]
+    assert {"check_cams", "gradcam_report"} <= {name for name, line in told.items() if line.startswith("waits")}
     assert command(root, copied, "stages", "--env=sample", "--pipeline=nonsense").exit_code == 1
 
 
