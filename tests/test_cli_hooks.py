@@ -87,6 +87,7 @@ def test_the_graph_reads_from_left_to_right_until_a_reader_turns_it(browser, roo
                 "lr_range_test",
                 "train_resnet",
                 "evaluate",
+                "compute_cams",
                 "gradcam_report",
             ]
             places = places_of(browser, line)

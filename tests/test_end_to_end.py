@@ -76,6 +76,7 @@ def test_a_run_leaves_every_artifact(finished):
         "lr_curve_plot.png", "accuracy_curves.png", "confusion_matrix.png", "gradcam_gallery.png",
         "class_metrics.parquet", "reliability.parquet", "reliability_diagram.png", "near_duplicates.parquet",
         "label_error_candidates.parquet", "shortcut_probe.parquet", "cam_check.json", "cam_check_plot.png",
+        "cams.safetensors", "augmented_examples.json",
     ):  # fmt: skip
         assert newest(finished, name).stat().st_size > 0
     for figure in finished.rglob("*.png"):
@@ -310,7 +311,7 @@ def test_only_what_is_stale_runs(root, copied, ran):
     assert kedro(root, copied, *up_to_date, "--params=train.num_workers=1,train.device=cpu").exit_code == 0
     assert ran() == []
     assert kedro(root, copied, *up_to_date, "--params=explain.num_images=5").exit_code == 0
-    assert ran() == ["collect_misclassified", "gradcam_report"]
+    assert ran() == ["collect_misclassified", "compute_cams", "check_cams", "gradcam_report"]
     assert kedro(root, copied, *up_to_date).exit_code == 0
     assert ran() == []
     assert len(pd.read_parquet(newest(copied, "misclassified.parquet"))) == 25
@@ -329,7 +330,7 @@ def decisions(result: Result) -> dict[str, str]:
 @pytest.mark.slow
 def test_stages_tells_what_would_run_and_why(root, copied):
     told = decisions(command(root, copied, "stages", *SMALL))
-    assert len(told) == 10
+    assert len(told) == 12
     assert all(line.startswith("up to date") for line in told.values())
     told = decisions(command(root, copied, "stages", *SMALL, "--params=train.plateau.patience=7"))
     assert told["lr_range_test"].startswith("up to date")
@@ -340,6 +341,10 @@ def test_stages_tells_what_would_run_and_why(root, copied):
     }  # fmt: skip
     told = decisions(command(root, copied, "stages", *SMALL, "--params=train.weight_decay=1e-3"))
     assert told["lr_range_test"] == "runs, train.weight_decay 0.0005 -> 0.001"
+    told = decisions(command(root, copied, "stages", *SMALL, "--params=explain.method=hirescam"))
+    assert told["compute_cams"].startswith("runs, ")
+    assert "explain.method gradcam -> hirescam" in told["compute_cams"]
+    assert {"check_cams", "gradcam_report"} <= {name for name, line in told.items() if line.startswith("waits")}
     assert command(root, copied, "stages", "--env=sample", "--pipeline=nonsense").exit_code == 1
 
 

@@ -63,7 +63,7 @@ class ProjectHooks:
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
-        if self._trains and names & {"gradcam_report", "predict_images"}:
+        if self._trains and names & {"compute_cams", "predict_images"}:
             # a stored model is asked by the node itself: here, that would be after hours of training
             for layer in split_layers(self._parameters.explain.layer):
                 check_stage(layer, self._parameters.train.architecture.depth)

@@ -13,7 +13,7 @@ from s10_pipeline.pipeline_registry import register_pipelines
 
 NODES = {node.name: node.func for pipeline in register_pipelines().values() for node in pipeline.nodes}
 TRAINING = {"train_resnet"}
-EXPLAINING = {"gradcam_report", "predict_images"}
+EXPLAINING = {"compute_cams", "predict_images"}
 
 
 def digests(folder: Path) -> dict[str, dict[str, str]]:
@@ -35,7 +35,11 @@ def before(root):
 EDITS = [
     ("vision/explain/selection.py", "def select_misclassified", {"collect_misclassified"}),
     ("vision/explain/gradcam.py", "def compute_cams", EXPLAINING),
-    ("vision/explain/report.py", "def build_report", {"gradcam_report"}),
+    ("vision/explain/faithfulness.py", "def check_cams", {"check_cams"}),
+    ("vision/explain/cam_check_plot.py", "def plot_cam_check", {"check_cams", "gradcam_report"}),
+    ("vision/data/examples.py", "def draw_examples", {"build_augmented_datasets", "compute_cams"}),
+    ("vision/report/page.py", "def build_report", {"gradcam_report"}),
+    ("vision/report/overlay.py", "def overlay_cam", {"gradcam_report", "predict_images"}),
     ("vision/lr_search/suggestions.py", "def suggest_learning_rates", {"lr_range_test"}),
     ("vision/lr_search/range_test.py", "def find_learning_rate", {"lr_range_test"}),
     ("vision/lr_search/plot.py", "def plot_lr_curve", {"lr_range_test", "gradcam_report"}),
@@ -51,7 +55,7 @@ EDITS = [
     (
         "vision/network/resnet.py",
         "class ResNet",
-        {"lr_range_test", *TRAINING, "evaluate", "probe_shortcut", "export_onnx", *EXPLAINING},
+        {"lr_range_test", *TRAINING, "evaluate", "probe_shortcut", "export_onnx", "check_cams", *EXPLAINING},
     ),
     # what only tells or starts a training is no part of what it makes
     ("vision/training/estimate.py", "def probe_speed", set()),
@@ -80,7 +84,7 @@ def test_an_edit_reaches_the_stages_that_use_it_and_no_others(source, before, fi
 
 @pytest.mark.parametrize("file", ["report.html.j2", "report.css"])
 def test_templates_count_for_the_report_alone(source, before, file):
-    path = source / "vision" / "explain" / file
+    path = source / "vision" / "report" / file
     path.write_text(path.read_text() + "\n ")
     after = digests(source)
     assert {name for name in NODES if after[name] != before[name]} == {"gradcam_report"}

@@ -1,18 +1,24 @@
 import dataclasses
 import json
+import pickle
 import re
+import subprocess
+import sys
+from inspect import signature
 
+import numpy as np
 import pytest
 
 from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
-from s10_pipeline.pipelines.explain.nodes import collect_misclassified, gradcam_report
+from s10_pipeline.pipelines.explain.nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
 from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
-from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.explain import faithfulness, gradcam
+from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
@@ -35,6 +41,7 @@ def artifacts(data, tiny, tmp_path_factory):
         "train_images": data.train_images,
         "test_images": data.test_images,
         "train_set": data.train_set,
+        "test_set": data.test_set,
         "provenance": json.loads(json.dumps(provenance)),
         "training_history": history,
         "training_timing": timing,
@@ -46,8 +53,30 @@ def artifacts(data, tiny, tmp_path_factory):
         "reliability": reliability,
         "label_error_candidates": find_label_errors(predictions),
         "near_duplicates": duplicates,
+        "device": "cpu",
         "shortcut_probe": probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu"),
     }
+
+
+def call(node, artifacts, **changed):
+    """Run a node function on the artifacts that it names."""
+    given = {**artifacts, **changed}
+    return node(**{name: given[name] for name in signature(node).parameters})
+
+
+def explain_all(artifacts, params=None, **changed):
+    """What the stage leaves, with what it was given, by dataset name."""
+    given = {**artifacts, "explain": params or ExplainParams(), **changed}
+    given["misclassified"] = call(collect_misclassified, given)
+    given["cams"], given["augmented_examples"] = call(compute_cams, given)
+    given["cam_check"], given["cam_check_plot"] = call(check_cams, given)
+    given["gradcam_gallery"], given["report"] = call(gradcam_report, given)
+    return given
+
+
+@pytest.fixture(scope="module")
+def explained(artifacts):
+    return explain_all(artifacts)
 
 
 def test_collect_misclassified_takes_mistakes_alone(artifacts):
@@ -60,59 +89,90 @@ def test_collect_misclassified_takes_mistakes_alone(artifacts):
 
 
 @pytest.mark.parametrize("num_images", [25, 3])
-def test_gradcam_report_shows_each_chosen_mistake(artifacts, num_images):
-    params = ExplainParams(num_images=num_images)
-    chosen = collect_misclassified(artifacts["test_predictions"], params)
-    gallery, page, check, _ = gradcam_report(**artifacts, misclassified=chosen, explain=params, device="cpu")
+def test_each_chosen_mistake_is_shown(artifacts, explained, num_images):
+    given = explained if num_images == 25 else explain_all(artifacts, ExplainParams(num_images=num_images))
+    page, check = given["report"], given["cam_check"]
     shown = [int(i) for i in re.findall(r'data-index="(\d+)"', page)]
-    assert shown == chosen["index"].tolist()
+    assert shown == given["misclassified"]["index"].tolist() == given["cams"].indices.tolist()
     assert len(shown) == num_images
     assert "drawn data, not CIFAR-10" in page
-    assert gallery.get_size_inches().min() > 1
+    assert given["gradcam_gallery"].get_size_inches().min() > 1
     assert check["num_maps"] + check["num_blank"] == num_images
     assert (check["verdict"] == "too_few") == (check["num_maps"] < 5)
     assert page.count('<figure class="plot">') == 6 + (check["verdict"] != "too_few")
     assert "Lineage" in page
 
 
-def test_images_of_another_time_are_refused(artifacts):
-    chosen = collect_misclassified(artifacts["test_predictions"], ExplainParams())
-    images = artifacts["test_images"]
-    other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
-    with pytest.raises(UserError, match="test_images: newer than the stored model"):
-        gradcam_report(
-            **{**artifacts, "test_images": other}, misclassified=chosen, explain=ExplainParams(), device="cpu"
-        )
-    images = artifacts["train_images"]
-    other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
-    with pytest.raises(UserError, match="train_images: newer than the stored model"):
-        gradcam_report(
-            **{**artifacts, "train_images": other}, misclassified=chosen, explain=ExplainParams(), device="cpu"
-        )
+def test_maps_are_of_both_classes_and_the_check_is_of_the_predicted_one(artifacts, explained):
+    model, images, cams = artifacts["model"], artifacts["test_images"], explained["cams"]
+    mistakes = explained["misclassified"]
+    pixels, predicted = images.images_nhwc[mistakes["index"]], mistakes["prediction"].to_numpy()
+    for maps, targets in ((cams.predicted_nhw, predicted), (cams.true_nhw, mistakes["label"].to_numpy())):
+        by_hand = gradcam.compute_cams(model, pixels, targets, method="gradcam", layer="layer3")
+        np.testing.assert_array_equal(maps, by_hand)
+    assert explained["cam_check"] == faithfulness.check_cams(model, pixels, predicted, cams.predicted_nhw, seed=0)
 
 
-def test_another_split_is_refused(artifacts):
-    other, *_ = build_sets(artifacts["train_images"], artifacts["test_images"], AugmentParams(seed=1))
-    chosen = collect_misclassified(artifacts["test_predictions"], ExplainParams())
+def test_the_report_needs_no_torch(explained, tmp_path):
+    (tmp_path / "inputs").write_bytes(pickle.dumps({n: explained[n] for n in signature(gradcam_report).parameters}))
+    code = (
+        "import pickle, sys; from pathlib import Path; folder = Path(sys.argv[1]); "
+        "from s10_pipeline.pipelines.explain.nodes import gradcam_report; "
+        "_, page = gradcam_report(**pickle.loads((folder / 'inputs').read_bytes())); "
+        "heavy = {'torch', 'torchvision', 'albumentations', 'cv2', 'pytorch_grad_cam'} & set(sys.modules); "
+        "assert not heavy, heavy; (folder / 'page').write_text(page, encoding='utf-8')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert (tmp_path / "page").read_text(encoding="utf-8") == explained["report"]
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+@pytest.mark.parametrize("node", [compute_cams, gradcam_report])
+def test_images_of_another_time_are_refused(explained, node, split):
+    images = explained[f"{split}_images"]
+    other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
+    with pytest.raises(UserError, match=f"{split}_images: newer than the stored model"):
+        call(node, explained, **{f"{split}_images": other})
+
+
+def test_another_split_is_refused(explained):
+    other, *_ = build_sets(explained["train_images"], explained["test_images"], AugmentParams(seed=1))
     with pytest.raises(UserError, match="train_set: another split than the stored model was trained with"):
-        gradcam_report(**{**artifacts, "train_set": other}, misclassified=chosen, explain=ExplainParams(), device="cpu")
+        call(compute_cams, explained, train_set=other)
+
+
+def test_maps_of_other_mistakes_are_refused(explained):
+    with pytest.raises(UserError, match="cams: maps of other images than misclassified"):
+        call(gradcam_report, explained, misclassified=explained["misclassified"].head(5))
 
 
 def test_the_report_reads_what_made_the_model_not_this_call(artifacts):
     told = {**artifacts["provenance"], "model": {**artifacts["provenance"]["model"], "lr": 0.777}}
-    chosen = collect_misclassified(artifacts["test_predictions"], ExplainParams(num_images=2))
-    arguments = {**artifacts, "provenance": told, "misclassified": chosen, "device": "cpu"}
-    _, page, *_ = gradcam_report(**arguments, explain=ExplainParams(num_images=2, layer="layer2+layer3"))
+    page = explain_all(artifacts, ExplainParams(num_images=2, layer="layer2+layer3"), provenance=told)["report"]
     assert "0.777" in page
     assert "mean of layer2+layer3" in page
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_the_report_says_which_mistakes_it_shows(explained, selection):
+    cams = dataclasses.replace(explained["cams"], params={**explained["cams"].params, "selection": selection})
+    _, page = call(gradcam_report, explained, cams=cams)
+    assert [words for words in SELECTIONS.values() if words in page] == [SELECTIONS[selection]]
+
+
+def test_a_planted_shortcut_is_explained(artifacts):
+    planted = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
+    data = artifacts["provenance"]["data"]
+    told = {**artifacts["provenance"], "data": {**data, "train": {**data["train"], "planted": planted}}}
+    probe = call(probe_shortcut, artifacts, provenance=told, evaluate=EvaluateParams())
+    given = explain_all(artifacts, ExplainParams(num_images=2), provenance=told, shortcut_probe=probe)
+    assert len(given["cams"].shortcut_nhw) == len(given["cams"].shortcut_examples) == 9
+    assert given["report"].count('alt="Map over it: evidence for heart"') == 9
 
 
 def test_no_mistakes_are_no_error(artifacts):
     predictions = artifacts["test_predictions"]
     right = predictions.assign(prediction=predictions["label"], prediction_name=predictions["label_name"])
-    chosen = collect_misclassified(right, ExplainParams())
-    assert len(chosen) == 0
-    changed = {**artifacts, "test_predictions": right}
-    gallery, page, *_ = gradcam_report(**changed, misclassified=chosen, explain=ExplainParams(), device="cpu")
-    assert 'data-index="' not in page
-    assert gallery is not None
+    given = explain_all(artifacts, test_predictions=right)
+    assert len(given["misclassified"]) == 0
+    assert 'data-index="' not in given["report"]

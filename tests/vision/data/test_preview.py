@@ -1,10 +1,11 @@
 import numpy as np
 
-from s10_pipeline.vision.data.preview import NUM_DRAWS, plot_augmentation_preview
+from s10_pipeline.vision.data.examples import NUM_DRAWS, draw_examples
+from s10_pipeline.vision.data.preview import plot_augmentation_preview
 
 
 def test_originals_stand_beside_what_augmentation_makes_of_them(shapes, sets):
-    figure = plot_augmentation_preview(shapes[0], sets[0], 5, seed=0)
+    figure = plot_augmentation_preview(draw_examples(shapes[0], sets[0], 5, seed=0))
     axes = [ax for ax in figure.axes if ax.images]
     assert len(axes) == 5 * (NUM_DRAWS + 1)
     originals = [ax.images[0].get_array() for ax in axes[:: NUM_DRAWS + 1]]

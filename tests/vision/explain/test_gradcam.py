@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from s10_pipeline.vision.data import loader
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.explain.gradcam import METHODS, compute_cams, is_blank
+from s10_pipeline.vision.explain.cams import is_blank
+from s10_pipeline.vision.explain.gradcam import compute_cams
+from s10_pipeline.vision.explain.params import METHODS
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
@@ -78,9 +80,10 @@ def test_large_images_pass_few_at_a_time(model: Classifier, monkeypatch: pytest.
     np.testing.assert_allclose(few, whole, atol=2e-5)
 
 
-def test_explains_the_class_that_is_asked_for(model: Classifier) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_explains_the_class_that_is_asked_for(model: Classifier, method: str) -> None:
     def cams(targets: np.ndarray) -> np.ndarray:
-        return compute_cams(model, IMAGES, targets, method="gradcam", layer="layer2")
+        return compute_cams(model, IMAGES, targets, method=method, layer="layer2")
 
     assert np.abs(cams(TARGETS) - cams((TARGETS + 1) % 3)).max() > 0.1
 
@@ -100,25 +103,43 @@ def test_does_not_depend_on_the_callers_context(model: Classifier, context: Abst
     np.testing.assert_array_equal(inside, plain)
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_leaves_the_model_as_it_found_it(model: Classifier, fails: bool) -> None:
+def snapshot(model: Classifier) -> dict[str, object]:
+    """Everything of a model that an explanation could leave changed; equal where nothing is."""
+    return {
+        "weights": {name: value.numpy().tobytes() for name, value in model.state_dict().items()},
+        "parameters": {name: (id(p), id(p.grad), p.requires_grad) for name, p in model.named_parameters()},
+        # attributes are names, modes and hooks: a layer that is replaced or wrapped has others
+        "modules": {
+            name: (
+                id(module),
+                module.training,
+                {key: str(value) for key, value in vars(module).items() if "hook" in key},
+            )
+            for name, module in model.named_modules()
+        },
+        "attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
+    }
+
+
+@pytest.mark.parametrize("fails_in_pass", [None, 1, 2, 3])
+@pytest.mark.parametrize("method", METHODS)
+def test_leaves_the_model_as_it_found_it(model: Classifier, method: str, fails_in_pass: int | None) -> None:
     model.train()
     model.network.layer2.eval()
     model.network.head.bias.requires_grad_(False)
     model.network.head.weight.grad = torch.ones_like(model.network.head.weight)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    modes = {name: module.training for name, module in model.named_modules()}
-    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    if fails:
-        model.network.head.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(IndexError("inside")))
-    with pytest.raises(IndexError, match="inside") if fails else contextlib.nullcontext():
-        compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert modes == {name: module.training for name, module in model.named_modules()}
-    assert flags == {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    passes = iter(range(1, 1000))
+
+    def fail(*_: object) -> None:
+        if next(passes) == fails_in_pass:
+            raise IndexError("inside")
+
+    model.network.head.register_forward_pre_hook(fail)
+    before = snapshot(model)
+    with pytest.raises(IndexError, match="inside") if fails_in_pass else contextlib.nullcontext():
+        compute_cams(model, IMAGES, TARGETS, method=method, layer="layer3", batch_size=2)
+    assert snapshot(model) == before
     assert torch.equal(model.network.head.weight.grad, torch.ones_like(model.network.head.weight))
-    assert all(p.grad is None for name, p in model.named_parameters() if name != "network.head.weight")
-    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_blank_maps_are_zero_and_told(model: Classifier) -> None:

@@ -1,5 +1,7 @@
 """Grad-CAM of trained networks on drawn images, of which it is known where the object, or the planted tag, is."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,13 +9,13 @@ from PIL import Image
 
 from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
+from s10_pipeline.vision.data.planted import planted_shortcut
 from s10_pipeline.vision.data.sources.shapes10 import draw, read
 from s10_pipeline.vision.evaluation.metrics import predict_probabilities
 from s10_pipeline.vision.evaluation.params import EvaluateParams
-from s10_pipeline.vision.evaluation.shortcut import planted_shortcut, probe_shortcut
+from s10_pipeline.vision.evaluation.shortcut import probe_shortcut
 from s10_pipeline.vision.explain.faithfulness import check_cams
 from s10_pipeline.vision.explain.gradcam import compute_cams
-from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.explain.shortcut_maps import explain_shortcut
 from s10_pipeline.vision.network.params import ArchitectureParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
@@ -120,10 +122,12 @@ def test_a_planted_shortcut_is_exposed(tricked):
     # the tag makes anything a heart, and without it a heart is hardly one
     assert others["taken_tagged"].mean() > others["taken"].mean() + 0.5
     assert table.loc["heart", "accuracy_tagged"] > table.loc["heart", "accuracy"] + 0.3
-    shown = explain_shortcut(model, data.test_images, planted, ExplainParams(), CPU)
+    shown, examples, cams_nhw = explain_shortcut(
+        partial(compute_cams, model, method="gradcam", layer="layer3"), model, data.test_images, planted
+    )
     # the map for "heart" shows the tag: heat far above the tag's share of the image, and hardly any without it
     assert shown["area"] == pytest.approx(25 / 1024)
     assert shown["heat_tagged"] > 3 * shown["area"]
     assert shown["heat_tagged"] > 2 * shown["heat_plain"]
-    assert [example["truth"] for example in shown["examples"]].count("heart") == 0
-    assert len(shown["examples"]) == 9
+    assert [example["truth"] for example in examples].count("heart") == 0
+    assert len(examples) == len(cams_nhw) == 9

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s10_pipeline.vision.explain.params import ExplainParams
+from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
 from s10_pipeline.vision.explain.selection import select_misclassified
 
 
@@ -43,7 +43,7 @@ def test_random_depends_on_the_seed_alone() -> None:
     assert all(index % 3 == 0 for index in draw(1, rows)) and len(set(draw(1, rows))) == 10
 
 
-@pytest.mark.parametrize("selection", ["most_confident", "first", "random"])
+@pytest.mark.parametrize("selection", SELECTIONS)
 def test_fewer_mistakes_than_asked_for(selection: str) -> None:
     rows = predictions(10)
     chosen = select_misclassified(rows, ExplainParams(num_images=25, selection=selection))
@@ -52,3 +52,11 @@ def test_fewer_mistakes_than_asked_for(selection: str) -> None:
     assert len(none) == 0
     pd.testing.assert_series_equal(none.dtypes, rows.dtypes)
     assert list(none.columns) == list(chosen.columns) == list(rows.columns)
+
+
+def test_each_selection_has_an_order_of_its_own() -> None:
+    orders = [
+        tuple(select_misclassified(predictions(), ExplainParams.model_validate({"selection": name}))["index"])
+        for name in SELECTIONS
+    ]
+    assert len(set(orders)) == len(SELECTIONS)

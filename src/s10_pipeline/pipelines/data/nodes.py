@@ -32,8 +32,9 @@ def build_augmented_datasets(
     Returns:
         train_set, val_set, test_set, augmentation_preview.
     """
+    from ...vision.data.examples import draw_examples
     from ...vision.data.preview import plot_augmentation_preview
 
     train_set, val_set, test_set = build_sets(train_images, test_images, augment)
-    preview = plot_augmentation_preview(train_images, train_set, augment.num_preview_images, augment.seed)
-    return train_set, val_set, test_set, preview
+    examples = draw_examples(train_images, train_set, augment.num_preview_images, augment.seed)
+    return train_set, val_set, test_set, plot_augmentation_preview(examples)

@@ -91,10 +91,11 @@ def probe_shortcut(
     Returns:
         shortcut_probe: empty where none was planted.
     """
+    from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
     from ...vision.evaluation import shortcut
     from ...vision.evaluation.checks import check_same_images
 
     check_same_images(provenance, test_images)
-    planted = shortcut.planted_shortcut(provenance)
+    planted = planted_shortcut(provenance)
     return shortcut.probe_shortcut(model, test_images, test_set, planted, evaluate, choose_device(device))

@@ -4,6 +4,7 @@ from typing import Any
 
 from ...vision.data.augmented import AugmentedSet
 from ...vision.data.image_set import ImageSet
+from ...vision.explain.cams import Cams
 from ...vision.explain.params import ExplainParams
 from ...vision.types import Classifier, DataFrame, Figure
 
@@ -19,12 +20,64 @@ def collect_misclassified(test_predictions: DataFrame, explain: ExplainParams) -
     return select_misclassified(test_predictions, explain)
 
 
-def gradcam_report(
+def compute_cams(
     model: Classifier,
     train_images: ImageSet,
     test_images: ImageSet,
     train_set: AugmentedSet,
     misclassified: DataFrame,
+    shortcut_probe: DataFrame,
+    provenance: dict[str, Any],
+    explain: ExplainParams,
+    device: str,
+) -> tuple[Cams, ImageSet]:
+    """Compute what the report shows and cannot make itself: maps need the network, examples the transforms.
+
+    Returns:
+        cams, augmented_examples.
+    """
+    from ...vision.data.examples import draw_training_examples
+    from ...vision.data.planted import planted_shortcut
+    from ...vision.device import choose_device
+    from ...vision.evaluation.checks import check_same_data, check_same_images, check_same_split
+    from ...vision.explain.mistakes import explain_mistakes
+
+    check_same_data(model, test_images)
+    check_same_images(provenance, train_images, "train")
+    check_same_images(provenance, test_images)
+    check_same_split(provenance, train_set)
+    planted = planted_shortcut(provenance) if len(shortcut_probe) else None
+    cams = explain_mistakes(model, test_images, misclassified, planted, explain, choose_device(device))
+    return cams, draw_training_examples(train_images, train_set, provenance, num_rows=4)
+
+
+def check_cams(
+    model: Classifier, test_images: ImageSet, test_predictions: DataFrame, cams: Cams, device: str
+) -> tuple[dict[str, Any], Figure]:
+    """Check whether the maps of the predicted classes deserve trust.
+
+    Returns:
+        cam_check, cam_check_plot.
+    """
+    from ...vision.device import choose_device
+    from ...vision.explain import faithfulness
+    from ...vision.explain.cam_check_plot import plot_cam_check
+
+    images_nhwc = test_images.images_nhwc[cams.indices]
+    targets = test_predictions.set_index("index").loc[cams.indices, "prediction"].to_numpy(int)
+    cam_check = faithfulness.check_cams(
+        model, images_nhwc, targets, cams.predicted_nhw, seed=cams.params["seed"], device=choose_device(device)
+    )
+    return cam_check, plot_cam_check(cam_check, f"Check of the maps, {test_images.source.get('title', '')}")
+
+
+def gradcam_report(
+    train_images: ImageSet,
+    test_images: ImageSet,
+    augmented_examples: ImageSet,
+    misclassified: DataFrame,
+    cams: Cams,
+    cam_check: dict[str, Any],
     provenance: dict[str, Any],
     training_history: DataFrame,
     training_timing: DataFrame,
@@ -37,77 +90,44 @@ def gradcam_report(
     label_error_candidates: DataFrame,
     near_duplicates: DataFrame,
     shortcut_probe: DataFrame,
-    explain: ExplainParams,
-    device: str,
-) -> tuple[Figure, str, dict[str, Any], Figure]:
-    """Explain each chosen mistake by the maps of both classes, check the maps, and tell the whole story on one page.
+) -> tuple[Figure, str]:
+    """Tell the whole story on one page, from what is stored: without a network, without torch.
 
     Returns:
-        gradcam_gallery, report (HTML), cam_check, cam_check_plot.
+        gradcam_gallery, report (HTML).
     """
-    from ...vision.device import choose_device
-    from ...vision.evaluation.checks import check_same_data, check_same_images, check_same_split
-    from ...vision.evaluation.shortcut import planted_shortcut
-    from ...vision.explain import story
-    from ...vision.explain.cam_check_plot import plot_cam_check
-    from ...vision.explain.faithfulness import check_cams
-    from ...vision.explain.gallery import plot_gradcam_gallery
-    from ...vision.explain.gradcam import compute_cams
-    from ...vision.explain.report import ReportInputs, build_report
-    from ...vision.explain.report_figures import draw_figures
-    from ...vision.explain.shortcut_maps import explain_shortcut
+    from ...vision.evaluation.checks import check_same_images
+    from ...vision.report.figures import draw_figures
+    from ...vision.report.gallery import plot_gradcam_gallery
+    from ...vision.report.page import ReportInputs, build_report
 
-    check_same_data(model, test_images)
     check_same_images(provenance, train_images, "train")
     check_same_images(provenance, test_images)
-    check_same_split(provenance, train_set)
-    chosen = choose_device(device)
-    images_nhwc = test_images.images_nhwc[misclassified["index"].to_numpy(int)]
-    targets = misclassified["prediction"].to_numpy(int)
-    cams, true_cams = (
-        compute_cams(model, images_nhwc, classes, method=explain.method, layer=explain.layer, device=chosen)
-        for classes in (targets, misclassified["label"].to_numpy(int))
+    inputs = ReportInputs(
+        train_images=train_images,
+        test_images=test_images,
+        augmented_examples=augmented_examples,
+        misclassified=misclassified,
+        cams=cams,
+        cam_check=cam_check,
+        provenance=provenance,
+        history=training_history,
+        timing=training_timing,
+        lr_curve=lr_curve,
+        best_lr=best_lr,
+        metrics=metrics,
+        test_predictions=test_predictions,
+        class_metrics=class_metrics,
+        reliability=reliability,
+        label_error_candidates=label_error_candidates,
+        near_duplicates=near_duplicates,
+        shortcut_probe=shortcut_probe,
     )
-    cam_check = check_cams(model, images_nhwc, targets, cams, seed=explain.seed, device=chosen)
-    planted = planted_shortcut(provenance)
-    figures = draw_figures(
-        train_images,
-        train_set,
-        provenance,
-        training_history,
-        lr_curve,
-        best_lr,
-        test_predictions,
-        reliability,
-        cam_check,
-    )
-    report = build_report(
-        ReportInputs(
-            train_images=train_images,
-            test_images=test_images,
-            misclassified=misclassified,
-            cams_nhw=cams,
-            true_cams_nhw=true_cams,
-            metrics=metrics,
-            test_predictions=test_predictions,
-            class_metrics=class_metrics,
-            reliability=reliability,
-            label_error_candidates=label_error_candidates,
-            near_duplicates=near_duplicates,
-            shortcut_probe=shortcut_probe,
-            history=training_history,
-            timing=training_timing,
-            best_lr=best_lr,
-            provenance=provenance,
-            cam_check=cam_check,
-            params=explain,
-            lineage=story.trace_lineage(provenance, model, test_predictions),
-            shortcut_maps=explain_shortcut(model, test_images, planted, explain, chosen) if planted else None,
-            figures=figures,
-        )
-    )
-    title = str(test_images.source.get("title", ""))
     gallery = plot_gradcam_gallery(
-        images_nhwc, misclassified, cams, true_cams, title=f"{title}: misclassified test images"
+        test_images.images_nhwc[cams.indices],
+        misclassified,
+        cams.predicted_nhw,
+        cams.true_nhw,
+        title=f"{test_images.source.get('title', '')}: misclassified test images",
     )
-    return gallery, report, cam_check, plot_cam_check(cam_check, f"Check of the maps, {title}")
+    return gallery, build_report(inputs, draw_figures(inputs))

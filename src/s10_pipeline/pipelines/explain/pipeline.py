@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from .nodes import collect_misclassified, gradcam_report
+from .nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
 
 
 def create_pipeline() -> Pipeline:
@@ -15,13 +15,36 @@ def create_pipeline() -> Pipeline:
                 name="collect_misclassified",
             ),
             node(
-                gradcam_report,
+                compute_cams,
                 [
                     "model",
                     "train_images",
                     "test_images",
                     "train_set",
                     "misclassified",
+                    "shortcut_probe",
+                    "provenance",
+                    "params:explain",
+                    "params:train.device",
+                ],
+                ["cams", "augmented_examples"],
+                name="compute_cams",
+            ),
+            node(
+                check_cams,
+                ["model", "test_images", "test_predictions", "cams", "params:train.device"],
+                ["cam_check", "cam_check_plot"],
+                name="check_cams",
+            ),
+            node(
+                gradcam_report,
+                [
+                    "train_images",
+                    "test_images",
+                    "augmented_examples",
+                    "misclassified",
+                    "cams",
+                    "cam_check",
                     "provenance",
                     "training_history",
                     "training_timing",
@@ -34,10 +57,8 @@ def create_pipeline() -> Pipeline:
                     "label_error_candidates",
                     "near_duplicates",
                     "shortcut_probe",
-                    "params:explain",
-                    "params:train.device",
                 ],
-                ["gradcam_gallery", "report", "cam_check", "cam_check_plot"],
+                ["gradcam_gallery", "report"],
                 name="gradcam_report",
             ),
         ]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from ..data.augmented import AugmentedSet, indices_digest
 from ..data.image_set import ImageSet, content_digest
 from ..errors import UserError
-from ..network.classifier import Classifier
+from ..types import Classifier
 
 
 def check_same_data(model: Classifier, images: ImageSet) -> None:

@@ -13,7 +13,7 @@ from ..data.image_set import ImageSet
 from ..data.loader import fit_batch, plain_batches
 from ..network.classifier import Classifier
 from ..progress import progress_bar
-from .calibration import apply_temperature, expected_calibration_error, fit_temperature, tabulate_reliability
+from .calibration import apply_temperature, expected_calibration_error, fit_temperature, losses, tabulate_reliability
 from .checks import check_same_data
 from .intervals import wilson
 from .params import EvaluateParams
@@ -84,13 +84,6 @@ def compute_metrics(
         "ece": expected_calibration_error(probabilities_nk, labels, num_bins),
         "num_test_images": len(labels),
     }
-
-
-def losses(probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cross-entropy of each image (N,) in nats, up to 708: scikit-learn's ends at 36, where training's goes on."""
-    p_true = probabilities_nk[np.arange(len(labels)), labels]
-    loss_n: NDArray[np.float64] = -np.log(np.maximum(p_true, np.finfo(np.float64).tiny))
-    return loss_n
 
 
 def evaluate_classifier(

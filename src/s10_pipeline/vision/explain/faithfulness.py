@@ -15,7 +15,7 @@ from ..data.loader import fit_batch
 from ..evaluation.intervals import bootstrap_mean
 from ..network.classifier import Classifier
 from ..progress import progress_bar
-from .gradcam import is_blank
+from .cams import is_blank
 from .imputation import impute
 
 # shares of an image's pixels that are removed

@@ -8,25 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pytorch_grad_cam
 import torch
 from numpy.typing import NDArray
-from pytorch_grad_cam import EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
-from pytorch_grad_cam.base_cam import BaseCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from ..data.loader import fit_batch
 from ..errors import UserError, did_you_mean
 from ..network.classifier import Classifier
-from .params import split_layers
-
-METHODS: dict[str, type[BaseCAM]] = {
-    "gradcam": GradCAM,  # Selvaraju et al. 2017, arXiv:1610.02391
-    "gradcam++": GradCAMPlusPlus,  # Chattopadhay et al. 2018, arXiv:1710.11063
-    "hirescam": HiResCAM,  # Draelos & Carin 2020, arXiv:2011.08891
-    "layercam": LayerCAM,  # Jiang et al. 2021, doi:10.1109/TIP.2021.3089943
-    "xgradcam": XGradCAM,  # Fu et al. 2020, arXiv:2008.02312
-    "eigengradcam": EigenGradCAM,  # of gradient x activation (Muhammad & Yeasin 2020, arXiv:2008.00299)
-}
+from .params import METHODS, split_layers
 
 
 def compute_cams(
@@ -48,7 +38,7 @@ def compute_cams(
         model: takes uint8 images.
         images_nhwc: uint8 (N, H, W, 3), RGB; N may be 0.
         targets: integers (N,): the class to explain in each image.
-        method: one of :data:`METHODS`.
+        method: one of :data:`~.params.METHODS`.
         layer: residual stage whose last block is looked at, "layer1" ...; of several (a sequence, or joined by
             "+") the mean of their maps, each scaled to 0-1 before.
         device: where to compute.
@@ -56,7 +46,7 @@ def compute_cams(
 
     Returns:
         float32 (N, H, W): each map scaled to 0-1 by its own extremes; all zeros where it is blank
-        (see :func:`is_blank`).
+        (see :func:`~.cams.is_blank`).
 
     Raises:
         UserError: unknown method, or a layer that the network lacks.
@@ -71,7 +61,7 @@ def compute_cams(
     cams_nhw = np.zeros(images_nhwc.shape[:3], np.float32)
     fitting = fit_batch(batch_size, images_nhwc.shape[1:3])
     with _left_as_found(model, device), torch.inference_mode(False), torch.enable_grad():
-        cam = METHODS[method](model=model, target_layers=blocks)
+        cam = getattr(pytorch_grad_cam, METHODS[method])(model=model, target_layers=blocks)
         try:
             for start in range(0, len(images_nhwc), fitting):
                 rows = slice(start, start + fitting)
@@ -88,12 +78,6 @@ def compute_cams(
 def find_blocks(model: Classifier, layer: str | Sequence[str]) -> list[torch.nn.Module]:
     """The blocks that ``layer`` names, as of :func:`compute_cams`; UserError where the network lacks one."""
     return [model.last_block(name) for name in split_layers(layer)]
-
-
-def is_blank(cams_nhw: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Maps that say nothing (bool (N,)): no place speaks for the class more than any other."""
-    blank: NDArray[np.bool_] = np.ptp(cams_nhw, axis=(1, 2)) == 0
-    return blank
 
 
 @contextmanager

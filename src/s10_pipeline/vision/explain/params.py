@@ -1,4 +1,4 @@
-"""Parameters of the ``explain`` stage."""
+"""Parameters of the ``explain`` stage, and the choices among which they name one."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -7,8 +7,22 @@ from pydantic import Field, field_validator
 
 from ..params import Params
 
-SELECTIONS = ("most_confident", "first", "random")
+# name in explain.method -> class of the grad-cam package; each explains one class and needs no setting of its own
+METHODS = {
+    "gradcam": "GradCAM",  # Selvaraju et al. 2017, arXiv:1610.02391
+    "gradcam++": "GradCAMPlusPlus",  # Chattopadhay et al. 2018, arXiv:1710.11063
+    "hirescam": "HiResCAM",  # Draelos & Carin 2020, arXiv:2011.08891
+    "layercam": "LayerCAM",  # Jiang et al. 2021, doi:10.1109/TIP.2021.3089943
+    "xgradcam": "XGradCAM",  # Fu et al. 2020, arXiv:2008.02312
+    "eigengradcam": "EigenGradCAM",  # of gradient x activation (Muhammad & Yeasin 2020, arXiv:2008.00299)
+}
 
+# name in explain.selection -> the order of the mistakes, as the report says it
+SELECTIONS = {
+    "most_confident": "the most confident mistakes first",
+    "first": "the first in the test set",
+    "random": "drawn at random",
+}
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
@@ -23,16 +37,17 @@ class ExplainParams(Params):
 
     Attributes:
         num_images: how many misclassified images; all of them where there are fewer.
-        selection: ``most_confident`` (highest confidence first), ``first`` (by index) or ``random``.
-        method: of the grad-cam package.
+        selection: one of :data:`SELECTIONS`.
+        method: one of :data:`METHODS`.
         layer: the residual stage whose last block is explained; of several (a list, or joined by "+": lists break
             on the command line) the mean of their maps.
         seed: of ``selection=random``, and of the random pixels and maps that the maps are checked against.
     """
 
     num_images: int = Field(25, ge=1, le=1000)
-    selection: Literal["most_confident", "first", "random"] = "most_confident"
-    method: Literal["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "eigengradcam"] = "gradcam"
+    # from the tables, so that what is offered and what is accepted cannot differ
+    selection: Literal[tuple(SELECTIONS)] = "most_confident"  # type: ignore[valid-type]
+    method: Literal[tuple(METHODS)] = "gradcam"  # type: ignore[valid-type]
     layer: str | tuple[str, ...] = "layer3"
     seed: int = Field(0, ge=0, lt=2**32)
 

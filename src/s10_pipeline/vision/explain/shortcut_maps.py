@@ -1,66 +1,68 @@
 """Where the model looks on test images with a planted tag."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
 from ..data.loader import fit_batch, plain_batches
-from ..evaluation.shortcut import plant
+from ..data.planted import plant
 from ..network.classifier import Classifier
-from .embedding import picture_uri, thumbnail_uri
-from .gradcam import compute_cams, is_blank
-from .overlay import overlay_cam, tile_size
-from .params import ExplainParams
+from .cams import is_blank
 
 # enough for a mean that is steady to a percent or two
 NUM_IMAGES = 100
 
 
 def explain_shortcut(
-    model: Classifier, images: ImageSet, planted: dict[str, Any], params: ExplainParams, device: torch.device | str
-) -> dict[str, Any]:
+    compute: Callable[[NDArray[np.uint8], NDArray[np.integer]], NDArray[np.float32]],
+    model: Classifier,
+    images: ImageSet,
+    planted: dict[str, Any] | None,
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]], NDArray[np.float32]]:
     """Maps for the tagged class on test images of the other classes, without and with the tag.
 
+    Args:
+        compute: :func:`~.gradcam.compute_cams`, all but images and targets given.
+
     Returns:
-        ``class_name``, ``num_images``; means over them of the share of the heat that lies in the tag's box,
-        ``heat_plain`` and ``heat_tagged``, and ``area``, the box's share of the image: what a map that knows
-        nothing would have there; ``examples``, one a class: image, map for the tagged class, prediction.
+        shortcut: ``class_name``, ``num_images``; means over them of the share of the heat that lies in the tag's box,
+            ``heat_plain`` and ``heat_tagged``, and ``area``, the box's share of the image: what a map that knows
+            nothing would have there. None where no shortcut was planted.
+        shortcut_examples: one tagged image per class: index, truth, prediction, confidence.
+        shortcut_nhw: float32 (M, H, W): the examples' maps for the tagged class.
     """
+    height, width = images.image_size
+    if planted is None:
+        return None, [], np.empty((0, height, width), np.float32)
     target = images.class_names.index(planted["class_name"])
     others = np.flatnonzero(images.labels != target)[:NUM_IMAGES]
     plain_nhwc = np.array(images.images_nhwc[others])
     tagged_nhwc = plant(plain_nhwc, planted)
     targets = np.full(len(others), target)
-    cams = {
-        name: compute_cams(model, pixels, targets, method=params.method, layer=params.layer, device=device)
-        for name, pixels in (("plain", plain_nhwc), ("tagged", tagged_nhwc))
-    }
+    cams = {"plain": compute(plain_nhwc, targets), "tagged": compute(tagged_nhwc, targets)}
     batches = plain_batches(tagged_nhwc, targets, np.arange(len(others)), fit_batch(NUM_IMAGES, images.image_size))
-    model.eval()
-    p_nk = np.concatenate([model.probabilities(images_bchw).numpy() for images_bchw, _ in batches])
+    p_nk = np.concatenate([model.eval().probabilities(images_bchw).numpy() for images_bchw, _ in batches])
     left, top, right, bottom = planted["box_xyxy"]
-    height, width = images.image_size
-    _, first = np.unique(images.labels[others], return_index=True)
-    return {
+    shortcut = {
         "class_name": planted["class_name"],
         "num_images": len(others),
         "area": (right - left) * (bottom - top) / (height * width),
         **{f"heat_{name}": heat_inside(cams_nhw, planted["box_xyxy"]) for name, cams_nhw in cams.items()},
-        "examples": [
-            {
-                "index": int(others[i]),
-                "truth": images.class_names[images.labels[others[i]]],
-                "prediction": images.class_names[int(p_nk[i].argmax())],
-                "confidence": float(p_nk[i].max()),
-                "image": thumbnail_uri(tagged_nhwc[i]),
-                "overlay": picture_uri(overlay_cam(tagged_nhwc[i], cams["tagged"][i], tile_size(height, 128))),
-            }
-            for i in sorted(first)
-        ],
     }
+    first = np.sort(np.unique(images.labels[others], return_index=True)[1])
+    examples = [
+        {
+            "index": int(others[i]),
+            "truth": images.class_names[images.labels[others[i]]],
+            "prediction": images.class_names[int(p_nk[i].argmax())],
+            "confidence": float(p_nk[i].max()),
+        }
+        for i in first
+    ]
+    return shortcut, examples, cams["tagged"][first]
 
 
 def heat_inside(cams_nhw: NDArray[np.float32], box_xyxy: list[int]) -> float | None:

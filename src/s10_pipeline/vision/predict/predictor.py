@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from ..data.image_files import large_images_allowed, printable
 from ..data.loader import fit_batch
 from ..data.resize import check_rule
-from ..explain.gradcam import is_blank
-from ..explain.panels import CaptionLine, Panel, draw_panels
+from ..explain.cams import is_blank
 from ..network.classifier import Classifier
 from ..progress import progress_bar
+from ..report.panels import CaptionLine, Panel, draw_panels
 from .images import find_images, read_batches
 from .params import PredictParams
 from .table import prediction_table, readable_rows

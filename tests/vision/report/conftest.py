@@ -12,9 +12,10 @@ from s10_pipeline.vision.evaluation.calibration import tabulate_reliability
 from s10_pipeline.vision.evaluation.classes import measure_classes
 from s10_pipeline.vision.evaluation.label_errors import find_label_errors
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
+from s10_pipeline.vision.explain.cams import Cams
 from s10_pipeline.vision.explain.params import ExplainParams
-from s10_pipeline.vision.explain.report import ReportInputs, build_report
 from s10_pipeline.vision.explain.selection import select_misclassified
+from s10_pipeline.vision.report.page import ReportInputs, build_report
 
 NASTY = "<script>alert(1)</script>&\"' $x^2$ ünï木"
 NAMES = (NASTY, "dog", "a class with quite a long name, as taxonomies have them")
@@ -63,15 +64,21 @@ def make_inputs(
         "advantage": dict.fromkeys(controls, advantage),
     }  # fmt: skip
     probe = pd.DataFrame({"class_name": names, "num_images": 40, "accuracy": 0.5, "accuracy_tagged": 0.25})
-    figure = Figure(figsize=(4, 3))
-    figure.subplots().plot([1, 2])
-    known = ("accuracy_curves", "loss_curves", "lr_curve_plot", "confusion_matrix", "reliability_diagram")
     return ReportInputs(
         train_images=images,
         test_images=images,
         misclassified=misclassified,
-        cams_nhw=rng.random((n, size, size), dtype=np.float32) * (np.arange(n) != 1)[:, None, None],
-        true_cams_nhw=rng.random((n, size, size), dtype=np.float32),
+        cams=Cams(
+            indices=misclassified["index"].to_numpy(np.int64),
+            predicted_nhw=rng.random((n, size, size), dtype=np.float32) * (np.arange(n) != 1)[:, None, None],
+            true_nhw=rng.random((n, size, size), dtype=np.float32),
+            params=params.model_dump(mode="json"),
+            model="sha256:def",
+            shortcut={"class_name": names[0], "num_images": 7, "area": 0.02, "heat_plain": 0.01, "heat_tagged": None,
+                      } if planted else None,
+            shortcut_examples=[],
+            shortcut_nhw=rng.random((0, size, size), dtype=np.float32),
+        ),
         metrics=metrics | {"ece": float("nan"), "temperature": 1.5, "ece_after_temperature": 0.01,
                            "num_near_duplicates": 1, "test_accuracy_without_near_duplicates": 0.49,
                            "test_accuracy_with_flip": 0.52, "test_accuracy_with_flip_ci95": [0.5, 0.54]},
@@ -88,7 +95,9 @@ def make_inputs(
         timing=pd.DataFrame(
             {"epoch": epochs, "epoch_seconds": 2.0, "images_per_second": 50.0, "data_wait_fraction": 0.1}
         ),
+        lr_curve=pd.DataFrame({"lr": [0.1], "loss": [1.0]}),
         best_lr=best_lr,
+        augmented_examples=images,
         provenance={
             "data": {"train": {"title": title, "parameters": {"path": NASTY, "mirrors": [], "list": [1, {"a": True}]}}},
             "train": {"plateau": plateau, "warmup_epochs": 0},
@@ -96,11 +105,6 @@ def make_inputs(
             "empty": {},
         },
         cam_check=cam_check,
-        params=params,
-        lineage=[("train source", NASTY, "md5:abc")],
-        shortcut_maps={"class_name": names[0], "num_images": 7, "area": 0.02, "heat_plain": 0.01, "heat_tagged": None,
-                       "examples": []} if planted else None,
-        figures=dict.fromkeys((*known, "cam_check_plot", "augmentation_preview", "extra"), figure),
     )  # fmt: skip
 
 
@@ -111,6 +115,15 @@ def inputs() -> Callable[..., ReportInputs]:
 
 
 @pytest.fixture(scope="session")
-def html() -> str:
+def figures() -> dict[str, Figure]:
+    """One picture under the names that the templates know, and under another."""
+    figure = Figure(figsize=(4, 3))
+    figure.subplots().plot([1, 2])
+    known = ("accuracy_curves", "loss_curves", "lr_curve_plot", "confusion_matrix", "reliability_diagram")
+    return dict.fromkeys((*known, "cam_check_plot", "augmentation_preview", "extra"), figure)
+
+
+@pytest.fixture(scope="session")
+def html(figures: dict[str, Figure]) -> str:
     """A page of 25 mistakes."""
-    return build_report(make_inputs())
+    return build_report(make_inputs(), figures)

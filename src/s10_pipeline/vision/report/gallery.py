@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .gradcam import is_blank
+from ..explain.cams import is_blank
 from .overlay import overlay_cam, overlay_difference
 from .panels import CaptionLine, Panel, draw_panels
 

@@ -2,50 +2,44 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
+from ..errors import UserError
 from ..evaluation.calibration import judge_temperature
+from ..explain.cams import Cams
+from ..explain.params import SELECTIONS
 from ..lr_search.plot import LABELS as READINGS
 from ..training.drops import annealed_epochs
 from . import examples, story, tables
-from .embedding import explanation_uris, figure_uri
-from .gradcam import is_blank
+from .embedding import figure_uri
 from .number_format import duration, number, percent
-from .params import ExplainParams
-
-PICTURES = ("image", "overlay", "true_overlay", "difference")
 
 
 @dataclass(frozen=True, eq=False)
 class ReportInputs:
-    """What the report is made of: artifacts as their stages wrote them, and the maps.
+    """What the report is made of: artifacts as their stages wrote them.
 
     Attributes:
         misclassified: the explained images, in display order; columns as ``test_predictions``.
-        cams_nhw, true_cams_nhw: theirs, for the predicted and the true class, float32 (N, H, H) in [0, 1].
         provenance: what made the model, shown as it is; a key that is missing there is missing in the page.
-        lineage: of :func:`.story.trace_lineage`.
-        cam_check: of :func:`.faithfulness.check_cams`.
-        shortcut_maps: of :func:`.shortcut_maps.explain_shortcut`; None where nothing was planted.
-        figures: by the names that the templates know; others are shown at the end.
-        params: how the images were chosen and explained.
+        cams: their maps, and how the images were chosen and explained.
+
+    Raises:
+        UserError: the maps are of other images than ``misclassified``.
     """
 
     train_images: ImageSet
     test_images: ImageSet
     misclassified: pd.DataFrame
-    cams_nhw: NDArray[np.float32]
-    true_cams_nhw: NDArray[np.float32]
+    cams: Cams
     metrics: dict[str, Any]
     test_predictions: pd.DataFrame
     class_metrics: pd.DataFrame
@@ -55,32 +49,38 @@ class ReportInputs:
     shortcut_probe: pd.DataFrame
     history: pd.DataFrame
     timing: pd.DataFrame
+    lr_curve: pd.DataFrame
     best_lr: dict[str, Any]
+    augmented_examples: ImageSet
     provenance: dict[str, Any]
     cam_check: dict[str, Any]
-    params: ExplainParams
-    lineage: list[tuple[str, str, str]] = field(default_factory=list)
-    shortcut_maps: dict[str, Any] | None = None
-    figures: dict[str, Figure] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.cams.indices.tolist() != self.misclassified["index"].tolist():
+            raise UserError("cams: maps of other images than misclassified; make both: kedro run --pipeline=explain")
 
 
-def build_report(inputs: ReportInputs) -> str:
+def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     """Render the report; whatever comes from data is escaped.
+
+    Args:
+        figures: of :func:`.figures.draw_figures`; those whose name no template knows are shown at the end.
 
     Returns:
         HTML text. Its element ``report-data`` holds the figures as JSON.
     """
-    predictions = inputs.test_predictions
+    predictions, shortcut = inputs.test_predictions, inputs.cams.shortcut
     confused = tables.most_confused(predictions)
-    title = _title(inputs.provenance)
+    train = inputs.provenance.get("train", {})
+    title = str(inputs.provenance.get("data", {}).get("train", {}).get("title") or "unnamed data")
     temperature = inputs.metrics.get("temperature")
     galleries = {
         "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
         "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
         "label_errors": examples.show_label_errors(inputs.label_error_candidates, inputs.test_images),
         "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
-        "cards": _cards(inputs),
-        "shortcut_examples": (inputs.shortcut_maps or {}).get("examples", []),
+        "misclassified": examples.show_misclassified(inputs.misclassified, inputs.cams, inputs.test_images),
+        "shortcut_examples": examples.show_shortcut(inputs.cams, inputs.provenance, inputs.test_images),
     }
     facts = {
         "title": title,
@@ -95,64 +95,25 @@ def build_report(inputs: ReportInputs) -> str:
         "num_label_error_candidates": len(inputs.label_error_candidates),
         "num_near_duplicates": len(inputs.near_duplicates),
         "cam_check": tables.plain(inputs.cam_check),
-        "shortcut": _shortcut(inputs),
-        "lineage": inputs.lineage,
-        "explain": inputs.params.model_dump(mode="json"),
+        "shortcut": shortcut and tables.plain({**shortcut, "classes": inputs.shortcut_probe.to_dict("records")}),
+        "lineage": story.trace_lineage(inputs.provenance, inputs.cams.model, predictions),
+        "explain": inputs.cams.params,
+        "epochs": tables.epochs(inputs.history, inputs.timing),
     }
     return _template().render(
         facts,
         **galleries,
-        facts={
-            **facts,
-            "epochs": tables.epochs(inputs.history, inputs.timing),
-            "misclassified": examples.without_pictures(galleries["cards"]),
-            **{name: examples.without_pictures(items) for name, items in galleries.items() if name != "cards"},
-        },
+        facts={**facts, **{name: examples.without_pictures(items) for name, items in galleries.items()}},
         calibration_verdict=judge_temperature(temperature) if temperature is not None else None,
         drawn="drawn data" in title.lower(),
-        epochs=tables.epochs(inputs.history, inputs.timing),
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
-        plateau=inputs.provenance.get("train", {}).get("plateau"),
-        num_annealed=annealed_epochs(inputs.provenance.get("train", {})),
+        selection=SELECTIONS[inputs.cams.params["selection"]],
+        plateau=train.get("plateau"),
+        num_annealed=annealed_epochs(train),
         num_resized=story.resized_epochs(inputs.provenance),
-        figures={name: figure_uri(figure) for name, figure in inputs.figures.items()},
+        figures={name: figure_uri(figure) for name, figure in figures.items()},
     )
-
-
-def _title(provenance: dict[str, Any]) -> str:
-    return str(provenance.get("data", {}).get("train", {}).get("title") or "unnamed data")
-
-
-def _shortcut(inputs: ReportInputs) -> dict[str, Any] | None:
-    if inputs.shortcut_maps is None:
-        return None
-    known = {key: value for key, value in inputs.shortcut_maps.items() if key != "examples"}
-    shortcut: dict[str, Any] = tables.plain({**known, "classes": inputs.shortcut_probe.to_dict("records")})
-    return shortcut
-
-
-def _cards(inputs: ReportInputs) -> list[dict[str, Any]]:
-    rows = inputs.misclassified.to_dict("records")
-    assert len(rows) == len(inputs.cams_nhw) == len(inputs.true_cams_nhw)
-    images_nhwc = inputs.test_images.images_nhwc[inputs.misclassified["index"].to_numpy(int)]
-    pictures = explanation_uris(images_nhwc, inputs.cams_nhw, inputs.true_cams_nhw)
-    blanks = zip(is_blank(inputs.cams_nhw), is_blank(inputs.true_cams_nhw), strict=True)
-    cards = []
-    for row, uris, (blank, true_blank) in zip(rows, pictures, blanks, strict=True):
-        path = row.get("path")
-        card = {
-            "index": int(row["index"]),
-            "path": str(path) if isinstance(path, str) and path else None,
-            "prediction": str(row["prediction_name"]),
-            "confidence": float(row["confidence"]),
-            "truth": str(row["label_name"]),
-            "truth_probability": float(row[f"p_{row['label_name']}"]),
-            "blank_map": bool(blank),
-            "blank_true_map": bool(true_blank),
-        }
-        cards.append(tables.plain({**card, **dict(zip(PICTURES, uris, strict=True))}))
-    return cards
 
 
 def _template() -> Template:

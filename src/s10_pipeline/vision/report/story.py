@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from ..lr_search.suggestions import MAX_SPREAD
-from ..network.classifier import Classifier, classifier_to_bytes
 from ..training.drops import rate_after_drop
 
 
@@ -80,10 +79,12 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
     }
 
 
-def trace_lineage(
-    provenance: dict[str, Any], model: Classifier, test_predictions: pd.DataFrame
-) -> list[tuple[str, str, str]]:
-    """From what was read to what was predicted: step, what it is, and the mark by which it can be told again."""
+def trace_lineage(provenance: dict[str, Any], model: str, test_predictions: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """From what was read to what was predicted: step, what it is, and the mark by which it can be told again.
+
+    Args:
+        model: the mark of the model's file.
+    """
     data, augment, train = (provenance.get(key, {}) for key in ("data", "augment", "train"))
     steps = []
     for split in ("train", "test"):
@@ -99,8 +100,7 @@ def trace_lineage(
     version = str(code.get("commit", code.get("digest", "unknown")))
     changed = ", with uncommitted changes" if code.get("uncommitted_changes") else ""
     steps.append(("code", f"s10_pipeline {code.get('version', '')}{changed}", version))
-    weights = hashlib.sha256(classifier_to_bytes(model)).hexdigest()
-    steps.append(("model", f"train.seed={train.get('seed')}, {train.get('epochs')} epochs", f"sha256:{weights}"))
+    steps.append(("model", f"train.seed={train.get('seed')}, {train.get('epochs')} epochs", model))
     rows = pd.util.hash_pandas_object(test_predictions, index=False).to_numpy()
     mark = hashlib.sha256(rows.tobytes()).hexdigest()
     steps.append(("predictions", f"{len(test_predictions):,} test images", f"sha256:{mark}"))

@@ -1,24 +1,24 @@
 import dataclasses
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from s10_pipeline.vision.data.examples import draw_training_examples
 from s10_pipeline.vision.data.loader import TrainLoader
-from s10_pipeline.vision.explain import report_figures
-from s10_pipeline.vision.explain.report_figures import draw_figures
+from s10_pipeline.vision.report import figures as report_figures
+from s10_pipeline.vision.report.figures import draw_figures
 
 
 @pytest.fixture
-def preview(shapes, monkeypatch):
+def preview(shapes, inputs, monkeypatch):
     """Draws the report's preview of the images; the other figures are not looked at here."""
     for name in ("accuracy_curves", "loss_curves", "lr_curve", "confusion_matrix", "reliability", "cam_check"):
         monkeypatch.setattr(report_figures, f"plot_{name}", lambda *_: None)
-    table = pd.DataFrame()
 
     def draw(train_set, provenance):
-        figures = draw_figures(shapes[0], train_set, provenance, table, table, {}, table, table, {})
-        return figures["augmentation_preview"]
+        examples = draw_training_examples(shapes[0], train_set, provenance, num_rows=4)
+        given = dataclasses.replace(inputs(), augmented_examples=examples, provenance=provenance)
+        return draw_figures(given)["augmentation_preview"]
 
     return draw
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from s10_pipeline.vision.explain.embedding import explanation_uris
-from s10_pipeline.vision.explain.number_format import NOTHING, number
-from s10_pipeline.vision.explain.report import ReportInputs, build_report
+from s10_pipeline.vision.report.embedding import explanation_uris
+from s10_pipeline.vision.report.number_format import NOTHING, number
+from s10_pipeline.vision.report.page import ReportInputs, build_report
 
 Inputs = Callable[..., ReportInputs]
 
@@ -82,7 +83,7 @@ def test_every_image_has_a_text(html: str) -> None:
 
 
 def test_everything_from_data_is_escaped(html: str, inputs: Inputs, names: tuple[str, ...]) -> None:
-    for page in (html, build_report(inputs(planted=True))):
+    for page in (html, build_report(inputs(planted=True), {})):
         assert names[0] not in page and "<script>alert" not in page and "alert(1)</script" not in page
         assert page.count("</script>") == 2 and len(Page(page).all("script")) == 2
         assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#34;&#39; $x^2$ ünï木") > 40
@@ -151,7 +152,7 @@ def test_other_verdicts_are_put_in_words(inputs: Inputs, verdict: str, words: st
     given = inputs()
     check = given.cam_check | {"verdict": verdict, "num_maps": 3}
     check |= {"drop": {}, "advantage": {}} if verdict == "too_few" else {}
-    html = build_report(dataclasses.replace(given, cam_check=check))
+    html = build_report(dataclasses.replace(given, cam_check=check), {})
     for name in ("summary", "trust"):
         assert words.replace(" :", ":") in section(html, name).replace(" :", ":")
 
@@ -159,7 +160,7 @@ def test_other_verdicts_are_put_in_words(inputs: Inputs, verdict: str, words: st
 def test_a_rate_that_was_given_and_a_schedule_without_plateau(inputs: Inputs) -> None:
     given = inputs()
     model = {"lr": 0.3, "lr_from": "train.lr"}
-    html = build_report(dataclasses.replace(given, provenance={"model": model}))
+    html = build_report(dataclasses.replace(given, provenance={"model": model}), {})
     assert "0.3, given as train.lr; the range test's reading “valley” was 0.05." in section(html, "summary")
     assert "See the parameters." in section(html, "summary")
     assert "the plateau's rule alone does not explain it" in section(html, "training")
@@ -168,7 +169,7 @@ def test_a_rate_that_was_given_and_a_schedule_without_plateau(inputs: Inputs) ->
 def test_training_that_ended_in_warm_up_did_not_reach_its_rate(html: str, inputs: Inputs) -> None:
     given = inputs()
     train = {**given.provenance["train"], "epochs": 4, "warmup_epochs": 5}
-    short = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}))
+    short = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}), {})
     assert "0.05, the full rate of training. Training ended in its warm-up, below" in section(short, "range-test")
     assert "the full rate of training." in section(html, "range-test")
     assert "ended in its warm-up" not in html
@@ -194,15 +195,15 @@ def test_candidates_are_said_to_be_candidates(html: str, inputs: Inputs) -> None
     assert "Without them the accuracy is 49.00% instead of 50.00%" in section(html, "duplicates")
     given = inputs()
     none = dataclasses.replace(given, near_duplicates=given.near_duplicates.head(0))
-    assert "No test image has a near-duplicate" in section(build_report(none), "duplicates")
+    assert "No test image has a near-duplicate" in section(build_report(none, {}), "duplicates")
     metrics = {k: v for k, v in given.metrics.items() if "duplicates" not in k}
     off = dataclasses.replace(none, metrics=metrics)
-    assert "not looked for" in section(build_report(off), "duplicates")
+    assert "not looked for" in section(build_report(off, {}), "duplicates")
 
 
 def test_a_planted_shortcut_has_a_section_of_its_own(html: str, inputs: Inputs) -> None:
     assert 'id="shortcut"' not in html
-    page = build_report(inputs(planted=True))
+    page = build_report(inputs(planted=True), {})
     assert "50.0% 25.0% 0.0% 100.0% 40" in section(page, "shortcut")
     assert facts(page)["shortcut"]["classes"][1]["taken_tagged"] == 1.0
 
@@ -224,26 +225,26 @@ def test_calibration_is_judged_by_the_temperature(inputs: Inputs, temperature: f
     metrics = {**given.metrics, "temperature": temperature}
     if temperature is None:
         del metrics["temperature"]
-    told = section(build_report(dataclasses.replace(given, metrics=metrics)), "calibration")
+    told = section(build_report(dataclasses.replace(given, metrics=metrics), {}), "calibration")
     assert words in told, told
     assert ("confident." in told) == (temperature in (0.5, 1.5))
 
 
 def test_drawn_data_is_said_to_be_drawn(html: str, inputs: Inputs) -> None:
     assert 'class="banner"' not in html
-    drawn = build_report(inputs(title="shapes10: drawn data, not CIFAR-10"))
+    drawn = build_report(inputs(title="shapes10: drawn data, not CIFAR-10"), {})
     assert 'class="banner"' in drawn and "Drawn data, not CIFAR-10" in drawn
 
 
 def test_no_mistakes(inputs: Inputs) -> None:
-    html = build_report(inputs(num_images=0))
+    html = build_report(inputs(num_images=0), {})
     assert 'class="mistake"' not in html and "there is nothing to explain" in html
     assert facts(html)["misclassified"] == facts(html)["most_confused"] == facts(html)["pairs"] == []
 
 
 @pytest.mark.parametrize(("num_images", "size"), [(60, 64), (25, 224)])
 def test_many_classes_and_large_images_stay_under_five_megabytes(inputs: Inputs, num_images: int, size: int) -> None:
-    html = build_report(inputs(num_images, tuple(f"class {k}" for k in range(100)), size=size))
+    html = build_report(inputs(num_images, tuple(f"class {k}" for k in range(100)), size=size), {})
     assert len(html) < 5e6 and html.count('class="mistake"') == num_images
     assert len(facts(html)["classes"]) == 100
 
@@ -258,8 +259,8 @@ def test_pictures_shrink_to_fit_a_budget() -> None:
     assert explanation_uris(images[:0], cams[:0], cams[:0]) == []
 
 
-def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs) -> None:
-    assert build_report(inputs()) == html
+def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs, figures: dict[str, Figure]) -> None:
+    assert build_report(inputs(), figures) == html
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
@@ -269,14 +270,14 @@ def test_numbers_are_written_as_people_write_them() -> None:
 
 
 def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -> None:
-    html = build_report(inputs(names=("null", "1", "True")))
+    html = build_report(inputs(names=("null", "1", "True")), {})
     assert {row["class_name"] for row in facts(html)["classes"]} == {"null", "1", "True"}
 
 
 def test_small_images_at_the_start_are_told(html: str, inputs: Inputs) -> None:
     given = inputs()
     train = {**given.provenance["train"], "epochs": 4, "resizing": {"epochs": 2, "start": 0.5}}
-    resized = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}))
+    resized = build_report(dataclasses.replace(given, provenance={**given.provenance, "train": train}), {})
     assert "In the first 2 epochs images were scaled down" in section(resized, "training")
     assert "scaled down" not in section(html, "training")
 
@@ -287,7 +288,7 @@ def test_annealing_is_named_where_it_decided(html: str, inputs: Inputs, dropped:
     history = given.history.assign(lr_dropped=given.history["lr_dropped"] & dropped)
     train = {**given.provenance["train"], "epochs": 4, "anneal_epochs": 2}
     changes = {"history": history, "provenance": {**given.provenance, "train": train}}
-    annealed = build_report(dataclasses.replace(given, **changes))
+    annealed = build_report(dataclasses.replace(given, **changes), {})
     assert "In the last 2 it fell linearly to zero" in section(annealed, "summary")
     told = section(annealed, "training")
     assert "in the last 2 epochs it fell linearly to zero" in told
@@ -296,4 +297,4 @@ def test_annealing_is_named_where_it_decided(html: str, inputs: Inputs, dropped:
     assert "fell linearly" not in section(html, "summary") + section(html, "training")
     # warm-up goes before
     train |= {"warmup_epochs": 3}
-    assert "In the last one it fell" in section(build_report(dataclasses.replace(given, **changes)), "summary")
+    assert "In the last one it fell" in section(build_report(dataclasses.replace(given, **changes), {}), "summary")

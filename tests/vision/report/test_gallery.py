@@ -8,9 +8,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from s10_pipeline.vision.explain import panels
-from s10_pipeline.vision.explain.gallery import plot_gradcam_gallery
-from s10_pipeline.vision.explain.overlay import enlarge, overlay_cam, overlay_difference, tile_size
+from s10_pipeline.vision.report import panels
+from s10_pipeline.vision.report.gallery import plot_gradcam_gallery
+from s10_pipeline.vision.report.overlay import enlarge, overlay_cam, overlay_difference, tile_size
 
 
 def gallery(num_images: int, names: tuple[str, str] = ("cat", "dog"), size: int = 32) -> Figure:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
+from ..data.planted import plant, planted_shortcut
+from ..evaluation.calibration import losses
 from ..evaluation.classes import class_names
-from ..evaluation.metrics import losses
-from .embedding import thumbnail_uri
+from ..explain.cams import Cams, is_blank
+from .embedding import explanation_uris, picture_uri, thumbnail_uri
+from .overlay import overlay_cam, tile_size
 from .tables import plain
 
 NUM_IN_GALLERY = 12
@@ -67,6 +69,28 @@ def show_duplicates(
     ]
 
 
+def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet) -> list[dict[str, Any]]:
+    """The explained images with both maps and their difference."""
+    pictures = explanation_uris(images.images_nhwc[cams.indices], cams.predicted_nhw, cams.true_nhw)
+    blanks = zip(is_blank(cams.predicted_nhw).tolist(), is_blank(cams.true_nhw).tolist(), strict=True)
+    return [
+        _facts(row, images)
+        | {"blank_map": blank, "blank_true_map": true_blank}
+        | dict(zip(("image", "overlay", "true_overlay", "difference"), uris, strict=True))
+        for row, uris, (blank, true_blank) in zip(misclassified.to_dict("records"), pictures, blanks, strict=True)
+    ]
+
+
+def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> list[dict[str, Any]]:
+    """Tagged test images with the map for the tagged class; none where no shortcut was planted."""
+    shown = []
+    for example, cam_hw in zip(cams.shortcut_examples, cams.shortcut_nhw, strict=True):
+        tagged_hwc = plant(images.images_nhwc[example["index"]][None], planted_shortcut(provenance) or {})[0]
+        overlay_hwc = overlay_cam(tagged_hwc, cam_hw, tile_size(len(tagged_hwc), 128))
+        shown.append({**example, "image": thumbnail_uri(tagged_hwc), "overlay": picture_uri(overlay_hwc)})
+    return shown
+
+
 def path_of(images: ImageSet, index: int) -> str | None:
     return images.paths[index] if images.paths is not None else None
 
@@ -83,15 +107,16 @@ def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _example(row: Mapping[Any, Any], images: ImageSet) -> dict[str, Any]:
-    index = int(row["index"])
-    pixels: NDArray[np.uint8] = images.images_nhwc[index]
+def _facts(row: Mapping[Any, Any], images: ImageSet) -> dict[str, Any]:
     return {
-        "index": index,
-        "path": path_of(images, index),
+        "index": int(row["index"]),
+        "path": path_of(images, int(row["index"])),
         "truth": str(row["label_name"]),
         "prediction": str(row["prediction_name"]),
         "confidence": float(row["confidence"]),
         "truth_probability": float(row[f"p_{row['label_name']}"]),
-        "image": thumbnail_uri(pixels),
     }
+
+
+def _example(row: Mapping[Any, Any], images: ImageSet) -> dict[str, Any]:
+    return _facts(row, images) | {"image": thumbnail_uri(images.images_nhwc[int(row["index"])])}

@@ -1,0 +1,40 @@
+"""The maps of the misclassified images, and of the shortcut probe where there is one."""
+
+import hashlib
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..data.image_set import ImageSet
+from ..network.classifier import Classifier, classifier_to_bytes
+from .cams import Cams
+from .gradcam import compute_cams
+from .params import ExplainParams
+from .shortcut_maps import explain_shortcut
+
+
+def explain_mistakes(
+    model: Classifier,
+    images: ImageSet,
+    misclassified: pd.DataFrame,
+    planted: dict[str, Any] | None,
+    params: ExplainParams,
+    device: torch.device | str,
+) -> Cams:
+    """Compute the maps of each misclassified image for its predicted and its true class.
+
+    Args:
+        misclassified: rows of ``test_predictions``, in display order.
+        planted: of :func:`~..data.planted.planted_shortcut`; its class is explained on tagged test images too.
+    """
+    indices = misclassified["index"].to_numpy(np.int64)
+    compute = partial(compute_cams, model, method=params.method, layer=params.layer, device=device)
+    predicted_nhw, true_nhw = (
+        compute(images.images_nhwc[indices], misclassified[column].to_numpy(int)) for column in ("prediction", "label")
+    )
+    shortcut = explain_shortcut(compute, model, images, planted)
+    digest = f"sha256:{hashlib.sha256(classifier_to_bytes(model)).hexdigest()}"
+    return Cams(indices, predicted_nhw, true_nhw, params.model_dump(mode="json"), digest, *shortcut)

@@ -1,0 +1,28 @@
+"""The report's figures, drawn anew from the stored tables."""
+
+from matplotlib.figure import Figure
+
+from ..data.preview import plot_augmentation_preview
+from ..evaluation.calibration import plot_reliability
+from ..evaluation.confusion import plot_confusion_matrix
+from ..explain.cam_check_plot import plot_cam_check
+from ..lr_search.plot import plot_lr_curve
+from ..training.curves import plot_accuracy_curves, plot_loss_curves
+from .page import ReportInputs
+
+
+def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
+    """Draw the figures by the names that the report's templates know."""
+    train, best_lr = inputs.provenance.get("train", {}), inputs.best_lr
+    if inputs.provenance.get("model", {}).get("lr_from") == "train.lr":
+        # the rate was given: no reading of the range test was taken
+        best_lr = {**best_lr, "method": "train.lr"}
+    return {
+        "accuracy_curves": plot_accuracy_curves(inputs.history, train, "Accuracy"),
+        "loss_curves": plot_loss_curves(inputs.history, train, "Loss"),
+        "augmentation_preview": plot_augmentation_preview(inputs.augmented_examples),
+        "lr_curve_plot": plot_lr_curve(inputs.lr_curve, best_lr, "Learning-rate range test"),
+        "confusion_matrix": plot_confusion_matrix(inputs.test_predictions, "Confusion matrix"),
+        "reliability_diagram": plot_reliability(inputs.reliability, "Reliability on test images"),
+        "cam_check_plot": plot_cam_check(inputs.cam_check, "What removing pixels does to the prediction"),
+    }
