@@ -51,11 +51,16 @@ def make_inputs(
     images = ImageSet(pixels, table["label"].to_numpy(), names, tuple(table["path"]), {"title": title})
     epochs = np.arange(1, 5)
     history = pd.DataFrame({"epoch": epochs, "lr": [0.1, 0.1, 0.02, 0.02], "lr_dropped": epochs == 2})
+    history["lr_after"] = [0.1, 0.02, 0.02, 0.02]
+    schedule = {
+        "decided_by": ["validation loss"],
+        "drops": [{"epoch": 2, "lr": 0.1, "lr_after": 0.02, "sentence": "1 epoch without an improvement"}],
+        "phases": [],
+    }
     for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"):
         history[column] = [0.2, 0.5, 0.9, float("nan")]
     metrics = compute_metrics(table[[f"p_{name}" for name in names]].to_numpy(), images.labels, names, 15)
     best_lr = {"lr": 0.05, "method": "valley", "candidates": {"valley": 0.05, "steepest": None}, "spread": 3.0}
-    plateau = {"factor": 0.2, "patience": 0, "threshold": 0.001}
     advantage = {"mean": 0.2, "low": 0.1, "high": 0.3}
     controls = ("random_pixels", "random_maps", "other_maps")
     cam_check = {
@@ -100,7 +105,8 @@ def make_inputs(
         augmented_examples=images,
         provenance={
             "data": {"train": {"title": title, "parameters": {"path": NASTY, "mirrors": [], "list": [1, {"a": True}]}}},
-            "train": {"plateau": plateau, "warmup_epochs": 0},
+            "train": {"warmup_epochs": 0},
+            "schedule": schedule,
             NASTY: NASTY,
             "empty": {},
         },

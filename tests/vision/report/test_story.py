@@ -1,53 +1,9 @@
-"""Where the schedule, the learning rate and the data come from, read off what was stored."""
+"""Where the learning rate and the data come from, read off what was stored."""
 
 import pandas as pd
 import pytest
 
-from s10_pipeline.vision.report.story import explain_drops, explain_learning_rate, trace_lineage
-from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.engine import train_classifier
-from s10_pipeline.vision.training.params import PlateauParams
-
-
-def test_reasons_of_drops_known_by_hand() -> None:
-    # warm-up ends after epoch 1; the best loss is 1.0 in epoch 2; 3 and 4 are not 5 % better; 5 is; 6 and 7 are not
-    losses = [2.0, 1.0, 0.98, 0.97, 0.5, 0.6, 0.49]
-    history = pd.DataFrame({"epoch": range(1, 8), "val_loss": losses, "lr": [0.1] * 4 + [0.02] * 3})
-    history["lr_dropped"] = [False, False, False, True, False, False, True]
-    plateau = {"factor": 0.2, "patience": 1, "threshold": 0.05, "cooldown": 0}
-    drops = explain_drops(history, {"train": {"plateau": plateau, "warmup_epochs": 1}})
-    assert drops == [
-        {"epoch": 4, "lr": 0.1, "new_lr": 0.02, "reason": {"best_val_loss": 1.0, "best_epoch": 2, "num_bad_epochs": 2}},
-        {
-            "epoch": 7,
-            "lr": 0.02,
-            "new_lr": None,
-            "reason": {"best_val_loss": 0.5, "best_epoch": 5, "num_bad_epochs": 2},
-        },
-    ]
-    for provenance in ({}, {"train": {"plateau": {**plateau, "patience": 5}}}):
-        assert [drop["reason"] for drop in explain_drops(history, provenance)] == [None, None]
-
-
-def test_the_new_rate_is_the_plateau_s_where_annealing_begins_at_once() -> None:
-    history = pd.DataFrame({"epoch": [1, 2, 3], "val_loss": [1.0, 1.0, 1.0], "lr": [0.1, 0.1, 0.001]})
-    history["lr_dropped"] = [False, True, False]
-    train = {"plateau": {"factor": 0.2, "patience": 0}, "epochs": 3, "anneal_epochs": 1}
-    (drop,) = explain_drops(history, {"train": train})
-    assert drop["new_lr"] == pytest.approx(0.02)
-    train["plateau"]["min_lr"] = 0.05
-    assert explain_drops(history, {"train": train})[0]["new_lr"] == pytest.approx(0.05)
-
-
-@pytest.mark.parametrize("cooldown", [0, 2])
-def test_the_rule_is_the_one_that_training_follows(data, tiny, tmp_path, cooldown) -> None:
-    plateau = PlateauParams(patience=0, threshold=0.5, factor=0.5, cooldown=cooldown)
-    params = tiny.model_copy(update={"epochs": 7, "warmup_epochs": 1, "plateau": plateau})
-    result = train_classifier(data, 0.05, params, CheckpointStore(tmp_path))
-    drops = explain_drops(result.history, {"train": params.model_dump()})
-    assert [drop["epoch"] for drop in drops] == result.history.loc[result.history["lr_dropped"], "epoch"].tolist()
-    assert len(drops) >= 2
-    assert all(drop["reason"] for drop in drops)
+from s10_pipeline.vision.report.story import explain_learning_rate, trace_lineage
 
 
 def test_which_rate_and_why() -> None:

@@ -1,5 +1,4 @@
 import pandas as pd
-import pytest
 
 from s10_pipeline.vision.training.curves import plot_accuracy_curves, plot_loss_curves
 
@@ -13,14 +12,14 @@ HISTORY = pd.DataFrame(
         "train_accuracy": [0.2, 0.4, 0.5, 0.6],
         "val_accuracy": [0.21, 0.41, 0.51, 0.61],
         "test_accuracy": [0.22, 0.42, 0.52, 0.62],
-        "lr_dropped": [False, True, False, True],
+        "lr_after": [0.1, 0.01, 0.01, 0.001],
     }
 )
 
 
 def test_train_validation_and_test_are_drawn_with_their_last_values():
     for plot, what, last in ((plot_accuracy_curves, "accuracy", "62.00%"), (plot_loss_curves, "loss", "1.300")):
-        ax = plot(HISTORY, {}, "title").axes[0]
+        ax = plot(HISTORY, "title").axes[0]
         curves = {
             line.get_label().split(":")[0]: line.get_ydata().tolist() for line in ax.lines if len(line.get_xdata()) == 4
         }
@@ -31,23 +30,16 @@ def test_train_validation_and_test_are_drawn_with_their_last_values():
 
 
 def test_learning_rate_drops_are_marked_where_they_act():
-    ax = plot_accuracy_curves(HISTORY, {}, "title").axes[0]
+    ax = plot_accuracy_curves(HISTORY, "title").axes[0]
     marks = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2]
     # the drop after the last epoch changed nothing any more
     assert marks == [2.5]
     assert [text.get_text() for text in ax.texts] == ["lr 0.01"]
 
 
-@pytest.mark.parametrize(
-    ("anneal", "min_lr", "label"), [(0, 0.0, "lr 0.0062"), (2, 0.0, "lr 0.025"), (2, 0.05, "lr 0.05")]
-)
-def test_the_new_rate_is_the_plateau_s_in_two_figures(anneal, min_lr, label):
-    # the third epoch's last step ran at 0.0062: with annealing, which began at once, the plateau did not set that
-    history = HISTORY.assign(lr=[0.125, 0.125, 0.0062, 0.0001])
-    train = {"epochs": 4, "anneal_epochs": anneal, "plateau": {"factor": 0.2, "min_lr": min_lr}}
-    for plot in (plot_accuracy_curves, plot_loss_curves):
-        assert [text.get_text() for text in plot(history, train, "title").axes[0].texts] == [label]
+def test_a_history_of_an_earlier_version_is_drawn_without_marks():
+    assert not plot_accuracy_curves(HISTORY.drop(columns="lr_after"), "title").axes[0].texts
 
 
 def test_one_epoch_is_enough():
-    assert plot_accuracy_curves(HISTORY.head(1), {}, "title").axes[0].lines
+    assert plot_accuracy_curves(HISTORY.head(1), "title").axes[0].lines

@@ -11,6 +11,9 @@ from s10_pipeline.vision.training.params import TrainParams
 
 SUMS = MetricSums(torch.tensor(20.0), torch.tensor(30), torch.tensor(40))
 
+STEADY = {"lr_after": 0.1, "drop_reason": "", "best_val_loss": 0.5}
+DROPPED = {"lr_after": 0.01, "drop_reason": "plateau", "best_val_loss": 0.5}
+
 
 def after_epochs(waited: list[float], num_workers: int, caplog, monkeypatch, cores: int = 8) -> list[str]:
     """Warnings after epochs of 2 s, ``waited`` of which went into waiting."""
@@ -18,16 +21,17 @@ def after_epochs(waited: list[float], num_workers: int, caplog, monkeypatch, cor
     history = History(TrainParams())
     with caplog.at_level(logging.WARNING):
         for seconds in waited:
-            history.add(0.1, SUMS, SUMS, SUMS, None, EpochTiming(2.0, seconds), num_workers)
+            history.add(0.1, SUMS, SUMS, SUMS, STEADY, EpochTiming(2.0, seconds), num_workers)
     return caplog.messages
 
 
 def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
     history = History(TrainParams())
-    history.add(0.1, SUMS, SUMS, SUMS, "why", EpochTiming(2.0, 0.5), 0)
+    history.add(0.1, SUMS, SUMS, SUMS, DROPPED, EpochTiming(2.0, 0.5), 0)
     assert history.rows[0]["train_loss"] == 0.5
     assert history.rows[0]["test_accuracy"] == 0.75
     assert history.rows[0]["lr_dropped"] is True
+    assert (history.rows[0]["lr_after"], history.rows[0]["drop_reason"]) == (0.01, "plateau")
     assert history.timing == [{"epoch": 1, "epoch_seconds": 2.0, "images_per_second": 20.0, "data_wait_fraction": 0.25}]
 
 

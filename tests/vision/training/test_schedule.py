@@ -1,15 +1,28 @@
+from typing import Literal
+
 import pytest
 import torch
 
 from s10_pipeline.vision.training.params import PlateauParams, TrainParams
-from s10_pipeline.vision.training.schedule import Schedule
+from s10_pipeline.vision.training.schedule import SCHEDULES, Schedule, describe_schedule
 
 STEPS = 4
 
 
 def schedule(**params) -> Schedule:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.8)
-    return Schedule(optimizer, 0.8, TrainParams.model_validate(params), STEPS)
+    validated = TrainParams.model_validate(params)
+    return SCHEDULES[validated.schedule](optimizer, 0.8, validated, STEPS)
+
+
+def history(losses: list[float], **params) -> tuple[list[dict[str, object]], TrainParams]:
+    """Rows of a training with these validation losses, as far as the schedule writes them; its parameters."""
+    acting, rows = schedule(epochs=len(losses), **params), []
+    for epoch, loss in enumerate(losses, start=1):
+        for step in range(STEPS):
+            lr = acting.before_step(epoch, step)
+        rows.append({"epoch": epoch, "lr": lr, **acting.after_epoch(epoch, loss)})
+    return rows, acting._params
 
 
 def rates(schedule: Schedule, epochs: range, val_loss: float = 1.0) -> list[list[float]]:
@@ -40,8 +53,9 @@ def test_annealing_starts_from_where_the_plateau_left_the_rate():
 
 
 def test_the_plateau_has_no_say_while_annealing():
-    annealing = schedule(epochs=2, anneal_epochs=2, plateau=PlateauParams(patience=0, threshold=0.5))
-    assert [annealing.after_epoch(epoch, 1.0) for epoch in (1, 2)] == [None, None]
+    rows, _ = history([1.0, 1.0], anneal_epochs=2, plateau=PlateauParams(patience=0, threshold=0.5))
+    assert [row["drop_reason"] for row in rows] == ["anneal", "anneal"]
+    assert all(row["lr_after"] == row["lr"] for row in rows)
 
 
 def test_annealing_longer_than_the_epochs_begins_after_warm_up():
@@ -49,12 +63,66 @@ def test_annealing_longer_than_the_epochs_begins_after_warm_up():
     assert seen[1] == pytest.approx([0.8, 0.6, 0.4, 0.2])
 
 
-def test_a_drop_gives_its_reason():
-    dropping = schedule(epochs=9, plateau=PlateauParams(patience=1, factor=0.1))
-    assert dropping.after_epoch(1, 0.5) is None
-    assert dropping.after_epoch(2, 0.6) is None
-    told = dropping.after_epoch(3, 0.7)
-    assert told == "learning rate 0.8 -> 0.08: no better validation loss than 0.5000 for more than 1 epochs"
+def test_reasons_of_drops_known_by_hand():
+    # warm-up ends after epoch 1; the best loss is 1.0 in epoch 2; 3 and 4 are not 5 % better; 5 is; 6 and 7 are not
+    plateau = PlateauParams(factor=0.5, patience=1, threshold=0.05)
+    rows, params = history([2.0, 1.0, 0.98, 0.97, 0.5, 0.6, 0.49], warmup_epochs=1, plateau=plateau)
+    assert [row["drop_reason"] for row in rows] == ["", "", "", "plateau", "", "", "plateau"]
+    assert [row["lr_after"] for row in rows] == pytest.approx([0.8] * 3 + [0.4] * 3 + [0.2])
+    assert [row["best_val_loss"] for row in rows] == [None, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5]
+    told = describe_schedule(rows, params)
+    assert told["decided_by"] == ["validation loss"]
+    assert [(drop["epoch"], drop["lr"], drop["lr_after"]) for drop in told["drops"]] == [(4, 0.8, 0.4), (7, 0.4, 0.2)]
+    assert told["drops"][0]["sentence"] == "2 epochs in a row without a validation loss 5% below 1"
+
+
+@pytest.mark.parametrize(("min_lr", "lr_after"), [(0.0, 0.4), (0.6, 0.6)])
+def test_the_rate_that_the_plateau_set_is_kept_where_annealing_begins_at_once(min_lr, lr_after):
+    plateau = PlateauParams(factor=0.5, patience=0, threshold=0.5, min_lr=min_lr)
+    rows, params = history([1.0, 1.0, 1.0], anneal_epochs=1, plateau=plateau)
+    assert rows[1]["lr_after"] == lr_after
+    told = describe_schedule(rows, params)
+    assert told["decided_by"] == ["validation loss", "annealing"]
+    assert [drop["epoch"] for drop in told["drops"]] == [2]
+    assert [phase["epoch"] for phase in told["phases"]] == [3]
+
+
+@pytest.mark.parametrize("cooldown", [0, 2])
+def test_cooldown_delays_the_next_drop(cooldown):
+    plateau = PlateauParams(patience=0, threshold=0.5, factor=0.5, cooldown=cooldown)
+    rows, params = history([1.0] * 7, plateau=plateau)
+    after = [drop["epoch"] for drop in describe_schedule(rows, params)["drops"]]
+    assert after == ([2, 3, 4, 5, 6, 7] if cooldown == 0 else [2, 5])
+
+
+def test_a_training_that_ends_in_its_warm_up_was_decided_by_nothing():
+    rows, params = history([1.0, 1.0], warmup_epochs=5)
+    told = describe_schedule(rows, params)
+    assert (told["decided_by"], told["drops"]) == ([], [])
+    assert [phase["epoch"] for phase in told["phases"]] == [1]
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_schedule_tells_what_it_did(name):
+    """A schedule that is added must describe itself, and go on from its state."""
+    params = {"schedule": name, "epochs": 6, "plateau": PlateauParams(patience=0, threshold=0.5)}
+    rows, validated = history([1.0] * 6, schedule=name, plateau=params["plateau"])
+    assert any(row["lr_after"] < 0.8 for row in rows), "the rate never fell"
+    assert {row["drop_reason"] for row in rows} <= {"", name}
+    told = describe_schedule(rows, validated)
+    assert told["decided_by"] == [SCHEDULES[name].decided_by]
+    assert all(item["sentence"] for item in told["drops"] + told["phases"])
+    longer, _ = history([1.0] * 9, schedule=name, plateau=params["plateau"])
+    same = [row["lr"] for row in longer[:6]] == [row["lr"] for row in rows]
+    assert same is not SCHEDULES[name].looks_at_epochs, "looks_at_epochs decides whether a longer training goes on"
+
+
+def test_the_names_of_schedules_are_one_list(root):
+    assert TrainParams.model_fields["schedule"].annotation == Literal[*SCHEDULES]
+    comment = next(
+        line for line in (root / "conf/base/parameters_training.yml").read_text().splitlines() if "schedule:" in line
+    ).partition("#")[2]
+    assert all(name in comment for name in SCHEDULES)
 
 
 @pytest.mark.parametrize("stop", range(1, 6))

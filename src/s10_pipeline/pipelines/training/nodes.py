@@ -33,5 +33,5 @@ def train_resnet(
     result = train_classifier(data, lr, train, checkpoints)
     title = f"Accuracy, {train_images.source.get('title', '')}"
     provenance = describe_training(data, best_lr, train, result)
-    curves = plot_accuracy_curves(result.history, train.model_dump(), title)
+    curves = plot_accuracy_curves(result.history, title)
     return result.model, result.history, result.timing, curves, provenance

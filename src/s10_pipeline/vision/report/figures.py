@@ -13,13 +13,13 @@ from .page import ReportInputs
 
 def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
     """Draw the figures by the names that the report's templates know."""
-    train, best_lr = inputs.provenance.get("train", {}), inputs.best_lr
+    best_lr = inputs.best_lr
     if inputs.provenance.get("model", {}).get("lr_from") == "train.lr":
         # the rate was given: no reading of the range test was taken
         best_lr = {**best_lr, "method": "train.lr"}
     return {
-        "accuracy_curves": plot_accuracy_curves(inputs.history, train, "Accuracy"),
-        "loss_curves": plot_loss_curves(inputs.history, train, "Loss"),
+        "accuracy_curves": plot_accuracy_curves(inputs.history, "Accuracy"),
+        "loss_curves": plot_loss_curves(inputs.history, "Loss"),
         "augmentation_preview": plot_augmentation_preview(inputs.augmented_examples),
         "lr_curve_plot": plot_lr_curve(inputs.lr_curve, best_lr, "Learning-rate range test"),
         "confusion_matrix": plot_confusion_matrix(inputs.test_predictions, "Confusion matrix"),

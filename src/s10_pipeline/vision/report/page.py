@@ -17,7 +17,6 @@ from ..evaluation.calibration import judge_temperature
 from ..explain.cams import Cams
 from ..explain.params import SELECTIONS
 from ..lr_search.plot import LABELS as READINGS
-from ..training.drops import annealed_epochs
 from . import examples, story, tables
 from .embedding import figure_uri
 from .number_format import duration, number, percent
@@ -71,7 +70,6 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     """
     predictions, shortcut = inputs.test_predictions, inputs.cams.shortcut
     confused = tables.most_confused(predictions)
-    train = inputs.provenance.get("train", {})
     title = str(inputs.provenance.get("data", {}).get("train", {}).get("title") or "unnamed data")
     temperature = inputs.metrics.get("temperature")
     galleries = {
@@ -87,7 +85,7 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         "metrics": tables.plain(inputs.metrics),
         "learning_rate": tables.plain(story.explain_learning_rate(inputs.provenance, inputs.best_lr)),
         "training": tables.training_summary(inputs.history, inputs.timing),
-        "lr_drops": tables.plain(story.explain_drops(inputs.history, inputs.provenance)),
+        "schedule": inputs.provenance.get("schedule"),
         "classes": tables.per_class(inputs.class_metrics),
         "most_confused": confused,
         "reliability": tables.plain(inputs.reliability.to_dict("records")),
@@ -109,8 +107,6 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
         selection=SELECTIONS[inputs.cams.params["selection"]],
-        plateau=train.get("plateau"),
-        num_annealed=annealed_epochs(train),
         num_resized=story.resized_epochs(inputs.provenance),
         figures={name: figure_uri(figure) for name, figure in figures.items()},
     )

@@ -1,62 +1,17 @@
-"""How the model came about, in what a reader asks: which learning rate and why, what lowered it, from which data."""
+"""How the model came about, in what a reader asks: which learning rate and why, from which data."""
 
 import hashlib
-import math
 from typing import Any
 
 import pandas as pd
 
 from ..lr_search.suggestions import MAX_SPREAD
-from ..training.drops import rate_after_drop
-
-
-def explain_drops(history: pd.DataFrame, provenance: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each time the learning rate was lowered: after which epoch, from what to what, and why.
-
-    The reason is found by going through the history by the rule of ReduceLROnPlateau with the parameters in
-    ``provenance``; where that rule does not explain a drop, ``reason`` is None.
-    """
-    train = provenance.get("train", {})
-    plateau = train.get("plateau") or {}
-    reasons = _replay(history, plateau, int(train.get("warmup_epochs", 0))) if plateau else {}
-    drops = []
-    dropped = history["lr_dropped"].astype(bool).to_numpy()
-    for i, epoch in enumerate(history["epoch"].astype(int)):
-        if dropped[i]:
-            drops.append(
-                {
-                    "epoch": epoch,
-                    "lr": float(history["lr"].iloc[i]),
-                    "new_lr": rate_after_drop(history, i, train),
-                    "reason": reasons.get(epoch),
-                }
-            )
-    return drops
 
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
     """How many epochs at the start trained on images that were scaled down."""
     train = provenance.get("train", {})
     return min(int((train.get("resizing") or {}).get("epochs", 0)), int(train.get("epochs", 1)) - 1)
-
-
-def _replay(history: pd.DataFrame, plateau: dict[str, Any], warmup_epochs: int) -> dict[int, dict[str, Any]]:
-    """Epoch after which the plateau's patience ended -> the best loss until then, its epoch, and how many since."""
-    best, best_epoch, num_bad, cooldown = math.inf, 0, 0, 0
-    reasons = {}
-    for epoch, loss in zip(history["epoch"].astype(int), history["val_loss"], strict=True):
-        if epoch <= warmup_epochs:
-            continue
-        if loss < best * (1 - plateau.get("threshold", 0.0)):
-            best, best_epoch, num_bad = float(loss), epoch, 0
-        else:
-            num_bad += 1
-        if cooldown > 0:
-            cooldown, num_bad = cooldown - 1, 0
-        if num_bad > plateau.get("patience", 0):
-            reasons[epoch] = {"best_val_loss": best, "best_epoch": best_epoch, "num_bad_epochs": num_bad}
-            cooldown, num_bad = plateau.get("cooldown", 0), 0
-    return reasons
 
 
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,5 @@
 """Training curves as figures."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,34 +7,29 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..figure_text import literal
-from .drops import rate_after_drop
 
 COLORS = {"train": "#7f7f7f", "val": "#0072B2", "test": "#D55E00"}
 LABELS = {"train": "train (augmented)", "val": "validation", "test": "test"}
 
 
-def plot_accuracy_curves(history: pd.DataFrame, train: Mapping[str, Any], title: str) -> Figure:
-    """Train, validation and test accuracy over epochs; drops of the learning rate are marked.
-
-    Args:
-        train: parameters of the training, which say what a drop led to.
-    """
-    figure, ax = _curves(history, train, "accuracy", "{:.2%}", title)
+def plot_accuracy_curves(history: pd.DataFrame, title: str) -> Figure:
+    """Train, validation and test accuracy over epochs; drops of the learning rate are marked."""
+    figure, ax = _curves(history, "accuracy", "{:.2%}", title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_ylabel("accuracy")
     ax.legend(loc="lower right", fontsize=9)
     return figure
 
 
-def plot_loss_curves(history: pd.DataFrame, train: Mapping[str, Any], title: str) -> Figure:
+def plot_loss_curves(history: pd.DataFrame, title: str) -> Figure:
     """Train, validation and test loss (cross-entropy per image, nats) over epochs, marked likewise."""
-    figure, ax = _curves(history, train, "loss", "{:.3f}", title)
+    figure, ax = _curves(history, "loss", "{:.3f}", title)
     ax.set_ylabel("cross-entropy per image")
     ax.legend(loc="upper right", fontsize=9)
     return figure
 
 
-def _curves(history: pd.DataFrame, train: Mapping[str, Any], what: str, number: str, title: str) -> tuple[Figure, Axes]:
+def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
     ax = figure.subplots()
     # the test curve lies on top: it is the one that people look for
@@ -46,7 +38,7 @@ def _curves(history: pd.DataFrame, train: Mapping[str, Any], what: str, number: 
         values = history[f"{part}_{what}"]
         label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end"
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
-    _mark_drops(ax, history, train)
+    _mark_drops(ax, history)
     ax.set_xlabel("epoch")
     ax.set_title(literal(title), pad=18)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -54,15 +46,17 @@ def _curves(history: pd.DataFrame, train: Mapping[str, Any], what: str, number: 
     return figure, ax
 
 
-def _mark_drops(ax: Axes, history: pd.DataFrame, train: Mapping[str, Any]) -> None:
-    """A line between the epoch after which the plateau lowered the rate and the next, with the new rate."""
+def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
+    """Draw a line between the epoch after which the rate was lowered and the next, with the new rate."""
+    if "lr_after" not in history:  # of an earlier version
+        return
     # a drop after the last epoch had no effect any more
-    for i in np.flatnonzero(history["lr_dropped"].to_numpy()[:-1]):
+    for i in np.flatnonzero((history["lr_after"] < history["lr"]).to_numpy()[:-1]):
         x = float(history["epoch"].iloc[i]) + 0.5
         ax.axvline(x, color="#009E73", linestyle=":", linewidth=1.4)
         # above the axes: inside, any place is some curve's
         ax.annotate(
-            f"lr {rate_after_drop(history, int(i), train):.2g}",
+            f"lr {history['lr_after'].iloc[i]:.2g}",
             (x, 1.01),
             xycoords=("data", "axes fraction"),
             ha="center",

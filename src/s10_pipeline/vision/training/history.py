@@ -7,12 +7,13 @@ from ..data.loader import num_cores
 from .epoch import EpochTiming
 from .metric_sums import MetricSums
 from .params import TrainParams
+from .schedule import SCHEDULES
 
 log = logging.getLogger(__name__)
 
 HISTORY_COLUMNS = (
-    "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy",
-    "lr_dropped",
+    "epoch", "lr", "lr_after", "drop_reason", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss",
+    "test_accuracy", "best_val_loss", "lr_dropped",
 )  # fmt: skip
 TIMING_COLUMNS = ("epoch", "epoch_seconds", "images_per_second", "data_wait_fraction")
 
@@ -35,7 +36,7 @@ class History:
         train: MetricSums,
         val: MetricSums,
         test: MetricSums,
-        drop: str | None,
+        judged: dict[str, Any],
         timing: EpochTiming,
         num_workers: int,
     ) -> None:
@@ -43,12 +44,14 @@ class History:
 
         Args:
             lr: the rate of its last step.
-            drop: why the plateau lowered the rate after it, if it did.
+            judged: columns of the schedule (:meth:`.schedule.Schedule.after_epoch`).
             num_workers: processes that prepared its batches, a training process.
         """
         epoch = len(self.rows) + 1
-        measured = [value for sums in (train, val, test) for value in (sums.mean_loss(), sums.accuracy())]
-        self.rows.append(dict(zip(HISTORY_COLUMNS, [epoch, lr, *measured, drop is not None], strict=True)))
+        row = {"epoch": epoch, "lr": lr, **judged, "lr_dropped": judged["lr_after"] < lr}
+        for name, sums in (("train", train), ("val", val), ("test", test)):
+            row |= {f"{name}_loss": sums.mean_loss(), f"{name}_accuracy": sums.accuracy()}
+        self.rows.append({column: row[column] for column in HISTORY_COLUMNS})
         images_per_second = int(train.num_images) / timing.seconds
         waited = timing.waiting_seconds / timing.seconds
         self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
@@ -58,8 +61,9 @@ class History:
             epoch, self._params.epochs, train.mean_loss(), val.mean_loss(), test.mean_loss(),
             train.accuracy(), val.accuracy(), test.accuracy(), lr, images_per_second, timing.seconds,
         )  # fmt: skip
-        if drop:
-            log.info(drop)
+        if row["lr_dropped"]:
+            why = SCHEDULES[self._params.schedule].describe(row, self._params)
+            log.info("learning rate %.2g -> %.2g: %s", lr, row["lr_after"], why)
         self._warn_of_waiting(num_workers)
 
     def _warn_of_waiting(self, num_workers: int) -> None:

@@ -59,8 +59,9 @@ class TrainParams(Params):
         lr: learning rate; null takes the one of the range test (``best_lr``).
         nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
-        warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the plateau does not count.
-        anneal_epochs: epochs of linear fall to zero at the end, in which the plateau does not count.
+        schedule: what lowers the learning rate between warm-up and annealing.
+        warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the schedule does not act.
+        anneal_epochs: epochs of linear fall to zero at the end, in which the schedule does not act.
         ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
             share (early ones less, :func:`.average.average_of`); 0: the weights themselves.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
@@ -80,6 +81,7 @@ class TrainParams(Params):
     nesterov: bool = False
     weight_decay: float = Field(5e-4, ge=0)
     decay_norm_and_bias: bool = True
+    schedule: Literal["plateau"] = "plateau"
     warmup_epochs: int = Field(0, ge=0)
     anneal_epochs: int = Field(0, ge=0)
     ema_decay: float = Field(0.0, ge=0, lt=1)

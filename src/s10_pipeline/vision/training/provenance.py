@@ -11,6 +11,7 @@ from .checkout import describe_checkout
 from .data import TrainingData
 from .engine import TrainingResult
 from .params import TrainParams
+from .schedule import describe_schedule
 from .scope import code_digest
 
 # The libraries whose versions can change a result.
@@ -40,6 +41,7 @@ def describe_training(
         },
         "lr_search": best_lr,
         "train": params.model_dump(),
+        "schedule": describe_schedule(result.history.to_dict("records"), params),
         "model": {
             "lr": best_lr["lr"] if params.lr is None else params.lr,
             "lr_from": "range test" if params.lr is None else "train.lr",

@@ -1,37 +1,37 @@
-"""The learning rate over time: warm-up, ReduceLROnPlateau, and if wanted a fall to zero at the end."""
+"""The learning rate over time: warm-up, then what ``train.schedule`` names, and if wanted a fall to zero at the end.
 
-from typing import Any
+torch is imported where a schedule is built, so that names and descriptions can be read without it.
+"""
 
-import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .params import TrainParams
+
+if TYPE_CHECKING:
+    from torch.optim import SGD
 
 
 class Schedule:
     """Sets the optimiser's learning rate before each step and after each epoch.
 
-    Warm-up grows linearly to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677). Then
-    ReduceLROnPlateau watches the validation loss. In the last ``anneal_epochs`` the rate falls linearly from where the
-    plateau left it to zero, and the plateau has no more say: a plateau alone may drop too late for the epochs given.
+    Warm-up grows linearly to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677). In the last
+    ``anneal_epochs`` the rate falls linearly from where the schedule left it to zero. Subclasses say what happens in
+    between, by :meth:`_rate` or :meth:`_judge`.
 
     Args:
         lr: the full rate.
-        steps_per_epoch: batches an epoch.
+        steps_per_epoch: batches per epoch.
     """
 
-    def __init__(self, optimizer: torch.optim.SGD, lr: float, params: TrainParams, steps_per_epoch: int) -> None:
+    # Whether the rate of a step depends on ``epochs``, annealing apart.
+    looks_at_epochs: ClassVar[bool] = False
+    # By what the rate is decided, for people.
+    decided_by: ClassVar[str]
+
+    def __init__(self, optimizer: "SGD", lr: float, params: TrainParams, steps_per_epoch: int) -> None:
         self._optimizer, self._full_lr, self._params, self._steps = optimizer, lr, params, steps_per_epoch
-        plateau = params.plateau
-        self._plateau = ReduceLROnPlateau(
-            optimizer,
-            factor=plateau.factor,
-            patience=plateau.patience,
-            threshold=plateau.threshold,
-            cooldown=plateau.cooldown,
-            min_lr=plateau.min_lr,
-        )
-        # epochs up to this one see the plateau
+        # the epochs after warm-up and up to this one are the subclass's
         self._anneal_after = max(params.warmup_epochs, params.epochs - params.anneal_epochs)
         self._anneal_from: float | None = None
 
@@ -50,28 +50,122 @@ class Schedule:
                 self._anneal_from = self.lr
             total = (self._params.epochs - self._anneal_after) * self._steps
             self._set(self._anneal_from * (1 - (done - self._anneal_after * self._steps) / total))
+        elif (rate := self._rate(done - warmup)) is not None:
+            self._set(rate)
         return self.lr
 
-    def after_epoch(self, epoch: int, val_loss: float) -> str | None:
-        """Let the plateau see an epoch's validation loss; if it lowers the rate, say so and why."""
-        if not self._params.warmup_epochs < epoch <= self._anneal_after:
-            return None
-        before = self.lr
-        self._plateau.step(val_loss)
-        if self.lr >= before:
-            return None
-        return (
-            f"learning rate {before:.2g} -> {self.lr:.2g}: no better validation loss than {self._plateau.best:.4f} "
-            f"for more than {self._params.plateau.patience} epochs"
-        )
+    def after_epoch(self, epoch: int, val_loss: float) -> dict[str, Any]:
+        """Let the schedule see an epoch's validation loss.
+
+        Returns:
+            columns of the history's row: ``lr_after``, the rate that the epoch leaves behind; ``drop_reason``, what
+            lowered the rate in this epoch or after it (``anneal``, the schedule's name, or empty); and
+            :meth:`_judge`'s.
+        """
+        judged: dict[str, Any] = {}
+        reason = ""
+        if epoch > self._anneal_after:
+            reason = "anneal"
+        elif epoch > self._params.warmup_epochs:
+            before = self.lr
+            judged = self._judge(val_loss)
+            lowered = self.lr < before or self._rate(0) is not None
+            reason = self._params.schedule if lowered else ""
+        return {"best_val_loss": None, **judged, "lr_after": self.lr, "drop_reason": reason}
+
+    def _rate(self, step: int) -> float | None:
+        """The rate of a step, counted from the end of warm-up; None: as it is."""
+        return None
+
+    def _judge(self, val_loss: float) -> dict[str, Any]:
+        """Change the rate by a validation loss; return further columns of the history's row."""
+        return {}
+
+    @classmethod
+    def describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
+        """Say why the rate fell, from a row of the history whose ``drop_reason`` is not empty."""
+        if row["drop_reason"] == "anneal":
+            return "annealing: a linear fall to zero, whatever the losses say"
+        return cls._describe(row, params)
+
+    @classmethod
+    def _describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
+        raise NotImplementedError
 
     def _set(self, lr: float) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = lr
 
     def state_dict(self) -> dict[str, Any]:
-        return {"plateau": self._plateau.state_dict(), "anneal_from": self._anneal_from}
+        return {"anneal_from": self._anneal_from}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._plateau.load_state_dict(state["plateau"])
         self._anneal_from = state["anneal_from"]
+
+
+class PlateauSchedule(Schedule):
+    """ReduceLROnPlateau on the validation loss; a plateau alone may drop too late for the epochs given."""
+
+    decided_by = "validation loss"
+
+    def __init__(self, optimizer: "SGD", lr: float, params: TrainParams, steps_per_epoch: int) -> None:
+        from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+        super().__init__(optimizer, lr, params, steps_per_epoch)
+        self._plateau = ReduceLROnPlateau(optimizer, **params.plateau.model_dump())
+
+    def _judge(self, val_loss: float) -> dict[str, Any]:
+        self._plateau.step(val_loss)
+        return {"best_val_loss": float(self._plateau.best)}
+
+    @classmethod
+    def _describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
+        plateau = params.plateau
+        bad_epochs = f"{plateau.patience + 1} epochs in a row" if plateau.patience else "1 epoch"
+        return f"{bad_epochs} without a validation loss {100 * plateau.threshold:.2g}% below {row['best_val_loss']:.4g}"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "plateau": self._plateau.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._plateau.load_state_dict(state["plateau"])
+
+
+# Each value of train.schedule.
+SCHEDULES: dict[str, type[Schedule]] = {"plateau": PlateauSchedule}
+
+
+def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) -> dict[str, Any]:
+    """Tell what moved the learning rate in a training.
+
+    Args:
+        rows: the history.
+
+    Returns:
+        ``decided_by``: what lowered the rate, in the order in which it did; ``drops``: each time it was lowered between
+        two epochs: ``epoch`` (after it), ``lr``, ``lr_after``, ``sentence``; ``phases``: stretches in which it changed
+        from step to step: ``epoch`` (from it on), ``sentence``.
+    """
+    schedule = SCHEDULES[params.schedule]
+    drops: list[dict[str, Any]] = []
+    phases: list[dict[str, Any]] = []
+    if params.warmup_epochs:
+        phases.append({"epoch": 1, "sentence": f"warm-up: a linear rise over {_count_epochs(params.warmup_epochs)}"})
+    decided_by: dict[str, None] = {}
+    before = ""
+    for row in rows:
+        reason = row["drop_reason"]
+        if reason:
+            decided_by["annealing" if reason == "anneal" else schedule.decided_by] = None
+        if row["lr_after"] < row["lr"]:
+            told = {name: row[name] for name in ("epoch", "lr", "lr_after")}
+            drops.append({**told, "sentence": schedule.describe(row, params)})
+        elif reason and reason != before:
+            phases.append({"epoch": row["epoch"], "sentence": schedule.describe(row, params)})
+        before = reason
+    return {"decided_by": list(decided_by), "drops": drops, "phases": phases}
+
+
+def _count_epochs(count: int) -> str:
+    return f"{count} epoch{'s' if count != 1 else ''}"

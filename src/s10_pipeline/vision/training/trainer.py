@@ -23,7 +23,7 @@ from .optimizer import build_optimizer
 from .params import TrainParams
 from .ranks import Ranks
 from .resizing import size_in
-from .schedule import Schedule
+from .schedule import SCHEDULES
 from .setup import build_classifier
 from .step import build_step, own_stream
 
@@ -66,7 +66,7 @@ class Trainer:
             rank=ranks.rank,
             num_ranks=ranks.count,
         )
-        self.schedule = Schedule(self.optimizer, lr, params, len(self.loader))
+        self.schedule = SCHEDULES[params.schedule](self.optimizer, lr, params, len(self.loader))
         self.history = History(params)
         self.epochs_done = 0
         self._on_device: dict[str, list[Batch]] = {}
@@ -149,8 +149,8 @@ class Trainer:
             # the epoch's last step did it: nothing of this epoch may be kept
             raise diverged(self.schedule.lr, epoch, len(self.loader))
         lr = self.schedule.lr
-        drop = self.schedule.after_epoch(epoch, val.mean_loss())
-        self.history.add(lr, train, val, test, drop, timing, self.num_workers)
+        judged = self.schedule.after_epoch(epoch, val.mean_loss())
+        self.history.add(lr, train, val, test, judged, timing, self.num_workers)
         self.epochs_done = epoch
         return following
 
