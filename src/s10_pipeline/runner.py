@@ -1,11 +1,13 @@
-"""The runner of this project, and the one place that says what cannot make a stage stale."""
+"""The runner of this project, and what it knows about its stages beside what parameters declare themselves."""
 
 import platform
 import sys
 from typing import Any
 
-from .caching.fingerprint import Rules
-from .caching.runner import CachingRunner
+from .datasets.checkpoints import finished_without_model
+from .parameters import Parameters
+from .staleness.fingerprint import Rules
+from .staleness.runner import StalenessRunner
 from .vision.errors import UserError
 from .vision.training.checkout import describe_checkout
 
@@ -31,39 +33,16 @@ def _describe_device(requested: str | None) -> str:
 
 RULES = Rules(
     package="s10_pipeline",
-    # Whatever is not named here decides results, new parameters too.
-    harmless_parameters=(
-        "ingest.download_dir",  # the archive's checksum is checked
-        "ingest.mirrors",
-        "train.device",
-        "train.num_workers",
-        "train.keep_checkpoints",
-        "train.distributed.max_restarts",
-    ),
-    only_parameters={
-        # of train, what its few batches depend on
-        "lr_range_test": (
-            "lr_search",
-            "train.architecture",
-            "train.batch_size",
-            "train.lr",  # stands in for a suggestion where the test diverges
-            "train.momentum",
-            "train.nesterov",
-            "train.weight_decay",
-            "train.decay_norm_and_bias",
-            "train.label_smoothing",
-            "train.precision",
-            "train.seed",
-        ),
-    },
+    parameters=Parameters,
     path_parameters=("ingest.path", "predict.path"),
     harmless_inputs=("checkpoints",),
     harmless_libraries=("filelock", "rich"),
     describe=describe,
+    unneeded=finished_without_model,
 )
 
 
-class Runner(CachingRunner):
+class Runner(StalenessRunner):
     """What ``kedro run`` takes in this project unless ``--runner`` says otherwise."""
 
     rules = RULES

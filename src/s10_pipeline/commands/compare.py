@@ -1,13 +1,16 @@
 """``kedro compare``: two trained models, side by side."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from .options import in_environment, open_context, open_records
+from ..identity.differences import flatten
+from ..staleness.commands.options import in_environment, open_context, open_records
+from ..staleness.contents import content_of, versions_of
+from ..staleness.kedro_internals import at_version
+from ..vision.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,9 @@ def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
     """Two models: parameters that differ, metrics, and McNemar's test of their mistakes."""
-    from ..vision.errors import UserError
-
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
     if not versions:
-        newest = [catalog["model"].list_versions(full_path=False) for catalog in catalogs]
+        newest = [versions_of(catalog["model"]) for catalog in catalogs]
         places = (0, 0) if envs else (1, 0)
         for e, found, place in zip(envs or (env, env), newest, places, strict=True):
             if len(found) <= place:
@@ -44,7 +45,7 @@ def compare(
     ]
     a, b = sides
     click.echo(f"A: {a.title}\nB: {b.title}\n")
-    rows = _differences(dict(_leaves(a.provenance)), dict(_leaves(b.provenance)))
+    rows = _differences(flatten(a.provenance), flatten(b.provenance))
     _table("differs", rows or [("nothing", "", "")])
     click.echo()
     _table("metric", _metric_rows(a.metrics, b.metrics))
@@ -59,11 +60,6 @@ def _too_few(env: str, option: str) -> str:
 
 def _read(title: str, version: str, catalog: Any) -> _Side:
     """What belongs to a model version: by the records, else what has the same version."""
-    from kedro.io.core import Version
-
-    from ..caching.contents import content_of
-    from ..vision.errors import UserError
-
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
@@ -75,21 +71,13 @@ def _read(title: str, version: str, catalog: Any) -> _Side:
             break
     found = {}
     for name, chosen_version in chosen.items():
-        dataset = catalog[name]._copy(_version=Version(chosen_version, None))
+        dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
             raise UserError(
                 f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
             )
         found[name] = dataset.load()
     return _Side(title, found["provenance"], found["metrics"], found["test_predictions"])
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -99,7 +87,7 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, s
 
 
 def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    sides = dict(_leaves(a)), dict(_leaves(b))
+    sides = flatten(a), flatten(b)
     names = [n for n in {**sides[0], **sides[1]} if all(isinstance(s.get(n), (int, float)) for s in sides)]
     return [(name, f"{sides[0][name]:.5g}", f"{sides[1][name]:.5g}") for name in names]
 

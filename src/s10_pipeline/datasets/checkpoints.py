@@ -1,12 +1,13 @@
 """Checkpoints as a dataset: what a node that may be killed and started again reads and writes by itself."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import JSONPreview
 
+from ..staleness.kedro_internals import JSONPreview, path_of
 from ..vision.types import CheckpointStore
 
 
@@ -61,3 +62,19 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}
+
+
+def finished_without_model(catalog: Any, kept: set[tuple[str, str]]) -> list[Path]:
+    """Return folders of finished trainings whose model is none of the kept versions (dataset, version)."""
+    from filelock import FileLock, Timeout
+
+    named = set()
+    for version in (version for name, version in kept if name == "provenance"):
+        with suppress(OSError, ValueError, KeyError):
+            path = Path(str(path_of(catalog["provenance"], version)))
+            named.add(json.loads(path.read_text(encoding="utf-8"))["checkpoints"])
+    folders = []
+    for mark in sorted(Path(str(path_of(catalog["checkpoints"], None))).glob("*/finished.json")):
+        with suppress(Timeout), FileLock(mark.parent / "owner.lock", timeout=0):
+            folders += [mark.parent] if mark.parent.name not in named else []
+    return folders

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from kedro_datasets._typing import JSONPreview
 from numpy.typing import NDArray
 
+from ..staleness.kedro_internals import JSONPreview, load_path
 from ..vision.data.image_set import ImageSet, content_digest
 from .atomic import AtomicDataset
 
@@ -40,7 +40,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
     @property
     def _store(self) -> PurePosixPath:
-        return self._filepath.parent / "arrays"
+        return self.filepath.parent / "arrays"
 
     def encode(self, data: ImageSet) -> bytes:
         manifest = {
@@ -80,9 +80,15 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             manifest = json.loads(local.read_text(encoding="utf-8"))
         return [str(self._store / manifest[key]) for key in ("images", "labels", "paths") if manifest[key]]
 
+    def origin_of(self, path: str) -> str:
+        """Return title and checksum of what the version at ``path`` was read from."""
+        with self._local(path) as local:
+            source = json.loads(local.read_text(encoding="utf-8"))["source"]
+        return f"{source.get('title', source['name'])}, checksum {source['checksum']}"
+
     def preview(self) -> JSONPreview:
         """Everything but the pixels."""
-        with self._local(str(self._get_load_path())) as local:
+        with self._local(str(load_path(self))) as local:
             manifest = json.loads(local.read_text(encoding="utf-8"))
         return JSONPreview(json.dumps({k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}))
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset
 from kedro.io.core import Version
-from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 
+from ..staleness.kedro_internals import ImagePreview, JSONPreview, TablePreview, load_path
 from .atomic import AtomicDataset
 
 
@@ -53,7 +53,7 @@ class _KedroType(AtomicDataset[Any]):
 
     def encode(self, data: Any) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / self._filepath.name
+            path = Path(folder) / self.filepath.name
             self.at(path).save(data)
             return path.read_bytes()
 
@@ -61,7 +61,7 @@ class _KedroType(AtomicDataset[Any]):
         return self.at(path).load()
 
     def _preview(self, **options: Any) -> Any:
-        with self._local(str(self._get_load_path())) as path:
+        with self._local(str(load_path(self))) as path:
             return self.at(path).preview(**options)  # type: ignore[attr-defined]
 
     def _describe(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import TrainingResult, train_classifier
 from s10_pipeline.vision.training.launch import _tells_of_a_death
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
-from s10_pipeline.vision.training.setup import check_batch_size, check_processes
+from s10_pipeline.vision.training.setup import check_processes
 
 # each test starts processes that import torch
 pytestmark = pytest.mark.slow
@@ -203,4 +203,6 @@ def test_devices_that_cannot_be_shared_are_refused(params, device, message):
 
 def test_a_batch_must_have_two_images_a_process(sets):
     with pytest.raises(UserError, match=r"train.batch_size=7: .* take at least 8"):
-        check_batch_size(sets[0], TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}))
+        check_processes(
+            TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), torch.device("cpu")
+        )

@@ -2,23 +2,23 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
 
+from ...identity.differences import Parts
 from ..data.loader import EpochBatches
 from ..device import choose_device, choose_precision
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import Bar
 from .average import trained_weights
-from .checkpoints import CheckpointScope, CheckpointStore, scope_key
+from .checkpoints import CheckpointScope, CheckpointStore
 from .data import TrainingData
 from .history import HISTORY_COLUMNS, TIMING_COLUMNS
 from .params import TrainParams
 from .run import TrainingRun
-from .scope import describe_scope, explain_fresh_start
+from .run_key import describe_run, explain_fresh_start, key_of
 from .setup import build_classifier, check_batch_size, check_processes
 
 log = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
             "it saves; leave it out"
         )
     check_processes(params, device)
-    depends = describe_scope(data, lr, params, precision)
-    scope_name = store.scope_for(scope_key(depends), params.epochs)
+    depends = describe_run(data, lr, params, precision)
+    scope_name = store.scope_for(key_of(depends), params.epochs)
     with store.open(scope_name, params.keep_checkpoints) as scope:
         _begin(scope, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
@@ -91,14 +91,14 @@ def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: Check
     """Epochs, from 1, that :func:`train_classifier` would train now: those after its last checkpoint."""
     precision = choose_precision(params.precision, choose_device(params.device)).name
     scope = CheckpointScope(
-        store.root / store.scope_for(scope_key(describe_scope(data, lr, params, precision)), params.epochs),
+        store.root / store.scope_for(key_of(describe_run(data, lr, params, precision)), params.epochs),
         params.keep_checkpoints,
     )
     saved = [] if scope.finished_epochs() == params.epochs else scope.saved()
     return range(max((epoch for epoch, _ in saved), default=0) + 1, params.epochs + 1)
 
 
-def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: dict[str, Any]) -> None:
+def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:
     """Say where training starts: afresh, or after the last whole epoch of one that was not finished."""
     if scope.finished_epochs() == params.epochs:
         scope.clear()

@@ -13,13 +13,13 @@ from ..data.resize import describe_rule
 from ..errors import UserError
 from ..network.classifier import Classifier, ClassifierSpec, resolve_stem
 from ..network.whitening import PatchWhitening
-from .params import TrainParams
+from .params import StepParams, TrainParams
 
 # Images that a whitened stem is fitted to; fewer where those have more pixels than this, since patches are what counts.
 NUM_WHITENED, NUM_WHITENED_PIXELS = 1000, 2**22
 
 
-def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainParams) -> Classifier:
+def build_classifier(images: ImageSet, train_set: AugmentedSet, params: StepParams) -> Classifier:
     """A network for these images, on the CPU: its weights are a function of ``params.seed``.
 
     Those of a whitened stem are one of training images from all over the set, since folders come sorted by class.
@@ -44,7 +44,7 @@ def build_classifier(images: ImageSet, train_set: AugmentedSet, params: TrainPar
     return model
 
 
-def build_optimizer(model: nn.Module, params: TrainParams, lr: float) -> torch.optim.SGD:
+def build_optimizer(model: nn.Module, params: StepParams, lr: float) -> torch.optim.SGD:
     """SGD with momentum, fused; weight decay spares BatchNorm and biases if ``decay_norm_and_bias`` is false."""
     decayed = [p for p in model.parameters() if p.ndim > 1 or params.decay_norm_and_bias]
     spared = [p for p in model.parameters() if p.ndim <= 1 and not params.decay_norm_and_bias]
@@ -63,14 +63,8 @@ def training_loss(logits_bk: Tensor, labels_b: Tensor, label_smoothing: float) -
     return F.cross_entropy(logits_bk.float(), labels_b, label_smoothing=label_smoothing)
 
 
-def check_batch_size(train_set: AugmentedSet, params: TrainParams) -> None:
-    """Raises UserError where a batch would be larger than the training set, or too small to be shared out."""
-    num_processes = params.distributed.num_processes
-    if params.batch_size < 2 * num_processes:
-        raise UserError(
-            f"train.batch_size={params.batch_size}: train.distributed.num_processes={num_processes} share it, and "
-            f"BatchNorm needs two images each; take at least {2 * num_processes}"
-        )
+def check_batch_size(train_set: AugmentedSet, params: StepParams) -> None:
+    """Raises UserError where a batch would be larger than the training set."""
     if params.batch_size > len(train_set):
         raise UserError(
             f"train.batch_size={params.batch_size}: only {len(train_set)} training images are left after the "
@@ -79,10 +73,15 @@ def check_batch_size(train_set: AugmentedSet, params: TrainParams) -> None:
 
 
 def check_processes(params: TrainParams, device: torch.device) -> None:
-    """Raises UserError where ``train.distributed.num_processes`` and the device do not fit."""
+    """Raises UserError where ``train.distributed.num_processes`` does not fit the batch size or the device."""
     num_processes = params.distributed.num_processes
     if num_processes == 1:
         return
+    if params.batch_size < 2 * num_processes:
+        raise UserError(
+            f"train.batch_size={params.batch_size}: train.distributed.num_processes={num_processes} share it, and "
+            f"BatchNorm needs two images each; take at least {2 * num_processes}"
+        )
     name = f"train.distributed.num_processes={num_processes}"
     if device.type == "mps":
         raise UserError(f"{name}: an Apple GPU is one; leave it at 1, or take train.device=cpu")
