@@ -1,12 +1,15 @@
 """The runner of this project, and what it knows about its stages beside what parameters declare themselves."""
 
+import json
 import platform
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from .datasets.checkpoints import finished_without_model
 from .parameters import Parameters
-from .staleness.fingerprint import Rules
+from .staleness.fingerprint import Rules, Versions
+from .staleness.kedro_internals import path_of
 from .staleness.runner import StalenessRunner
 from .vision.errors import UserError
 from .vision.training.checkout import describe_checkout
@@ -29,6 +32,22 @@ def _describe_device(requested: str | None) -> str:
         return device.describe_device(device.choose_device(requested))
     except UserError:
         return requested
+
+
+def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
+    """Return folders of finished trainings whose model is none of the kept versions (dataset, version)."""
+    from filelock import FileLock, Timeout
+
+    named = set()
+    for version in (version for name, version in kept if name == "provenance"):
+        with suppress(OSError, ValueError, KeyError):
+            path = Path(str(path_of(catalog["provenance"], version)))
+            named.add(json.loads(path.read_text(encoding="utf-8"))["checkpoints"])
+    folders = []
+    for mark in sorted(Path(catalog["checkpoints"].filepath).glob("*/finished.json")):
+        with suppress(Timeout), FileLock(mark.parent / "owner.lock", timeout=0):
+            folders += [mark.parent] if mark.parent.name not in named else []
+    return folders
 
 
 RULES = Rules(

@@ -15,7 +15,7 @@ def _load(name: str):
     return module
 
 
-small_project = _load("small_project")
+small_project, edits = _load("small_project"), _load("edits")
 
 
 @pytest.fixture(autouse=True)

@@ -231,6 +231,7 @@ PARAMETERS = {
 
 # Copies in the foreign project that are no code of its own, so they are not imported anew before each run.
 COPIED = ("identity", "staleness")
+OURS = Path(__file__).parents[2] / "src" / "s10_pipeline"
 
 
 class SmallProject:
@@ -252,6 +253,8 @@ class SmallProject:
             path = self.package / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text.replace("HOME", self.home))
+        for name in COPIED if self.home == "small" else ():
+            shutil.copytree(OURS / name, self.package / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.data.mkdir()
         (self.data / "names.json").write_text('["b", "a"]')
         return self

@@ -75,7 +75,7 @@ def test_runners_release_what_nobody_reads_any_more():
     runner, reading = SequentialRunner(is_async=True), node(print, "a", None, name="n")
     assert kedro_internals.is_async(runner), "a runner's _is_async changed: mend kedro_internals.py"
     catalog = DataCatalog({"a": MemoryDataset(1)})
-    kedro_internals.release_datasets(runner, reading, catalog, {"a": 1}, Pipeline([reading, node(str, "b", "a")]))
+    kedro_internals.release_datasets(runner, reading, catalog, {"a": 1}, Pipeline([reading, node(sorted, "b", "a")]))
     assert not catalog["a"].exists(), "a runner's _release_datasets changed: mend kedro_internals.py"
 
 

@@ -1,7 +1,6 @@
 """``kedro compare``: two trained models, side by side."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -13,16 +12,6 @@ from ..staleness.kedro_internals import at_version
 from ..vision.errors import UserError
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A model version and what was measured of it."""
-
-    title: str
-    provenance: dict[str, Any]
-    metrics: dict[str, Any]
-    predictions: Any
-
-
 @click.command()
 @click.option("--versions", nargs=2, help="Two versions of the model; the two newest if not given.")
 @click.option("--envs", nargs=2, help="Two environments, instead of --env; the newest model of each, or --versions.")
@@ -31,35 +20,28 @@ def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
     """Two models: parameters that differ, metrics, and McNemar's test of their mistakes."""
+    names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
     if not versions:
-        newest = [versions_of(catalog["model"]) for catalog in catalogs]
         places = (0, 0) if envs else (1, 0)
-        for e, found, place in zip(envs or (env, env), newest, places, strict=True):
-            if len(found) <= place:
-                raise UserError(_too_few(e or "base", "--envs" if envs else "--versions"))
-        versions = (newest[0][places[0]], newest[1][places[1]])
-    sides = [
-        _read(f"{e or 'base'} {version}", version, catalog)
-        for e, version, catalog in zip(envs or (env, env), versions, catalogs, strict=True)
-    ]
-    a, b = sides
-    click.echo(f"A: {a.title}\nB: {b.title}\n")
-    rows = _differences(flatten(a.provenance), flatten(b.provenance))
+        found = [versions_of(catalog["model"])[i:][:1] for catalog, i in zip(catalogs, places, strict=True)]
+        if lacking := [name for name, newest in zip(names, found, strict=True) if not newest]:
+            option, lacks = ("--envs", "no model") if envs else ("--versions", "no two models to compare")
+            remedy = f"train one with kedro run --env={lacking[0]}"
+            raise UserError(f"{option}: environment {lacking[0]} has {lacks} yet; {remedy}")
+        versions = (found[0][0], found[1][0])
+    a, b = (_read(version, catalog) for version, catalog in zip(versions, catalogs, strict=True))
+    click.echo(f"A: {names[0]} {versions[0]}\nB: {names[1]} {versions[1]}\n")
+    rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
     _table("differs", rows or [("nothing", "", "")])
     click.echo()
-    _table("metric", _metric_rows(a.metrics, b.metrics))
+    _table("metric", _metric_rows(a["metrics"], b["metrics"]))
     click.echo()
     click.echo(_mcnemar(a, b))
 
 
-def _too_few(env: str, option: str) -> str:
-    lacks = "has no model yet" if option == "--envs" else "has no two models to compare yet"
-    return f"{option}: environment {env} {lacks}; train one with kedro run --env={env}"
-
-
-def _read(title: str, version: str, catalog: Any) -> _Side:
-    """What belongs to a model version: by the records, else what has the same version."""
+def _read(version: str, catalog: Any) -> dict[str, Any]:
+    """Load what belongs to a model version: by the records, else what has the same version."""
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
@@ -77,7 +59,7 @@ def _read(title: str, version: str, catalog: Any) -> _Side:
                 f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
             )
         found[name] = dataset.load()
-    return _Side(title, found["provenance"], found["metrics"], found["test_predictions"])
+    return found
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -92,13 +74,14 @@ def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, s
     return [(name, f"{sides[0][name]:.5g}", f"{sides[1][name]:.5g}") for name in names]
 
 
-def _mcnemar(a: _Side, b: _Side) -> str:
+def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
     from ..vision.evaluation.comparison import mcnemar_test
 
-    digests = [side.provenance.get("data", {}).get("test", {}).get("digest") for side in (a, b)]
+    digests = [side["provenance"].get("data", {}).get("test", {}).get("digest") for side in (a, b)]
     if digests[0] is None or digests[0] != digests[1]:
         return "McNemar's test: not made, the two saw different test images"
-    merged = a.predictions.merge(b.predictions, on="index", suffixes=("_a", "_b"), validate="one_to_one")
+    of_a, of_b = a["test_predictions"], b["test_predictions"]
+    merged = of_a.merge(of_b, on="index", suffixes=("_a", "_b"), validate="one_to_one")
     right = [(merged[f"prediction_{side}"] == merged[f"label_{side}"]).to_numpy() for side in "ab"]
     result = mcnemar_test(*right)
     return (

@@ -2,17 +2,17 @@
 
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import fsspec
 from kedro.io.core import AbstractVersionedDataset, Version, get_filepath_str, get_protocol_and_path
 
 from ..identity.atomic import replacing
-from ..staleness.kedro_internals import load_path, path_of, save_path, version_of
+from ..staleness.kedro_internals import load_path, save_path, version_of
 
 T = TypeVar("T")
 
@@ -44,15 +44,10 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         protocol, path = get_protocol_and_path(filepath, version)
         self._protocol = protocol
         self._fs = fsspec.filesystem(protocol, **deepcopy(credentials or {}), **deepcopy(fs_args or {}))
-        self.metadata = metadata
+        self.metadata, self.filepath = metadata, PurePosixPath(path)
         super().__init__(
-            filepath=PurePosixPath(path), version=version, exists_function=self._fs.exists, glob_function=self._fs.glob
+            filepath=self.filepath, version=version, exists_function=self._fs.exists, glob_function=self._fs.glob
         )
-
-    @property
-    def filepath(self) -> PurePosixPath:
-        """The file, or of a versioned dataset the folder of its versions."""
-        return PurePosixPath(str(path_of(self, None)))
 
     @abstractmethod
     def encode(self, data: T) -> bytes:
@@ -71,7 +66,8 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
 
     def _save(self, data: T) -> None:
         path = get_filepath_str(save_path(self), self._protocol)
-        self._write(path, self.encode(data))
+        content = self.encode(data)
+        self._write(path, lambda file: file.write(content))
         self._invalidate_cache()
 
     @contextmanager
@@ -85,13 +81,18 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
             self._fs.get(path, str(copy))
             yield copy
 
-    def _write(self, path: str, content: bytes) -> None:
-        if self._protocol != "file":
-            self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-            self._fs.pipe(path, content)
+    def _write(self, path: str, write: Callable[[IO[bytes]], object]) -> None:
+        """Let ``write`` fill a file that is whole as soon as it can be seen."""
+        if self._protocol == "file":
+            with replacing(Path(path)) as partial, open(partial, "wb") as file:
+                write(file)
             return
-        with replacing(Path(path)) as partial:
-            partial.write_bytes(content)
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder, "whole")
+            with open(whole, "wb") as file:
+                write(file)
+            self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+            self._fs.put(str(whole), path)
 
     def _exists(self) -> bool:
         return bool(self._fs.exists(get_filepath_str(load_path(self), self._protocol)))

@@ -1,6 +1,7 @@
 """What is in a stored artifact."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,11 +36,8 @@ def content_of(dataset: Any, version: str | None, memo: Memo) -> Content:
 
 def link_version(dataset: Any, old: str, new: str) -> bool:
     """Let a version be the same file on the disk as an older one, if the file system can; else it stays as it is."""
-    if not is_local(dataset):
-        return False
-    try:
-        with replacing(Path(str(path_of(dataset, new)))) as partial:
+    if is_local(dataset):
+        with suppress(OSError), replacing(Path(str(path_of(dataset, new)))) as partial:
             os.link(str(path_of(dataset, old)), partial)
-    except OSError:
-        return False
-    return True
+            return True
+    return False

@@ -73,14 +73,13 @@ class Fingerprinter:
         decisive = {n: v for n, v in parameters.items() if can_change(self._rules.parameters, n, node.name)}
         files = [name for name in self._rules.path_parameters if decisive.get(name) is not None]
         libraries = [name for name in code["libraries"] if name not in self._rules.harmless_libraries]
-        wiring = {**wiring_of(node), "function": code["function"]}
         return {
             "code": code["pieces"],
             "parameters": decisive,
             "inputs": {name: content.digest for name, content in inputs.items()},
             "files": {name: self._memo.digest(os.path.expanduser(str(decisive[name]))) for name in files},
             "libraries": {name: self.version(name) for name in libraries},
-            "wiring": to_jsonable_python(wiring),
+            "wiring": to_jsonable_python({**wiring_of(node), "function": code["function"]}),
         }
 
     def parameters(self, node: Node, catalog: Any) -> dict[str, Any]:

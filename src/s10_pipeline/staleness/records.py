@@ -126,13 +126,13 @@ class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):
     """
 
     def __init__(self, *, filepath: str) -> None:
-        self._filepath = filepath
+        self.folder = filepath
 
     def load(self) -> RecordStore | None:
-        return None if "://" in self._filepath else RecordStore(Path(os.path.abspath(self._filepath)))
+        return None if "://" in self.folder else RecordStore(Path(os.path.abspath(self.folder)))
 
     def save(self, data: NoReturn) -> NoReturn:
         raise DatasetError("records are added through the loaded store")
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
+        return {"filepath": self.folder}

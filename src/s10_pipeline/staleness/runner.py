@@ -166,6 +166,5 @@ class Run(Plan):
             return
         if all(link_version(self.catalog.get(name), version, self._run_id) for name, version in old.items()):
             outputs = {n: {**o, "version": self._run_id if n in old else None} for n, o in record.outputs.items()}
-            made = record.same_as or record.run
-            self.store.add(replace(record, run=self._run_id, outputs=outputs, same_as=made))
+            self.store.add(replace(record, run=self._run_id, outputs=outputs, same_as=record.same_as or record.run))
             log.info("%s: the results of %s are the newest again, as %s", record.node, record.run, self._run_id)

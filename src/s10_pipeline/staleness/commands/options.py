@@ -17,9 +17,8 @@ def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any,
     """Several ``--params`` add up (Kedro alone takes the last); the last one wins where they name the same key."""
     from omegaconf import OmegaConf
 
-    container = OmegaConf.to_container(OmegaConf.merge({}, *split_params(ctx, param, values)))
-    assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    merged = OmegaConf.merge({}, *split_params(ctx, param, values))
+    return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
 
 
 class Params(click.Option):
@@ -52,9 +51,7 @@ def open_context(env: str | None, conf_source: str | None, params: dict[str, Any
     """Open the project as ``kedro run`` sees it."""
     from kedro.framework.session import KedroSession
 
-    session = KedroSession.create(env=env, conf_source=conf_source, runtime_params=params)
-    context: KedroContext = session.load_context()
-    return context
+    return KedroSession.create(env=env, conf_source=conf_source, runtime_params=params).load_context()
 
 
 def open_records(catalog: Any) -> RecordStore:

@@ -67,15 +67,14 @@ def prune_command(rules: Rules) -> click.Command:
 
 
 def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: float | None) -> Versions:
-    limit = None
-    if older_than is not None:
-        # versions are times in UTC that sort as text
-        limit = (datetime.now(UTC) - timedelta(days=older_than)).strftime("%Y-%m-%dT%H.%M.%S")
+    age = timedelta(days=older_than or 0)
+    # versions are times in UTC that sort as text; "~" is behind them all
+    limit = "~" if older_than is None else (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H.%M.%S")
     return {
         (name, version)
         for name, found in versions.items()
         for place, version in enumerate(found)
-        if place < max(keep_last or 0, 1) or (limit is not None and version >= limit)
+        if place < max(keep_last or 0, 1) or version >= limit
     }
 
 
@@ -109,8 +108,7 @@ def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
 
 def _shared_paths(datasets: dict[str, Any], keep: Versions) -> list[Path]:
     """Files that no kept version names, in folders that versions share."""
-    folders: set[str] = set()
-    named: set[str] = set()
+    folders, named = set(), set[str]()
     for name, dataset in datasets.items():
         if hasattr(dataset, "shared_files"):
             folders.add(dataset.shared_folder)
