@@ -141,6 +141,27 @@ def test_ways_to_name_a_function(tmp_path, case):
     assert (Reach(Package("p", package), ("p.a", "f")).pieces != before) is reached
 
 
+IDLE = {
+    "hint": ("from .b import g\ndef f(n: g) -> g:\n    return n\n", False),
+    "hint of a variable": ("from .b import g\ndef f(n):\n    m: g = n\n    return m\n", False),
+    "hint of a field": ("from .b import g\nclass f:\n    n: 'g'\n", False),
+    "raised": ("from .b import g\ndef f(n):\n    if n:\n        raise ValueError(g())\n", False),
+    "default": ("from .b import g\ndef f(n: int = g):\n    return n\n", True),
+    "hint and call": ("from .b import g\ndef f(n: g):\n    return g()\n", True),
+    "caught": ("from .b import g\ndef f(n):\n    try:\n        n()\n    except g:\n        return 1\n", True),
+}
+
+
+@pytest.mark.parametrize("case", IDLE)
+def test_of_what_computes_hints_and_what_is_raised_are_not_followed(tmp_path, case):
+    text, reached = IDLE[case]
+    for name, content in {"__init__.py": "", "a.py": text, "b.py": "def g():\n    return 1\n"}.items():
+        (tmp_path / name).write_text(content)
+    package = Package("p", tmp_path)
+    assert ("b.g" in Reach(package, ("p.a", "f"), computing=True).pieces) is reached
+    assert "b.g" in Reach(package, ("p.a", "f")).pieces
+
+
 def test_a_broken_module_counts_by_its_text(tmp_path):
     package = tmp_path / "p"
     package.mkdir()
