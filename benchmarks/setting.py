@@ -21,11 +21,11 @@ from s10_pipeline.vision.data.loader import TrainLoader, resolve_num_workers
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.device import choose_device, choose_precision, describe_device
 from s10_pipeline.vision.network.classifier import Classifier
-from s10_pipeline.vision.training.epoch import train_epoch
+from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.params import TrainParams
-from s10_pipeline.vision.training.setup import build_classifier
 from s10_pipeline.vision.training.step import build_step, own_stream
+from s10_pipeline.vision.training.trainer import train_epoch
 
 Key = TypeVar("Key", bound=Hashable)
 RESULTS = Path(__file__).parent / "results"

@@ -28,8 +28,8 @@ from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.training.data import TrainingData
+from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.params import TrainParams
-from s10_pipeline.vision.training.setup import build_classifier
 
 # tiny networks gain nothing from threads, and lose much where tests share the machine
 torch.set_num_threads(1)

@@ -2,6 +2,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.project import configure_project
 
 from s10_pipeline import cli
 from s10_pipeline.vision.errors import UserError
@@ -10,6 +11,7 @@ from s10_pipeline.vision.errors import UserError
 @pytest.fixture
 def called(monkeypatch):
     options: dict = {}
+    configure_project("s10_pipeline")
     monkeypatch.setattr(kedro_run, "callback", lambda **given: options.update(given))
     return options
 

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import typing
 import warnings
 from pathlib import Path
@@ -21,10 +19,10 @@ from kedro.io.core import Version
 from nbclient import NotebookClient
 from PIL import Image
 
-from s10_pipeline.caching.records import RecordStore
 from s10_pipeline.cli import cli, run
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.pipeline_registry import register_pipelines
+from s10_pipeline.staleness.records import RecordStore
 
 # the sample environment, smaller still
 SMALL = (
@@ -438,20 +436,11 @@ def test_compare_two_environments(root, copied):
     assert "McNemar's test on 120 test images: 3 right by A alone, 2 by B alone, p = 1\n" in told
 
 
-def test_without_the_folder_of_caching_kedros_own_runner_runs(root, tmp_path):
-    for name in ("src", "conf", "pyproject.toml"):
-        copy = shutil.copytree if (root / name).is_dir() else shutil.copy
-        copy(root / name, tmp_path / name)
-    shutil.rmtree(tmp_path / "src/s10_pipeline/caching")
-    arguments = ["run", *SMALL[:2], "--pipeline=data", "--only-missing-outputs"]
-    outputs = [
-        subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, check=True,
-            env={**os.environ, "S10_DATA_ROOT": str(tmp_path / "data"), "PYTHONPATH": str(tmp_path / "src")},
-        ).stdout
-        for _ in range(2)
-    ]  # fmt: skip
-    assert "Completed node: ingest_cifar" in outputs[0]
-    assert "Completed node" not in outputs[1]
-    assert not (tmp_path / "data/sample/.records").exists()
+@pytest.mark.slow
+def test_on_kedros_own_runner_existence_alone_counts(root, tmp_path, ran):
+    arguments = [*SMALL[:2], "--pipeline=data", "--only-missing-outputs", "--runner=SequentialRunner"]
+    assert kedro(root, tmp_path, *arguments).exit_code == 0
+    assert "ingest_cifar" in ran()
+    assert kedro(root, tmp_path, *arguments, "--params=ingest.seed=1").exit_code == 0
+    assert ran() == []
+    assert not (tmp_path / "sample/.records").exists()

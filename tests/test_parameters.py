@@ -81,7 +81,8 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     train = parameters.train
     assert train.model_dump() == {
         "epochs": 50, "batch_size": 128, "lr": 0.05, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-3,
-        "decay_norm_and_bias": True, "schedule": "plateau", "warmup_epochs": 0, "anneal_epochs": 0, "ema_decay": 0.0, "label_smoothing": 0.0,
+        "decay_norm_and_bias": True, "schedule": "plateau", "warmup_epochs": 0, "anneal_epochs": 0, "ema_decay": 0.0,
+        "label_smoothing": 0.0,
         "seed": 0, "device": "auto", "precision": "auto", "num_workers": "auto", "deterministic": False,
         "cuda_graph": "auto", "keep_checkpoints": 2, "distributed": {"num_processes": 1, "max_restarts": 2},
         "resizing": {"epochs": 0, "start": 0.5},

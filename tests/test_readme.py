@@ -21,7 +21,7 @@ from s10_pipeline.vision.export.onnx_file import to_onnx
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.predict import predictor
 from s10_pipeline.vision.predict.params import PredictParams
-from s10_pipeline.vision.training.setup import build_classifier
+from s10_pipeline.vision.training.model import build_classifier
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

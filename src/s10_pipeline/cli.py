@@ -1,6 +1,5 @@
 """Commands of this project: ``kedro run``, with this project's care for the person who types it."""
 
-import copy
 import logging
 import os
 import shlex
@@ -10,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,11 +20,9 @@ from kedro.io import DatasetError
 from yaml import YAMLError
 
 from .commands.compare import compare
-from .commands.lineage import lineage
-from .commands.options import Params
-from .commands.prune import prune
 from .commands.selection import check_selection
-from .commands.stages import stages
+from .runner import RULES
+from .staleness.commands import build_commands
 
 log = logging.getLogger(__name__)
 
@@ -36,24 +32,6 @@ RUNNER = "s10_pipeline.runner.Runner"
 @click.group(name="s10_pipeline")
 def cli() -> None:
     """Commands of s10_pipeline."""
-
-
-def _build_run() -> click.Command:
-    """Kedro's own command, so that its options stay Kedro's, with ``--params`` repeatable and errors in one line."""
-    command = copy.copy(kedro_run)
-    replaced = {"params": Params(), "runner": _runner_option()}
-    command.params = [replaced.get(str(param.name), param) for param in kedro_run.params]
-    command.callback = _run
-    return command
-
-
-def _runner_option() -> click.Option:
-    """Kedro's option with our runner for its default; without the folder ``caching/`` Kedro's own stays."""
-    option = next(copy.copy(param) for param in kedro_run.params if param.name == "runner")
-    assert isinstance(option, click.Option)
-    if find_spec("s10_pipeline.caching"):
-        option.default = RUNNER
-    return option
 
 
 def _run(**options: Any) -> Any:
@@ -152,7 +130,8 @@ def _in_one_line(command: click.Command) -> click.Command:
     return command
 
 
-run = _build_run()
+run, *others = build_commands(RULES, RUNNER)
+run.callback = _run
 cli.add_command(run)
-for command in (stages, compare, prune, lineage) if find_spec("s10_pipeline.caching") else ():
+for command in (compare, *others):
     cli.add_command(_in_one_line(command))

@@ -17,6 +17,7 @@ from .configuration import CONFIG_LOADER_ARGS
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
+from .staleness.kedro_internals import load_path
 from .vision.errors import UserError
 from .vision.explain.params import split_layers
 from .vision.network.params import check_stage
@@ -101,7 +102,7 @@ class ProjectHooks:
         for name in PAGES:
             dataset = catalog.get(name) if name in pipeline.outputs() else None
             if isinstance(dataset, AbstractVersionedDataset):
-                path = Path(dataset._get_load_path())
+                path = Path(load_path(dataset))
                 log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
         titles = (_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         if drawn := next((title for title in titles if "drawn data" in title), ""):

@@ -1,11 +1,16 @@
-"""The runner of this project, and the one place that says what cannot make a stage stale."""
+"""The runner of this project, and what it knows about its stages beside what parameters declare themselves."""
 
+import json
 import platform
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from .caching.fingerprint import Rules
-from .caching.runner import CachingRunner
+from .parameters import Parameters
+from .staleness.fingerprint import Rules, Versions
+from .staleness.kedro_internals import path_of
+from .staleness.runner import StalenessRunner
 from .vision.errors import UserError
 from .vision.training.checkout import describe_checkout
 
@@ -29,42 +34,34 @@ def _describe_device(requested: str | None) -> str:
         return requested
 
 
+def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
+    """Return folders of finished trainings whose model is none of the kept versions (dataset, version)."""
+    from filelock import FileLock, Timeout
+
+    named = set()
+    for version in (version for name, version in kept if name == "provenance"):
+        with suppress(OSError, ValueError, KeyError):
+            path = Path(str(path_of(catalog["provenance"], version)))
+            named.add(json.loads(path.read_text(encoding="utf-8"))["checkpoints"])
+    folders = []
+    for mark in sorted(Path(catalog["checkpoints"].filepath).glob("*/finished.json")):
+        with suppress(Timeout), FileLock(mark.parent / "owner.lock", timeout=0):
+            folders += [mark.parent] if mark.parent.name not in named else []
+    return folders
+
+
 RULES = Rules(
     package="s10_pipeline",
-    # Whatever is not named here decides results, new parameters too.
-    harmless_parameters=(
-        "ingest.download_dir",  # the archive's checksum is checked
-        "ingest.mirrors",
-        "train.device",
-        "train.num_workers",
-        "train.keep_checkpoints",
-        "train.cuda_graph",
-        "train.distributed.max_restarts",
-    ),
-    only_parameters={
-        # of train, what its few batches depend on
-        "lr_range_test": (
-            "lr_search",
-            "train.architecture",
-            "train.batch_size",
-            "train.lr",  # stands in for a suggestion where the test diverges
-            "train.momentum",
-            "train.nesterov",
-            "train.weight_decay",
-            "train.decay_norm_and_bias",
-            "train.label_smoothing",
-            "train.precision",
-            "train.seed",
-        ),
-    },
+    parameters=Parameters,
     path_parameters=("ingest.path", "predict.path"),
     harmless_inputs=("checkpoints",),
     harmless_libraries=("filelock", "rich"),
     describe=describe,
+    unneeded=finished_without_model,
 )
 
 
-class Runner(CachingRunner):
+class Runner(StalenessRunner):
     """What ``kedro run`` takes in this project unless ``--runner`` says otherwise."""
 
     rules = RULES

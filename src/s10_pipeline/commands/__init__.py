@@ -1,1 +1,1 @@
-"""``kedro stages``, ``compare``, ``prune`` and ``lineage``: what the records of past runs tell."""
+"""``kedro compare``, and checks of what ``kedro run`` is asked for."""

@@ -1,23 +1,15 @@
 """``kedro compare``: two trained models, side by side."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from .options import in_environment, open_context, open_records
-
-
-@dataclass(frozen=True)
-class _Side:
-    """A model version and what was measured of it."""
-
-    title: str
-    provenance: dict[str, Any]
-    metrics: dict[str, Any]
-    predictions: Any
+from ..identity.differences import flatten
+from ..staleness.commands.options import in_environment, open_context, open_records
+from ..staleness.contents import content_of, versions_of
+from ..staleness.kedro_internals import at_version
+from ..vision.errors import UserError
 
 
 @click.command()
@@ -28,42 +20,28 @@ def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
     """Two models: parameters that differ, metrics, and McNemar's test of their mistakes."""
-    from ..vision.errors import UserError
-
+    names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
     if not versions:
-        newest = [catalog["model"].list_versions(full_path=False) for catalog in catalogs]
         places = (0, 0) if envs else (1, 0)
-        for e, found, place in zip(envs or (env, env), newest, places, strict=True):
-            if len(found) <= place:
-                raise UserError(_too_few(e or "base", "--envs" if envs else "--versions"))
-        versions = (newest[0][places[0]], newest[1][places[1]])
-    sides = [
-        _read(f"{e or 'base'} {version}", version, catalog)
-        for e, version, catalog in zip(envs or (env, env), versions, catalogs, strict=True)
-    ]
-    a, b = sides
-    click.echo(f"A: {a.title}\nB: {b.title}\n")
-    rows = _differences(dict(_leaves(a.provenance)), dict(_leaves(b.provenance)))
+        found = [versions_of(catalog["model"])[i:][:1] for catalog, i in zip(catalogs, places, strict=True)]
+        if lacking := [name for name, newest in zip(names, found, strict=True) if not newest]:
+            option, lacks = ("--envs", "no model") if envs else ("--versions", "no two models to compare")
+            remedy = f"train one with kedro run --env={lacking[0]}"
+            raise UserError(f"{option}: environment {lacking[0]} has {lacks} yet; {remedy}")
+        versions = (found[0][0], found[1][0])
+    a, b = (_read(version, catalog) for version, catalog in zip(versions, catalogs, strict=True))
+    click.echo(f"A: {names[0]} {versions[0]}\nB: {names[1]} {versions[1]}\n")
+    rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
     _table("differs", rows or [("nothing", "", "")])
     click.echo()
-    _table("metric", _metric_rows(a.metrics, b.metrics))
+    _table("metric", _metric_rows(a["metrics"], b["metrics"]))
     click.echo()
     click.echo(_mcnemar(a, b))
 
 
-def _too_few(env: str, option: str) -> str:
-    lacks = "has no model yet" if option == "--envs" else "has no two models to compare yet"
-    return f"{option}: environment {env} {lacks}; train one with kedro run --env={env}"
-
-
-def _read(title: str, version: str, catalog: Any) -> _Side:
-    """What belongs to a model version: by the records, else what has the same version."""
-    from kedro.io.core import Version
-
-    from ..caching.contents import content_of
-    from ..vision.errors import UserError
-
+def _read(version: str, catalog: Any) -> dict[str, Any]:
+    """Load what belongs to a model version: by the records, else what has the same version."""
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
@@ -75,21 +53,13 @@ def _read(title: str, version: str, catalog: Any) -> _Side:
             break
     found = {}
     for name, chosen_version in chosen.items():
-        dataset = catalog[name]._copy(_version=Version(chosen_version, None))
+        dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
             raise UserError(
                 f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
             )
         found[name] = dataset.load()
-    return _Side(title, found["provenance"], found["metrics"], found["test_predictions"])
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, value
+    return found
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -99,18 +69,19 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, s
 
 
 def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    sides = dict(_leaves(a)), dict(_leaves(b))
+    sides = flatten(a), flatten(b)
     names = [n for n in {**sides[0], **sides[1]} if all(isinstance(s.get(n), (int, float)) for s in sides)]
     return [(name, f"{sides[0][name]:.5g}", f"{sides[1][name]:.5g}") for name in names]
 
 
-def _mcnemar(a: _Side, b: _Side) -> str:
+def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
     from ..vision.evaluation.comparison import mcnemar_test
 
-    digests = [side.provenance.get("data", {}).get("test", {}).get("digest") for side in (a, b)]
+    digests = [side["provenance"].get("data", {}).get("test", {}).get("digest") for side in (a, b)]
     if digests[0] is None or digests[0] != digests[1]:
         return "McNemar's test: not made, the two saw different test images"
-    merged = a.predictions.merge(b.predictions, on="index", suffixes=("_a", "_b"), validate="one_to_one")
+    of_a, of_b = a["test_predictions"], b["test_predictions"]
+    merged = of_a.merge(of_b, on="index", suffixes=("_a", "_b"), validate="one_to_one")
     right = [(merged[f"prediction_{side}"] == merged[f"label_{side}"]).to_numpy() for side in "ab"]
     result = mcnemar_test(*right)
     return (

@@ -1,18 +1,6 @@
 """What ``kedro run`` is asked to run: names are checked before anything starts."""
 
-from collections.abc import Iterable
 from typing import Any
-
-
-def check_pipelines(names: Iterable[str]) -> None:
-    """Raise a ``UserError`` for the first name that no pipeline has."""
-    from kedro.framework.project import pipelines
-
-    from ..vision.errors import UserError, did_you_mean
-
-    for name in names:
-        if name not in pipelines:
-            raise UserError(f"--pipeline={name}: no such pipeline; {did_you_mean(name, list(pipelines))}")
 
 
 def check_selection(options: dict[str, Any]) -> None:
@@ -28,7 +16,8 @@ def check_selection(options: dict[str, Any]) -> None:
     from ..vision.errors import UserError, did_you_mean
 
     names = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or ["__default__"]
-    check_pipelines(names)
+    if unknown := next((name for name in names if name not in pipelines), None):
+        raise UserError(f"--pipeline={unknown}: no such pipeline; {did_you_mean(unknown, pipelines)}")
     chosen = sum((pipelines[name] for name in names), Pipeline([]))
     nodes, datasets = {node.name for node in chosen.nodes}, chosen.datasets()
     there_are = {

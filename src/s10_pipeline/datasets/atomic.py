@@ -1,33 +1,20 @@
 """What all our datasets share: a version that can be seen is whole."""
 
-import os
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import fsspec
 from kedro.io.core import AbstractVersionedDataset, Version, get_filepath_str, get_protocol_and_path
 
+from ..identity.atomic import replacing
+from ..staleness.kedro_internals import load_path, save_path, version_of
+
 T = TypeVar("T")
-
-
-@contextmanager
-def partial_file(path: str) -> Iterator[Path]:
-    """A hidden file beside ``path`` to write into; at the end it is flushed to the disk and takes its place."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 class AtomicDataset(AbstractVersionedDataset[T, T]):
@@ -57,9 +44,9 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         protocol, path = get_protocol_and_path(filepath, version)
         self._protocol = protocol
         self._fs = fsspec.filesystem(protocol, **deepcopy(credentials or {}), **deepcopy(fs_args or {}))
-        self.metadata = metadata
+        self.metadata, self.filepath = metadata, PurePosixPath(path)
         super().__init__(
-            filepath=PurePosixPath(path), version=version, exists_function=self._fs.exists, glob_function=self._fs.glob
+            filepath=self.filepath, version=version, exists_function=self._fs.exists, glob_function=self._fs.glob
         )
 
     @abstractmethod
@@ -73,13 +60,14 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
     # Kedro wraps load and save of every subclass again, and would draw two versions in one save; it makes both anew
     # from _load and _save.
     def _load(self) -> T:
-        path = get_filepath_str(self._get_load_path(), self._protocol)
+        path = get_filepath_str(load_path(self), self._protocol)
         with self._local(path) as local:
             return self.read(local)
 
     def _save(self, data: T) -> None:
-        path = get_filepath_str(self._get_save_path(), self._protocol)
-        self._write(path, self.encode(data))
+        path = get_filepath_str(save_path(self), self._protocol)
+        content = self.encode(data)
+        self._write(path, lambda file: file.write(content))
         self._invalidate_cache()
 
     @contextmanager
@@ -93,23 +81,28 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
             self._fs.get(path, str(copy))
             yield copy
 
-    def _write(self, path: str, content: bytes) -> None:
-        if self._protocol != "file":
-            self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-            self._fs.pipe(path, content)
+    def _write(self, path: str, write: Callable[[IO[bytes]], object]) -> None:
+        """Let ``write`` fill a file that is whole as soon as it can be seen."""
+        if self._protocol == "file":
+            with replacing(Path(path)) as partial, open(partial, "wb") as file:
+                write(file)
             return
-        with partial_file(path) as partial:
-            partial.write_bytes(content)
+        with tempfile.TemporaryDirectory() as folder:
+            whole = Path(folder, "whole")
+            with open(whole, "wb") as file:
+                write(file)
+            self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+            self._fs.put(str(whole), path)
 
     def _exists(self) -> bool:
-        return bool(self._fs.exists(get_filepath_str(self._get_load_path(), self._protocol)))
+        return bool(self._fs.exists(get_filepath_str(load_path(self), self._protocol)))
 
     def _release(self) -> None:
         super()._release()
         self._invalidate_cache()
 
     def _invalidate_cache(self) -> None:
-        self._fs.invalidate_cache(get_filepath_str(self._filepath, self._protocol))
+        self._fs.invalidate_cache(get_filepath_str(self.filepath, self._protocol))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "protocol": self._protocol, "version": self._version}
+        return {"filepath": str(self.filepath), "protocol": self._protocol, "version": version_of(self)}

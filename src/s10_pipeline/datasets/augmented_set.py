@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from kedro_datasets._typing import JSONPreview
 
+from ..staleness.kedro_internals import JSONPreview
 from ..vision.data.augmented import AugmentedSet
 from .atomic import AtomicDataset
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import JSONPreview
 
+from ..staleness.kedro_internals import JSONPreview
 from ..vision.types import CheckpointStore
 
 
@@ -25,19 +25,19 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._given, self._filepath = filepath, Path(filepath)
+        self.filepath = filepath
         self.metadata = metadata
 
     def load(self) -> CheckpointStore:
         from ..vision.errors import UserError
         from ..vision.training.checkpoints import CheckpointStore as Store
 
-        if "://" in self._given:  # as a path it would be a folder of that name here
+        if "://" in self.filepath:  # as a path it would be a folder of that name here
             raise UserError(
-                f"checkpoints={self._given}: locks and renames need a local disk; give checkpoints a local filepath in "
-                "catalog_training.yml"
+                f"checkpoints={self.filepath}: locks and renames need a local disk; give checkpoints a local filepath "
+                "in catalog_training.yml"
             )
-        return Store(self._filepath)
+        return Store(Path(self.filepath))
 
     def save(self, data: NoReturn) -> NoReturn:
         raise DatasetError("checkpoints are saved through the loaded store, not as a node's output")
@@ -46,7 +46,7 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         """Each training by its scope: the epoch of its newest checkpoint, and of how many epochs a model came of it."""
         from ..vision.training.checkpoints import CheckpointScope
 
-        scopes = [CheckpointScope(folder, keep=1) for folder in sorted(self._filepath.glob("*/"))]
+        scopes = [CheckpointScope(folder, keep=1) for folder in sorted(Path(self.filepath).glob("*/"))]
         shown = {
             scope.folder.name: {
                 "last_epoch": max((epoch for epoch, _ in scope.saved()), default=0),
@@ -60,4 +60,4 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": self.filepath}

@@ -4,8 +4,7 @@ import html
 import re
 from pathlib import Path
 
-from kedro_datasets._typing import HTMLPreview
-
+from ..staleness.kedro_internals import HTMLPreview, load_path
 from .atomic import AtomicDataset
 
 
@@ -34,7 +33,7 @@ class HTMLDataset(AtomicDataset[str]):
         description = re.search(r'<meta name="description" content="(.*?)"', page, re.DOTALL)
         parts = [f"<b>{_one_line(title[1])}</b>"] if title else []
         parts += [_one_line(description[1])] if description else []
-        parts.append(f"<code>{html.escape(str(self._get_load_path()))}</code>")
+        parts.append(f"<code>{html.escape(str(load_path(self)))}</code>")
         # kedro-viz lets lines run out of its panel
         style = "margin: 0 20px; max-width: 370px; white-space: normal; overflow-wrap: anywhere"
         return HTMLPreview(f'<p style="{style}">' + "<br/>".join(parts) + "</p>")

@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-import os
-import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from kedro_datasets._typing import JSONPreview
 from numpy.typing import NDArray
 
+from ..identity.atomic import replacing
+from ..staleness.kedro_internals import JSONPreview, load_path
 from ..vision.data.image_set import ImageSet, content_digest
 from .atomic import AtomicDataset
 
@@ -38,10 +38,6 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
     The store is the folder ``arrays`` beside ``filepath``; datasets in one folder share it.
     """
 
-    @property
-    def _store(self) -> PurePosixPath:
-        return self._filepath.parent / "arrays"
-
     def encode(self, data: ImageSet) -> bytes:
         manifest = {
             "num_images": len(data),
@@ -51,7 +47,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             "digest": content_digest(data),
             "images": self._store_array(data.images_nhwc),
             "labels": self._store_array(data.labels),
-            "paths": None if data.paths is None else self._store_bytes(json.dumps(data.paths).encode(), ".json"),
+            "paths": None if data.paths is None else self._store_paths(json.dumps(data.paths).encode()),
         }
         return json.dumps(manifest, indent=1).encode()
 
@@ -70,69 +66,51 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         )
 
     @property
-    def shared_folder(self) -> str:
+    def shared_folder(self) -> PurePosixPath:
         """Where the files of all versions lie."""
-        return str(self._store)
+        return self.filepath.parent / "arrays"
 
     def shared_files(self, path: str) -> list[str]:
         """Files that the version at ``path`` needs besides; other versions may name them too."""
-        with self._local(path) as local:
-            manifest = json.loads(local.read_text(encoding="utf-8"))
-        return [str(self._store / manifest[key]) for key in ("images", "labels", "paths") if manifest[key]]
+        manifest = self._manifest(path)
+        return [str(self.shared_folder / manifest[key]) for key in ("images", "labels", "paths") if manifest[key]]
+
+    def origin_of(self, path: str) -> str:
+        """Return title and checksum of what the version at ``path`` was read from."""
+        source = self._manifest(path)["source"]
+        return f"{source.get('title', source['name'])}, checksum {source['checksum']}"
 
     def preview(self) -> JSONPreview:
         """Everything but the pixels."""
-        with self._local(str(self._get_load_path())) as local:
-            manifest = json.loads(local.read_text(encoding="utf-8"))
+        manifest = self._manifest(str(load_path(self)))
         return JSONPreview(json.dumps({k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}))
+
+    def _manifest(self, path: str) -> Any:
+        with self._local(path) as local:
+            return json.loads(local.read_text(encoding="utf-8"))
 
     def _store_array(self, array: NDArray[Any]) -> str:
         """Store as .npy under the digest of its content; returns the file's name."""
         sha = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
         for start in range(0, len(array), CHUNK_IMAGES):
             sha.update(np.ascontiguousarray(array[start : start + CHUNK_IMAGES]).data)
-        name = f"{sha.hexdigest()}.npy"
-        if not self._fs.exists(str(self._store / name)):
-            with tempfile.TemporaryDirectory(dir=self._scratch()) as folder:
-                whole = Path(folder) / name
-                mapped = np.lib.format.open_memmap(whole, mode="w+", dtype=array.dtype, shape=array.shape)
-                for start in range(0, len(array), CHUNK_IMAGES):
-                    mapped[start : start + CHUNK_IMAGES] = array[start : start + CHUNK_IMAGES]
-                mapped.flush()
-                del mapped
-                self._move_into_store(whole, name)
+        return self._store_file(f"{sha.hexdigest()}.npy", lambda file: np.save(file, array))
+
+    def _store_paths(self, content: bytes) -> str:
+        return self._store_file(f"{hashlib.sha256(content).hexdigest()}.json", lambda file: file.write(content))
+
+    def _store_file(self, name: str, write: Callable[[IO[bytes]], object]) -> str:
+        if not self._fs.exists(str(self.shared_folder / name)):
+            self._write(str(self.shared_folder / name), write)
         return name
-
-    def _store_bytes(self, content: bytes, suffix: str) -> str:
-        name = hashlib.sha256(content).hexdigest() + suffix
-        if not self._fs.exists(str(self._store / name)):
-            self._write(str(self._store / name), content)
-        return name
-
-    def _scratch(self) -> str | None:
-        """Where whole files are made: beside the store, so that moving in is a rename; anywhere for a remote one."""
-        if self._protocol != "file":
-            return None
-        Path(self._store).mkdir(parents=True, exist_ok=True)
-        return str(self._store)
-
-    def _move_into_store(self, whole: Path, name: str) -> None:
-        target = str(self._store / name)
-        if self._protocol == "file":
-            os.replace(whole, target)
-        else:
-            self._fs.makedirs(str(self._store), exist_ok=True)
-            self._fs.put(str(whole), target)
 
     def _local_copy(self, name: str) -> Path:
         """A local file of the store; of a remote one a copy in the temporary folder, kept for the next load."""
-        remote = str(self._store / name)
+        remote = str(self.shared_folder / name)
         if self._protocol == "file":
             return Path(remote)
         cached = Path(tempfile.gettempdir()) / "s10_pipeline-arrays" / name
         if not cached.exists():
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cached.parent) as folder:
-                self._fs.get(remote, str(Path(folder) / name))
-                shutil.move(str(Path(folder) / name), cached)
+            with replacing(cached) as partial:
+                self._fs.get(remote, str(partial))
         return cached

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset
 from kedro.io.core import Version
-from kedro_datasets._typing import ImagePreview, JSONPreview, TablePreview
 
+from ..staleness.kedro_internals import ImagePreview, JSONPreview, TablePreview, load_path
 from .atomic import AtomicDataset
 
 
@@ -36,8 +36,7 @@ class _KedroType(AtomicDataset[Any]):
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        named = {"load_args": load_args, "save_args": save_args}
-        self._arguments: dict[str, Any] = {name: value for name, value in named.items() if value}
+        self._arguments: dict[str, Any] = {k: v for k, v in (("load_args", load_args), ("save_args", save_args)) if v}
         fs_args = dict(fs_args or {})
         if opening := {name: fs_args.pop(name) for name in ("open_args_load", "open_args_save") if name in fs_args}:
             self._arguments["fs_args"] = opening
@@ -53,7 +52,7 @@ class _KedroType(AtomicDataset[Any]):
 
     def encode(self, data: Any) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / self._filepath.name
+            path = Path(folder) / self.filepath.name
             self.at(path).save(data)
             return path.read_bytes()
 
@@ -61,7 +60,7 @@ class _KedroType(AtomicDataset[Any]):
         return self.at(path).load()
 
     def _preview(self, **options: Any) -> Any:
-        with self._local(str(self._get_load_path())) as path:
+        with self._local(str(load_path(self))) as path:
             return self.at(path).preview(**options)  # type: ignore[attr-defined]
 
     def _describe(self) -> dict[str, Any]:
@@ -86,22 +85,19 @@ class JSONDataset(_KedroType):
         return JSONPreview(self._preview())
 
 
-class CSVDataset(_KedroType):
+class _TableType(_KedroType):
+    module = "pandas"
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        return TablePreview(self._preview(nrows=nrows))
+
+
+class CSVDataset(_TableType):
     """``pandas.CSVDataset`` of kedro-datasets, with its ``load_args`` and ``save_args``."""
 
-    module = "pandas"
 
-    def preview(self, nrows: int = 5) -> TablePreview:
-        return TablePreview(self._preview(nrows=nrows))
-
-
-class ParquetDataset(_KedroType):
+class ParquetDataset(_TableType):
     """``pandas.ParquetDataset`` of kedro-datasets, with its ``load_args`` and ``save_args``."""
-
-    module = "pandas"
-
-    def preview(self, nrows: int = 5) -> TablePreview:
-        return TablePreview(self._preview(nrows=nrows))
 
 
 class MatplotlibDataset(_KedroType):

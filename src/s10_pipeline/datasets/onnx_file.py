@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-from kedro_datasets._typing import JSONPreview
-
+from ..staleness.kedro_internals import JSONPreview
 from .atomic import AtomicDataset
 
 

@@ -13,7 +13,7 @@ from s10_pipeline.vision.export.params import ExportParams
 
 @pytest.fixture(scope="module")
 def content(data, tiny) -> bytes:
-    from s10_pipeline.vision.training.setup import build_classifier
+    from s10_pipeline.vision.training.model import build_classifier
 
     return to_onnx(build_classifier(data.train_images, data.train_set, tiny))
 

@@ -12,7 +12,7 @@ from torch.nn import Conv2d
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes, load_classifier, resolve_stem
 from s10_pipeline.vision.network.params import ArchitectureParams
-from s10_pipeline.vision.training.setup import build_classifier
+from s10_pipeline.vision.training.model import build_classifier
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from s10_pipeline.vision.data.augmented import AugmentedSet
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.network.whitening import FLOOR, PatchWhitening
 from s10_pipeline.vision.training import setup
+from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.params import TrainParams
-from s10_pipeline.vision.training.setup import build_classifier
 
 WHITENED = TrainParams.model_validate({"architecture": {"depth": 8, "width": 4, "stem": "whitened"}})
 

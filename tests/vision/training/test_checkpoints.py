@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.training.checkpoints import CheckpointStore, scope_key
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
 
 def state(epoch: int) -> dict:
@@ -133,8 +133,3 @@ def test_finished_is_remembered_and_cleared(store):
         scope.clear()
         assert scope.finished_epochs() is None
         assert scope.last() is None
-
-
-def test_keys_depend_on_content_alone():
-    assert scope_key({"a": 1, "b": [2.5]}) == scope_key({"b": [2.5], "a": 1})
-    assert scope_key({"a": 1}) != scope_key({"a": 2})

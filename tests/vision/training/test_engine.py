@@ -10,9 +10,9 @@ from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training import trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
-from s10_pipeline.vision.training.epoch import DivergedError
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
 from s10_pipeline.vision.training.params import PlateauParams, TrainParams
+from s10_pipeline.vision.training.trainer import DivergedError
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why
     train_classifier(data, 0.05, params, store)
     with caplog.at_level(logging.INFO):
         longer = train_classifier(data, 0.05, params.model_copy(update={"epochs": 3}), store)
-    assert "training afresh: the last training had other train.epochs 2 -> 3 (train.anneal_epochs makes" in caplog.text
+    assert "training afresh: since the last training, train.epochs 2 -> 3 (train.anneal_epochs makes" in caplog.text
     assert longer.history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05 / 6])
 
 

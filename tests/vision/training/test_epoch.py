@@ -6,9 +6,10 @@ from torch.nn import functional as F
 
 from s10_pipeline.vision.data.loader import TrainLoader, plain_batches
 from s10_pipeline.vision.device import choose_precision
-from s10_pipeline.vision.training.epoch import DivergedError, measure, train_epoch
+from s10_pipeline.vision.training.measuring import measure
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.step import EagerStep
+from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 

@@ -7,7 +7,7 @@ import torch
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.training import estimate
 from s10_pipeline.vision.training.estimate import Speed, announce, in_words, probe_speed
-from s10_pipeline.vision.training.setup import build_classifier
+from s10_pipeline.vision.training.model import build_classifier
 
 
 def test_a_probe_measures_and_leaves_no_trace(data, tiny):

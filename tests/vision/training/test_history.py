@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from s10_pipeline.vision.training import history as history_module
-from s10_pipeline.vision.training.epoch import EpochTiming
-from s10_pipeline.vision.training.history import History
+from s10_pipeline.vision.training.history import EpochTiming, History
 from s10_pipeline.vision.training.metric_sums import MetricSums
 from s10_pipeline.vision.training.params import TrainParams
 

@@ -7,15 +7,15 @@ import torch
 from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.device import choose_precision, deterministic_algorithms
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
-from s10_pipeline.vision.training import epoch as epoch_module
 from s10_pipeline.vision.training import step as step_module
+from s10_pipeline.vision.training import trainer as trainer_module
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
-from s10_pipeline.vision.training.epoch import DivergedError, train_epoch
+from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.params import TrainParams
-from s10_pipeline.vision.training.setup import build_classifier
 from s10_pipeline.vision.training.step import WARMUP_STEPS, CapturedStep, EagerStep, build_step, own_stream
+from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 BATCH_SIZE = 32  # 360 images: 11 batches and one of 8
@@ -212,7 +212,7 @@ def test_a_failed_capture_on_cuda_goes_on_eagerly(data, tiny, tmp_path, monkeypa
 @pytest.mark.parametrize("cuda_graph", ["on", "off"])
 @pytest.mark.parametrize("precision", ["auto", "fp16"])
 def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, precision):
-    monkeypatch.setattr(epoch_module, "SECONDS_BETWEEN_PROGRESS", 1e9)
+    monkeypatch.setattr(trainer_module, "SECONDS_BETWEEN_PROGRESS", 1e9)
     device = torch.device("cuda")
     chosen = choose_precision(precision, device)
     params = on_cuda(tiny, cuda_graph=cuda_graph)

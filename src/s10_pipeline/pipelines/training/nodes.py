@@ -23,6 +23,7 @@ def train_resnet(
     Returns:
         model, training_history, training_timing, accuracy_curves, provenance.
     """
+    from ...vision.distributed import choose_run
     from ...vision.training.curves import plot_accuracy_curves
     from ...vision.training.data import TrainingData
     from ...vision.training.engine import train_classifier
@@ -30,7 +31,7 @@ def train_resnet(
 
     data = TrainingData(train_images, test_images, train_set, val_set, test_set)
     lr = best_lr["lr"] if train.lr is None else train.lr
-    result = train_classifier(data, lr, train, checkpoints)
+    result = train_classifier(data, lr, train, checkpoints, choose_run(train))
     title = f"Accuracy, {train_images.source.get('title', '')}"
     provenance = describe_training(data, best_lr, train, result)
     curves = plot_accuracy_curves(result.history, title)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from ...identity.affects import affects
 from ..errors import did_you_mean
 from ..params import Params
 
@@ -42,8 +43,8 @@ class IngestParams(Params):
     image_size: int = Field(32, ge=8, le=1024)
     seed: int = Field(0, ge=0, lt=2**32)
     test_fraction: float = Field(0.2, gt=0, lt=1)
-    download_dir: str = "data/01_raw"
-    mirrors: tuple[str, ...] = ()
+    download_dir: Annotated[str, affects()] = "data/01_raw"  # the archive's checksum is checked
+    mirrors: Annotated[tuple[str, ...], affects()] = ()
     shortcut: str | None = None
     shapes10: Shapes10Params = Shapes10Params()
 

@@ -21,9 +21,10 @@ from ..device import choose_device, choose_precision, deterministic_algorithms, 
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
+from ..training.checks import check_batch_size
+from ..training.model import build_classifier
 from ..training.optimizer import build_optimizer, training_loss
-from ..training.params import TrainParams
-from ..training.setup import build_classifier, check_batch_size
+from ..training.params import StepParams
 from .params import LrSearchParams
 from .suggestions import MAX_SPREAD, MIN_FALL, fall_of, spread_of, suggest_learning_rates
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def find_learning_rate(
-    images: ImageSet, train_set: AugmentedSet, params: LrSearchParams, train: TrainParams
+    images: ImageSet, train_set: AugmentedSet, params: LrSearchParams, train: StepParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run the range test on a fresh network over augmented training images, and read suggestions off it.
 
@@ -106,7 +107,7 @@ def _choose(candidates: dict[str, float], params: LrSearchParams) -> dict[str, A
     }
 
 
-def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: TrainParams) -> pd.DataFrame:
+def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: StepParams) -> pd.DataFrame:
     """Raise the learning rate batch by batch; model and RNG are left as they were.
 
     The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.

@@ -36,6 +36,10 @@ class CheckpointWriter:
         if kind is None:
             self._wait()
 
+    def last(self) -> tuple[int, State] | None:
+        """Return the scope's newest checkpoint as (epoch, state)."""
+        return self._scope.last()
+
     def save(self, epoch: int, state: State) -> None:
         """Keep ``state`` as the one after ``epoch``.
 

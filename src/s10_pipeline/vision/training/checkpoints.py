@@ -1,32 +1,38 @@
 """Checkpoints of a training that may be killed at any moment: atomic, one scope a training, one owner at a time."""
 
-import hashlib
 import json
 import logging
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from filelock import FileLock, Timeout
 
+from ...identity.atomic import replacing, write_text
+from ...identity.differences import Parts
 from ..errors import UserError
 
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
 
-# Of each scope: the things that its key is a digest of.
-DESCRIPTION = "depends.json"
+# Of each scope: what its key is a digest of.
+DESCRIPTION = "run_key.json"
 
 
-def scope_key(decides: dict[str, Any]) -> str:
-    """Name of the scope of a training: equal for equal (JSON-able) things that its result depends on."""
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+class Checkpoints(Protocol):
+    """Where a training stores its state after each epoch, and what it goes on from."""
+
+    def last(self) -> tuple[int, State] | None:
+        """Return the newest checkpoint as (epoch, state)."""
+
+    def save(self, epoch: int, state: State) -> None:
+        """Keep the state after an epoch."""
 
 
 class CheckpointStore:
@@ -52,7 +58,7 @@ class CheckpointStore:
         """Own a scope while in the context.
 
         Args:
-            scope: from :func:`scope_key`.
+            scope: from :meth:`scope_for`.
             keep: how many of the newest checkpoints stay.
 
         Raises:
@@ -76,7 +82,7 @@ class CheckpointStore:
         finally:
             lock.release()
 
-    def described(self) -> list[tuple[Path, dict[str, Any]]]:
+    def described(self) -> list[tuple[Path, Parts]]:
         """(folder, what it depends on) of each scope, oldest first; unreadable ones are left out."""
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
@@ -90,7 +96,7 @@ class CheckpointStore:
         """Note that the model of this scope is stored: a forced run trains afresh instead of going on."""
         folder = self.root / scope
         if folder.is_dir():
-            _write_atomically(folder / "finished.json", lambda path: path.write_text(json.dumps({"epochs": epochs})))
+            write_text(folder / "finished.json", json.dumps({"epochs": epochs}))
 
 
 class CheckpointScope:
@@ -100,11 +106,11 @@ class CheckpointScope:
         self.folder = folder
         self._keep = keep
 
-    def describe(self, depends: dict[str, Any]) -> None:
+    def describe(self, depends: Parts) -> None:
         """Note what this training depends on, for people and for :meth:`CheckpointStore.described`."""
         path = self.folder / DESCRIPTION
         if not path.exists():
-            _write_atomically(path, lambda partial: partial.write_text(json.dumps(depends, indent=1)))
+            write_text(path, json.dumps(depends, indent=1))
 
     def finished_epochs(self) -> int | None:
         """Epochs of the stored model that came of this scope, if it got that far."""
@@ -127,7 +133,8 @@ class CheckpointScope:
         try:
             # named inside too: a file that was copied here from another scope must not pass for one of this scope
             named = {"scope": self.folder.name, "epoch": epoch, "state": state}
-            _write_atomically(self.folder / f"epoch-{epoch:05d}.pt", lambda path: torch.save(named, path))
+            with replacing(self.folder / f"epoch-{epoch:05d}.pt") as partial:
+                torch.save(named, partial)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
             raise UserError(
                 f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and "
@@ -161,15 +168,3 @@ class CheckpointScope:
         """(epoch, file) of each checkpoint, oldest first."""
         named = ((re.fullmatch(r"epoch-(\d+)", path.stem), path) for path in self.folder.glob("epoch-*.pt"))
         return sorted((int(match[1]), path) for match, path in named if match)
-
-
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside ``path``, flush to the disk, rename: a reader sees the old file or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        write(partial)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

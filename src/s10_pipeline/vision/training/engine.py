@@ -1,23 +1,26 @@
 """The whole of training: what it may go on from, where it runs, what comes out."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
 
+from ...identity.differences import Parts
 from ..data.loader import EpochBatches
 from ..device import choose_device, choose_precision
 from ..network.classifier import Classifier
-from ..progress import Bar
-from .checkpoints import CheckpointScope, CheckpointStore, scope_key
+from ..progress import Bar, BarLike
+from .checkpoint_writer import CheckpointWriter
+from .checkpoints import CheckpointScope, CheckpointStore
+from .checks import check_batch_size, check_cuda_graph, check_processes
 from .data import TrainingData
 from .ema import trained_weights
 from .history import HISTORY_COLUMNS, TIMING_COLUMNS
+from .model import build_classifier
 from .params import TrainParams
-from .scope import describe_scope, explain_fresh_start
-from .setup import build_classifier, check_batch_size, check_cuda_graph, check_processes
+from .run_key import describe_run, explain_fresh_start, key_of
 from .trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ class TrainingResult:
 
     Attributes:
         history: a row an epoch, :data:`HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
-            ``lr`` is the epoch's last, ``lr_dropped`` whether the plateau lowered it after the epoch.
+            ``lr`` is the epoch's last, ``lr_after`` what the epoch left behind.
         timing: a row an epoch, :data:`TIMING_COLUMNS`.
         scope: name of the checkpoints' scope.
     """
@@ -42,7 +45,22 @@ class TrainingResult:
     precision: str
 
 
-def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> TrainingResult:
+# Trains what is left of a training and leaves its checkpoints in the scope.
+RunTraining = Callable[[TrainingData, float, TrainParams, torch.device, CheckpointScope, BarLike], None]
+
+
+def train_here(
+    data: TrainingData, lr: float, params: TrainParams, device: torch.device, scope: CheckpointScope, bar: BarLike
+) -> None:
+    """Train in this process."""
+    assert params.distributed.num_processes == 1
+    with CheckpointWriter(scope, device) as checkpoints:
+        Trainer(data, lr, params, device).train(checkpoints, bar)
+
+
+def train_classifier(
+    data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore, run: RunTraining = train_here
+) -> TrainingResult:
     """Train a ResNet by SGD with momentum; ReduceLROnPlateau watches the validation loss.
 
     An unfinished training of the same scope goes on after its last whole epoch and ends bit-identical
@@ -50,6 +68,7 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
 
     Args:
         lr: learning rate after warm-up.
+        run: trains, in this process or in several (:func:`s10_pipeline.vision.distributed.choose_run`).
 
     Raises:
         UserError: batch size, device or precision do not fit; the loss diverged; memory or disk are full;
@@ -60,18 +79,13 @@ def train_classifier(data: TrainingData, lr: float, params: TrainParams, store: 
     precision = choose_precision(params.precision, device).name
     check_processes(params, device)
     check_cuda_graph(params, device)
-    depends = describe_scope(data, lr, params, precision)
-    scope_name = store.scope_for(scope_key(depends), params.epochs)
+    depends = describe_run(data, lr, params, precision)
+    scope_name = store.scope_for(key_of(depends), params.epochs)
     with store.open(scope_name, params.keep_checkpoints) as scope:
         _begin(scope, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
         with Bar("", total, "batches") as bar:
-            if params.distributed.num_processes == 1:
-                Trainer(data, lr, params, device).train(scope, bar)
-            else:
-                from .launch import train_in_processes  # torch's launcher takes a while to import
-
-                train_in_processes(data, lr, params, device, scope, bar)
+            run(data, lr, params, device, scope, bar)
         last = scope.last()
     assert last is not None, "the last epoch was saved"
     state = last[1]
@@ -86,14 +100,14 @@ def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: Check
     """Epochs, from 1, that :func:`train_classifier` would train now: those after its last checkpoint."""
     precision = choose_precision(params.precision, choose_device(params.device)).name
     scope = CheckpointScope(
-        store.root / store.scope_for(scope_key(describe_scope(data, lr, params, precision)), params.epochs),
+        store.root / store.scope_for(key_of(describe_run(data, lr, params, precision)), params.epochs),
         params.keep_checkpoints,
     )
     saved = [] if scope.finished_epochs() == params.epochs else scope.saved()
     return range(max((epoch for epoch, _ in saved), default=0) + 1, params.epochs + 1)
 
 
-def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: dict[str, Any]) -> None:
+def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:
     """Say where training starts: afresh, or after the last whole epoch of one that was not finished."""
     if scope.finished_epochs() == params.epochs:
         scope.clear()

@@ -12,12 +12,14 @@ from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
-from .epoch import measure, train_epoch
+from .checks import check_batch_size, check_processes
+from .measuring import measure
+from .model import build_classifier
 from .optimizer import build_optimizer
 from .params import TrainParams
 from .resizing import size_in
-from .setup import build_classifier, check_batch_size, check_processes
 from .step import WARMUP_STEPS, build_step, own_stream
+from .trainer import train_epoch
 
 log = logging.getLogger(__name__)
 

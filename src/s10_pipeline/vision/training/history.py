@@ -1,10 +1,10 @@
 """What an epoch leaves behind: a row of figures, a row of times, a line in the log."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 from ..data.loader import num_cores
-from .epoch import EpochTiming
 from .metric_sums import MetricSums
 from .params import TrainParams
 from .schedule import SCHEDULES
@@ -19,6 +19,14 @@ TIMING_COLUMNS = ("epoch", "epoch_seconds", "images_per_second", "data_wait_frac
 
 # Above this share of an epoch spent waiting for batches, more workers or cheaper transforms are worth a thought.
 LONG_WAIT = 0.2
+
+
+@dataclass(frozen=True)
+class EpochTiming:
+    """Seconds of one training epoch, and how many of them were spent waiting for batches."""
+
+    seconds: float
+    waiting_seconds: float
 
 
 class History:

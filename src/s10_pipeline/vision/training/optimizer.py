@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .params import TrainParams
+from .params import StepParams
 
 
-def build_optimizer(model: nn.Module, params: TrainParams, lr: float) -> torch.optim.SGD:
+def build_optimizer(model: nn.Module, params: StepParams, lr: float) -> torch.optim.SGD:
     """SGD with momentum, fused; weight decay spares BatchNorm and biases if ``decay_norm_and_bias`` is false."""
     decayed = [p for p in model.parameters() if p.ndim > 1 or params.decay_norm_and_bias]
     spared = [p for p in model.parameters() if p.ndim <= 1 and not params.decay_norm_and_bias]

@@ -1,9 +1,10 @@
 """Parameters of the ``training`` stage: ``train``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from ...identity.affects import affects
 from ..network.params import ArchitectureParams
 from ..params import Params
 
@@ -48,58 +49,72 @@ class DistributedParams(Params):
     """
 
     num_processes: int = Field(1, ge=1, le=64)
-    max_restarts: int = Field(2, ge=0)
+    max_restarts: Annotated[int, affects()] = Field(2, ge=0)
 
 
-class TrainParams(Params):
-    """SGD with momentum under ReduceLROnPlateau.
+class StepParams(Params):
+    """What a step of SGD depends on; all that the range test may read of ``train``.
 
     Attributes:
         batch_size: images a step, of all processes together.
         lr: learning rate; null takes the one of the range test (``best_lr``).
         nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
-        schedule: what lowers the learning rate between warm-up and annealing.
-        warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the schedule does not act.
-        anneal_epochs: epochs of linear fall to zero at the end, in which the schedule does not act.
-        ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
-            share (early ones less, :func:`.average.average_of`); 0: the weights themselves.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
         seed: of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
         precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
         num_workers: processes that prepare batches; ``auto`` goes by device and cores.
-        deterministic: bit-identical runs on CUDA too, at some cost.
-        cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device in one process.
-        keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
     """
 
-    epochs: int = Field(50, ge=1, le=100_000)
     batch_size: int = Field(128, ge=2)
     lr: float | None = Field(None, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     nesterov: bool = False
     weight_decay: float = Field(5e-4, ge=0)
     decay_norm_and_bias: bool = True
-    schedule: Literal["plateau"] = "plateau"
-    warmup_epochs: int = Field(0, ge=0)
-    anneal_epochs: int = Field(0, ge=0)
-    ema_decay: float = Field(0.0, ge=0, lt=1)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**32)
-    device: str = "auto"
+    device: Annotated[str, affects()] = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    num_workers: Literal["auto"] | Annotated[int, Field(ge=0, le=256)] = "auto"
-    deterministic: bool = False
-    cuda_graph: Literal["auto", "on", "off"] = "auto"
-    keep_checkpoints: int = Field(2, ge=1)
-    distributed: DistributedParams = DistributedParams()
-    resizing: ResizingParams = ResizingParams()
-    plateau: PlateauParams = PlateauParams()
+    num_workers: Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=256)], affects()] = "auto"
     architecture: ArchitectureParams = ArchitectureParams()
 
     @model_validator(mode="after")
-    def _check(self) -> "TrainParams":
+    def _check(self) -> Self:
         if self.nesterov and not self.momentum:
             raise ValueError("momentum=0: nesterov=true looks ahead along it; raise it, or set nesterov=false")
         return self
+
+
+# What makes rates or image sizes depend on ``epochs``, unless it is 0.
+LOOK_AT_EPOCHS = ("anneal_epochs", "resizing.epochs")
+
+TRAINING = affects("train_resnet")
+
+
+class TrainParams(StepParams):
+    """SGD with momentum under a schedule of the learning rate.
+
+    Attributes:
+        schedule: what lowers the learning rate between warm-up and annealing.
+        warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the schedule does not act.
+        anneal_epochs: epochs of linear fall to zero at the end, in which the schedule does not act.
+        ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
+            share (early ones less, :func:`.ema.build_ema`); 0: the weights themselves.
+        deterministic: bit-identical runs on CUDA too, at some cost.
+        cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device in one process.
+        keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
+    """
+
+    epochs: Annotated[int, TRAINING] = Field(50, ge=1, le=100_000)
+    schedule: Annotated[Literal["plateau"], TRAINING] = "plateau"
+    warmup_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
+    anneal_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
+    ema_decay: Annotated[float, TRAINING] = Field(0.0, ge=0, lt=1)
+    deterministic: Annotated[bool, TRAINING] = False
+    cuda_graph: Annotated[Literal["auto", "on", "off"], affects()] = "auto"
+    keep_checkpoints: Annotated[int, affects()] = Field(2, ge=1)
+    distributed: Annotated[DistributedParams, TRAINING] = DistributedParams()
+    resizing: Annotated[ResizingParams, TRAINING] = ResizingParams()
+    plateau: Annotated[PlateauParams, TRAINING] = PlateauParams()

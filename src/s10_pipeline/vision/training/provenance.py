@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ...identity.digests import digest_of
 from ..data.augmented import indices_digest
 from ..data.image_set import content_digest
 from ..device import describe_device
@@ -11,8 +12,8 @@ from .checkout import describe_checkout
 from .data import TrainingData
 from .engine import TrainingResult
 from .params import TrainParams
+from .run_key import training_code
 from .schedule import describe_schedule
-from .scope import code_digest
 
 # The libraries whose versions can change a result.
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy", "pillow", "torch-lr-finder")
@@ -51,7 +52,7 @@ def describe_training(
             "class_names": model.class_names,
         },
         "device": {"device": describe_device(result.device), "precision": result.precision},
-        "code": {"version": _version("s10_pipeline"), "digest": code_digest(), **describe_checkout()},
+        "code": {"version": _version("s10_pipeline"), "digest": digest_of(training_code()), **describe_checkout()},
         "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "checkpoints": result.scope,
     }

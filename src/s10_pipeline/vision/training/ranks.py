@@ -1,51 +1,55 @@
-"""The processes of one training: one, or one a GPU (DistributedDataParallel, Li et al. 2020, arXiv:2006.15704)."""
+"""The process of a training among those that share each batch."""
 
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import nn
 
 from ..network.classifier import Classifier
 from .metric_sums import MetricSums
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """Which process this is, of how many. Alone, every method does nothing."""
+class Ranks(Protocol):
+    """One process of a training and its group; :mod:`s10_pipeline.vision.distributed` has one for several processes.
 
-    rank: int = 0
-    count: int = 1
+    Attributes:
+        rank: number of this process, from 0; the first reports and saves.
+        count: processes of the training.
+    """
 
     @property
-    def first(self) -> bool:
-        """Whether this process reports and saves."""
-        return self.rank == 0
+    def rank(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """The model to train with: its gradients are means over all ranks."""
-        if self.count == 1:
-            return model
-        return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+        """Return the model to train with: its gradients are means over all ranks."""
 
     def sync_batchnorm(self, model: Classifier) -> Classifier:
-        """Let BatchNorm see the batch of all ranks; torch can do so on CUDA alone."""
-        if self.count == 1 or model.mean.device.type != "cuda":
-            return model
-        synchronised: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        return synchronised
+        """Return the model with BatchNorm layers that see the batch of all ranks, where torch can do so."""
 
     def broadcast_buffers(self, model: nn.Module) -> None:
         """Give every rank the first one's running means, so that all measure the model that is saved."""
-        if self.count > 1:
-            for buffer in model.buffers():
-                distributed.broadcast(buffer, src=0)
 
     def all_reduce(self, sums: MetricSums) -> MetricSums:
-        """Sums over the images of all ranks."""
-        if self.count == 1:
-            return sums
-        values = torch.stack([value.to(sums.loss.dtype) for value in sums])
-        distributed.all_reduce(values)
-        loss, correct, count = values
-        return MetricSums(loss, correct.round().to(torch.int64), count.round().to(torch.int64))
+        """Return the sums over the images of all ranks."""
+
+
+class OneProcess:
+    """Trains alone."""
+
+    rank = 0
+    count = 1
+
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        return model
+
+    def sync_batchnorm(self, model: Classifier) -> Classifier:
+        return model
+
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        pass
+
+    def all_reduce(self, sums: MetricSums) -> MetricSums:
+        return sums

@@ -1,37 +1,39 @@
-"""Training from epoch to epoch, in one process or in each of several."""
+"""The loop of training: epochs (:class:`Trainer`) and, in each, batches (:func:`train_epoch`)."""
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
-from ..data.loader import Batch, TrainLoader, fit_batch, plain_batches, resolve_num_workers
+from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..device import choose_precision, deterministic_algorithms, explain_out_of_memory
+from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import BarLike
-from .checkpoint_writer import CheckpointWriter
-from .checkpoints import CheckpointScope
+from .checkpoints import Checkpoints
 from .data import TrainingData
 from .ema import build_ema
-from .epoch import diverged, measure, train_epoch
-from .history import History
+from .history import EpochTiming, History
+from .measuring import MeasuredImages, measure
 from .metric_sums import MetricSums
+from .model import build_classifier
 from .optimizer import build_optimizer
 from .params import TrainParams
-from .ranks import Ranks
-from .resizing import size_in
+from .ranks import OneProcess, Ranks
+from .resizing import resize_batch, size_in
 from .schedule import SCHEDULES
-from .setup import build_classifier
-from .step import build_step, own_stream
+from .step import Step, build_step, own_stream
 
-# Images a batch of measuring; on a GPU as many as fit its memory comfortably, since small batches leave it idle.
-EVAL_BATCH_SIZE, EVAL_BATCH_SIZE_CUDA = 500, 2048
+# The bar's figures come from the device, and asking for them waits until it is done: so only now and then.
+SECONDS_BETWEEN_PROGRESS = 0.5
 
-# Validation or test images stay on a GPU where they take less of its free memory than this share.
-MAX_SHARE_OF_MEMORY = 1 / 8
+
+class DivergedError(UserError):
+    """The loss became NaN or infinite."""
 
 
 class Trainer:
@@ -46,8 +48,8 @@ class Trainer:
     def __init__(
         self, data: TrainingData, lr: float, params: TrainParams, device: torch.device, ranks: Ranks | None = None
     ) -> None:
-        self.data, self.params, self.device = data, params, device
-        self.ranks = ranks = ranks or Ranks()
+        self.params, self.device = params, device
+        self.ranks = ranks = ranks or OneProcess()
         self.precision = choose_precision(params.precision, device)
         self.model = ranks.sync_batchnorm(build_classifier(data.train_images, data.train_set, params).to(device))
         self.ema = build_ema(self.model, params.ema_decay)
@@ -56,6 +58,7 @@ class Trainer:
         network = ranks.wrap(self.model, device)
         self.step = build_step(network, self.optimizer, self.scaler, self.precision, params)
         self.num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
+        self.image_size = data.train_images.image_size
         self.loader = TrainLoader(
             data.train_images,
             data.train_set,
@@ -67,9 +70,11 @@ class Trainer:
             num_ranks=ranks.count,
         )
         self.schedule = SCHEDULES[params.schedule](self.optimizer, lr, params, len(self.loader))
+        mine = slice(ranks.rank, None, ranks.count)
+        self.val_images = MeasuredImages(data.train_images, data.val_set.indices[mine], device)
+        self.test_images = MeasuredImages(data.test_images, data.test_set.indices[mine], device)
         self.history = History(params)
         self.epochs_done = 0
-        self._on_device: dict[str, list[Batch]] = {}
 
     def state(self) -> dict[str, Any]:
         """Return the content of a checkpoint."""
@@ -92,34 +97,33 @@ class Trainer:
             self.ema.load_state_dict(state["average"])
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
-    def train(self, scope: CheckpointScope, bar: BarLike) -> None:
+    def train(self, checkpoints: Checkpoints, bar: BarLike) -> None:
         """Train what is left of ``params.epochs``; the first rank saves a checkpoint after each.
 
         Raises:
             UserError: the loss diverged, memory or disk are full.
         """
-        if last := scope.last():
+        if last := checkpoints.last():
             self.restore(*last)
         with ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng([self.device] if self.device.type == "cuda" else []))
             stack.enter_context(deterministic_algorithms(self.params.deterministic))
             stack.enter_context(explain_out_of_memory(self.params.batch_size, self.device))
             stack.enter_context(own_stream(self.device))
-            writer = stack.enter_context(CheckpointWriter(scope, self.device))
             # not advance: the bar of a training that was restarted has moved before
             bar.move_to(self.epochs_done * len(self.loader))
             batches = self.loader.epoch(self.epochs_done + 1)
             while self.epochs_done < self.params.epochs:
                 batches = self._train_one_epoch(batches, bar)
-                if self.ranks.first:
-                    writer.save(self.epochs_done, self.state())
+                if self.ranks.rank == 0:
+                    checkpoints.save(self.epochs_done, self.state())
 
     def _train_one_epoch(self, batches: Iterator[Batch], bar: BarLike) -> Iterator[Batch]:
         """Train, measure and log an epoch; return the batches of the next, which workers begin to prepare meanwhile."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
         # Dropout draws from the global generator: seeding it here makes an epoch a function of (seed, epoch)
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
-        size = size_in(epoch, self.data.train_images.image_size, self.params)
+        size = size_in(epoch, self.image_size, self.params)
         batches_before = 0
 
         def on_progress(sums: MetricSums, done: int) -> None:
@@ -144,7 +148,8 @@ class Trainer:
         following = self.loader.epoch(epoch + 1) if epoch < self.params.epochs else iter(())
         bar.advance(len(self.loader) - batches_before)
         self.ranks.broadcast_buffers(self._measured)
-        train, val, test = self.ranks.all_reduce(sums), self._measure("val", size), self._measure("test", size)
+        train = self.ranks.all_reduce(sums)
+        val, test = (self._measure(images, size) for images in (self.val_images, self.test_images))
         if not math.isfinite(val.mean_loss()):
             # the epoch's last step did it: nothing of this epoch may be kept
             raise diverged(self.schedule.lr, epoch, len(self.loader))
@@ -162,21 +167,80 @@ class Trainer:
     def _measured(self) -> Classifier:
         return cast("Classifier", self.ema.module) if self.ema else self.model
 
-    def _measure(self, name: str, size: tuple[int, int]) -> MetricSums:
-        batches = self._on_device.get(name) or self._eval_batches(name)
-        return self.ranks.all_reduce(measure(self._measured, batches, self.precision, size))
+    def _measure(self, images: MeasuredImages, size: tuple[int, int]) -> MetricSums:
+        return self.ranks.all_reduce(measure(self._measured, images, self.precision, size))
 
-    def _eval_batches(self, name: str) -> Iterator[Batch] | list[Batch]:
-        images = self.data.test_images if name == "test" else self.data.train_images
-        subset = self.data.test_set if name == "test" else self.data.val_set
-        mine = subset.indices[self.ranks.rank :: self.ranks.count]
-        on_cuda = self.device.type == "cuda"
-        batch_size = fit_batch(EVAL_BATCH_SIZE_CUDA if on_cuda else EVAL_BATCH_SIZE, images.image_size)
-        batches = plain_batches(images.images_nhwc, images.labels, mine, batch_size)
-        if not on_cuda:
-            return batches
-        num_bytes = len(mine) * images.images_nhwc[0].nbytes
-        if num_bytes > MAX_SHARE_OF_MEMORY * torch.cuda.mem_get_info(self.device)[0]:
-            return batches
-        self._on_device[name] = [(i.to(self.device), labels.to(self.device)) for i, labels in batches]
-        return self._on_device[name]
+
+def train_epoch(
+    step: Step,
+    batches: Iterable[Batch],
+    *,
+    epoch: int,
+    set_lr: Callable[[int], float],
+    on_progress: Callable[[MetricSums, int], None],
+    batch_weight: Callable[[int], float] = lambda _number: 1.0,
+    size: tuple[int, int] | None = None,
+    after_step: Callable[[], None] = lambda: None,
+) -> tuple[MetricSums, EpochTiming]:
+    """Train on each batch once.
+
+    Args:
+        step: trains on one batch; the network that it trains is in training mode.
+        batches: uint8 images (B, 3, H, W) and labels (B,), on the CPU.
+        epoch: for the error.
+        set_lr: called with the number of the batch (from 0) before each step; returns the learning rate.
+        on_progress: called every half second with the sums so far and the number of batches done.
+        batch_weight: factor of a batch's loss (by number, from 0), where other processes hold the rest of the batch.
+        size: height and width that images are scaled to on the device; None: as they are.
+        after_step: called after each step.
+
+    Raises:
+        DivergedError: naming epoch, batch and learning rate.
+    """
+    step.reset()
+    started = last_progress = time.perf_counter()
+    waiting = lr = 0.0
+    for number, (batch, seconds) in enumerate(_timed(batches)):
+        waiting += seconds
+        images_bchw, labels_b = batch
+        if size is not None and tuple(images_bchw.shape[2:]) != size:
+            images_bchw = resize_batch(images_bchw.to(step.metrics.loss.device, non_blocking=True), size)
+        lr = set_lr(number)
+        step(images_bchw, labels_b, batch_weight(number))
+        after_step()
+        now = time.perf_counter()
+        if now - last_progress > SECONDS_BETWEEN_PROGRESS:
+            last_progress = now
+            _check_finite(step.first_bad, epoch, lr)
+            on_progress(step.metrics, number + 1)
+    _check_finite(step.first_bad, epoch, lr)
+    return step.metrics.copy(), EpochTiming(time.perf_counter() - started, waiting)
+
+
+def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
+    """Each batch, and the seconds that it was waited for."""
+    iterator = iter(batches)
+    while True:
+        asked = time.perf_counter()
+        batch = next(iterator, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - asked
+
+
+def _check_finite(first_bad: Tensor, epoch: int, lr: float) -> None:
+    batch = int(first_bad)
+    if batch:
+        raise diverged(lr, epoch, batch)
+
+
+def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
+    """The error that names where the loss was lost.
+
+    Args:
+        lr: of the schedule then: no value of ``train.lr``, which may be null.
+    """
+    return DivergedError(
+        f"train: the loss was not finite at learning rate {lr:g}, in epoch {epoch}, batch {batch}; give a lower "
+        "train.lr, or null, which takes the range test's (earlier epochs and artifacts are kept)"
+    )

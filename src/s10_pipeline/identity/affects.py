@@ -1,0 +1,38 @@
+"""Parameters declare at their field which stages their value can change."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Affects:
+    """Annotation of a field of a pydantic model, made by :func:`affects`."""
+
+    stages: tuple[str, ...]
+
+
+def affects(*stages: str) -> Affects:
+    """Declare the only stages whose results a parameter, or a group of parameters, can change; no name means none.
+
+    A parameter that declares nothing counts for every stage that is handed its group.
+
+    Examples:
+        >>> class TrainParams(BaseModel):  # doctest: +SKIP
+        ...     weight_decay: float = 5e-4
+        ...     epochs: Annotated[int, affects("train")] = 50
+        ...     num_workers: Annotated[int, affects()] = 2
+    """
+    return Affects(stages)
+
+
+def can_change(model: Any, parameter: str, stage: str) -> bool:
+    """Return whether a parameter (its dotted name, from the fields of ``model`` on) can change a stage's result."""
+    for key in parameter.split("."):
+        field = getattr(model, "model_fields", {}).get(key)
+        if field is None:  # not declared: it counts
+            return True
+        declared = [mark for mark in field.metadata if isinstance(mark, Affects)]
+        if any(stage not in mark.stages for mark in declared):
+            return False
+        model = field.annotation
+    return True

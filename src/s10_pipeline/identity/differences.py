@@ -1,0 +1,56 @@
+"""What a result depends on, in groups, and in words what differs between two of them."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+Parts = dict[str, dict[str, Any]]  # group (a key of WORDS) -> name -> value or digest
+
+PENDING = "(to be made)"  # a digest that is not known yet: no difference
+
+WORDS = {
+    "parameters": "{name} {old} -> {new}",
+    "files": "the content of {name} changed",
+    "inputs": "{name} changed",
+    "code": "code of {name}",
+    "libraries": "{name} {old} -> {new}",
+    "wiring": "its {name} in the pipeline changed",
+}
+
+
+def flatten(tree: Any, name: str = "") -> dict[str, Any]:
+    """Return the leaves of nested dictionaries by dotted names; an empty dictionary is a leaf."""
+    if not isinstance(tree, dict) or not tree:
+        return {name: tree}
+    inner = (flatten(value, f"{name}.{key}" if name else str(key)) for key, value in tree.items())
+    return {key: value for leaves in inner for key, value in leaves.items()}
+
+
+def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
+    """Name the first few differences: ``train.weight_decay 0.0005 -> 0.001, code of lr_search.plot.label``."""
+    changes = []
+    for group, words in WORDS.items():
+        before, after = old.get(group, {}), new.get(group, {})
+        names = sorted({**after, **before}) if group == "code" else {**after, **before}
+        for name in names:
+            # as text: 3 is not 3.0, and true not 1
+            told = [json.dumps(side[name]) if name in side else "nothing" for side in (before, after)]
+            if told[0] != told[1] and after.get(name) != PENDING:
+                short = [text.replace('"', "")[:60] for text in told]
+                changes.append(words.format(name=name, old=short[0], new=short[1]))
+    more = f" and {len(changes) - most} more" if len(changes) > most else ""
+    return ", ".join(changes[:most]) + more
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``did you mean X?`` where a known word is close, else ``one of: A, B, C``.
+
+    Case is ignored in the comparison; of more than 12 known words none are listed.
+    """
+    words = sorted(known)
+    by_lower = {w.lower(): w for w in words}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {by_lower[close[0]]}?"
+    return f"one of: {', '.join(words)}" if len(words) <= 12 else "see the documentation for the names"

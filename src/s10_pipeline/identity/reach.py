@@ -1,0 +1,123 @@
+"""Which code of a package a function reaches, followed through the source: nothing is imported or run.
+
+Reached is what a piece names: functions, classes and constants, through imports (lazy, relative and re-exporting ones),
+decorators, defaults, bases and type hints; and what acts when the modules that hold them are imported. Where it cannot
+be read which name is meant (``getattr(module, name)``, ``import_module(variable)``, ``eval``), the module, the package
+or all of the project counts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from importlib.util import resolve_name
+
+from .digests import digest_of
+from .source import ALL, Dotted, Package, Statement
+
+IMPORT = "(import)"  # a piece of a module beside its definitions: what acts when it is imported
+
+IMPORTS_BY_NAME = re.compile(r"\b(?:import_module|__import__)\((?:f?['\"]([\w.]*))?")
+LOOKS_AROUND = re.compile(
+    r"(?<![\w.])(?:eval|exec|globals)\(|\b(?:iter_modules|walk_packages|__subclasses__)\(|\bsys\.modules\b"
+)
+READS_FILES = re.compile(r"\b(?:__file__|__package__|resources|pkgutil)\b")
+
+
+class Reach:
+    """Everything that some functions of a package reach.
+
+    Args:
+        starts: the functions or classes, each as (module, name).
+        computing: follow only what can take part in a result: no type hint, since what an argument does is up to
+            whoever made it, and nothing that is raised.
+
+    Attributes:
+        pieces: name without the package -> digest of its text (or of a data file's bytes).
+        libraries: top-level names of what is imported from elsewhere.
+    """
+
+    def __init__(self, package: Package, *starts: tuple[str, str], computing: bool = False) -> None:
+        self.pieces: dict[str, str] = {}
+        self.libraries: set[str] = set()
+        self._package, self._computing = package, computing
+        self._todo = list(starts)
+        seen: set[tuple[str, str]] = set()
+        while self._todo:
+            step = self._todo.pop()
+            if step not in seen:
+                seen.add(step)
+                self._visit(*step)
+
+    def _visit(self, place: str, name: str) -> None:
+        if place not in self._package.files:
+            self.libraries |= {place.partition(".")[0]} - {self._package.name}
+            return
+        bindings = self._package.bindings(place)
+        self._load(place, place.rpartition(".")[0])
+        statements = bindings.get(name, [])
+        if name == IMPORT:
+            statements = [statement for statement in bindings[ALL] if self._acts(place, statement)]
+            self._load(*(loaded for statement in bindings[ALL] if statement.runs for loaded in statement.loads))
+        elif name == ALL or not statements:
+            # a lambda, a module handed around, a name that a module makes while it runs: all of it
+            name, statements = "(all)", bindings[ALL]
+            self._todo += self._definitions(place, {(bound,) for bound in bindings if bound})
+        if taken := [statement for statement in statements if statement.text]:
+            self._take(place, name, taken)
+
+    def _load(self, *places: str) -> None:
+        """Importing a module runs its statements that act."""
+        self._todo += [(place, IMPORT) for place in places if place in self._package.files]
+
+    def _acts(self, place: str, statement: Statement) -> bool:
+        """Whether it does more than to bind names; a definition, by a decorator of ours or a base that notes it."""
+        if statement.acts or any(mark in self._package.files for mark, _ in self._definitions(place, statement.marks)):
+            return True
+        for home, name in self._definitions(place, statement.bases):
+            bases = self._package.bindings(home).get(name, []) if name else []
+            if any(self._acts(home, base) for base in bases if base is not statement):
+                return True
+        return False
+
+    def _definitions(self, place: str, names: Iterable[Dotted]) -> Iterator[tuple[str, str]]:
+        """(module, name) of what is meant by names in a module; what it does not bind is Python's own."""
+        for path in names:
+            if path[0] in self._package.bindings(place):
+                yield from self._find(place, path)
+
+    def _find(self, place: str, path: Dotted) -> Iterator[tuple[str, str]]:
+        """(module, name) of what an attribute of a module, or of a part of it, is; of other libraries' the module."""
+        statements = self._package.bindings(place).get(path[0], []) if path else []
+        if path and not statements and (part := f"{place}.{path[0]}") in self._package.files:
+            yield from self._find(part, path[1:])
+        elif not statements:
+            yield place, ALL
+        for statement in statements:
+            yield from self._imported(statement, path)
+            if statement.text:
+                yield place, path[0]
+
+    def _imported(self, statement: Statement, path: Dotted) -> Iterator[tuple[str, str]]:
+        """(module, name) of what a name is that a statement imports itself."""
+        for found in statement.imports:
+            if found.name == path[0]:
+                yield from self._find(found.module, found.path + path[1:])
+
+    def _take(self, place: str, name: str, statements: list[Statement]) -> None:
+        """Count statements, and follow what they name."""
+        text = "\n".join(statement.text for statement in statements)
+        self.pieces[f"{place}.{name}".partition(".")[2]] = digest_of(text)[:16]
+        for statement in statements:
+            self._todo += [(loaded, IMPORT if loaded in self._package.files else ALL) for loaded in statement.loads]
+            uses = statement.computes if self._computing else statement.uses
+            self._todo += self._definitions(place, uses | {("*",)})
+            self._todo += [found for path in uses for found in self._imported(statement, path)]
+        # what names do not tell
+        if READS_FILES.search(text):
+            self.pieces |= self._package.data_files(place)
+        base, tops = self._package.parent(place), [self._package.name] if LOOKS_AROUND.search(text) else []
+        tops += [resolve_name(call[1] or self._package.name, base) for call in IMPORTS_BY_NAME.finditer(text)]
+        for top in tops:
+            # of a name that is put together at run time, the start says in which package all may be meant
+            while top not in self._package.files and "." in top:
+                top = top.rpartition(".")[0]
+            self._todo += [(p, ALL) for p in (top, *self._package.files) if f"{p}.".startswith(f"{top}.")]

@@ -1,0 +1,18 @@
+"""``kedro run`` with records, and ``stages``, ``lineage`` and ``prune``, which tell what is in them."""
+
+import click
+
+from ..fingerprint import Rules
+from .lineage import lineage
+from .options import run_command
+from .prune import prune_command
+from .stages import stages_command
+
+
+def build_commands(rules: Rules, runner: str) -> list[click.Command]:
+    """Build the commands of a project.
+
+    Args:
+        runner: importable name of its :class:`~..runner.StalenessRunner`, the default of ``kedro run``.
+    """
+    return [run_command(runner), stages_command(rules), lineage, prune_command(rules)]

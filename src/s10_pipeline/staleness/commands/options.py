@@ -1,0 +1,71 @@
+"""Options that several commands share, and how a command opens the project."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.context import KedroContext
+from kedro.io.core import is_parameter
+
+from ..kedro_internals import split_params
+from ..records import RecordStore
+
+
+def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> dict[str, Any]:
+    """Several ``--params`` add up (Kedro alone takes the last); the last one wins where they name the same key."""
+    from omegaconf import OmegaConf
+
+    merged = OmegaConf.merge({}, *split_params(ctx, param, values))
+    return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
+
+
+class Params(click.Option):
+    """``--params``, which may be repeated."""
+
+    def __init__(self) -> None:
+        help_text = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
+        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=_merge_params, help=help_text)
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        # --config hands over a dictionary that was read from YAML
+        return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
+
+
+def run_command(runner: str) -> click.Command:
+    """Copy Kedro's ``run`` with another default runner and a repeatable ``--params``; other options stay Kedro's."""
+    command, options = copy.copy(kedro_run), {str(p.name): copy.copy(p) for p in kedro_run.params}
+    options["runner"].default = runner
+    command.params = [*(options | {"params": Params()}).values()]
+    return command
+
+
+def in_environment(command: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--env`` and ``--conf-source``, as of ``kedro run``."""
+    command = click.option("--env", "-e", help="The environment whose data are meant; base if not given.")(command)
+    return click.option("--conf-source", help="Folder or archive of the configuration, if not conf/ here.")(command)
+
+
+def open_context(env: str | None, conf_source: str | None, params: dict[str, Any] | None = None) -> KedroContext:
+    """Open the project as ``kedro run`` sees it."""
+    from kedro.framework.session import KedroSession
+
+    return KedroSession.create(env=env, conf_source=conf_source, runtime_params=params).load_context()
+
+
+def open_records(catalog: Any) -> RecordStore:
+    """Open the records of an environment.
+
+    Raises:
+        ClickException: there can be none, since its data lie on a remote file system.
+    """
+    store: RecordStore | None = catalog.load("records")
+    if store is None:
+        raise click.ClickException("records: kept on local disks only; give the catalog's records a local filepath")
+    return store
+
+
+def datasets_of(catalog: Any) -> dict[str, Any]:
+    """Return the catalog's datasets by name, without parameters."""
+    return {name: catalog[name] for name in catalog.keys() if not is_parameter(name)}  # noqa: SIM118 - no mapping

@@ -1,0 +1,130 @@
+"""``kedro prune``: free the disk of what no kept version needs."""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..contents import versions_of
+from ..fingerprint import Rules, Versions
+from ..kedro_internals import is_local, is_versioned, path_of
+from ..records import Record
+from .options import datasets_of, in_environment, open_context, open_records
+
+# What nothing names may belong to something that is just being written, by another runner.
+ORPHAN_SECONDS = 3600
+
+
+def prune_command(rules: Rules) -> click.Command:
+    """Build the command for a project's rules."""
+
+    @click.command()
+    @click.option("--keep-last", type=click.IntRange(min=1), help="Keep this many of each dataset's newest versions.")
+    @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove only what is older.")
+    @click.option("--apply", is_flag=True, help="Really remove; otherwise it is only listed.")
+    @in_environment
+    def prune(
+        keep_last: int | None, older_than: float | None, apply: bool, env: str | None, conf_source: str | None
+    ) -> None:
+        """Remove old versions, files that they alone use, and what the project says nothing needs without them.
+
+        What a kept version was made from stays too, back to the first stage. The newest version of each dataset always
+        stays.
+        """
+        if keep_last is None and older_than is None:
+            raise click.ClickException("--keep-last: say what may go; give --keep-last=N, --older-than=DAYS or both")
+        catalog = open_context(env, conf_source).catalog
+        datasets, store = {n: d for n, d in datasets_of(catalog).items() if is_local(d)}, open_records(catalog)
+        with store.alone() as going_on:
+            if going_on:
+                raise click.ClickException(f"--apply: a run is going on ({', '.join(going_on)}); wait for its end")
+            versions = {name: versions_of(dataset) for name, dataset in datasets.items() if is_versioned(dataset)}
+            keep = _with_what_made_them(_newest(versions, keep_last, older_than), store.all())
+            doomed = {(name, v) for name, found in versions.items() for v in found} - keep
+            paths = [
+                *(Path(str(path_of(datasets[name], version))).parent for name, version in sorted(doomed)),
+                *_broken_paths(datasets[name] for name in versions),
+                *_shared_paths(datasets, keep),
+                *rules.unneeded(catalog, keep),
+                *(store.path_of(record) for record in store.all() if _is_lost(record, doomed)),
+            ]
+            size = _freed_bytes(paths)
+            for path in paths:
+                shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+                click.echo(f"{'removed' if apply else 'would remove'} {shown}")
+                if apply:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            did = "freed" if apply else "would be freed; --apply removes them"
+            click.echo(f"{len(doomed)} of {sum(map(len, versions.values()))} versions, {size / 1e6:.1f} MB {did}")
+
+    return prune
+
+
+def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: float | None) -> Versions:
+    age = timedelta(days=older_than or 0)
+    # versions are times in UTC that sort as text; "~" is behind them all
+    limit = "~" if older_than is None else (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H.%M.%S")
+    return {
+        (name, version)
+        for name, found in versions.items()
+        for place, version in enumerate(found)
+        if place < max(keep_last or 0, 1) or version >= limit
+    }
+
+
+def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
+    """The versions, those that their records read, those saved with them, and so on back."""
+    by_output: dict[tuple[str, str | None], list[Record]] = {}
+    for record in records:
+        for name, output in record.outputs.items():
+            by_output.setdefault((name, output["version"]), []).append(record)
+    kept: Versions = set()
+    todo = list(keep)
+    while todo:
+        item = todo.pop()
+        if item not in kept:
+            kept.add(item)
+            for record in by_output.get(item, ()):
+                named = [*record.inputs.items(), *((n, o["version"]) for n, o in record.outputs.items())]
+                todo += [(name, version) for name, version in named if version]
+    return kept
+
+
+def _is_lost(record: Record, doomed: Versions) -> bool:
+    return any((name, output["version"]) in doomed for name, output in record.outputs.items())
+
+
+def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
+    """Folders of versions without their file: what killed saves left."""
+    folders = [path for dataset in datasets for path in Path(str(path_of(dataset, None))).glob("*/")]
+    return [path for path in folders if not (path / path.parent.name).exists() and _is_old(path)]
+
+
+def _shared_paths(datasets: dict[str, Any], keep: Versions) -> list[Path]:
+    """Files that no kept version names, in folders that versions share."""
+    folders, named = set(), set[str]()
+    for name, dataset in datasets.items():
+        if hasattr(dataset, "shared_files"):
+            folders.add(dataset.shared_folder)
+            paths = [str(path_of(dataset, version)) for kept, version in keep if kept == name]
+            named.update(*(dataset.shared_files(path) for path in paths if os.path.exists(path)))
+    found = [path for folder in folders if os.path.isdir(folder) for path in sorted(Path(folder).iterdir())]
+    return [path for path in found if str(path) not in named and _is_old(path)]
+
+
+def _is_old(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime > ORPHAN_SECONDS
+
+
+def _freed_bytes(paths: Iterable[Path]) -> int:
+    """Of files that are linked from elsewhere too, nothing is freed."""
+    stats = [f.stat() for p in paths for f in ([*p.rglob("*")] if p.is_dir() else [p]) if f.is_file()]
+    links = Counter((stat.st_dev, stat.st_ino) for stat in stats)
+    sizes = {(s.st_dev, s.st_ino): s.st_size for s in stats if links[s.st_dev, s.st_ino] == s.st_nlink}
+    return sum(sizes.values())

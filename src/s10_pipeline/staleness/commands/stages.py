@@ -1,0 +1,35 @@
+"""``kedro stages``: what ``kedro run --only-missing-outputs`` would do, and why."""
+
+from typing import Any
+
+import click
+from kedro.framework.project import pipelines
+
+from ...identity.differences import did_you_mean
+from ..fingerprint import Rules
+from ..plan import Plan
+from .options import Params, in_environment, open_context, open_records
+
+
+def stages_command(rules: Rules) -> click.Command:
+    """Build the command for a project's rules."""
+
+    @click.command()
+    @in_environment
+    @click.option("--pipeline", "--pipelines", "-p", "pipeline", default="__default__", help="Of this pipeline only.")
+    def stages(env: str | None, conf_source: str | None, pipeline: str, params: dict[str, Any]) -> None:
+        """Which stages are up to date, which would run, and why. Runs nothing."""
+        catalog = open_context(env, conf_source, params).catalog
+        if pipeline not in pipelines:
+            raise click.ClickException(f"--pipeline={pipeline}: no such pipeline; {did_you_mean(pipeline, pipelines)}")
+        store = open_records(catalog)
+        decisions = Plan(rules, pipelines[pipeline], catalog, store).decisions()
+        width = max(len(decision.node.name) for decision in decisions)
+        for decision in decisions:
+            made = decision.record
+            why = f"{made.same_as or made.run}, {made.about.get('seconds', 0):.1f} s" if made else decision.why
+            click.echo(f"{decision.node.name:{width}}  {decision.state:10}  {why}")
+        store.memo.save()
+
+    stages.params.append(Params())
+    return stages

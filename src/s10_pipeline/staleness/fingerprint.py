@@ -1,0 +1,133 @@
+"""What a node's result depends on."""
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from kedro.io.core import is_parameter
+from kedro.pipeline import Node, Pipeline
+from kedro.validation.type_extractor import TypeExtractor
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from ..identity.affects import can_change
+from ..identity.differences import Parts, flatten
+from ..identity.digests import Memo
+from ..identity.reach import Reach
+from ..identity.source import Package
+from .contents import Content
+from .kedro_internals import wiring_of
+
+Versions = set[tuple[str, str]]  # dataset and version
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a project knows about its stages. Whatever is not named here decides results.
+
+    Attributes:
+        package: the importable name of the project's own code.
+        parameters: pydantic model of all parameters, at whose fields ``affects(...)`` says which nodes they can change.
+        path_parameters: dotted names of those that name a file or folder, whose content then counts.
+        harmless_inputs: datasets that cannot change a result.
+        harmless_libraries: import names of libraries that cannot change a result.
+        describe: what else records tell of a node's run (device, commit); called after it, with its parameters.
+        unneeded: what else ``prune`` may remove, given the catalog and the versions that it keeps.
+    """
+
+    package: str
+    parameters: type[BaseModel] | None = None
+    path_parameters: tuple[str, ...] = ()
+    harmless_inputs: tuple[str, ...] = ()
+    harmless_libraries: tuple[str, ...] = ()
+    describe: Callable[[dict[str, Any]], dict[str, Any]] = lambda parameters: {}
+    unneeded: Callable[[Any, Versions], list[Path]] = lambda catalog, kept: []
+
+    def is_input(self, dataset: str) -> bool:
+        return not is_parameter(dataset) and dataset not in self.harmless_inputs
+
+
+class Fingerprinter:
+    """Finds out what nodes' results depend on.
+
+    Code counts as it stood when it was first asked for; its reach is remembered until a file of the package changes.
+    """
+
+    def __init__(self, rules: Rules, memo: Memo) -> None:
+        self._rules, self._memo = rules, memo
+        self._package = functools.lru_cache(1)(lambda stamp, folder: Package(rules.package, folder))
+        self.code = functools.cache(self.code_now)
+        self.version = functools.cache(self._installed)
+
+    def parts(self, node: Node, catalog: Any, inputs: Mapping[str, Content]) -> Parts:
+        """All that decides what the node makes, in groups."""
+        code = self.code(node.func)
+        parameters = self.parameters(node, catalog)
+        decisive = {n: v for n, v in parameters.items() if can_change(self._rules.parameters, n, node.name)}
+        files = [name for name in self._rules.path_parameters if decisive.get(name) is not None]
+        libraries = [name for name in code["libraries"] if name not in self._rules.harmless_libraries]
+        return {
+            "code": code["pieces"],
+            "parameters": decisive,
+            "inputs": {name: content.digest for name, content in inputs.items()},
+            "files": {name: self._memo.digest(os.path.expanduser(str(decisive[name]))) for name in files},
+            "libraries": {name: self.version(name) for name in libraries},
+            "wiring": to_jsonable_python({**wiring_of(node), "function": code["function"]}),
+        }
+
+    def parameters(self, node: Node, catalog: Any) -> dict[str, Any]:
+        """Every parameter that a node is handed, by its dotted name."""
+        found: dict[str, Any] = {}
+        types = TypeExtractor({"": Pipeline([node])}).extract_types_from_pipelines()
+        for dataset in filter(is_parameter, node.inputs):
+            name = dataset.removeprefix("parameters").removeprefix("params:")
+            value = stored.load() if (stored := catalog.get(dataset)) else None
+            if name in types:
+                # defaults count as if they were written out; of pipelines not asked for Kedro leaves them out
+                value = TypeAdapter(types[name]).validate_python(value)
+            found |= flatten(to_jsonable_python(value, fallback=str), name)
+        return found
+
+    def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
+        """``pieces`` that it reaches, ``libraries`` that they name, ``function``: what it consists of."""
+        folder = Path(str(sys.modules[self._rules.package].__file__)).parent
+        stamp = f"{sys.version} {self._memo.digest(str(folder))}"
+        function = _consists_of(func)
+
+        def walk() -> dict[str, Any]:
+            starts = [(part[0], part[1]) for part in function if isinstance(part, list)]
+            reach = Reach(self._package(stamp, folder), *starts)
+            libraries = sorted(reach.libraries - sys.stdlib_module_names)
+            return {"pieces": reach.pieces, "libraries": libraries, "function": function}
+
+        found: dict[str, Any] = self._memo.get_or_compute(f"code of {function}", stamp, walk)
+        return found
+
+    def _installed(self, library: str) -> str | None:
+        """Of the distribution that installs this import name."""
+        places = [[path, os.stat(path).st_mtime_ns] for path in sys.path if os.path.isdir(path)]
+        found = self._memo.get_or_compute("distributions", places, metadata.packages_distributions)
+        return metadata.version(found[library][0]) if library in found else None
+
+
+def _consists_of(value: Any) -> list[Any]:
+    """[module, name] of the functions and classes in a callable, and texts of values bound to it (partial, closure)."""
+    if not callable(value):
+        return [repr(value)]
+    value = inspect.unwrap(getattr(value, "__func__", value))
+    is_named = inspect.isroutine(value) or inspect.isclass(value)
+    if isinstance(value, functools.partial):
+        bound = [value.func, *value.args, *chain(*value.keywords.items())]
+    elif is_named:
+        bound = [cell.cell_contents for cell in getattr(value, "__closure__", None) or ()]
+    else:
+        bound = [type(value), *getattr(value, "__dict__", {}).values()]
+    own = [[str(value.__module__), str(value.__qualname__).partition(".")[0]]] if is_named else []
+    return own + [part for item in bound for part in _consists_of(item)]

@@ -1,0 +1,86 @@
+"""Private names of Kedro, and of the file systems under it: a new version that changes one breaks this module alone."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import PurePosixPath
+from typing import Any
+
+import click
+from kedro.framework.cli.utils import _split_params
+from kedro.io import AbstractVersionedDataset
+from kedro.io.core import Version
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import AbstractRunner
+
+from ..identity.digests import LOCAL
+
+with suppress(ImportError):  # for datasets with previews; the package itself can do without kedro-datasets
+    from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, TablePreview
+
+__all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview"]
+
+
+def is_versioned(dataset: Any) -> bool:
+    return isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None
+
+
+def is_stored(dataset: Any) -> bool:
+    """Return whether a dataset outlives the run."""
+    return not getattr(dataset, "_EPHEMERAL", True)
+
+
+def is_local(dataset: Any) -> bool:
+    return getattr(dataset, "_protocol", "file") == "file"
+
+
+def file_system_of(dataset: Any) -> Any:
+    return getattr(dataset, "_fs", LOCAL)
+
+
+def version_of(dataset: Any) -> Version | None:
+    """Return the version to load and the one to save that a dataset is bound to."""
+    version: Version | None = getattr(dataset, "_version", None)
+    return version
+
+
+def bind_version(dataset: Any, load: str | None, save: str) -> None:
+    dataset._version = Version(load, save)
+
+
+def at_version(dataset: Any, version: str) -> Any:
+    """Return a copy of a dataset that loads this version."""
+    return dataset._copy(_version=Version(version, None))
+
+
+def path_of(dataset: Any, version: str | None) -> str | None:
+    """Return where a version lies, or all versions of a versioned dataset (None); None where it is no file."""
+    has_versions = version is not None and isinstance(dataset, AbstractVersionedDataset)
+    path = dataset._get_versioned_path(version) if has_versions else getattr(dataset, "_filepath", None)
+    return None if path is None else str(path)
+
+
+def load_path(dataset: AbstractVersionedDataset[Any, Any]) -> PurePosixPath:
+    return dataset._get_load_path()
+
+
+def save_path(dataset: AbstractVersionedDataset[Any, Any]) -> PurePosixPath:
+    return dataset._get_save_path()
+
+
+def wiring_of(node: Node) -> dict[str, Any]:
+    """Return a node's inputs and outputs as they were written: names, or arguments with their names."""
+    return {"inputs": node._inputs, "outputs": node._outputs}
+
+
+def is_async(runner: AbstractRunner) -> bool:
+    return runner._is_async
+
+
+def release_datasets(runner: Any, node: Node, catalog: Any, load_counts: dict[str, int], pipeline: Pipeline) -> None:
+    """Drop from memory what no later node reads."""
+    runner._release_datasets(node, catalog, load_counts, pipeline)
+
+
+def split_params(ctx: click.Context, param: click.Parameter, values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Parse each value of ``--params`` as Kedro does."""
+    return [_split_params(ctx, param, value) for value in values]

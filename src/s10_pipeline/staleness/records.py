@@ -1,0 +1,138 @@
+"""What made each output version: a small JSON file for every node that finished."""
+
+import functools
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from filelock import FileLock, Timeout
+from kedro.io import AbstractDataset, DatasetError
+from kedro.io.core import generate_timestamp
+
+from ..identity.atomic import write_text
+from ..identity.differences import Parts
+from ..identity.digests import Memo
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A node that finished, or whose results a later run took over (then ``same_as`` names the run that made them).
+
+    Attributes:
+        run: session id, which is also the version of what the run saved.
+        parts: what the result depends on, in groups: code, parameters, inputs (digests), files, libraries, wiring.
+        inputs: dataset -> version that was read.
+        outputs: dataset -> ``version`` and ``digest``.
+        about: what cannot change the result: git, device, host, started, seconds, all parameters.
+    """
+
+    node: str
+    run: str
+    parts: Parts
+    inputs: dict[str, str | None]
+    outputs: dict[str, dict[str, str | None]]
+    about: dict[str, Any] = field(default_factory=dict)
+    same_as: str | None = None
+
+
+class RecordStore:
+    """A folder with one folder a node, one file a run in it.
+
+    Any number of processes may read and write: files are whole when they appear and never change.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.memo = Memo(folder / "memo.json")
+        self._load = functools.cache(self._read)
+
+    def all(self) -> list[Record]:
+        """Every record, newest first."""
+        records = [record for path in self.folder.glob("nodes/*/*.json") if (record := self._load(path))]
+        return sorted(records, key=lambda record: record.run, reverse=True)
+
+    def of(self, node: str) -> list[Record]:
+        """A node's records, newest first."""
+        return [record for record in self.all() if record.node == node]
+
+    def add(self, record: Record) -> None:
+        """Keep a record. If it cannot be written (a full disk), that costs a rerun some day, never results."""
+        try:
+            write_text(self.path_of(record), json.dumps(asdict(record), indent=1))
+        except OSError as error:
+            log.warning("%s: not recorded (%s); the stage will run again", record.node, error)
+
+    def path_of(self, record: Record) -> Path:
+        folder = quote(record.node, safe="")[-200:]  # names that Kedro makes up hold brackets and arrows
+        return self.folder / "nodes" / folder / f"{record.run}.json"
+
+    def _read(self, path: Path) -> Record | None:
+        try:
+            return Record(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
+            return None
+
+    @contextmanager
+    def running(self, run: str) -> Iterator[str]:
+        """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process.
+
+        Gives the run's id: a new one where a run of the same is going on, since it began in the same millisecond. What
+        the run found out for the memo is saved at its end.
+        """
+        lock = FileLock(self.folder / "running" / f"{run}.lock")
+        with suppress(OSError), FileLock(self.folder / "prune.lock"):
+            while _is_held(Path(lock.lock_file)):
+                run = generate_timestamp()
+                lock = FileLock(self.folder / "running" / f"{run}.lock")
+            lock.acquire()  # on a full or read-only disk the first save, or record, says so
+        try:
+            yield run
+        finally:
+            self.memo.save()
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[list[str]]:
+        """Keep runs from starting; gives those that are going on."""
+        with FileLock(self.folder / "prune.lock"):
+            yield [path.stem for path in sorted(self.folder.glob("running/*.lock")) if _is_held(path)]
+
+
+def _is_held(path: Path) -> bool:
+    with suppress(Timeout), FileLock(path, timeout=0):
+        return False
+    return True
+
+
+class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):
+    """The catalog's entry that says where records lie; loads as a :class:`RecordStore`, remote places as None.
+
+    Examples:
+        .. code-block:: yaml
+
+            records:
+              type: yours.staleness.records.RecordsDataset
+              filepath: data/.records
+    """
+
+    def __init__(self, *, filepath: str) -> None:
+        self.folder = filepath
+
+    def load(self) -> RecordStore | None:
+        return None if "://" in self.folder else RecordStore(Path(os.path.abspath(self.folder)))
+
+    def save(self, data: NoReturn) -> NoReturn:
+        raise DatasetError("records are added through the loaded store")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self.folder}

@@ -1,0 +1,170 @@
+"""A sequential runner that records what made each result, and on request runs only what is missing or stale."""
+
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from kedro.io.core import generate_timestamp
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner, Task
+
+from .contents import Content, content_of, link_version, versions_of
+from .fingerprint import Rules
+from .kedro_internals import bind_version, is_async, is_versioned, release_datasets
+from .plan import ON_DEMAND, RUNS, Plan
+from .records import Record, RecordStore
+
+log = logging.getLogger(__name__)
+
+
+class StalenessRunner(SequentialRunner):
+    """Kedro's sequential runner with records; ``--only-missing-outputs`` then means missing *or stale*.
+
+    A project subclasses it with its own ``rules``, and has a dataset called ``records`` in its catalog. Without one, or
+    where that is not on a local disk, it does what Kedro's own runner does.
+    """
+
+    rules: ClassVar[Rules]
+    _only_stale = False
+
+    def __str__(self) -> str:
+        # kedro-viz shows the status of a run only where it finds this text
+        return f"<{type(self).__name__}, a kedro.runner.sequential_runner.SequentialRunner object>"
+
+    def run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        self._store: RecordStore | None = catalog["records"].load() if "records" in catalog else None
+        if self._store is None:
+            log.warning("no folder for records on a local disk: nothing is recorded, and staleness is not noticed")
+        else:
+            self._only_stale = kwargs.pop("only_missing_outputs", False)  # nodes are decided as the run goes
+        return super().run(pipeline, catalog, *args, **kwargs)
+
+    def _run(self, pipeline: Pipeline, catalog: Any, hook_manager: Any = None, run_id: str | None = None) -> None:
+        store = self._store
+        if store is None:
+            return super()._run(pipeline, catalog, hook_manager, run_id)
+        run_id = run_id or generate_timestamp()
+        load_counts = Counter(name for node in pipeline.nodes for name in node.inputs)
+
+        def execute(node: Node) -> None:
+            Task(node, catalog, is_async(self), hook_manager, run_id).execute()
+            log.info("Completed node: %s", node.name)
+            release_datasets(self, node, catalog, load_counts, pipeline)
+
+        if self._only_stale:
+            meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
+            store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))  # once
+        with store.running(run_id) as run_id:
+            Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
+
+
+class Run(Plan):
+    """A plan that is carried out: nodes are decided, run and recorded one by one.
+
+    Args:
+        plan: what a plan is made of.
+        run_id: also the version of what is saved.
+        execute: runs a node on the catalog and saves its outputs.
+    """
+
+    def __init__(self, *plan: Any, run_id: str, execute: Callable[[Node], None]) -> None:
+        super().__init__(*plan)
+        self._run_id, self._execute = run_id, execute
+        self._done: set[Node] = set()
+
+    def go(self, only_stale: bool) -> None:
+        """Run every node, or those that are missing or stale."""
+        self._fix_inputs()
+        num_up_to_date = 0
+        try:
+            for node in self.pipeline.nodes:
+                decision = self.decide(node) if only_stale else None
+                if decision and decision.state != ON_DEMAND:
+                    log.info("%s", decision)
+                if decision is None or decision.state == RUNS:
+                    self._run(node)
+                elif decision.record:
+                    num_up_to_date += 1
+                    self._bring_forward(decision.record)
+        except Exception:
+            if self._done:
+                log.warning("what is finished is recorded: --only-missing-outputs goes on from there")
+            raise
+        log.info("%d of %d nodes ran, %d up to date", len(self._done), len(self.pipeline.nodes), num_up_to_date)
+
+    def _fix_inputs(self) -> None:
+        """Decide what is read now, so that a run beside this one cannot slip in anything; warn of what is stale.
+
+        Stale is what the stages before this part of a pipeline would make anew.
+        """
+        read = {name: self.content(name) for name in self.pipeline.inputs() if self.rules.is_input(name)}
+        made_elsewhere = read.keys() & self.producers.keys()
+        before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
+        plan = Plan(self.rules, before, self.catalog, self.store)
+        plan.chosen.clear()  # what the user chose may be stale too
+        for decision in plan.decisions():
+            outputs = sorted(made_elsewhere.intersection(decision.node.outputs))
+            if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
+                why = decision.why or "another version is the newest, the one that fits is older"
+                remedy = "kedro run --only-missing-outputs renews it"
+                log.warning("%s: stale, %s: %s; %s", stale, decision.node.name, why, remedy)
+
+    def _run(self, node: Node) -> None:
+        for maker in self.pipeline.nodes:
+            in_memory = [n for n in maker.outputs if n in node.inputs and not self.is_stored(n)]
+            if in_memory and maker not in self._done:
+                log.info("%s: %s, %s needs %s, which is in memory alone", maker.name, RUNS, node.name, in_memory[0])
+                self._run(maker)
+        inputs = self.inputs(node)
+        read = {name: content.version for name, content in inputs.items()}
+        for name, version in (read | dict.fromkeys(node.outputs, self._run_id)).items():
+            if is_versioned(dataset := self.catalog.get(name)):
+                bind_version(dataset, version, self._run_id)
+        parts = self.fingerprints.parts(node, self.catalog, inputs)
+        parameters = self.fingerprints.parameters(node, self.catalog)
+        started = datetime.now(UTC)
+        self._execute(node)
+        self._done.add(node)
+        about = {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),
+            "host": socket.gethostname(),
+            "parameters": parameters,
+            **self.rules.describe(parameters),
+        }
+        outputs = {name: self._saved(node, name)._asdict() for name in node.outputs}
+        record = Record(node.name, self._run_id, parts, read, outputs, about)
+        self.know(node, parts, record)
+        if self.fingerprints.code(node.func) != self.fingerprints.code_now(node.func):
+            log.warning("%s: its code was edited while the run went on; not recorded, so it will run again", node.name)
+        else:
+            self.store.add(record)
+
+    def _saved(self, node: Node, name: str) -> Content:
+        """What a node saved; contents that an earlier version has too become one file on the disk."""
+        dataset, memo = self.catalog.get(name), self.store.memo
+        saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
+        earlier = [record.outputs[name] for record in self.store.of(node.name) if name in record.outputs]
+        equal = [old["version"] for old in earlier if old["version"] and old["digest"] == saved.digest]
+        # as it was recorded, unless somebody edited it since
+        if saved.digest and equal and content_of(dataset, equal[0], memo).digest == saved.digest:
+            link_version(dataset, equal[0], self._run_id)
+        return saved
+
+    def _bring_forward(self, record: Record) -> None:
+        """Make results that are not the newest versions (parameters went back) the newest, as links.
+
+        Kedro's default, kedro-viz and the next slice read the newest.
+        """
+        old = {name: str(o["version"]) for name, o in record.outputs.items() if is_versioned(self.catalog.get(name))}
+        newest = {name: versions_of(self.catalog.get(name))[0] for name in old}
+        if newest == old or old.keys() & self.chosen or max(newest.values()) > self._run_id:
+            return
+        if all(link_version(self.catalog.get(name), version, self._run_id) for name, version in old.items()):
+            outputs = {n: {**o, "version": self._run_id if n in old else None} for n, o in record.outputs.items()}
+            self.store.add(replace(record, run=self._run_id, outputs=outputs, same_as=record.same_as or record.run))
+            log.info("%s: the results of %s are the newest again, as %s", record.node, record.run, self._run_id)

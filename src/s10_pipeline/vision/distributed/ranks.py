@@ -1,0 +1,37 @@
+"""The processes of one training, one per GPU: DistributedDataParallel (Li et al. 2020, arXiv:2006.15704)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..network.classifier import Classifier
+from ..training.metric_sums import MetricSums
+
+
+@dataclass(frozen=True)
+class ProcessGroup:
+    """A process in torch's process group; implements :class:`~s10_pipeline.vision.training.ranks.Ranks`."""
+
+    rank: int
+    count: int
+
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+
+    def sync_batchnorm(self, model: Classifier) -> Classifier:
+        if model.mean.device.type != "cuda":  # torch synchronises BatchNorm on CUDA alone
+            return model
+        synchronised: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        return synchronised
+
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, src=0)
+
+    def all_reduce(self, sums: MetricSums) -> MetricSums:
+        values = torch.stack([value.to(sums.loss.dtype) for value in sums])
+        distributed.all_reduce(values)
+        loss, correct, num_images = values
+        return MetricSums(loss, correct.round().to(torch.int64), num_images.round().to(torch.int64))

@@ -1,0 +1,89 @@
+"""The run key of a training: a digest of all that its result depends on. Equal keys share checkpoints."""
+
+import functools
+from pathlib import Path
+
+from ...identity.affects import can_change
+from ...identity.differences import Parts, changes_in_words, flatten
+from ...identity.digests import digest_of
+from ...identity.reach import Reach
+from ...identity.source import Package
+from ..data.augmented import AugmentedSet, indices_digest
+from ..data.image_set import content_digest
+from .checkpoints import CheckpointScope, CheckpointStore
+from .data import TrainingData
+from .params import LOOK_AT_EPOCHS, TrainParams
+from .schedule import SCHEDULES
+
+# What computes, by module and name: from here on code is followed, so that new modules count by themselves. How a
+# training is started, told of and stored does not count.
+ROOTS = (
+    ("training.trainer", "Trainer"),
+    ("training.ema", "trained_weights"),
+    ("training.params", "TrainParams"),
+    ("data.augmented", "AugmentedSet"),
+)
+
+
+def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: str) -> Parts:
+    """Return what the result of a training depends on, in groups: parameters, data and code.
+
+    Args:
+        lr: as it was given or found by the range test.
+        precision: as it was chosen for this machine.
+    """
+    values = {**params.model_dump(mode="json"), "lr": lr, "precision": precision}
+    decides = {name: v for name, v in flatten(values).items() if can_change(TrainParams, name, "train_resnet")}
+    if not SCHEDULES[params.schedule].looks_at_epochs and not any(decides[name] for name in LOOK_AT_EPOCHS):
+        del decides["epochs"]  # it only says where to stop
+    sets = (data.train_set, data.val_set, data.test_set)
+    return {
+        "parameters": {f"train.{name}": value for name, value in decides.items()},
+        "inputs": {
+            "train_images": content_digest(data.train_images),
+            "test_images": content_digest(data.test_images),
+            **{f"{s.name}_set.{part}": digest for s in sets for part, digest in _describe_set(s).items()},
+        },
+        "code": dict(training_code()),
+    }
+
+
+def key_of(depends: Parts) -> str:
+    """Return the run key: the name of the checkpoints' scope."""
+    return digest_of(depends)[:16]
+
+
+@functools.cache
+def training_code() -> dict[str, str]:
+    """Return a digest of each piece of code that a training computes with, as it stands when first asked for."""
+    package, folder = __name__.partition(".")[0], Path(__file__).parents[2]
+    return reached_code(Package(package, folder))
+
+
+def reached_code(package: Package) -> dict[str, str]:
+    """Return the pieces that :data:`ROOTS` reach, found in the source alone: nothing is imported."""
+    starts = ((f"{package.name}.vision.{module}", name) for module, name in ROOTS)
+    return Reach(package, *starts, computing=True).pieces
+
+
+def explain_fresh_start(scope: CheckpointScope, store: CheckpointStore, depends: Parts) -> str | None:
+    """Say in what this training differs from the last one that has checkpoints; None if there is no other."""
+    others = [found for folder, found in store.described() if folder.name != scope.folder.name]
+    if not others:
+        return None
+    changes = changes_in_words(others[-1], depends)
+    before, now = (parts["parameters"] for parts in (others[-1], depends))
+    if before.get("train.epochs") != now.get("train.epochs"):
+        causes = [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if before.get(name) or now.get(name)]
+        causes = causes or ["train.schedule"]
+        verb = "make" if len(causes) > 1 else "makes"
+        changes += f" ({' and '.join(causes)} {verb} the schedule depend on train.epochs)"
+    return f"since the last training, {changes}" if changes else None
+
+
+def _describe_set(subset: AugmentedSet) -> dict[str, str]:
+    return {
+        "indices": indices_digest(subset),
+        "transforms": digest_of(subset.transforms),
+        "normalisation": digest_of([*subset.mean, *subset.std]),
+    }

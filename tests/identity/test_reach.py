@@ -1,0 +1,178 @@
+"""Which of the real project's stages an edit of its code reaches; and what static analysis cannot see is not missed."""
+
+# ruff: noqa: E501 - edits and sources stand in one line each
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from s10_pipeline.identity.reach import Reach
+from s10_pipeline.identity.source import Package
+from s10_pipeline.pipeline_registry import register_pipelines
+
+NODES = {node.name: node.func for pipeline in register_pipelines().values() for node in pipeline.nodes}
+TRAINING = {"train_resnet"}
+EXPLAINING = {"compute_cams", "predict_images"}
+
+
+def digests(folder: Path) -> dict[str, dict[str, str]]:
+    package = Package("s10_pipeline", folder)
+    return {name: Reach(package, (func.__module__, func.__name__)).pieces for name, func in NODES.items()}
+
+
+@pytest.fixture
+def source(root, tmp_path):
+    return Path(shutil.copytree(root / "src" / "s10_pipeline", tmp_path / "s10_pipeline"))
+
+
+@pytest.fixture(scope="module")
+def before(root):
+    return digests(root / "src" / "s10_pipeline")
+
+
+# file, definition whose body gets a statement -> stages that change; all others must not
+EDITS = [
+    ("vision/explain/selection.py", "def select_misclassified", {"collect_misclassified"}),
+    ("vision/explain/gradcam.py", "def compute_cams", EXPLAINING),
+    ("vision/explain/faithfulness.py", "def check_cams", {"check_cams"}),
+    ("vision/explain/cam_check_plot.py", "def plot_cam_check", {"check_cams", "gradcam_report"}),
+    ("vision/data/examples.py", "def draw_examples", {"build_augmented_datasets", "compute_cams"}),
+    ("vision/report/page.py", "def build_report", {"gradcam_report"}),
+    ("vision/report/overlay.py", "def overlay_cam", {"gradcam_report", "predict_images"}),
+    ("vision/lr_search/suggestions.py", "def suggest_learning_rates", {"lr_range_test"}),
+    ("vision/lr_search/range_test.py", "def find_learning_rate", {"lr_range_test"}),
+    ("vision/lr_search/plot.py", "def plot_lr_curve", {"lr_range_test", "gradcam_report"}),
+    ("vision/training/engine.py", "def train_classifier", TRAINING),
+    ("vision/training/optimizer.py", "def build_optimizer", {"lr_range_test", *TRAINING}),
+    ("vision/data/split.py", "def ", {"build_augmented_datasets"}),
+    ("vision/data/sources/folder.py", "def read", {"ingest_cifar"}),
+    ("vision/data/sources/shapes10.py", "def read", {"ingest_cifar"}),
+    ("vision/predict/images.py", "def ", {"predict_images"}),
+    ("pipelines/evaluation/nodes.py", "def evaluate", {"evaluate"}),
+    ("pipelines/data/nodes.py", "def ingest_cifar", {"ingest_cifar"}),
+    # named by the type hints of the nodes that are handed a model
+    (
+        "vision/network/resnet.py",
+        "class ResNet",
+        {"lr_range_test", *TRAINING, "evaluate", "probe_shortcut", "export_onnx", "check_cams", *EXPLAINING},
+    ),
+    # what only tells or starts a training is no part of what it makes
+    ("vision/training/estimate.py", "def probe_speed", set()),
+    ("vision/training/schedule.py", "class Schedule", TRAINING),
+    ("parameters.py", "def validate_parameters", set()),
+    ("hooks.py", "class ProjectHooks", set()),
+    ("pipelines/training/pipeline.py", "def create_pipeline", set()),
+    ("datasets/image_set.py", "class ImageSetDataset", set()),
+    ("staleness/runner.py", "class Run", set()),
+]
+
+
+@pytest.mark.parametrize(("file", "definition", "stages"), EDITS, ids=[f"{e[0]} {e[1]}" for e in EDITS])
+def test_an_edit_reaches_the_stages_that_use_it_and_no_others(source, before, file, definition, stages):
+    lines = (source / file).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(definition))
+    indent = "    "
+    end = next(
+        i for i in range(start, len(lines)) if lines[i].rstrip().endswith(":") and not lines[i].startswith("  " * 3)
+    )
+    lines.insert(end + 1, f"{indent}_edited = 1")
+    (source / file).write_text("\n".join(lines))
+    after = digests(source)
+    assert {name for name in NODES if after[name] != before[name]} == stages
+
+
+@pytest.mark.parametrize("file", ["report.html.j2", "report.css"])
+def test_templates_count_for_the_report_alone(source, before, file):
+    path = source / "vision" / "report" / file
+    path.write_text(path.read_text() + "\n ")
+    after = digests(source)
+    assert {name for name in NODES if after[name] != before[name]} == {"gradcam_report"}
+
+
+def test_comments_docstrings_and_formatting_count_nowhere(source, before):
+    for path in source.rglob("*.py"):
+        path.write_text(f'"""Another docstring."""\n# {path.name}\n\n\n' + path.read_text() + "\n\n# the end\n")
+        compile(path.read_text(), str(path), "exec") if "__future__" not in path.read_text() else None
+    assert digests(source) == before
+
+
+CASES = {
+    "getattr of a module": ("from . import b\ndef f(n):\n    return getattr(b, n)()\n", True),
+    "a module handed on": ("from . import b\ndef f(n):\n    return n(b)\n", True),
+    "eval": ("from .b import g\ndef f(n):\n    return eval(n)\n", True),
+    "import by a name that nobody knows": ("import importlib\ndef f(n):\n    return importlib.import_module(n).g()\n", True),
+    "import by a constant name": ("import importlib\ndef f(n):\n    return importlib.import_module('p.b').g()\n", True),
+    "import by a name of another library": ("import importlib\ndef f(n):\n    return importlib.import_module(f'json.{n}')\n", False),
+    "star": ("from .b import *\ndef f(n):\n    return g()\n", True),
+    "star, another name": ("from .b import *\ndef f(n):\n    return h()\n", False),
+    "by the package's full name": ("import p.b\ndef f(n):\n    return p.b.g()\n", True),
+    "re-exported by the package": ("from .c import g\ndef f(n):\n    return g()\n", True),
+    "in a try": ("try:\n    from .b import g\nexcept ImportError:\n    g = None\ndef f(n):\n    return g()\n", True),
+    "partial at the top": ("import functools\nfrom .b import g\nh = functools.partial(g)\ndef f(n):\n    return h()\n", True),
+    "through sys.modules": ("import sys\ndef f(n):\n    return sys.modules['p.b'].g()\n", True),
+    "a subclass that a base notes": ("from .d import KNOWN\nfrom . import e\ndef f(n):\n    return KNOWN[n]()\n", True),
+    "nested function": ("def f(n):\n    def inner():\n        from .b import g\n        return g()\n    return inner\n", True),
+    "comprehension": ("from .b import g\ndef f(n):\n    return [g() for _ in n]\n", True),
+    "a local variable of the same name": ("from .b import g\ndef f(n):\n    g = n\n    return g\n", False),
+    "an argument of the same name": ("from .b import g\ndef f(g):\n    return g\n", False),
+    "model.eval()": ("from .b import g\ndef f(model):\n    return model.eval()\n", False),
+    "match": ("from .b import g\ndef f(n):\n    match n:\n        case 1:\n            return g()\n", True),
+    "imported only": ("from .b import g\ndef f(n):\n    return n\n", False),
+    "hint in quotes": ("from .b import g\ndef f(n: 'g') -> None:\n    return n\n", True),
+    "a module that imports its own names": ("from .b import g\ndef h():\n    return g()\ndef f(n):\n    return h()\nif n:\n    from p.a import h\n", True),
+    "global statement": ("x = 1\ndef f(n):\n    global x\n    from .b import g\n    x = g\n", True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ways_to_name_a_function(tmp_path, case):
+    text, reached = CASES[case]
+    package = tmp_path / "p"
+    package.mkdir()
+    files = {
+        "__init__.py": "",
+        "a.py": text,
+        "b.py": "def g():\n    return 1\n\n\ndef h():\n    return 2\n",
+        "c.py": "from .b import g\n",
+        "d.py": "KNOWN = {}\nclass Base:\n    def __init_subclass__(cls):\n        KNOWN[cls.__name__] = cls\n",
+        "e.py": "from .b import g\nfrom .d import Base\nclass Sub(Base):\n    def run(self):\n        return g()\n",
+    }
+    for name, content in files.items():
+        (package / name).write_text(content)
+    before = Reach(Package("p", package), ("p.a", "f")).pieces
+    (package / "b.py").write_text(files["b.py"].replace("return 1", "return 11"))
+    assert (Reach(Package("p", package), ("p.a", "f")).pieces != before) is reached
+
+
+IDLE = {
+    "hint": ("from .b import g\ndef f(n: g) -> g:\n    return n\n", False),
+    "hint of a variable": ("from .b import g\ndef f(n):\n    m: g = n\n    return m\n", False),
+    "hint of a field": ("from .b import g\nclass f:\n    n: 'g'\n", False),
+    "raised": ("from .b import g\ndef f(n):\n    if n:\n        raise ValueError(g())\n", False),
+    "default": ("from .b import g\ndef f(n: int = g):\n    return n\n", True),
+    "hint and call": ("from .b import g\ndef f(n: g):\n    return g()\n", True),
+    "caught": ("from .b import g\ndef f(n):\n    try:\n        n()\n    except g:\n        return 1\n", True),
+}
+
+
+@pytest.mark.parametrize("case", IDLE)
+def test_of_what_computes_hints_and_what_is_raised_are_not_followed(tmp_path, case):
+    text, reached = IDLE[case]
+    for name, content in {"__init__.py": "", "a.py": text, "b.py": "def g():\n    return 1\n"}.items():
+        (tmp_path / name).write_text(content)
+    package = Package("p", tmp_path)
+    assert ("b.g" in Reach(package, ("p.a", "f"), computing=True).pieces) is reached
+    assert "b.g" in Reach(package, ("p.a", "f")).pieces
+
+
+def test_a_broken_module_counts_by_its_text(tmp_path):
+    package = tmp_path / "p"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a.py").write_text("def f(n):\n    import importlib\n    return importlib.import_module(n)\n")
+    digests = set()
+    for text in ("def broken(:\n", "def still broken(:\n"):
+        (package / "b.py").write_text(text)
+        digests.add(str(Reach(Package("p", package), ("p.a", "f")).pieces))
+    assert len(digests) == 2

@@ -1,0 +1,104 @@
+"""What a node's function is made of."""
+
+import functools
+import sys
+
+import pytest
+
+from s10_pipeline.identity.digests import Memo
+from s10_pipeline.staleness.fingerprint import Fingerprinter, Rules
+
+TEXT = """
+import functools
+
+
+def helper(value):
+    return value
+
+
+def other(value):
+    return -value
+
+
+def apply(value, function=None, power=1):
+    return function(value)
+
+
+def make(power):
+    def inner(value):
+        return value**power
+    return inner
+
+
+def bring(function):
+    def inner(value):
+        return function(value)
+    return inner
+
+
+class Stage:
+    def __init__(self, power):
+        self.power = power
+
+    def __call__(self, value):
+        return value**self.power
+"""
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """The module, and code digests of functions of it as its file stands now."""
+    (tmp_path / "made_up").mkdir()
+    file = tmp_path / "made_up" / "__init__.py"
+    file.write_text(TEXT)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "made_up", raising=False)
+    import made_up
+
+    def digest(func):
+        return Fingerprinter(Rules("made_up"), Memo(tmp_path / "memo.json")).code(func)
+
+    yield made_up, digest, file
+    sys.modules.pop("made_up")
+
+
+def test_bound_values_count(made):
+    module, digest, _ = made
+    functions = [
+        functools.partial(module.apply, function=module.helper, power=1),
+        functools.partial(module.apply, function=module.helper, power=2),
+        functools.partial(module.apply, function=module.other, power=1),
+        module.make(1), module.make(2), module.bring(module.helper), module.bring(module.other),
+        module.Stage(1), module.Stage(2),
+    ]  # fmt: skip
+    digests = [digest(function) for function in functions]
+    assert all(digests.count(one) == 1 for one in digests)
+    again = [functools.partial(module.apply, function=module.helper, power=1), module.make(2), module.Stage(2)]
+    assert [digest(function) for function in again] == [digests[0], digests[4], digests[8]]
+
+
+def test_functions_that_are_handed_over_are_followed(made):
+    module, digest, file = made
+    functions = {
+        "partial": functools.partial(module.apply, function=module.helper),
+        "closure": module.bring(module.helper),
+        "other": module.bring(module.other),
+        "object": module.Stage(1),
+    }
+    before = {name: digest(function) for name, function in functions.items()}
+    file.write_text(TEXT.replace("return value\n\n\ndef other", "return value + 1\n\n\ndef other"))
+    after = {name: digest(function) for name, function in functions.items()}
+    assert {name for name in functions if before[name] != after[name]} == {"partial", "closure"}
+
+
+def test_a_function_of_a_library_counts_by_its_version(made):
+    _, _, file = made
+    import json
+
+    import pandas
+
+    functions = Fingerprinter(Rules("made_up"), Memo(file.with_name("memo.json")))
+    assert functions.code(pandas.concat)["libraries"] == ["pandas"]
+    assert functions.code(json.dumps)["libraries"] == []
+    assert functions.version("pandas") == pandas.__version__
+    assert functions.version("PIL") is not None

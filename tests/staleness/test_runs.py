@@ -1,0 +1,289 @@
+"""Which nodes of a small project run, and what they leave."""
+
+import json
+import logging
+import os
+
+import pytest
+from small_project import ALL, SmallProject
+
+AFTER_READ = ["clean", "prepare", "fit", "judge"]
+
+
+def set_parameter(name: str, value: object):
+    group, _, key = name.partition(".")
+    return lambda project: project.parameters[group].update({key: value})
+
+
+def delete(name: str):
+    return lambda project: next((project.data / f"{name}.json").glob("*/*.json")).unlink()
+
+
+def delete_record(node: str):
+    return lambda project: next((project.data / ".records/nodes" / node).glob("*.json")).unlink()
+
+
+def spoil_record(text: str):
+    def spoil(project: SmallProject) -> None:
+        next((project.data / ".records/nodes/fit").glob("*.json")).write_text(text)
+
+    return spoil
+
+
+def names(text: str):
+    return lambda project: (project.data / "names.json").write_text(text)
+
+
+def touch_everything(project: SmallProject) -> None:
+    for path in project.data.rglob("*.json"):
+        os.utime(path, (1e9, 1e9))
+
+
+CASES = {
+    "nothing": (lambda project: None, []),
+    "a parameter": (set_parameter("fit.epochs", 4), ["prepare", "fit", "judge"]),
+    "a parameter that another stage reads": (set_parameter("source.start", 7), ["read", *AFTER_READ]),
+    "a parameter that is declared harmless": (set_parameter("fit.device", "cuda"), []),
+    "a new parameter": (set_parameter("fit.momentum", 0.9), ["prepare", "fit"]),  # equal result: judge stays
+    "a parameter that makes the same result": (set_parameter("clean.by", "./alpha"[2:]), []),
+    "a parameter as a float": (set_parameter("fit.epochs", 3.0), ["prepare", "fit", "judge"]),
+    "an output is deleted": (delete("model"), ["prepare", "fit"]),
+    "the first output is deleted": (delete("raw"), ["read"]),
+    "one of two outputs is deleted": (delete("summary"), ["clean"]),
+    "the last output is deleted": (delete("score"), ["judge"]),
+    "an output is edited by hand": (
+        lambda project: next(project.data.glob("model.json/*/*.json")).write_text("1"),
+        ["prepare", "fit"],
+    ),
+    "an input is replaced by other content": (names('["d", "c"]'), ["label"]),
+    "an input is replaced by equal content": (names('["b", "a"]'), []),
+    "an input's content means the same": (names('["a", "b"]'), ["label"]),
+    "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
+    "a record is no JSON": (spoil_record("{"), ["prepare", "fit"]),
+    "a record is another JSON": (spoil_record("[1]"), ["prepare", "fit"]),
+    "a record lacks fields": (spoil_record('{"node": "fit"}'), ["prepare", "fit"]),
+    "all files have new times": (touch_everything, []),
+    "the memory of digests is lost": (
+        lambda project: (project.data / ".records/memo.json").unlink(missing_ok=True),
+        [],
+    ),
+    "the memory of digests is spoilt": (lambda project: (project.data / ".records/memo.json").write_text("x"), []),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_exactly_these_nodes_run(project, case):
+    change, expected = CASES[case]
+    change(project)
+    assert project.run() == expected
+    assert project.run() == []
+
+
+def test_nothing_changed_writes_nothing(project):
+    before = {p: p.stat().st_mtime_ns for p in project.data.rglob("*") if p.is_file() and ".records" not in str(p)}
+    project.run()
+    after = {p: p.stat().st_mtime_ns for p in project.data.rglob("*") if p.is_file() and ".records" not in str(p)}
+    assert after == before
+
+
+def test_a_forced_run_runs_everything_and_stores_equal_contents_once(project):
+    assert project.run(force=True) == ALL
+    for name in ("raw", "table", "summary", "model", "score", "labels"):
+        first, second = [project.data / f"{name}.json" / v / f"{name}.json" for v in project.versions(name)]
+        assert first.samefile(second)
+    assert project.run() == []
+
+
+def test_content_behind_a_path(project, tmp_path):
+    number = tmp_path / "number"
+    number.write_text("3")
+    project.parameters["source"]["path"] = str(number)
+    assert project.run() == ["read", *AFTER_READ]
+    os.replace(shutil_copy(number, "3"), number)
+    assert project.run() == []
+    os.replace(shutil_copy(number, "4"), number)
+    assert project.run() == ["read", *AFTER_READ]
+    number.write_text("04")
+    assert project.run() == ["read"]  # other bytes, the same number
+    moved = tmp_path / "moved"
+    os.replace(number, moved)
+    project.parameters["source"]["path"] = str(moved)
+    assert project.run() == ["read"]
+
+
+def shutil_copy(path, text):
+    other = path.with_suffix(".new")
+    other.write_text(text)
+    return other
+
+
+def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newest(project):
+    score = project.stored("score")
+    project.parameters["fit"]["epochs"] = 9
+    assert project.run() == ["prepare", "fit", "judge"]
+    other = project.stored("score")
+    assert other != score
+    project.parameters["fit"]["epochs"] = 3
+    assert project.run() == []
+    assert project.stored("score") == score
+    assert project.run() == []
+    project.parameters["fit"]["epochs"] = 9
+    assert project.run() == []
+    assert project.stored("score") == other
+
+
+def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project):
+    project.parameters["fit"]["epochs"] = 9
+    project.run(run_id="2026-03-01T00.00.00.000Z")
+    project.parameters["fit"]["epochs"] = 3
+    assert project.run(run_id="2026-02-01T00.00.00.000Z") == [], (
+        "it began before the other, and came to this stage after it"
+    )
+    assert project.versions("score")[-1] == "2026-03-01T00.00.00.000Z"
+    assert "2026-02-01T00.00.00.000Z" not in project.versions("score")
+
+
+def test_results_in_memory_are_made_only_where_they_are_needed(project):
+    delete("score")(project)
+    assert project.run() == ["judge"]
+    project.edit("models.py", "bonus = 0", "bonus = 5")
+    assert project.run() == ["prepare", "fit", "judge"]
+
+
+def test_each_decision_is_told_in_words(project, caplog):
+    caplog.set_level(logging.INFO)
+    project.parameters["fit"]["epochs"] = 4
+    (project.data / "names.json").write_text("[]")
+    delete("summary")(project)
+    project.edit("constants.py", '"a": 1', '"a": 10')
+    project.run()
+    said = caplog.messages
+    assert "read: up to date" in said
+    assert "clean: runs, summary is missing" in said
+    assert "fit: runs, fit.epochs 3 -> 4, code of constants.OFFSETS" in said
+    assert "prepare: runs, fit needs prepared, which is in memory alone" in said
+    assert "judge: runs, model changed" in said
+    assert "label: runs, names changed" in said
+    assert "5 of 6 nodes ran, 1 up to date" in said
+
+
+def test_the_flag_is_explained_once_in_a_checkout(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    project = SmallProject(tmp_path / "new").write()
+    for _ in range(2):
+        project.run()
+    assert sum("missing or stale" in message for message in caplog.messages) == 1
+
+
+def test_a_record_says_what_made_a_version(project):
+    (record,) = project.records.of("fit")
+    assert record.parts["parameters"] == {"fit.rate": 1, "fit.epochs": 3}
+    assert record.about["parameters"]["fit.device"] == "cpu"
+    assert record.outputs["model"]["version"] == record.run == project.versions("model")[0]
+    assert set(record.about) == {"started", "seconds", "host", "device", "git", "parameters"}
+    (clean,) = project.records.of("clean")
+    assert clean.inputs == {"raw": project.versions("raw")[0]}
+    assert clean.parts["inputs"] == {"raw": project.records.of("read")[0].outputs["raw"]["digest"]}
+    assert len(json.dumps(record.parts)) < 2000
+
+
+def test_a_full_disk_costs_the_record_not_the_results(project, monkeypatch, caplog):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    project.parameters["fit"]["epochs"] = 4
+    with monkeypatch.context() as patch:
+        patch.setattr("s10_pipeline.staleness.records.write_text", full)
+        assert project.run() == ["prepare", "fit", "judge"]
+    assert any("not recorded" in message for message in caplog.messages)
+    assert len(project.versions("score")) == 2
+    assert project.run() == ["prepare", "fit", "judge"]
+
+
+def test_load_versions_are_read_whatever_was_made_since(project, registered):
+    first = project.versions("model")[0]
+    project.parameters["fit"]["epochs"] = 100
+    project.run()
+    registered(project)
+    project.run("judge", force=True, load_versions={"model": first})
+    assert project.stored("score")["score"] == project.stored("model", first) - project.stored("table")
+    project.run(force=True)
+    project.run(load_versions={"model": first})
+    assert project.stored("score")["score"] == project.stored("model", first) - project.stored("table")
+
+
+def warned(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
+    registered(project)
+    caplog.set_level(logging.WARNING)
+    assert project.run("judge", force=True) == ["judge"]
+    assert not warned(caplog)
+    project.parameters["fit"]["epochs"] = 4
+    assert project.run("judge") == []
+    (warning,) = warned(caplog)
+    assert warning.startswith("model: stale, fit: fit.epochs 3 -> 4; ")
+    caplog.clear()
+    project.parameters["source"]["start"] = 1
+    project.run("label", "judge")
+    assert [message.partition(";")[0] for message in warned(caplog)] == [
+        "table: stale, clean: runs if raw changes",
+        "model: stale, fit: fit.epochs 3 -> 4",
+    ]
+
+
+def test_a_slice_passes_over_what_an_unfinished_run_left(project, registered, caplog):
+    registered(project)
+    left = project.data / "table.json" / "2026-02-01T00.00.00.000Z" / "table.json"
+    left.parent.mkdir()
+    left.write_text("12345")  # of a run that was killed before it saved summary
+    assert project.run("judge") == []
+    assert any("passed over" in message for message in caplog.messages)
+    assert project.run("judge", force=True) == ["judge"]
+    assert project.stored("score")["score"] < 100
+    # the whole pipeline then makes the finished one the newest again
+    assert project.run(run_id="2026-02-02T00.00.00.000Z") == []
+    assert project.stored("table") != 12345
+
+
+def test_code_that_is_edited_while_it_runs_is_not_recorded(project, caplog):
+    project.edit(
+        "nodes.py",
+        'return Model().fit(prepared) * fit["rate"] + fit["epochs"]',
+        "return Model().fit(prepared) + Path(__file__).with_name('deep.py').write_text("
+        "Path(__file__).with_name('deep.py').read_text() + '\\n\\n\\ndef scale(value):\\n    return 0\\n')",
+    )
+    assert "fit" in project.run()
+    assert any("edited while the run went on" in message for message in caplog.messages)
+
+
+def test_a_comment_that_is_written_while_it_runs_changes_nothing(project):
+    project.edit(
+        "nodes.py",
+        'return Model().fit(prepared) * fit["rate"] + fit["epochs"]',
+        "file = Path(__file__).with_name('deep.py')\n    file.write_text(file.read_text() + '# and so on\\n')\n"
+        "    return Model().fit(prepared)",
+    )
+    for epochs in (4, 5):  # the second time what is reached is remembered from the first
+        project.parameters["fit"]["epochs"] = epochs
+        assert project.run()[:2] == ["prepare", "fit"]
+        assert project.run() == []
+
+
+def test_without_records_it_is_kedros_own_runner(project, caplog):
+    catalog = project.catalog("2026-03-01T00.00.00.000Z")
+    del catalog._lazy_datasets["records"]
+    pipeline = project.pipeline()
+    project.runner().run(pipeline, catalog, run_id="2026-03-01T00.00.00.000Z", only_missing_outputs=True)
+    assert any("nothing is recorded" in message for message in caplog.messages)
+    assert len(project.versions("score")) == 1
+
+
+def test_loading_and_saving_in_threads(project):
+    run_id = "2026-03-01T00.00.00.000Z"
+    pipeline = project.pipeline()
+    project.runner(is_async=True).run(pipeline, project.catalog(run_id), run_id=run_id)
+    assert project.versions("score")[-1] == run_id
+    assert project.run(run_id="2026-03-02T00.00.00.000Z") == []

@@ -1,0 +1,210 @@
+import dataclasses
+import json
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.distributed import choose_run
+from s10_pipeline.vision.distributed.launcher import _tells_of_a_death
+from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.network import resnet
+from s10_pipeline.vision.network.classifier import classifier_to_bytes
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.checks import check_processes
+from s10_pipeline.vision.training.data import TrainingData
+from s10_pipeline.vision.training.engine import TrainingResult, train_classifier
+from s10_pipeline.vision.training.params import DistributedParams, TrainParams
+
+# each test starts processes that import torch
+pytestmark = pytest.mark.slow
+
+FAULTS = Path(__file__).parents[2] / "faults"
+
+
+@pytest.fixture(scope="module")
+def two(tiny) -> TrainParams:
+    """Two processes, two epochs."""
+    return tiny.model_copy(update={"distributed": DistributedParams(num_processes=2, max_restarts=1)})
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> Path:
+    """Where the processes of ``whole`` note what they train on."""
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture(scope="module")
+def whole(data, two, keys, tmp_path_factory) -> TrainingResult:
+    """What two processes make if nothing happens to them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(FAULTS))
+        patch.setenv("S10_KEYS", str(keys))
+        return train_classifier(data, 0.05, two, CheckpointStore(tmp_path_factory.mktemp("whole")), choose_run(two))
+
+
+@pytest.fixture
+def fault(monkeypatch, tmp_path):
+    """Let training processes fail, see ``tests/faults``."""
+
+    def prepare(**what: object) -> None:
+        monkeypatch.setenv("PYTHONPATH", f"{FAULTS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        monkeypatch.setenv("S10_FAULT", json.dumps(what))
+
+    return prepare
+
+
+def mapped(images: ImageSet, path: Path) -> ImageSet:
+    """The same images in a memory map, as the catalog loads them."""
+    np.save(path, images.images_nhwc)
+    return dataclasses.replace(images, images_nhwc=np.load(path, mmap_mode="r"))
+
+
+def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("PYTHONPATH", str(FAULTS))
+    monkeypatch.setenv("S10_WITHOUT_NORM", "1")
+    monkeypatch.setattr(resnet.nn, "BatchNorm2d", lambda channels: nn.Identity(channels))
+    # the last batch has 40 of 64 images: both ranks' shares must count by their size
+    changes = {"epochs": 3, "warmup_epochs": 1, "label_smoothing": 0.1, "weight_decay": 0.01}
+    lr = 0.003  # without norms a higher one amplifies rounding
+    one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
+    images = mapped(data.train_images, tmp_path / "images.npy")
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        several = train_classifier(
+            dataclasses.replace(data, train_images=images),
+            lr,
+            two.model_copy(update=changes),
+            CheckpointStore(tmp_path / "two"),
+            choose_run(two),
+        )
+    for name, weights in one.model.state_dict().items():
+        torch.testing.assert_close(several.model.state_dict()[name], weights, rtol=1e-4, atol=1e-6, msg=name)
+    losses = [c for c in one.history if c.endswith("loss")]
+    assert np.allclose(one.history[losses], several.history[losses], rtol=1e-4)
+    accuracies = [c for c in one.history if c.endswith("accuracy")]
+    # an image on the edge between two classes may fall to either side
+    assert np.allclose(one.history[accuracies], several.history[accuracies], atol=1.5 / 40)
+    pd.testing.assert_series_equal(one.history["lr"], several.history["lr"])
+    told = [r.message for r in caplog.records if r.message.startswith("epoch ")]
+    assert len(told) == 3, "the first process alone reports, once an epoch"
+
+
+def test_with_batch_norm_the_measured_model_is_the_saved_one(data, whole):
+    again = measured_by_one_process(data, whole.model)
+    last = whole.history.iloc[-1]
+    assert last["val_loss"] == pytest.approx(again["val"][0], rel=1e-6)
+    assert last["test_loss"] == pytest.approx(again["test"][0], rel=1e-6)
+    assert (last["val_accuracy"], last["test_accuracy"]) == (again["val"][1], again["test"][1])
+
+
+def test_each_image_is_used_once_an_epoch(data, whole, keys):
+    batches = [[json.loads(line) for line in (keys / f"rank-{rank}").read_text().splitlines()] for rank in range(2)]
+    every_image = sorted(data.train_set.indices.tolist())
+    for epoch in (1, 2):
+        used = [index for rank in batches for batch in rank for e, index in batch if e == epoch]
+        assert sorted(used) == every_image
+    # and the epoch's figures are those of all of them
+    timing = whole.timing
+    assert (timing["images_per_second"] * timing["epoch_seconds"]).tolist() == pytest.approx([len(every_image)] * 2)
+
+
+def measured_by_one_process(data: TrainingData, model) -> dict[str, tuple[float, float]]:
+    """(loss, accuracy) by plain arithmetic."""
+    measured = {}
+    for name, images, subset in (
+        ("val", data.train_images, data.val_set),
+        ("test", data.test_images, data.test_set),
+    ):
+        pixels = torch.from_numpy(images.images_nhwc[subset.indices]).permute(0, 3, 1, 2)
+        labels = torch.from_numpy(images.labels[subset.indices])
+        with torch.inference_mode():
+            logits = model(pixels)
+        loss = nn.functional.cross_entropy(logits.double(), labels)
+        measured[name] = (float(loss), float((logits.argmax(1) == labels).double().mean()))
+    return measured
+
+
+def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path, fault, caplog):
+    fault(at="batch", epoch=2, batch=3, rank=1, do="kill", once=str(tmp_path / "killed"))
+    with caplog.at_level(logging.INFO):
+        restarted = train_classifier(data, 0.05, two, CheckpointStore(tmp_path / "restarted"), choose_run(two))
+    assert (tmp_path / "killed").exists()
+    warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].endswith("going on after epoch 1 (restart 1 of 1)")
+    assert restarted.history.equals(whole.history)
+    assert classifier_to_bytes(restarted.model) == classifier_to_bytes(whole.model)
+
+
+def test_processes_that_die_too_often_end_the_run_and_keep_what_was_saved(data, two, tmp_path, fault):
+    fault(at="batch", epoch=2, batch=1, rank=0, do="kill")
+    store = CheckpointStore(tmp_path)
+    with pytest.raises(UserError, match=r"max_restarts=1: processes died more often .* goes on after epoch 1"):
+        train_classifier(data, 0.05, two, store, choose_run(two))
+    assert len(list(tmp_path.glob("*/epoch-00001.pt"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "message"),
+    [
+        ("oom", UserError, r"train.batch_size=64: does not fit into the memory"),
+        ("bug", RuntimeError, r"training process 1 failed:[\s\S]*KeyError: 'a mistake in the program'"),
+        ("error", RuntimeError, r"training process 1 failed:[\s\S]*in fail\n[\s\S]*RuntimeError: shapes do not fit"),
+    ],
+)
+def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, what, error, message, caplog):
+    fault(at="batch", epoch=1, batch=2, rank=1, do=what)
+    with pytest.raises(error, match=message):
+        train_classifier(data, 0.05, two, CheckpointStore(tmp_path), choose_run(two))
+    assert not [r for r in caplog.records if "(restart" in r.message]
+
+
+@pytest.mark.parametrize(
+    ("error", "restarts"),
+    [
+        # as torch 2.15 raised them where the other process was killed
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"), True),
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [::1]:1"), True),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), True),
+        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"), True),
+        (torch.distributed.DistNetworkError("The client socket has timed out"), True),
+        (RuntimeError("Caught RuntimeError in DataLoader worker process 0."), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("gloo/"), False),
+    ],
+)
+def test_only_what_tells_of_a_death_may_be_tried_again(error, restarts):
+    assert _tells_of_a_death(error) is restarts
+
+
+def test_divergence_is_told_by_whom_it_strikes_first(data, two, tmp_path):
+    with pytest.raises(UserError, match=r"the loss was not finite at learning rate 1e\+30, in epoch 1, batch"):
+        train_classifier(data, 1e30, two, CheckpointStore(tmp_path), choose_run(two))
+
+
+@pytest.mark.parametrize(
+    ("params", "device", "message"),
+    [
+        ({"device": "cuda:0"}, "cuda:0", r"train.device=cuda:0 names one GPU"),
+        ({}, "mps", r"an Apple GPU is one"),
+        ({"distributed": {"num_processes": 64}, "batch_size": 200}, "cuda", r"num_processes=64: one a GPU, and this"),
+    ],
+)
+def test_devices_that_cannot_be_shared_are_refused(params, device, message):
+    chosen = TrainParams.model_validate({"distributed": {"num_processes": 2}, **params})
+    with pytest.raises(UserError, match=message):
+        check_processes(chosen, torch.device(device))
+
+
+def test_a_batch_must_have_two_images_a_process(sets):
+    with pytest.raises(UserError, match=r"train.batch_size=7: .* take at least 8"):
+        check_processes(
+            TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), torch.device("cpu")
+        )

@@ -1,0 +1,185 @@
+"""What a training's checkpoints are found by."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s10_pipeline.identity.source import Package
+from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.run_key import (
+    ROOTS,
+    describe_run,
+    explain_fresh_start,
+    key_of,
+    reached_code,
+    training_code,
+)
+
+# An edit of these changes the key: the first statement of this function or class, and whoever computes by it.
+COMPUTES = {
+    "device.py": "def choose_precision",
+    "data/augmented.py": "class AugmentedSet",
+    "data/augmenter.py": "class Augmenter",
+    "data/cutout.py": "class Cutout",
+    "data/loader.py": "class AugmentedImages",
+    "data/transforms.py": "def build_transforms",
+    "network/classifier.py": "class Classifier",
+    "network/params.py": "class ArchitectureParams",
+    "network/resnet.py": "class ResNet",
+    "network/whitening.py": "class PatchWhitening",
+    "training/ema.py": "def build_ema",
+    "training/history.py": "class History",
+    "training/params.py": "class TrainParams",
+    "training/measuring.py": "def measure",
+    "training/metric_sums.py": "class MetricSums",
+    "training/model.py": "def build_classifier",
+    "training/optimizer.py": "def build_optimizer",
+    "training/ranks.py": "class OneProcess",
+    "training/resizing.py": "def size_in",
+    "training/schedule.py": "class PlateauSchedule",
+    "training/step.py": "class EagerStep",
+    "training/trainer.py": "def train_epoch",
+}
+# An edit of these leaves it: they start a training, tell of it, store it, or show in the digests of its data.
+BESIDE = (
+    "errors.py", "progress.py", "figure_text.py", "types.py", "data/image_files.py", "data/image_set.py",
+    "data/params.py", "data/split.py", "data/sources/shapes10.py", "lr_search/range_test.py", "evaluation/metrics.py",
+    "distributed/launcher.py", "distributed/messages.py", "training/checkpoint_writer.py", "training/checkpoints.py",
+    "training/checkout.py", "training/checks.py", "training/curves.py", "training/engine.py", "training/estimate.py",
+    "training/provenance.py", "training/run_key.py",
+)  # fmt: skip
+
+
+@pytest.fixture
+def core(root, tmp_path):
+    """A copy of the core's source, free to be edited."""
+    shutil.copytree(root / "src/s10_pipeline", tmp_path / "s10_pipeline", ignore=shutil.ignore_patterns("*.pyc"))
+    return tmp_path / "s10_pipeline" / "vision"
+
+
+def code_in(core: Path) -> dict[str, str]:
+    return reached_code(Package("s10_pipeline", core.parent))
+
+
+def edit(path: Path, definition: str) -> None:
+    """Give the body of each definition that starts so another first statement."""
+    lines = path.read_text().splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith(definition)]
+    assert starts, (path, definition)
+    for start in reversed(starts):
+        end = next(n for n in range(start, len(lines)) if lines[n].endswith(":"))
+        lines.insert(end + 1, "    _edited = 1")
+    path.write_text("\n".join(lines))
+
+
+def test_the_roots_are_where_they_are_said_to_be():
+    assert {f"vision.{module}.{name}" for module, name in ROOTS} <= training_code().keys()
+
+
+@pytest.mark.parametrize("file", COMPUTES)
+def test_an_edit_of_what_computes_changes_the_key(core, file):
+    edit(core / file, COMPUTES[file])
+    assert code_in(core) != training_code()
+
+
+@pytest.mark.parametrize("file", BESIDE)
+def test_an_edit_of_what_stands_beside_leaves_the_key(core, file):
+    for definition in ("def ", "class "):
+        if any(line.startswith(definition) for line in (core / file).read_text().splitlines()):
+            edit(core / file, definition)
+    assert code_in(core) == training_code()
+
+
+def test_a_new_module_that_training_computes_by_changes_the_key(core):
+    (core / "training" / "new.py").write_text("def grow(epoch):\n    return epoch\n")
+    schedule = core / "training/schedule.py"
+    text = schedule.read_text().replace("from .params import", "from .new import grow\nfrom .params import")
+    schedule.write_text(text.replace("done = (epoch - 1)", "done = (grow(epoch) - 1)"))
+    before = code_in(core)
+    (core / "training" / "new.py").write_text("def grow(epoch):\n    return epoch + 1\n")
+    assert {name for name, digest in code_in(core).items() if digest != before[name]} == {"vision.training.new.grow"}
+
+
+def run_key(data, lr, params, precision):
+    return key_of(describe_run(data, lr, params, precision))
+
+
+def test_what_decides_the_result_decides_the_run_key(data, tiny):
+    key = run_key(data, 0.1, tiny, "fp32")
+    assert key == run_key(data, 0.1, tiny, "fp32")
+    same = {"epochs": 9, "device": "auto", "num_workers": 2, "keep_checkpoints": 7, "lr": 0.1}
+    assert key == run_key(data, 0.1, tiny.model_copy(update=same), "fp32")
+    assert key != run_key(data, 0.2, tiny, "fp32")
+    assert key != run_key(data, 0.1, tiny, "bf16")
+    for change in ({"seed": 1}, {"momentum": 0.8}, {"batch_size": 32}):
+        assert key != run_key(data, 0.1, tiny.model_copy(update=change), "fp32"), change
+
+
+def test_data_decides_the_run_key(data, tiny):
+    key = run_key(data, 0.1, tiny, "fp32")
+    pixels = data.train_images.images_nhwc.copy()
+    pixels[0, 0, 0, 0] ^= 1
+    other_pixels = dataclasses.replace(data.train_images, images_nhwc=pixels, digest=None)
+    fewer = dataclasses.replace(data.train_set, indices=data.train_set.indices[:-1])
+    plain = dataclasses.replace(data.train_set, transforms=[])
+    for change in ({"train_images": other_pixels}, {"train_set": fewer}, {"train_set": plain}):
+        assert key != run_key(dataclasses.replace(data, **change), 0.1, tiny, "fp32")
+    equal = dataclasses.replace(data.train_images, images_nhwc=np.array(data.train_images.images_nhwc), digest=None)
+    assert key == run_key(dataclasses.replace(data, train_images=equal), 0.1, tiny, "fp32")
+
+
+def test_epochs_decide_only_where_the_schedule_looks_at_them(data, tiny):
+    annealing = tiny.model_copy(update={"anneal_epochs": 1})
+    more = {"epochs": tiny.epochs + 1}
+    assert run_key(data, 0.1, tiny, "fp32") == run_key(data, 0.1, tiny.model_copy(update=more), "fp32")
+    assert run_key(data, 0.1, annealing, "fp32") != run_key(data, 0.1, annealing.model_copy(update=more), "fp32")
+
+
+def test_restarts_do_not_decide_but_processes_do(data, tiny):
+    def key(**distributed: int) -> str:
+        changed = tiny.model_copy(update={"distributed": tiny.distributed.model_copy(update=distributed)})
+        return run_key(data, 0.1, changed, "fp32")
+
+    assert key() == key(max_restarts=9)
+    assert key() != key(num_processes=2)
+
+
+def test_a_fresh_start_is_explained(data, tiny, tmp_path):
+    store = CheckpointStore(tmp_path)
+
+    def start(**changes: object) -> str | None:
+        depends = describe_run(data, 0.1, tiny.model_copy(update=changes), "fp32")
+        with store.open(run_key(data, 0.1, tiny.model_copy(update=changes), "fp32"), keep=1) as scope:
+            reason = explain_fresh_start(scope, store, depends)
+            scope.describe(depends)
+        return reason
+
+    assert start() is None
+    assert start(weight_decay=0.25) == "since the last training, train.weight_decay 0.0005 -> 0.25"
+    assert start(weight_decay=0.25, anneal_epochs=1, epochs=3) == (
+        "since the last training, train.epochs nothing -> 3, train.anneal_epochs 0 -> 1 "
+        "(train.anneal_epochs makes the schedule depend on train.epochs)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("anneal", "resize", "named"),
+    [
+        (1, 0, "train.anneal_epochs makes"),
+        (0, 1, "train.resizing.epochs makes"),
+        (1, 1, "train.anneal_epochs and train.resizing.epochs make"),
+    ],
+)
+def test_what_made_epochs_count_is_named(data, tiny, tmp_path, anneal, resize, named):
+    store = CheckpointStore(tmp_path)
+    for epochs in (2, 3):
+        resizing = tiny.resizing.model_copy(update={"epochs": resize})
+        params = tiny.model_copy(update={"epochs": epochs, "anneal_epochs": anneal, "resizing": resizing})
+        depends = describe_run(data, 0.1, params, "fp32")
+        with store.open(run_key(data, 0.1, params, "fp32"), keep=1) as scope:
+            reason = explain_fresh_start(scope, store, depends)
+            scope.describe(depends)
+    assert reason == f"since the last training, train.epochs 2 -> 3 ({named} the schedule depend on train.epochs)"
