@@ -34,6 +34,7 @@ class ClassifierSpec:
         resize: rule by which images of other sizes are brought to ``image_size``
             (:func:`s10_pipeline.vision.data.resize.describe_rule`).
         title: the data that it was trained on, for people.
+        drawn: whether the project drew that data itself.
     """
 
     architecture: dict[str, Any]
@@ -42,6 +43,7 @@ class ClassifierSpec:
     std: tuple[float, float, float]
     resize: dict[str, Any]
     title: str = ""
+    drawn: bool = False
     format: str = field(default=FORMAT)
 
     @property

@@ -1,6 +1,7 @@
 """Parameters of the ``training`` stage: ``train``."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -95,6 +96,10 @@ class TrainParams(Params):
     resizing: ResizingParams = ResizingParams()
     plateau: PlateauParams = PlateauParams()
     architecture: ArchitectureParams = ArchitectureParams()
+
+    def rate(self, best_lr: Mapping[str, Any]) -> float:
+        """Return the full learning rate of training: ``lr`` where given, else the one that the range test found."""
+        return float(best_lr["lr"] if self.lr is None else self.lr)
 
     @model_validator(mode="after")
     def _check(self) -> "TrainParams":
