@@ -20,7 +20,7 @@ INSTALL_WITH = { $(TORCH_FIRST) $(1) -r $(LOCK) && $(1) --no-deps -e . ; }
 export DO_NOT_TRACK := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help install run test test-all lint viz bench lock
+.PHONY: help install run test test-all test-gpu lint viz bench lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -58,7 +58,12 @@ test: $(INSTALLED)  ## the fast tests
 	@$(BIN)/python -m pytest $(TOGETHER) -m "not slow and not browser and not gpu"
 
 test-all: $(INSTALLED)  ## all tests that this machine can run
-	@$(BIN)/python -m pytest $(TOGETHER)
+	@$(BIN)/python -m pytest $(TOGETHER) --durations=10
+
+# On a host with torch and what the core imports, nothing is installed: no pytest plugins, no Kedro.
+test-gpu:  ## the tests that need a GPU, by .venv or PYTHON=/path/to/python
+	@PYTHONPATH=src:$$PYTHONPATH $(or $(PYTHON),$(wildcard $(BIN)/python),python3) -m pytest -m gpu \
+	  -W ignore::pytest.PytestConfigWarning -o addopts=--import-mode=importlib $$(grep -rl mark.gpu tests --include='test_*.py')
 
 lint: $(INSTALLED)  ## style, import rules, types
 	@$(BIN)/ruff check .
