@@ -93,7 +93,8 @@ def test_a_misspelt_group_fails_in_a_slice_that_does_not_read_it(fail):
 
 def test_a_transform_that_does_not_exist(fail, tmp_path):
     config = tmp_path / "run.yml"
-    config.write_text("run:\n  params:\n    augment:\n      train: [{Cutuot: {size: 8}}]\n")
+    few = "ingest: {shapes10: {num_train_images: 100, num_test_images: 20}}"
+    config.write_text(f"run:\n  params:\n    augment:\n      train: [{{Cutuot: {{size: 8}}}}]\n    {few}\n")
     assert "augment.train=Cutuot: albumentations has no such transform; did you mean Cutout?" in fail(
         "--env=sample", f"--config={config}"
     )
