@@ -15,9 +15,9 @@ from s10_pipeline.vision.evaluation.checks import check_same_data, check_same_im
 def test_a_model_knows_its_classes_and_its_size(classifier, data):
     images = data.test_images
     check_same_data(classifier, images)
-    with pytest.raises(UserError, match=r"knows 10 classes .* have 10 \(a, b, c, "):
+    with pytest.raises(UserError, match=r"^model: .*10 classes .* 10 \(a, b, c, "):
         check_same_data(classifier, dataclasses.replace(images, class_names=tuple("abcdefghij")))
-    with pytest.raises(UserError, match="takes 32x32 pixels, the images have 48x64"):
+    with pytest.raises(UserError, match="^model: .*32x32.*48x64"):
         check_same_data(classifier, dataclasses.replace(images, images_nhwc=np.zeros((120, 48, 64, 3), np.uint8)))
 
 
