@@ -3,8 +3,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# one process a core, few enough for a laptop's memory; a file's tests stay together, they share what they prepare
-TOGETHER := --numprocesses auto --maxprocesses 4 --dist loadfile
+# one process a core, few enough for a laptop's memory; a file's tests stay together, they share what they prepare;
+# files in the order of tests/conftest.py, the longest first
+TOGETHER := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # TORCH_INDEX=URL names a package index with CPU wheels: torch and torchvision come from there, and nothing of CUDA is installed
 ifdef TORCH_INDEX
 LOCK := requirements-cpu.lock

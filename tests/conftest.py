@@ -38,6 +38,14 @@ AUGMENT = AugmentParams.model_validate(
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files first that have the most slow tests among theirs: last, one process would wait for another."""
+    slow: dict[Path, list[bool]] = {}
+    for item in items:
+        slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -sum(slow[item.path]) / len(slow[item.path]))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""
