@@ -50,11 +50,12 @@ def test_a_damaged_file_is_one_line(saved, damage):
     assert "\n" not in str(caught.value)
 
 
-def rewritten(path, **changes):
-    """The file with other entries in what it says besides weights."""
+def rewritten(path, without="", **changes):
+    """The file with other entries in what it says besides weights, or without one."""
     with safe_open(path, framework="pt") as file:
         spec = json.loads(file.metadata()["spec"]) | changes
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    spec.pop(without, None)
     path.write_bytes(save(tensors, metadata={"spec": json.dumps(spec)}))
     return path
 
@@ -65,6 +66,11 @@ def test_a_file_with_the_temperature_that_earlier_ones_left_empty_is_read(classi
     # probabilities by another rule than this version's are not given for its own
     with pytest.raises(UserError, match=r"model.*temperature"):
         load_classifier(rewritten(saved, temperature=1.5))
+
+
+def test_a_file_of_before_that_does_not_say_whether_its_data_was_drawn_is_read(classifier, saved):
+    assert classifier.spec.drawn
+    assert not load_classifier(rewritten(saved, without="drawn")).spec.drawn
 
 
 @pytest.mark.parametrize("architecture", [{"depth": 9}, {"depth": 8, "attention": True}])
