@@ -1,16 +1,11 @@
 """What tests share: drawn images, sets and parameters small enough for seconds; a headless browser.
 
-The browser is driven through its debugging protocol: https://chromedevtools.github.io/devtools-protocol/.
+Imports no more than the core needs, so that tests marked gpu run where little else is installed.
 """
 
-import base64
-import json
 import os
-import shutil
-import subprocess
-import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 # before any import that would ask the network for news
 os.environ["DO_NOT_TRACK"] = "1"
@@ -20,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from websockets.sync.client import ClientConnection, connect
 
 from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
@@ -31,6 +25,9 @@ from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.params import TrainParams
 
+if TYPE_CHECKING:
+    from browser import Browser
+
 # tiny networks gain nothing from threads, and lose much where tests share the machine
 torch.set_num_threads(1)
 
@@ -39,6 +36,14 @@ ROOT = Path(__file__).parents[1]
 AUGMENT = AugmentParams.model_validate(
     {"train": [{"PaddedRandomCrop": {"padding": 0.125}}, {"HorizontalFlip": {"p": 0.5}}, {"Cutout": {"size": 0.4}}]}
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files first that have the most slow tests among theirs: last, one process would wait for another."""
+    slow: dict[Path, list[bool]] = {}
+    for item in items:
+        slow.setdefault(item.path, []).append(item.get_closest_marker("slow") is not None)
+    items.sort(key=lambda item: -sum(slow[item.path]) / len(slow[item.path]))
 
 
 @pytest.fixture(scope="session")
@@ -86,114 +91,10 @@ def classifier(data: TrainingData, tiny: TrainParams) -> Classifier:
     return build_classifier(data.train_images, data.train_set, tiny)
 
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-class Browser:
-    """One page in a headless Chromium; keeps what its console said and what it asked the network for."""
-
-    def __init__(self, connection: ClientConnection, folder: Path) -> None:
-        self._connection, self._folder, self._last_id = connection, folder, 0
-        self._events: list[dict[str, Any]] = []
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
-
-    def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """A command of the protocol and its answer; events that come before are kept."""
-        self._last_id += 1
-        self._connection.send(json.dumps({"id": self._last_id, "method": method, "params": params}))
-        while True:
-            message = json.loads(self._connection.recv(timeout=30))
-            if message.get("id") == self._last_id:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
-            self._events.append(message)
-
-    def open(self, html: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Show a page in a window of this size and colour scheme; what earlier ones said is forgotten."""
-        page = self._folder / "page.html"
-        page.write_text(html, encoding="utf-8")
-        self.visit(page.as_uri(), width=width, height=height, dark=dark)
-
-    def visit(self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Like ``open``, for a page that is somewhere already."""
-        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self.call("Emulation.setEmulatedMedia", features=scheme)
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self._events.clear()
-        self.call("Page.navigate", url=address)
-        start = address.partition(":")[0]
-        self.wait_for(f"document.readyState === 'complete' && location.protocol === '{start}:'")
-
-    def wait_for(self, condition: str) -> None:
-        end = time.monotonic() + 20
-        while not self.run(condition):
-            assert time.monotonic() < end, f"never true: {condition}"
-            time.sleep(0.05)
-
-    def run(self, script: str) -> Any:
-        """The value of a JavaScript expression."""
-        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
-        return answer["result"].get("value")
-
-    def press(self, key: str, text: str = "") -> None:
-        """A key of the keyboard, as the focused element gets it."""
-        for kind in ("keyDown", "keyUp"):
-            code = {"Enter": 13, " ": 32, "Tab": 9}[key]
-            given = {"text": text} if text and kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **given)
-
-    def complaints(self) -> list[str]:
-        """What console and log said since the page was opened."""
-        self.run("0")
-        kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-        return [json.dumps(event["params"]) for event in self._events if event["method"] in kinds]
-
-    def requests(self) -> list[str]:
-        """Addresses that were asked for, besides the page itself and what it holds."""
-        self.run("0")
-        asked = [e["params"]["request"]["url"] for e in self._events if e["method"] == "Network.requestWillBeSent"]
-        return [url for url in asked if not url.startswith("data:") and not url.endswith("/page.html")]
-
-    def screenshot(self, path: Path, *, full: bool = True) -> None:
-        image = self.call("Page.captureScreenshot", captureBeyondViewport=full)["data"]
-        path.write_bytes(base64.b64decode(image))
-
-
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
     """A headless Chromium for the whole session."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome here")
-    folder = tmp_path_factory.mktemp("browser")
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--disable-gpu",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={folder}/profile",
-    ]
-    command += [f"--{option}" for option in ("no-first-run", "disable-background-networking", "disable-sync")]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--no-sandbox")  # it refuses to run as root otherwise
-    process = subprocess.Popen([*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("DevTools listening on "):
-                break
-        else:
-            pytest.fail("Chromium ended before it could be driven")
-        with connect(line.split()[-1], max_size=None) as root:
-            root.send(json.dumps({"id": 1, "method": "Target.getTargets"}))
-            targets = json.loads(root.recv(timeout=30))["result"]["targetInfos"]
-            page = next(target for target in targets if target["type"] == "page")
-        address = line.split()[-1].replace("/devtools/browser/", "/devtools/page/").rpartition("/")[0]
-        with connect(f"{address}/{page['targetId']}", max_size=None) as connection:
-            yield Browser(connection, folder)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stderr.close()  # type: ignore[union-attr]
+    from browser import open_browser
+
+    with open_browser(tmp_path_factory.mktemp("browser")) as opened:
+        yield opened

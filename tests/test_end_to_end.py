@@ -204,9 +204,9 @@ def test_export_writes_a_model_that_agrees(root, used):
 
 
 @pytest.mark.slow
-def test_the_notebook_tells_the_story_of_a_finished_run(root, finished, monkeypatch):
-    monkeypatch.setenv("S10_DATA_ROOT", str(finished))
-    runs = sorted(finished.rglob("report.html"))
+def test_the_notebook_tells_the_story_of_a_finished_run(root, copied, monkeypatch):
+    monkeypatch.setenv("S10_DATA_ROOT", str(copied))
+    runs = sorted(copied.rglob("report.html"))
     notebook = nbformat.read(root / "notebooks/story.ipynb", as_version=4)
     folder = {"metadata": {"path": str(root / "notebooks")}}
     with warnings.catch_warnings():  # of the kernel's transport
@@ -214,13 +214,13 @@ def test_the_notebook_tells_the_story_of_a_finished_run(root, finished, monkeypa
         NotebookClient(notebook, timeout=300, kernel_name="python3", resources=folder).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     text = "".join(output.text for output in outputs if output.output_type == "stream")
-    metrics = json.loads(newest(finished, "metrics.json").read_text())
+    metrics = json.loads(newest(copied, "metrics.json").read_text())
     assert f"test accuracy {metrics['test_accuracy']:.1%}" in text
     assert "largest difference of confidence" in text
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 9
     # neither installed nor run anew
     assert "pip" not in text
-    assert sorted(finished.rglob("report.html")) == runs
+    assert sorted(copied.rglob("report.html")) == runs
 
 
 def test_every_artifact_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):

@@ -92,7 +92,8 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
 def stored(data, classifier, tmp_path):
     """A catalog of what says which images it is of, by the title of those images."""
 
-    def store(title: str) -> DataCatalog:
+    def store(title: str, drawn: bool) -> DataCatalog:
+        source = {"title": title, "drawn": drawn}
         folder = tmp_path / title.partition(":")[0]
         catalog = DataCatalog(
             {
@@ -102,9 +103,9 @@ def stored(data, classifier, tmp_path):
             }
         )
         for name in ("train_images", "test_images"):
-            catalog.save(name, dataclasses.replace(getattr(data, name), source={"title": title}))
+            catalog.save(name, dataclasses.replace(getattr(data, name), source=source))
         model = copy.deepcopy(classifier)
-        model.spec = dataclasses.replace(classifier.spec, title=title)
+        model.spec = dataclasses.replace(classifier.spec, **source)
         catalog.save("model", model)
         return catalog
 
@@ -113,7 +114,10 @@ def stored(data, classifier, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(register_pipelines()))
 def test_every_run_on_drawn_images_says_so(name, stored, caplog, monkeypatch):
-    drawn, photographs = stored("shapes10: drawn data, not CIFAR-10"), stored("CIFAR-10")
+    drawn, photographs = (
+        stored("shapes10: drawn data, not CIFAR-10", drawn=True),
+        stored("photographs: drawn data by name", drawn=False),
+    )
     # neither pixels nor weights are read, and no torch is waited for
     monkeypatch.setattr(AtomicDataset, "_load", lambda _: pytest.fail("read"))
     pipeline = register_pipelines()[name]

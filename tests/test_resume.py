@@ -93,32 +93,33 @@ def wait_for(happened, seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
+# One training, killed at every kind of moment: (what happens, number of workers, the epoch that it goes on after).
 KILLS = {
-    "in the first epoch": [({"at": "batch", "epoch": 1, "batch": 3}, 0)],
-    "in an epoch, with workers": [({"at": "batch", "epoch": 3, "batch": 4}, 2)],
-    "between writing and naming a checkpoint": [({"at": "save", "epoch": 2}, 1)],
-    "after the last epoch": [({"at": "trained"}, 0)],
-    "twice": [({"at": "batch", "epoch": 2, "batch": 1}, 0), ({"at": "save", "epoch": 4}, 2)],
+    "in the first epoch": ({"at": "batch", "epoch": 1, "batch": 3}, 0, 0),
+    "between writing and naming a checkpoint": ({"at": "save", "epoch": 2}, 1, 0),
+    "in an epoch, with workers": ({"at": "batch", "epoch": 3, "batch": 4}, 2, 1),
+    "after the last epoch": ({"at": "trained"}, 0, 2),
 }
 
 
-@pytest.mark.parametrize("kills", KILLS.values(), ids=KILLS)
-def test_killed_and_started_again_equals_undisturbed(project, undisturbed, kills):
-    for fault, num_workers in kills:
-        code = project.run("--pipelines=training", f"--params=train.num_workers={num_workers}",
-                           fault={**fault, "do": "kill"})  # fmt: skip
-        assert code == -signal.SIGKILL, project.stderr
-    # any number of workers, and either way to ask for it
-    flag = ["--only-missing-outputs"] if kills[0][1] else []
-    assert project.run("--pipelines=training", "--params=train.num_workers=1", *flag) == 0, project.stderr
-    before = kills[-1][0].get("epoch", 5) - 1
-    assert ("going on after epoch" in project.stdout) == (before > 0)
+def test_killed_again_and_again_and_started_again_equals_undisturbed(project, undisturbed):
+    for i, (moment, (fault, num_workers, done)) in enumerate(KILLS.items()):
+        # any number of workers, and either way to ask for it
+        how = [f"--params=train.num_workers={num_workers}", *(["--only-missing-outputs"] if i % 2 else [])]
+        code = project.run("--pipelines=training", *how, fault={**fault, "do": "kill"})
+        assert code == -signal.SIGKILL, (moment, project.stderr)
+        assert ("going on after epoch" in project.stdout) == (done > 0), moment
+        assert f"going on after epoch {done}" in project.stdout or not done, moment
+    assert project.run("--pipelines=training", "--params=train.num_workers=1", "--only-missing-outputs") == 0, (
+        project.stderr
+    )
+    assert "going on after epoch 4" in project.stdout
     assert project.outcome() == undisturbed
     assert not list(project.data_root.rglob("*.partial")), "what a killed process left is tidied up"
 
 
 def test_killed_from_outside_with_spawned_workers(project, undisturbed):
-    workers = "--params=train.num_workers=2"
+    workers = "--params=train.num_workers=1"
     process = project.start("--pipelines=training", workers, start_method="spawn")
     wait_for(lambda: project.checkpoint(2) or process.poll() is not None)
     process.kill()
@@ -127,33 +128,26 @@ def test_killed_from_outside_with_spawned_workers(project, undisturbed):
     assert project.outcome() == undisturbed
 
 
-def test_sigterm_ends_with_the_command_that_goes_on(project, undisturbed, tmp_path):
-    fault = {"at": "batch", "epoch": 2, "batch": 2, "do": "wait", "waiting": str(tmp_path / "waiting")}
-    process = project.start("--pipelines=training", fault=fault)
-    wait_for((tmp_path / "waiting").exists)
-    process.terminate()
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    last = stderr.strip().splitlines()[-1]
-    assert last.startswith("Interrupted.")
-    assert "run --env=sample" in last
-    assert "--pipelines=training" in last
-    assert project.checkpoint(1)
-    assert not project.checkpoint(2), "an epoch that did not end leaves nothing"
-    assert project.run("--pipelines=training") == 0, project.stderr
-    assert project.outcome() == undisturbed
-
-
-def test_ctrl_c_reaches_workers_too_and_ends_as_quietly(project, undisturbed, tmp_path):
-    fault = {"at": "batch", "epoch": 3, "batch": 1, "do": "wait", "waiting": str(tmp_path / "waiting")}
-    process = project.start("--pipelines=training", "--params=train.num_workers=2", fault=fault)
-    wait_for((tmp_path / "waiting").exists)
-    os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert "go on with:" in stderr.strip().splitlines()[-1]
+def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, undisturbed, tmp_path):
+    """SIGTERM in the second epoch, then Ctrl-C in the third, which reaches workers too."""
+    for epoch, num_workers, ending in ((2, 0, signal.SIGTERM), (3, 2, signal.SIGINT)):
+        waiting = tmp_path / f"waiting in epoch {epoch}"
+        fault = {"at": "batch", "epoch": epoch, "batch": 2, "do": "wait", "waiting": str(waiting)}
+        process = project.start("--pipelines=training", f"--params=train.num_workers={num_workers}", fault=fault)
+        wait_for(waiting.exists)
+        if ending == signal.SIGINT:
+            os.killpg(process.pid, ending)
+        else:
+            process.terminate()
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in stderr
+        last = stderr.strip().splitlines()[-1]
+        assert last.startswith("Interrupted.")
+        assert "run --env=sample" in last
+        assert "--pipelines=training" in last
+        assert project.checkpoint(epoch - 1)
+        assert not project.checkpoint(epoch), "an epoch that did not end leaves nothing"
     assert project.run("--pipelines=training") == 0, project.stderr
     assert project.outcome() == undisturbed
 

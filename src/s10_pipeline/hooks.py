@@ -104,8 +104,8 @@ class ProjectHooks:
             if isinstance(dataset, AbstractVersionedDataset):
                 path = Path(load_path(dataset))
                 log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
-        titles = (_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
-        if drawn := next((title for title in titles if "drawn data" in title), ""):
+        titles = (_drawn_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
+        if drawn := next(filter(None, titles), ""):
             log.info("made from %s", drawn)
 
     def _explain_missing(self, name: str) -> str:
@@ -140,13 +140,14 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
 
     read = ("train_images", "test_images", "train_set", "val_set", "test_set")
     train = inputs["params:train"]
-    lr = inputs["best_lr"]["lr"] if train.lr is None else train.lr
-    return epochs_left(TrainingData(*(inputs[name] for name in read)), lr, train, inputs["checkpoints"])
+    data = TrainingData(*(inputs[name] for name in read))
+    return epochs_left(data, train.rate(inputs["best_lr"]), train, inputs["checkpoints"])
 
 
-def _title(dataset: Any) -> str:
-    """Of stored images, or of those that a stored model was trained on; neither pixels nor weights are read."""
+def _drawn_title(dataset: Any) -> str:
+    """Return the title of stored images, or of a stored model's, if they are drawn; reads no pixels, no weights."""
     if not isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
         return ""
     about = json.loads(dataset.preview())
-    return str(about.get("source", about).get("title", ""))
+    source = about.get("source", about)
+    return str(source["title"]) if source.get("drawn") else ""

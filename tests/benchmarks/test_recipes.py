@@ -138,10 +138,10 @@ def test_seeds_of_a_recipe(tmp_path):
     assert "Mean test accuracy with test-time flip" in page
     assert "found again" not in page
     # what was trained is found again, with the same figures
-    again = run(tmp_path, "seeds.py", "sample", "--seeds", "0", "1", "--params", params)
-    assert again.count("found again") == 2
-    assert page[page.index("Mean") :] == again[again.index("Mean") :]
     one = run(tmp_path, "seeds.py", "sample", "--seeds", "1", "--params", *params.split(","))
+    assert one.count("found again") == 1
+    figures = r"^\| 1 \|.*? % \| +\S+ % \| +\S+ % \|"
+    assert re.search(figures, one, re.MULTILINE)[0] == re.search(figures, page, re.MULTILINE)[0]
     assert "n = 1 seed of" in one
     assert re.search(r"^Test accuracy: \d+\.\d\d \(n = 1", one, re.MULTILINE)
     assert "Mean" not in one

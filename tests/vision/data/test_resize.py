@@ -196,7 +196,7 @@ def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():
 def test_a_rule_of_another_version_is_refused():
     check_rule(describe_rule((32, 32)))
     check_rule({"image_size": [32, 32]})
-    with pytest.raises(UserError, match="model: its images were resized by 'bilinear', this version knows 'bicubic'; "):
+    with pytest.raises(UserError, match="^model: .*'bilinear'.*'bicubic'.*; "):
         check_rule({**describe_rule((32, 32)), "interpolation": "bilinear"})
 
 
@@ -244,7 +244,7 @@ def test_postscript_runs_no_program_whatever_it_is_wrapped_in(monkeypatch, wrap)
     assert started  # Pillow by itself would
     started.clear()
 
-    with pytest.raises(UnreadableImage, match="not an image in a format that is decoded"):
+    with pytest.raises(UnreadableImage, match="^not an image"):
         decode_square_rgb(data, 8)
 
     assert not started

@@ -1,5 +1,4 @@
 import dataclasses
-import io
 
 import numpy as np
 import pandas as pd
@@ -7,7 +6,6 @@ import pytest
 import torch
 
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.evaluation.confusion import plot_confusion_matrix
 from s10_pipeline.vision.evaluation.metrics import (
     accuracy_with_flip,
     accuracy_without,
@@ -113,34 +111,11 @@ def test_paths_are_told_where_there_are_files(data):
 
 def test_a_model_of_other_data_is_refused(classifier, data):
     other = dataclasses.replace(data.test_images, class_names=tuple("abcdefghij"))
-    with pytest.raises(UserError, match=r"model: knows 10 classes .* train on these images first"):
+    with pytest.raises(UserError, match=r"^model: .*10 classes \(.*10 \(a, b, c, "):
         evaluate_classifier(classifier, other, data.test_set, EvaluateParams(), torch.device("cpu"))
     large = dataclasses.replace(data.test_images, images_nhwc=np.zeros((120, 64, 64, 3), np.uint8))
-    with pytest.raises(UserError, match="model: takes 32x32 pixels, the images have 64x64"):
+    with pytest.raises(UserError, match="^model: .*32x32.*64x64"):
         evaluate_classifier(classifier, large, data.test_set, EvaluateParams(), torch.device("cpu"))
-
-
-@pytest.mark.parametrize("num_classes", [2, 10, 100])
-def test_the_confusion_matrix_counts(num_classes):
-    rng = np.random.default_rng(0)
-    labels, predictions = rng.integers(0, num_classes, (2, 500))
-    table = {"label": labels, "prediction": predictions} | {f"p_class {k}": 0.0 for k in range(num_classes)}
-    ax = plot_confusion_matrix(pd.DataFrame(table), "title").axes[0]
-    rates = ax.images[0].get_array()
-    assert rates.shape == (num_classes, num_classes)
-    expected = ((labels == 0) & (predictions == 1)).sum() / (labels == 0).sum()
-    assert rates[0, 1] == pytest.approx(expected)
-    words = [text.get_text() for text in ax.texts]
-    assert sum(int(word) for word in words if "%" not in word) == (500 if num_classes <= 20 else 0)
-    assert (f"{expected:.1%}" in words) == (num_classes <= 20)
-
-
-def test_names_of_classes_are_drawn_as_they_are():
-    names = ("$x^2$", "$\\broken{$", "木 and more than fourteen characters")
-    table = {"label": [0, 1, 2], "prediction": [1, 1, 0]} | {f"p_{name}": 0.0 for name in names}
-    figure = plot_confusion_matrix(pd.DataFrame(table), "100 $ or 200 $")
-    figure.savefig(io.BytesIO())  # neither mathematics nor a warning about a missing glyph
-    assert figure.axes[0].get_yticklabels()[0].get_text() == r"\$x^2\$"
 
 
 def test_the_temperature_comes_from_validation_images_alone(classifier, data):

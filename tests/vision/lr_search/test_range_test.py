@@ -10,9 +10,8 @@ from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.lr_search import range_test
 from s10_pipeline.vision.lr_search.params import LrSearchParams
-from s10_pipeline.vision.lr_search.plot import plot_lr_curve
 from s10_pipeline.vision.lr_search.range_test import find_learning_rate, run_range_test
-from s10_pipeline.vision.lr_search.suggestions import spread_of
+from s10_pipeline.vision.lr_search.suggestions import READINGS, spread_of
 
 PARAMS = LrSearchParams(num_iterations=40, start_lr=1e-4, end_lr=1.0)
 
@@ -87,19 +86,17 @@ def test_torch_s_global_flags_are_restored(shapes, sets, tiny, monkeypatch, benc
     assert torch.backends.cudnn.benchmark is benchmark
 
 
-@pytest.mark.parametrize("method", ["steepest", "valley", "minimum_tenth", "minimum"])
+@pytest.mark.parametrize("method", READINGS)
 def test_all_suggestions_are_given_and_the_method_chooses(shapes, sets, tiny, method, caplog):
     params = PARAMS.model_copy(update={"method": method})
     with caplog.at_level(logging.INFO):
-        curve, best_lr = find_learning_rate(shapes[0], sets[0], params, tiny)
-    assert set(best_lr["candidates"]) == {"steepest", "valley", "minimum_tenth", "minimum"}
+        _, best_lr = find_learning_rate(shapes[0], sets[0], params, tiny)
+    assert best_lr["candidates"].keys() == READINGS.keys()
     assert best_lr["lr"] == best_lr["candidates"][method]
     assert best_lr["method"] == method
     assert best_lr["spread"] == spread_of(best_lr["candidates"])
-    assert any("range test: steepest" in r.message and f"taking {method}" in r.message for r in caplog.records)
-    labels = [text.get_text() for text in plot_lr_curve(curve, best_lr, "title").axes[0].get_legend().get_texts()]
-    assert len(labels) == 4
-    assert sum("taken" in label for label in labels) == 1
+    (told,) = [message for message in caplog.messages if f"taking {method}" in message]
+    assert all(f"{name} {lr:.2g}" in told for name, lr in best_lr["candidates"].items())
 
 
 def test_agreeing_suggestions_do_not_warn(caplog):
@@ -111,7 +108,8 @@ def test_suggestions_that_differ_more_than_ten_times_warn(caplog):
     best_lr = range_test._choose({"steepest": 2e-5, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.5}, PARAMS)
     assert best_lr["spread"] == pytest.approx(6000)
     (warning,) = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert "without the minimum, the suggestions differ 6000 times (steepest 2e-05, valley 0.12, " in warning
+    for fact in ("6000", "steepest 2e-05", "valley 0.12", "lr_curve_plot"):
+        assert fact in warning
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
@@ -144,8 +142,7 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
     curve, best_lr = find_learning_rate(shapes[0], sets[0], params, given)
     assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
     assert "going on with train.lr=0.05" in caplog.text
-    for points in (curve, curve.head(0)):
-        assert "diverged too early" in plot_lr_curve(points, best_lr, "title").axes[0].get_title()
+    assert len(curve) < 17
 
 
 @pytest.mark.parametrize(("lowest", "share"), [(2.3, "0"), (2.277, "1"), (2.2, None), (1.1, None)])
@@ -154,9 +151,11 @@ def test_a_loss_that_hardly_falls_warns(shapes, sets, tiny, monkeypatch, caplog,
     curve = pd.DataFrame({"lr": np.geomspace(1e-4, 1, 40), "loss": loss})
     monkeypatch.setattr(range_test, "run_range_test", lambda *_: curve)
     find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
-    warnings = [m for m in caplog.messages if "the loss fell by" in m]
-    assert len(warnings) == (share is not None)
-    assert all(f"the loss fell by {share} % only, so the rates may be noise" in m for m in warnings)
+    told = [
+        r.message for r in caplog.records if r.levelno == logging.WARNING and "lr_search.num_iterations" in r.message
+    ]
+    assert len(told) == (share is not None)
+    assert all(f" {share} %" in message for message in told)
 
 
 def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):

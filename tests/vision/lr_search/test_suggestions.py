@@ -52,9 +52,7 @@ def test_steepest_is_what_torch_lr_finder_suggests(seed):
 
 
 def test_too_early_a_divergence_is_an_error_with_a_remedy():
-    with pytest.raises(
-        UserError, match=r"lr_search.start_lr=1e-05: the loss diverged after 16 iterations.*lower start_lr"
-    ):
+    with pytest.raises(UserError, match=r"^lr_search.start_lr=1e-05: .*16 iterations.*lower start_lr"):
         suggest_learning_rates(curve(np.linspace(2, 9, 16)), 1e-5)
     assert suggest_learning_rates(curve(np.linspace(9, 2, 17)), 1e-5)
 

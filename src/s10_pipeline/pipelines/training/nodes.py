@@ -30,8 +30,7 @@ def train_resnet(
     from ...vision.training.provenance import describe_training
 
     data = TrainingData(train_images, test_images, train_set, val_set, test_set)
-    lr = best_lr["lr"] if train.lr is None else train.lr
-    result = train_classifier(data, lr, train, checkpoints, choose_run(train))
+    result = train_classifier(data, train.rate(best_lr), train, checkpoints, choose_run(train))
     title = f"Accuracy, {train_images.source.get('title', '')}"
     provenance = describe_training(data, best_lr, train, result)
     curves = plot_accuracy_curves(result.history, title)

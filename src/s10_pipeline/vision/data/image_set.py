@@ -31,7 +31,8 @@ class ImageSet:
         paths: file of each image, relative to the source's folder, where the source has files.
         source: JSON-able description: at least ``name`` (ingest.source), ``split`` ("train" or "test"),
             ``title`` (for people: "CIFAR-10", "shapes10: drawn data, not CIFAR-10"), ``checksum``
-            ("md5:..." or "sha256:..." of what was read) and ``parameters`` (of ingest).
+            ("md5:..." or "sha256:..." of what was read), ``parameters`` (of ingest), and ``drawn`` (true)
+            where the project drew the images itself.
         digest: of pixels, labels and names, where it is known already; see :func:`content_digest`.
     """
 

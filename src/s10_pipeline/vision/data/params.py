@@ -11,7 +11,14 @@ from ..params import Params
 Pixel = Annotated[float, Field(ge=0, le=255)]
 Deviation = Annotated[float, Field(gt=0, le=255)]
 
-SOURCES = ("cifar10", "cifar100", "parquet", "folder", "shapes10")
+# Value of ``ingest.source`` -> the module of ``sources`` that reads it.
+SOURCES = {
+    "cifar10": "archive",
+    "cifar100": "archive",
+    "parquet": "parquet",
+    "folder": "folder",
+    "shapes10": "shapes10",
+}
 
 
 class Shapes10Params(Params):
@@ -25,7 +32,7 @@ class IngestParams(Params):
     """Where images come from.
 
     Attributes:
-        source: one of :data:`SOURCES`.
+        source: a key of :data:`SOURCES`.
         path: the archive, or the folder that holds it (``cifar10``, ``cifar100``); the folder of
             parquet files or of class folders. ``~`` is expanded; relative to the working directory.
         image_size: height and width in pixels of every stored image.

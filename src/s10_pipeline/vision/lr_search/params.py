@@ -6,8 +6,6 @@ from pydantic import Field, model_validator
 
 from ..params import Params
 
-METHODS = ("steepest", "valley", "minimum_tenth", "minimum")
-
 
 class LrSearchParams(Params):
     """The learning-rate range test (Smith 2015, arXiv:1506.01186).
@@ -17,7 +15,7 @@ class LrSearchParams(Params):
         num_iterations: batches, each with the next learning rate.
         smoothing: weight of the newest loss in the exponential mean.
         diverge_threshold: the test stops where a batch's loss exceeds this many times the lowest.
-        method: the suggestion that training takes.
+        method: the reading that training takes, a key of :data:`.suggestions.READINGS`.
     """
 
     start_lr: float = Field(1e-5, gt=0)

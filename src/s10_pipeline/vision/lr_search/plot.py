@@ -6,14 +6,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..figure_text import literal
+from .suggestions import READINGS
 
-LABELS = {
-    "steepest": "steepest gradient",
-    "valley": "valley",
-    "minimum_tenth": "minimum / 10",
-    "minimum": "minimum (as in 2020)",
-}
-COLORS = {"steepest": "#0072B2", "valley": "#009E73", "minimum_tenth": "#E69F00", "minimum": "#D55E00"}
+LABELS = {name: reading.label for name, reading in READINGS.items()}
 
 
 def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -> Figure:
@@ -25,7 +20,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         taken = method == best_lr["method"]
         ax.axvline(
             lr,
-            color=COLORS[method],
+            color=READINGS[method].color,
             linestyle="-" if taken else "--",
             linewidth=2.4 if taken else 1.4,
             label=f"{LABELS[method]}: {lr:.2g}" + ("  (taken)" if taken else ""),

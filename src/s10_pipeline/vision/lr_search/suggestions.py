@@ -1,5 +1,8 @@
 """Learning rates read off a range test's curve."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,14 +23,23 @@ MAX_SPREAD = 10.0
 Floats = NDArray[np.float64]
 
 
-def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str, float]:
-    """Method -> learning rate.
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a learning rate off the curve.
 
-    - ``steepest``: where the loss falls fastest over the logarithm of the rate, up to its minimum (torch-lr-finder's
-      suggestion, which also looks behind the minimum);
-    - ``valley``: halfway through the longest stretch of falling loss (fastai's default);
-    - ``minimum_tenth``: a tenth of the rate with the lowest loss (Howard and Gugger 2020, chapter 5);
-    - ``minimum``: the rate with the lowest loss, which is already at the edge of divergence.
+    Attributes:
+        label: its name in the figure and the report.
+        color: of its line in the figure.
+        read: (lr, smoothed loss) -> learning rate, without the noisy ends of the curve.
+    """
+
+    label: str
+    color: str
+    read: Callable[[Floats, Floats], float]
+
+
+def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str, float]:
+    """Return each reading of :data:`READINGS` with its learning rate.
 
     Args:
         lr_curve: columns ``lr`` (ascending) and ``loss`` (smoothed, finite), a row an iteration.
@@ -43,14 +55,7 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
             f"learning rate from ({MIN_POINTS} are needed); lower start_lr, or give train.lr"
         )
     inner = slice(SKIP_START, -SKIP_END)
-    lowest = int(np.argmin(loss[inner]))
-    minimum = float(lr[inner][lowest])
-    return {
-        "steepest": float(lr[inner][np.argmin(np.gradient(loss[inner])[: lowest + 1])]),
-        "valley": _valley(lr[inner], loss[inner]),
-        "minimum_tenth": minimum / 10,
-        "minimum": minimum,
-    }
+    return {name: reading.read(lr[inner], loss[inner]) for name, reading in READINGS.items()}
 
 
 def fall_of(lr_curve: pd.DataFrame) -> float:
@@ -66,10 +71,28 @@ def spread_of(candidates: dict[str, float]) -> float:
     return max(rates) / min(rates)
 
 
+def _steepest(lr: Floats, loss: Floats) -> float:
+    """Where the loss falls fastest over the logarithm of the rate, up to its minimum.
+
+    It is torch-lr-finder's suggestion, which also looks behind the minimum.
+    """
+    return float(lr[np.argmin(np.gradient(loss)[: int(np.argmin(loss)) + 1])])
+
+
 def _valley(lr: Floats, loss: Floats) -> float:
-    """Halfway, in iterations, through the longest decreasing subsequence of losses."""
+    """Halfway, in iterations, through the longest decreasing subsequence of losses (fastai's default)."""
     start, end = _longest_decreasing_run(loss)
     return float(lr[start + (end - start) // 2])
+
+
+def _minimum(lr: Floats, loss: Floats) -> float:
+    """The rate with the lowest loss, which is already at the edge of divergence."""
+    return float(lr[np.argmin(loss)])
+
+
+def _minimum_tenth(lr: Floats, loss: Floats) -> float:
+    """A tenth of the rate with the lowest loss (Howard and Gugger 2020, chapter 5)."""
+    return _minimum(lr, loss) / 10
 
 
 def _longest_decreasing_run(loss: Floats) -> tuple[int, int]:
@@ -84,3 +107,12 @@ def _longest_decreasing_run(loss: Floats) -> tuple[int, int]:
             length[i], start[i] = behind[best] + 1, start[best]
     end = int(np.argmax(length))
     return int(start[end]), end
+
+
+# Value of ``lr_search.method`` -> how it reads the curve.
+READINGS = {
+    "steepest": Reading("steepest gradient", "#0072B2", _steepest),
+    "valley": Reading("valley", "#009E73", _valley),
+    "minimum_tenth": Reading("minimum / 10", "#E69F00", _minimum_tenth),
+    "minimum": Reading("minimum (as in 2020)", "#D55E00", _minimum),
+}

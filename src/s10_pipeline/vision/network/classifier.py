@@ -34,6 +34,7 @@ class ClassifierSpec:
         resize: rule by which images of other sizes are brought to ``image_size``
             (:func:`s10_pipeline.vision.data.resize.describe_rule`).
         title: the data that it was trained on, for people.
+        drawn: whether the project drew that data itself.
     """
 
     architecture: dict[str, Any]
@@ -42,6 +43,7 @@ class ClassifierSpec:
     std: tuple[float, float, float]
     resize: dict[str, Any]
     title: str = ""
+    drawn: bool = False
     format: str = field(default=FORMAT)
 
     @property
@@ -133,7 +135,7 @@ def load_classifier(path: Path) -> Classifier:
     """Read a model file; the model is on the CPU and in evaluation mode.
 
     Raises:
-        UserError: the file is no model of this project, or damaged.
+        UserError: the file is missing, no model of this project, or damaged.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -146,7 +148,15 @@ def load_classifier(path: Path) -> Classifier:
         spec.update({name: tuple(spec[name]) for name in ("class_names", "mean", "std")})
         model = Classifier(ClassifierSpec(**spec))
         model.load_state_dict(tensors, strict=True)
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError, RuntimeError, ValidationError) as error:
+    except (
+        OSError,
+        SafetensorError,
+        KeyError,
+        TypeError,
+        json.JSONDecodeError,
+        RuntimeError,
+        ValidationError,
+    ) as error:
         raise UserError(
             f"{path}: not a model of this project ({_reason(error)}); train one or restore the file"
         ) from error

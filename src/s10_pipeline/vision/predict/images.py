@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..data.image_files import (
     CAMERA_RAW_EXTENSIONS,
@@ -15,11 +16,13 @@ from ..data.image_files import (
     starts_like_an_image,
     walk_images,
 )
-from ..data.resize import UnreadableImage, decode_square_rgb
+from ..data.resize import UnreadableImage, decode_square_rgb, to_square_rgb
 from ..data.sources.decoding import map_images
 from ..errors import UserError
 
 _log = logging.getLogger(__name__)
+
+ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 
 
 def find_images(path: str | Path | None) -> list[Path]:
@@ -94,6 +97,25 @@ def read_batches(files: Sequence[Path], size: int, batch_size: int) -> Iterator[
         if images:
             batch.images_nhwc = np.stack(images)
         yield batch
+
+
+def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
+    """Return uint8 (size, size, 3) of an image of any kind, by the rule of :mod:`..data.resize`.
+
+    Raises:
+        UserError: the file cannot be read, or the array is not uint8 (H, W, 3).
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            raise UserError(f"images: an array of {image.dtype} {image.shape}; give uint8 (height, width, 3), RGB")
+        image = Image.fromarray(image)
+    if isinstance(image, Image.Image):
+        return to_square_rgb(image, size)
+    file = Path(image).expanduser()
+    try:
+        return _read(file, size)
+    except UnreadableImage as error:
+        raise UserError(f"images: {printable(str(file))}: {error}; leave it out") from error
 
 
 def _try_read(file: Path, size: int) -> NDArray[np.uint8] | str:

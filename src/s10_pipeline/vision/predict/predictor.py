@@ -1,6 +1,7 @@
 """The stored model on the user's own images. The model file alone is enough."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..explain.cams import is_blank
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from ..report.panels import CaptionLine, Panel, draw_panels
-from .images import find_images, read_batches
+from .images import ImageLike, find_images, read_batches, square_pixels
 from .params import PredictParams
 from .table import prediction_table, readable_rows
 
@@ -76,6 +77,31 @@ def predict_images(
 def _relative_names(files: list[Path], path: str | None) -> list[str]:
     root = Path(str(path)).expanduser()
     return [printable(file.name if file == root else file.relative_to(root).as_posix()) for file in files]
+
+
+def classify_images(model: Classifier, images: Sequence[ImageLike], device: torch.device | str) -> NDArray[np.float64]:
+    """Return probabilities (N, K) of images at hand, computed as :func:`predict_images` computes those of files.
+
+    Args:
+        model: put into evaluation mode; on the CPU afterwards.
+        images: paths of files, Pillow images, or uint8 arrays (H, W, 3).
+        device: where to compute.
+
+    Raises:
+        UserError: an image cannot be read, or a model whose resize rule this version does not know.
+    """
+    check_rule(model.spec.resize)
+    height, width = model.spec.image_size
+    batch_size = fit_batch(PredictParams().batch_size, (height, width))
+    probabilities_nk = np.empty((len(images), len(model.class_names)))
+    model = model.to(device).eval()
+    with large_images_allowed():
+        for start in range(0, len(images), batch_size):
+            chosen = slice(start, start + batch_size)
+            images_nhwc = np.stack([square_pixels(image, height) for image in images[chosen]])
+            probabilities_nk[chosen] = model.probabilities(torch.from_numpy(images_nhwc).permute(0, 3, 1, 2)).numpy()
+    model.cpu()
+    return probabilities_nk
 
 
 def plot_predictions_gallery(

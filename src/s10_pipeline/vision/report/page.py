@@ -103,7 +103,7 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         **galleries,
         facts={**facts, **{name: examples.without_pictures(items) for name, items in galleries.items()}},
         calibration_verdict=judge_temperature(temperature) if temperature is not None else None,
-        drawn="drawn data" in title.lower(),
+        drawn=bool(inputs.provenance.get("data", {}).get("train", {}).get("drawn")),
         provenance=tables.plain(inputs.provenance),
         readings=READINGS,
         selection=SELECTIONS[inputs.cams.params["selection"]],

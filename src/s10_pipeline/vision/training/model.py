@@ -28,6 +28,7 @@ def build_classifier(images: ImageSet, train_set: AugmentedSet, params: StepPara
         std=train_set.std,
         resize=describe_rule(images.image_size),
         title=str(images.source.get("title", "")),
+        drawn=bool(images.source.get("drawn", False)),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(params.seed)

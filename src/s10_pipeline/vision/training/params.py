@@ -1,6 +1,7 @@
 """Parameters of the ``training`` stage: ``train``."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -79,6 +80,10 @@ class StepParams(Params):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     num_workers: Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=256)], affects()] = "auto"
     architecture: ArchitectureParams = ArchitectureParams()
+
+    def rate(self, best_lr: Mapping[str, Any]) -> float:
+        """Return the full learning rate of training: ``lr`` where given, else the one that the range test found."""
+        return float(best_lr["lr"] if self.lr is None else self.lr)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -44,7 +44,7 @@ def describe_training(
         "train": params.model_dump(),
         "schedule": describe_schedule(result.history.to_dict("records"), params),
         "model": {
-            "lr": best_lr["lr"] if params.lr is None else params.lr,
+            "lr": params.rate(best_lr),
             "lr_from": "range test" if params.lr is None else "train.lr",
             "num_weights": sum(p.numel() for p in model.parameters()),
             "stem": model.spec.architecture["stem"],

@@ -202,7 +202,7 @@ def test_wrong_bytes_are_removed_and_the_next_address_is_tried(serve, target):
 
 
 def test_wrong_bytes_alone_leave_nothing_behind(serve, target):
-    with pytest.raises(DownloadError, match=r"127.0.0.1: what it serves has a wrong checksum"):
+    with pytest.raises(DownloadError, match=r"127.0.0.1: .*checksum"):
         fetch(target, serve("wrong bytes").url)
 
     assert not target.exists()

@@ -160,7 +160,7 @@ def test_what_is_no_image_by_its_name_is_ignored_and_counted(tmp_path, caplog):
     train, _ = read(tmp_path)
 
     assert len(train) == 9
-    assert any("6 files in train/ant are no images by their names, ignored" in line for line in caplog.messages)
+    assert any("6 files in train/ant " in line for line in caplog.messages)
 
 
 def test_hidden_folders_of_a_class_are_not_read(tmp_path):
@@ -184,7 +184,7 @@ def test_images_that_are_not_decoded_are_a_warning_with_counts(tmp_path, caplog)
     assert len(train) == 9
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert "train/: not read: 3 .heic, 1 .jxl (formats that are not decoded here); convert them" in warnings[0]
+    assert all(fact in warnings[0] for fact in ("train/", "3 .heic", "1 .jxl", "convert"))
 
 
 def test_a_class_of_images_that_are_not_decoded(tmp_path):
@@ -192,7 +192,7 @@ def test_a_class_of_images_that_are_not_decoded(tmp_path):
     (tmp_path / "dog").mkdir()
     (tmp_path / "dog" / "1.heic").write_bytes(b"")
 
-    with pytest.raises(UserError, match="class folder dog has no images; add some"):
+    with pytest.raises(UserError, match="class folder dog .*; add"):
         read(tmp_path)
 
 
@@ -200,7 +200,7 @@ def test_postscript_under_an_images_name_is_unreadable(tmp_path):
     make_split(tmp_path)
     save(tmp_path / "train" / "bee" / "1.png", format="EPS")
 
-    with pytest.raises(UserError, match=r"train/bee/1.png: not an image in a format that is decoded"):
+    with pytest.raises(UserError, match=r"train/bee/1.png: not an image"):
         read(tmp_path)
 
 
@@ -262,7 +262,7 @@ def test_the_checksum_is_of_paths_and_contents_and_not_of_the_place(tmp_path):
 
 
 def test_a_missing_folder_and_a_file(tmp_path):
-    with pytest.raises(UserError, match=r"^ingest.path=.*nowhere: no such folder; give a folder with train/<class>/"):
+    with pytest.raises(UserError, match=r"^ingest.path=.*nowhere: .*; give .*train/<class>/"):
         read(tmp_path / "nowhere")
     save(tmp_path / "x.png")
     with pytest.raises(UserError, match="is a file"):
@@ -272,7 +272,7 @@ def test_a_missing_folder_and_a_file(tmp_path):
 def test_images_without_class_folders(tmp_path):
     save(tmp_path / "x.png")
 
-    with pytest.raises(UserError, match="no class folders; sort the images into one folder a class"):
+    with pytest.raises(UserError, match="^ingest.path=.*no class folders; sort"):
         read(tmp_path)
 
 
@@ -289,7 +289,7 @@ def test_an_empty_class(tmp_path, split):
     (make_split if split else make_classes)(tmp_path)
     (tmp_path / ("train" if split else ".") / "dog").mkdir()
 
-    with pytest.raises(UserError, match="class folder dog has no images; add some, or remove the folder"):
+    with pytest.raises(UserError, match="class folder dog .*; add .*remove"):
         read(tmp_path)
 
 
@@ -297,7 +297,7 @@ def test_a_class_with_a_single_image_cannot_be_split(tmp_path):
     make_classes(tmp_path)
     save(tmp_path / "dog" / "1.png")
 
-    with pytest.raises(UserError, match="class dog has a single image"):
+    with pytest.raises(UserError, match="class dog .*single"):
         read(tmp_path)
 
 
@@ -305,7 +305,7 @@ def test_a_class_in_test_alone(tmp_path):
     make_split(tmp_path)
     save(tmp_path / "test" / "Cat" / "1.png")
 
-    with pytest.raises(UserError, match=r"test/ has classes without training images \(Cat\); name the class folders"):
+    with pytest.raises(UserError, match=r"test/ .*\(Cat\); name"):
         read(tmp_path)
 
 
@@ -348,7 +348,7 @@ def test_other_folders_beside_train_and_test_are_not_read(tmp_path, caplog):
     save(tmp_path / "val" / "ant" / "1.png")
 
     assert len(read(tmp_path)[0]) == 9
-    assert any("only train and test are read, not val" in line for line in caplog.messages)
+    assert any("not val" in line for line in caplog.messages)
 
 
 @pytest.mark.parametrize("with_threads", [False, True])

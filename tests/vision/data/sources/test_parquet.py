@@ -195,7 +195,7 @@ def test_ten_classes_in_another_order_are_not_taken_for_cifar10(tmp_path):
 
 
 def test_a_missing_folder_and_a_file(tmp_path):
-    with pytest.raises(UserError, match=r"^ingest.path=.*nowhere: no such folder; give the folder that holds"):
+    with pytest.raises(UserError, match=r"^ingest.path=.*nowhere: no such folder; give"):
         read(tmp_path / "nowhere")
     write_both(tmp_path)
     with pytest.raises(UserError, match="is a file; give the folder"):
@@ -292,9 +292,7 @@ def test_a_single_class(tmp_path):
 def test_useless_names(tmp_path, names):
     write_both(tmp_path, metadata=hub_metadata(names))
 
-    with pytest.raises(
-        UserError, match=r"the parquet schema gives the class names .*; give two or more, all different"
-    ):
+    with pytest.raises(UserError, match=r"parquet schema .*class names .*; give two or more"):
         read(tmp_path)
 
 
@@ -327,7 +325,7 @@ def test_a_corrupt_file_is_named(tmp_path, damage):
         data[500:600] = b"x" * 100
     file.write_bytes(data)
 
-    with pytest.raises(UserError, match=r"test-00000-of-00001.parquet is not a readable parquet file") as error:
+    with pytest.raises(UserError, match=r"test-00000-of-00001.parquet .*not a readable") as error:
         read(tmp_path)
 
     assert "\n" not in str(error.value)
@@ -337,7 +335,7 @@ def test_files_without_rows(tmp_path):
     write(tmp_path / "train.parquet", noise(2), [0, 1])
     write(tmp_path / "test.parquet", [], [])
 
-    with pytest.raises(UserError, match=r"the test\*.parquet files have no rows"):
+    with pytest.raises(UserError, match=r"test\*.parquet .*no rows"):
         read(tmp_path)
 
 

@@ -9,8 +9,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifier
 
 from s10_pipeline.vision.data.params import IngestParams
-from s10_pipeline.vision.data.sources import outlines, read_source
-from s10_pipeline.vision.data.sources.drawing import WORDS_PER_IMAGE, paint_scenes
+from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.data.sources.shapes10 import SHAPE_NAMES, TAG_RGB, Drawing, draw, tag_box
 from s10_pipeline.vision.errors import UserError
 
@@ -46,13 +45,6 @@ def test_bytes_are_known(image_size: int, known: str) -> None:
     assert sha256(draw(100, image_size, 7, split="train")) == known
 
 
-def test_rounded_cosines_do_not_hang_on_the_last_bit_of_a_library() -> None:
-    turn = np.arange(outlines.NUM_ANGLES) * (2 * np.pi / outlines.NUM_ANGLES)
-    for exact in (np.cos(turn), np.sin(turn)):
-        to_tie = np.abs(np.abs(exact * 2**14 % 1) - 0.5)
-        assert to_tie.min() > 1e-6
-
-
 def test_a_picture_depends_on_its_index_alone(train: Drawing) -> None:
     few = draw(47, 32, 0, split="train")
     for name in ("images_nhwc", "labels", "boxes_xyxy", "object_pixels"):
@@ -82,19 +74,6 @@ def test_objects_cover_15_to_40_percent(train: Drawing, test: Drawing) -> None:
         assert share.max() <= 0.40
 
 
-def test_boxes_are_tight_and_inside() -> None:
-    n, size, seed = 40, 48, 3
-    drawing = draw(n, size, seed, split="train")
-    words = np.random.Philox(key=[seed, 0]).random_raw(n * WORDS_PER_IMAGE).reshape(n, -1)
-    images_nhwc, visible = paint_scenes(words, drawing.labels, size)
-    np.testing.assert_array_equal(images_nhwc, drawing.images_nhwc)
-    for box, num_pixels, mask in zip(drawing.boxes_xyxy, drawing.object_pixels, visible, strict=True):
-        ys, xs = np.nonzero(mask)
-        assert box.tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
-        assert box.min() >= 0 and box.max() <= size
-        assert num_pixels == len(xs)
-
-
 def test_drawn_silhouette_is_the_outline() -> None:
     """The circle's visible box is as wide as its area says, in the place that is painted in one colour."""
     drawing = draw(200, 128, 0, split="test")
@@ -104,19 +83,6 @@ def test_drawn_silhouette_is_the_outline() -> None:
     diameter = np.maximum(right - left, bottom - top)
     hidden = 1 - drawing.object_pixels[circles] / (np.pi / 4 * diameter**2)
     assert hidden.min() > -0.02 and hidden.max() < 1 / 6
-
-
-@pytest.mark.parametrize(("name", "area"), [("circle", np.pi), ("square", 2), ("triangle", 1.299), ("hexagon", 2.598)])
-def test_outlines_have_known_areas(name: str, area: float) -> None:
-    assert outlines.area(name) == pytest.approx(area, rel=2e-3)
-
-
-def test_distance_tables_are_signed_distances() -> None:
-    """Against a formula: the circle of radius 1."""
-    steps = np.linspace(-outlines.TABLE_EXTENT, outlines.TABLE_EXTENT, outlines.TABLE_SIZE)
-    expected = np.hypot(steps[None, :], steps[:, None]) - 1
-    table = outlines.distance_tables()[SHAPE_NAMES.index("circle")]
-    np.testing.assert_allclose(table[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-3)
 
 
 def test_another_size_shows_the_same_scene() -> None:

@@ -1,19 +1,10 @@
-"""Readers, one a value of ``ingest.source``: ``read(params) -> (train, test)``."""
+"""Readers of sources. Each module of :data:`~..params.SOURCES` has ``read(params) -> (train, test)``."""
 
 from collections.abc import Callable
 from importlib import import_module
 
 from ..image_set import ImageSet
 from ..params import SOURCES, IngestParams
-
-_MODULES = {
-    "cifar10": "archive",
-    "cifar100": "archive",
-    "parquet": "parquet",
-    "folder": "folder",
-    "shapes10": "shapes10",
-}
-assert tuple(_MODULES) == SOURCES
 
 Reader = Callable[[IngestParams], tuple[ImageSet, ImageSet]]
 
@@ -24,5 +15,5 @@ def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     Raises:
         UserError: anything about the source that the user can mend.
     """
-    reader: Reader = import_module(f".{_MODULES[params.source]}", __package__).read
+    reader: Reader = import_module(f".{SOURCES[params.source]}", __package__).read
     return reader(params)

@@ -1,0 +1,31 @@
+import io
+
+import pytest
+import rich
+from rich.console import Console
+
+from s10_pipeline.vision.progress import progress_bar
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+def console(request, monkeypatch):
+    """The console that bars share with the log: a terminal, or a file."""
+    console = Console(file=io.StringIO(), force_terminal=request.param, width=120)
+    monkeypatch.setattr(rich, "get_console", lambda: console)
+    return console
+
+
+def test_a_terminal_shows_a_bar_and_a_file_nothing(console):
+    with progress_bar("epoch [1]", 40, "images") as bar:
+        bar.advance(10)
+        bar.note("loss [1.23]")
+        bar.move_to(30)
+        bar.describe("epoch [2]")
+        bar._progress.refresh()
+    shown = console.file.getvalue()
+    if not console.is_terminal:
+        assert not shown.strip()
+        return
+    # brackets are text, not markup
+    for fact in ("epoch [2]", "30/40", "images", "loss [1.23]"):
+        assert fact in shown
