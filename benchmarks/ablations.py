@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import yaml
 from kedro.framework.startup import bootstrap_project
-
 from s10_pipeline.commands.options import open_context
-from s10_pipeline.vision.data.augmented import build_sets
+
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.sources import read_source
+from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.lr_search.range_test import find_learning_rate
 from s10_pipeline.vision.training.checkpoints import CheckpointStore

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import train_classifier

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.loader import TrainLoader, resolve_num_workers
 from s10_pipeline.vision.data.params import AugmentParams
+from s10_pipeline.vision.data.split import Split, build_sets
 from s10_pipeline.vision.device import choose_device, choose_precision, describe_device
 from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.training.model import build_classifier
@@ -64,7 +64,7 @@ class Setting:
             rng.integers(0, 256, (n, size, size, 3), np.uint8), np.arange(n, dtype=np.int64) % 10, tuple("abcdefghij")
         )
         whole = build_sets(self.images, self.images, AUGMENT)[0]
-        self.train_set = AugmentedSet("train", whole.indices[:num_images], whole.transforms, whole.mean, whole.std)
+        self.train_set = Split("train", whole.indices[:num_images], whole.transforms, whole.mean, whole.std)
         architecture = {"depth": depth, "width": width, "stem": "auto"}
         self.params = TrainParams.model_validate(
             {"batch_size": batch_size, "architecture": architecture, "num_workers": num_workers}

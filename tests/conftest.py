@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from s10_pipeline.vision.data.augmented import AugmentedSet, build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.sources import read_source
+from s10_pipeline.vision.data.split import Split, build_sets
 from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.model import build_classifier
@@ -60,13 +60,13 @@ def shapes() -> tuple[ImageSet, ImageSet]:
 
 
 @pytest.fixture(scope="session")
-def sets(shapes: tuple[ImageSet, ImageSet]) -> tuple[AugmentedSet, AugmentedSet, AugmentedSet]:
+def sets(shapes: tuple[ImageSet, ImageSet]) -> tuple[Split, Split, Split]:
     """Training (360), validation (40) and test set (120) of ``shapes``."""
     return build_sets(*shapes, AUGMENT)
 
 
 @pytest.fixture(scope="session")
-def data(shapes: tuple[ImageSet, ImageSet], sets: tuple[AugmentedSet, AugmentedSet, AugmentedSet]) -> TrainingData:
+def data(shapes: tuple[ImageSet, ImageSet], sets: tuple[Split, Split, Split]) -> TrainingData:
     """Everything that training reads."""
     return TrainingData(*shapes, *sets)
 

@@ -74,7 +74,7 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
         result = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": epochs}), store)
         wanted = tiny.model_copy(update={"epochs": 3, **changes})
         told = announced(ProjectHooks(), {**inputs, "params:train": wanted}, caplog, "train_resnet")
-        store.mark_finished(result.scope, epochs)
+        store.mark_finished(result.run_key, epochs)
         return [line.partition("; ")[2].partition(" about")[0] for line in told]
 
     assert told_after(1) == ["2 epochs"]

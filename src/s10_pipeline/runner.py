@@ -12,12 +12,12 @@ from .staleness.fingerprint import Rules, Versions
 from .staleness.kedro_internals import path_of
 from .staleness.runner import StalenessRunner
 from .vision.errors import UserError
-from .vision.training.checkout import describe_checkout
+from .vision.training.git_state import describe_git_state
 
 
 def describe(parameters: dict[str, Any]) -> dict[str, Any]:
     """For the records of a node that ran: what computed, and the state of the code's checkout."""
-    checkout = describe_checkout()
+    checkout = describe_git_state()
     git = {"commit": checkout["commit"], "dirty": checkout["uncommitted_changes"]} if checkout else {}
     return {"device": _describe_device(parameters.get("train.device")), "git": git}
 

@@ -7,18 +7,18 @@ import torch
 from kedro.io import DatasetError
 from kedro.io.core import Version
 
-from s10_pipeline.datasets.augmented_set import AugmentedSetDataset
 from s10_pipeline.datasets.checkpoints import CheckpointsDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
 from s10_pipeline.datasets.onnx_file import OnnxDataset
+from s10_pipeline.datasets.split import SplitDataset
 
 
 @pytest.mark.parametrize("place", ["{tmp}/set.json", "memory://bucket/set.json"])
 def test_sets(sets, tmp_path, place):
     for version, subset in zip("123", sets, strict=True):
-        dataset = AugmentedSetDataset(filepath=place.format(tmp=tmp_path), version=Version(None, version))
+        dataset = SplitDataset(filepath=place.format(tmp=tmp_path), version=Version(None, version))
         dataset.save(subset)
-        loaded = AugmentedSetDataset(filepath=place.format(tmp=tmp_path), version=Version(version, None)).load()
+        loaded = SplitDataset(filepath=place.format(tmp=tmp_path), version=Version(version, None)).load()
         assert np.array_equal(loaded.indices, subset.indices)
         assert loaded.indices.dtype == np.int64
         for field in ("name", "transforms", "mean", "std", "parameters"):
@@ -53,11 +53,11 @@ def test_checkpoints_are_a_handle(tmp_path):
         CheckpointsDataset(filepath="s3://bucket/06_models/checkpoints").load()
     dataset = CheckpointsDataset(filepath=str(tmp_path / "checkpoints"))
     assert dataset.exists()
-    with dataset.load().open("scope", keep=1) as scope:
-        scope.save(1, {"epoch": 1})
-    with CheckpointsDataset(filepath=str(tmp_path / "checkpoints")).load().open("scope", keep=1) as scope:
-        assert scope.last() == (1, {"epoch": 1})
-    dataset.load().mark_finished("scope", 1)
-    assert json.loads(dataset.preview()) == {"scope": {"last_epoch": 1, "finished_epochs": 1}}
+    with dataset.load().open("key", keep=1) as checkpoints:
+        checkpoints.save(1, {"epoch": 1})
+    with CheckpointsDataset(filepath=str(tmp_path / "checkpoints")).load().open("key", keep=1) as checkpoints:
+        assert checkpoints.last() == (1, {"epoch": 1})
+    dataset.load().mark_finished("key", 1)
+    assert json.loads(dataset.preview()) == {"key": {"last_epoch": 1, "finished_epochs": 1}}
     with pytest.raises(DatasetError, match="saved through the loaded store"):
         dataset.save("state")

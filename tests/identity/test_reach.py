@@ -45,7 +45,7 @@ EDITS = [
     ("vision/lr_search/plot.py", "def plot_lr_curve", {"lr_range_test", "gradcam_report"}),
     ("vision/training/engine.py", "def train_classifier", TRAINING),
     ("vision/training/optimizer.py", "def build_optimizer", {"lr_range_test", *TRAINING}),
-    ("vision/data/split.py", "def ", {"build_augmented_datasets"}),
+    ("vision/data/stratified.py", "def ", {"build_augmented_datasets"}),
     ("vision/data/sources/folder.py", "def read", {"ingest_cifar"}),
     ("vision/data/sources/shapes10.py", "def read", {"ingest_cifar"}),
     ("vision/predict/images.py", "def ", {"predict_images"}),

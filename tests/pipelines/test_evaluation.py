@@ -9,9 +9,9 @@ from s10_pipeline.pipelines.evaluation.nodes import (
     find_near_duplicates,
     probe_shortcut,
 )
-from s10_pipeline.vision.data.augmented import build_sets, indices_digest
 from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.data.params import AugmentParams
+from s10_pipeline.vision.data.split import build_sets, indices_digest
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 

@@ -13,8 +13,8 @@ from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors,
 from s10_pipeline.pipelines.explain.nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
-from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.params import AugmentParams
+from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain import faithfulness, gradcam

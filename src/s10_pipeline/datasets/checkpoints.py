@@ -43,16 +43,16 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         raise DatasetError("checkpoints are saved through the loaded store, not as a node's output")
 
     def preview(self) -> JSONPreview:
-        """Each training by its scope: the epoch of its newest checkpoint, and of how many epochs a model came of it."""
-        from ..vision.training.checkpoints import CheckpointScope
+        """Each training by its run key: the epoch of its newest checkpoint, and of how many epochs a model came of it."""
+        from ..vision.training.checkpoints import RunCheckpoints
 
-        scopes = [CheckpointScope(folder, keep=1) for folder in sorted(Path(self.filepath).glob("*/"))]
+        trainings = [RunCheckpoints(folder, keep=1) for folder in sorted(Path(self.filepath).glob("*/"))]
         shown = {
-            scope.folder.name: {
-                "last_epoch": max((epoch for epoch, _ in scope.saved()), default=0),
-                "finished_epochs": scope.finished_epochs(),
+            training.folder.name: {
+                "last_epoch": max((epoch for epoch, _ in training.saved()), default=0),
+                "finished_epochs": training.finished_epochs(),
             }
-            for scope in scopes
+            for training in trainings
         }
         return JSONPreview(json.dumps(shown))
 

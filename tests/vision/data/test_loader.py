@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from s10_pipeline.vision.data.loader import EpochBatches, TrainLoader, fit_batch, plain_batches, resolve_num_workers
+from s10_pipeline.vision.data.loader import (
+    EpochBatches,
+    TrainLoader,
+    cap_batch_size,
+    plain_batches,
+    resolve_num_workers,
+)
 
 
 def epoch_of(loader: TrainLoader, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,9 +39,9 @@ def test_a_single_last_image_joins_the_batch_before(shapes, sets, batch_size, si
 
 
 def test_large_images_come_in_smaller_batches():
-    assert fit_batch(500, (32, 32)) == 500
-    assert fit_batch(500, (224, 224)) == 41
-    assert fit_batch(500, (4096, 4096)) == 1
+    assert cap_batch_size(500, (32, 32)) == 500
+    assert cap_batch_size(500, (224, 224)) == 41
+    assert cap_batch_size(500, (4096, 4096)) == 1
 
 
 def test_epochs_and_seeds_differ(shapes, sets):
@@ -100,11 +106,11 @@ def test_ranks_share_each_batch_without_loss_or_repetition(sets, num_ranks, batc
     assert together[:same] == [sorted(batch) for batch in alone][:same]
     for number, batch in enumerate(zip(*parts, strict=True)):
         assert min(len(part) for part in batch) >= 2, "BatchNorm needs two images a rank"
-        weights = [sampler.weight(number) for sampler in parts]
+        weights = [sampler.batch_weight(number) for sampler in parts]
         # a mean over ranks of weighted means over parts is the mean over the batch
         size = sum(len(part) for part in batch)
         assert [w * size / num_ranks for w in weights] == pytest.approx([len(part) for part in batch])
-    assert alone.weight(0) == 1
+    assert alone.batch_weight(0) == 1
 
 
 def test_a_process_takes_its_share_of_the_cores():

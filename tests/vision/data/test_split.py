@@ -1,31 +1,56 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from s10_pipeline.vision.data.split import stratified_split
-from s10_pipeline.vision.errors import UserError
-
-LABELS = np.repeat(np.arange(3), [100, 50, 10])
-NAMES = ("cat", "dog", "owl")
+from s10_pipeline.vision.data import split
+from s10_pipeline.vision.data.params import AugmentParams
+from s10_pipeline.vision.data.split import build_sets, channel_mean_std
 
 
-def split(fraction: float, seed: int = 0, labels: np.ndarray = LABELS) -> tuple[np.ndarray, np.ndarray]:
-    return stratified_split(labels, fraction, seed, NAMES, "augment.val_fraction")
+def test_sets_are_disjoint_and_share_their_normalisation(shapes):
+    params = AugmentParams.model_validate({"train": ["HorizontalFlip"], "val_fraction": 0.25})
+    train, val, test = build_sets(*shapes, params)
+    assert len(train) == 300
+    assert len(val) == 100
+    assert len(test) == 120
+    assert not set(train.indices) & set(val.indices)
+    assert train.transforms == [{"HorizontalFlip": {}}]
+    assert val.transforms == test.transforms == []
+    pixels = shapes[0].images_nhwc[train.indices].reshape(-1, 3).astype(float)
+    assert train.mean == val.mean == test.mean == pytest.approx(tuple(pixels.mean(0)), abs=1e-3)
+    assert train.std == pytest.approx(tuple(pixels.std(0)), abs=1e-3)
 
 
-def test_each_class_gives_its_share():
-    kept, held_out = split(0.1)
-    assert np.bincount(LABELS[held_out]).tolist() == [10, 5, 1]
-    assert sorted([*kept, *held_out]) == list(range(160))
-    assert (np.diff(kept) > 0).all()
-    assert (np.diff(held_out) > 0).all()
+def test_normalisation_may_be_given(shapes):
+    half = (127.5, 127.5, 127.5)
+    train, *_ = build_sets(*shapes, AugmentParams(pixel_mean=half, pixel_std=half))
+    assert train.mean == train.std == half
 
 
-def test_the_seed_decides():
-    assert split(0.2, 1)[1].tolist() == split(0.2, 1)[1].tolist()
-    assert split(0.2, 1)[1].tolist() != split(0.2, 2)[1].tolist()
+def test_a_channel_of_one_value_does_not_divide_by_zero():
+    images = np.full((4, 8, 8, 3), 7, np.uint8)
+    mean, std = channel_mean_std(images, np.arange(4))
+    assert mean == (7, 7, 7)
+    assert std == (1, 1, 1)
 
 
-@pytest.mark.parametrize(("fraction", "side"), [(0.04, "held-out"), (0.96, "remaining")])
-def test_a_class_without_images_on_one_side_is_an_error(fraction, side):
-    with pytest.raises(UserError, match=rf"augment.val_fraction={fraction}: leaves class owl .* without {side} images"):
-        split(fraction)
+def test_mean_and_deviation_are_exact_over_many_chunks(monkeypatch):
+    monkeypatch.setattr(split, "CHUNK_BYTES", 1000)  # less than two images
+    images = np.random.default_rng(0).integers(0, 256, (37, 16, 16, 3), np.uint8)
+    chosen = np.array([0, 3, 4, 20, 36])
+    mean, std = channel_mean_std(images, chosen)
+    pixels = images[chosen].reshape(-1, 3).astype(float)
+    assert mean == tuple(round(v, 4) for v in pixels.mean(0).tolist())
+    assert std == tuple(round(v, 4) for v in pixels.std(0).tolist())
+
+
+def test_measuring_large_images_takes_little_memory():
+    images = np.zeros((200, 224, 224, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        channel_mean_std(images, np.arange(200))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 80e6

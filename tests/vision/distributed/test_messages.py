@@ -46,11 +46,11 @@ def test_the_bar_of_a_restarted_training_ends_at_its_end(data, tiny, tmp_path, m
         return done
 
     bar = Bar("", 12, "batches")
-    with CheckpointStore(tmp_path).open("scope", keep=1) as scope:
+    with CheckpointStore(tmp_path).open("key", keep=1) as checkpoints:
         monkeypatch.setattr(trainer, "train_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
-            Trainer(data, 0.05, tiny, torch.device("cpu")).train(scope, bar)
+            Trainer(data, 0.05, tiny, torch.device("cpu")).train(checkpoints, bar)
         assert completed(bar) == 6 + 4
         monkeypatch.setattr(trainer, "train_epoch", plain)
-        Trainer(data, 0.05, tiny, torch.device("cpu")).train(scope, bar)
+        Trainer(data, 0.05, tiny, torch.device("cpu")).train(checkpoints, bar)
     assert completed(bar) == 12

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from s10_pipeline.vision.data.augmented import build_sets, indices_digest
 from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.data.params import AugmentParams
+from s10_pipeline.vision.data.split import build_sets, indices_digest
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.checks import check_same_data, check_same_images, check_same_split
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.planted import planted_shortcut
 from s10_pipeline.vision.data.sources.shapes10 import draw, read
+from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.evaluation.metrics import predict_probabilities
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.evaluation.shortcut import probe_shortcut

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from s10_pipeline.vision.data.augmented import AugmentedSet
 from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.split import Split
 from s10_pipeline.vision.network.whitening import FLOOR, PatchWhitening
 from s10_pipeline.vision.training import setup
 from s10_pipeline.vision.training.model import build_classifier
@@ -107,6 +107,6 @@ def test_of_large_images_fewer_are_taken(side, num_images, monkeypatch):
     monkeypatch.setattr(setup, "NUM_WHITENED_PIXELS", 40 * 32**2)
     monkeypatch.setattr(PatchWhitening, "fit", lambda self, x_bchw: taken.append(len(x_bchw)))
     images = ImageSet(images_nhwc, np.zeros(40, np.int64), ("a", "b"))
-    train_set = AugmentedSet("train", np.arange(40), [], (0.0,) * 3, (1.0,) * 3)
+    train_set = Split("train", np.arange(40), [], (0.0,) * 3, (1.0,) * 3)
     build_classifier(images, train_set, WHITENED)
     assert taken == [num_images]

@@ -22,68 +22,68 @@ def store(tmp_path):
 
 
 def test_the_last_checkpoint_comes_back_and_only_some_stay(store):
-    with store.open("scope", keep=2) as scope:
-        assert scope.last() is None
+    with store.open("key", keep=2) as checkpoints:
+        assert checkpoints.last() is None
         for epoch in (1, 2, 3):
-            scope.save(epoch, state(epoch))
-    with store.open("scope", keep=2) as scope:
-        epoch, loaded = scope.last()
+            checkpoints.save(epoch, state(epoch))
+    with store.open("key", keep=2) as checkpoints:
+        epoch, loaded = checkpoints.last()
     assert epoch == 3
     assert torch.equal(loaded["weights"], torch.full((3,), 3.0))
     assert loaded["history"] == [{"epoch": 3, "loss": 0.1}]
-    assert sorted(p.name for p in (store.root / "scope").glob("epoch*")) == ["epoch-00002.pt", "epoch-00003.pt"]
+    assert sorted(p.name for p in (store.root / "key").glob("epoch*")) == ["epoch-00002.pt", "epoch-00003.pt"]
 
 
 def test_a_damaged_or_foreign_checkpoint_is_set_aside(store, caplog):
-    with store.open("scope", keep=9) as scope:
+    with store.open("key", keep=9) as checkpoints:
         for epoch in (1, 2, 3):
-            scope.save(epoch, state(epoch))
-        newest = scope.folder / "epoch-00003.pt"
+            checkpoints.save(epoch, state(epoch))
+        newest = checkpoints.folder / "epoch-00003.pt"
         newest.write_bytes(newest.read_bytes()[:100])
         # what only pickle could load is never executed
-        (scope.folder / "epoch-00004.pt").write_bytes(pickle.dumps(Path("/")))
+        (checkpoints.folder / "epoch-00004.pt").write_bytes(pickle.dumps(Path("/")))
         with caplog.at_level(logging.WARNING):
-            assert scope.last()[0] == 2
+            assert checkpoints.last()[0] == 2
     assert len(caplog.records) == 2
-    assert sorted(p.name for p in scope.folder.glob("*.unreadable")) == [
+    assert sorted(p.name for p in checkpoints.folder.glob("*.unreadable")) == [
         "epoch-00003.unreadable",
         "epoch-00004.unreadable",
     ]
 
 
 def test_one_flipped_bit_is_noticed(store):
-    with store.open("scope", keep=9) as scope:
+    with store.open("key", keep=9) as checkpoints:
         for epoch in (1, 2):
-            scope.save(epoch, {"weights": torch.arange(1000.0)})
-        newest = scope.folder / "epoch-00002.pt"
+            checkpoints.save(epoch, {"weights": torch.arange(1000.0)})
+        newest = checkpoints.folder / "epoch-00002.pt"
         content = bytearray(newest.read_bytes())
         content[content.find(torch.arange(500.0, 510.0).numpy().tobytes())] ^= 1
         newest.write_bytes(content)
-        assert scope.last()[0] == 1
+        assert checkpoints.last()[0] == 1
         assert newest.with_suffix(".unreadable").exists()
 
 
-@pytest.mark.parametrize("place", ["other/epoch-00002.pt", "scope/epoch-00001.pt"])
+@pytest.mark.parametrize("place", ["other/epoch-00002.pt", "key/epoch-00001.pt"])
 def test_a_checkpoint_of_another_scope_or_epoch_is_not_taken(store, place, caplog):
-    for name in ("scope", "other"):
-        with store.open(name, keep=9) as scope:
-            scope.save(1, state(1))
-            scope.save(2, state(2))
-    target = store.root / "scope/epoch-00003.pt"
+    for name in ("key", "other"):
+        with store.open(name, keep=9) as checkpoints:
+            checkpoints.save(1, state(1))
+            checkpoints.save(2, state(2))
+    target = store.root / "key/epoch-00003.pt"
     target.write_bytes((store.root / place).read_bytes())
-    with store.open("scope", keep=9) as scope:
-        assert scope.last()[0] == 2
+    with store.open("key", keep=9) as checkpoints:
+        assert checkpoints.last()[0] == 2
     assert "belongs to epoch" in caplog.text
     assert not target.exists()
 
 
 def test_what_a_killed_owner_left_half_written_goes(store):
-    with store.open("scope", keep=1) as scope:
-        scope.save(1, state(1))
-        partial = scope.folder / ".epoch-00002.pt.123.partial"
+    with store.open("key", keep=1) as checkpoints:
+        checkpoints.save(1, state(1))
+        partial = checkpoints.folder / ".epoch-00002.pt.123.partial"
         partial.write_bytes(b"half")
-    with store.open("scope", keep=1) as scope:
-        assert scope.last()[0] == 1
+    with store.open("key", keep=1) as checkpoints:
+        assert checkpoints.last()[0] == 1
     assert not partial.exists()
 
 
@@ -91,17 +91,17 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(store, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    with store.open("scope", keep=2) as scope:
-        scope.save(1, state(1))
+    with store.open("key", keep=2) as checkpoints:
+        checkpoints.save(1, state(1))
         monkeypatch.setattr(torch, "save", full)
         with pytest.raises(UserError, match="checkpoint of epoch 2: .*No space left.*free space"):
-            scope.save(2, state(2))
-        assert scope.last()[0] == 1
-        assert not list(scope.folder.glob(".*partial"))
+            checkpoints.save(2, state(2))
+        assert checkpoints.last()[0] == 1
+        assert not list(checkpoints.folder.glob(".*partial"))
 
 
 def own_and_wait(root: Path, ready) -> None:
-    with CheckpointStore(root).open("scope", keep=1):
+    with CheckpointStore(root).open("key", keep=1):
         ready.set()
         signal.pause()
 
@@ -113,23 +113,23 @@ def test_a_scope_has_one_owner_until_it_dies(store):
     owner.start()
     try:
         assert ready.wait(60)
-        with pytest.raises(UserError, match="another run is training exactly this"), store.open("scope", keep=1):
+        with pytest.raises(UserError, match="another run is training exactly this"), store.open("key", keep=1):
             pass
         with store.open("other", keep=1):
             pass
     finally:
         os.kill(owner.pid, signal.SIGKILL)
         owner.join()
-    with store.open("scope", keep=1):
+    with store.open("key", keep=1):
         pass
 
 
 def test_finished_is_remembered_and_cleared(store):
-    with store.open("scope", keep=1) as scope:
-        assert scope.finished_epochs() is None
-        scope.save(5, state(5))
-        store.mark_finished("scope", 5)
-        assert scope.finished_epochs() == 5
-        scope.clear()
-        assert scope.finished_epochs() is None
-        assert scope.last() is None
+    with store.open("key", keep=1) as checkpoints:
+        assert checkpoints.finished_epochs() is None
+        checkpoints.save(5, state(5))
+        store.mark_finished("key", 5)
+        assert checkpoints.finished_epochs() == 5
+        checkpoints.clear()
+        assert checkpoints.finished_epochs() is None
+        assert checkpoints.last() is None

@@ -94,7 +94,7 @@ def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch
         trained.clear()
         result = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": epochs, **changes}), store)
         assert result.history["epoch"].tolist() == list(range(1, epochs + 1))
-        store.mark_finished(result.scope, epochs)
+        store.mark_finished(result.run_key, epochs)
         return list(trained)
 
     assert train(1) == [1]
@@ -157,8 +157,8 @@ def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):
     whole = train_classifier(data, 0.05, long, store)
     short = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
     assert len(short.history) == 1
-    assert short.scope != whole.scope
-    assert (store.root / whole.scope / "epoch-00003.pt").exists()
+    assert short.run_key != whole.run_key
+    assert (store.root / whole.run_key / "epoch-00003.pt").exists()
     assert train_classifier(data, 0.05, long, store).history.equals(whole.history)
 
 

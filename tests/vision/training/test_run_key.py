@@ -21,7 +21,7 @@ from s10_pipeline.vision.training.run_key import (
 # An edit of these changes the key: the first statement of this function or class, and whoever computes by it.
 COMPUTES = {
     "device.py": "def choose_precision",
-    "data/augmented.py": "class AugmentedSet",
+    "data/split.py": "class Split",
     "data/augmenter.py": "class Augmenter",
     "data/cutout.py": "class Cutout",
     "data/loader.py": "class AugmentedImages",
@@ -30,6 +30,7 @@ COMPUTES = {
     "network/params.py": "class ArchitectureParams",
     "network/resnet.py": "class ResNet",
     "network/whitening.py": "class PatchWhitening",
+    "distributed/ranks.py": "class ProcessGroup",
     "training/ema.py": "def build_ema",
     "training/history.py": "class History",
     "training/params.py": "class TrainParams",
@@ -46,10 +47,10 @@ COMPUTES = {
 # An edit of these leaves it: they start a training, tell of it, store it, or show in the digests of its data.
 BESIDE = (
     "errors.py", "progress.py", "figure_text.py", "types.py", "data/image_files.py", "data/image_set.py",
-    "data/params.py", "data/split.py", "data/sources/shapes10.py", "lr_search/range_test.py", "evaluation/metrics.py",
-    "distributed/launcher.py", "distributed/messages.py", "training/checkpoint_writer.py", "training/checkpoints.py",
-    "training/checkout.py", "training/checks.py", "training/curves.py", "training/engine.py", "training/estimate.py",
-    "training/provenance.py", "training/run_key.py",
+    "data/params.py", "data/stratified.py", "data/sources/shapes10.py", "lr_search/range_test.py",
+    "evaluation/metrics.py", "distributed/launcher.py", "distributed/messages.py", "training/checkpoint_writer.py",
+    "training/checkpoints.py", "training/checks.py", "training/curves.py", "training/engine.py",
+    "training/estimate.py", "training/git_state.py", "training/provenance.py", "training/run_key.py",
 )  # fmt: skip
 
 
@@ -152,9 +153,9 @@ def test_a_fresh_start_is_explained(data, tiny, tmp_path):
 
     def start(**changes: object) -> str | None:
         depends = describe_run(data, 0.1, tiny.model_copy(update=changes), "fp32")
-        with store.open(run_key(data, 0.1, tiny.model_copy(update=changes), "fp32"), keep=1) as scope:
-            reason = explain_fresh_start(scope, store, depends)
-            scope.describe(depends)
+        with store.open(run_key(data, 0.1, tiny.model_copy(update=changes), "fp32"), keep=1) as checkpoints:
+            reason = explain_fresh_start(checkpoints, store, depends)
+            checkpoints.describe(depends)
         return reason
 
     assert start() is None
@@ -179,7 +180,7 @@ def test_what_made_epochs_count_is_named(data, tiny, tmp_path, anneal, resize, n
         resizing = tiny.resizing.model_copy(update={"epochs": resize})
         params = tiny.model_copy(update={"epochs": epochs, "anneal_epochs": anneal, "resizing": resizing})
         depends = describe_run(data, 0.1, params, "fp32")
-        with store.open(run_key(data, 0.1, params, "fp32"), keep=1) as scope:
-            reason = explain_fresh_start(scope, store, depends)
-            scope.describe(depends)
+        with store.open(run_key(data, 0.1, params, "fp32"), keep=1) as checkpoints:
+            reason = explain_fresh_start(checkpoints, store, depends)
+            checkpoints.describe(depends)
     assert reason == f"since the last training, train.epochs 2 -> 3 ({named} the schedule depend on train.epochs)"

@@ -2,9 +2,9 @@
 
 import logging
 
-from ...vision.data.augmented import AugmentedSet, build_sets
 from ...vision.data.image_set import ImageSet
 from ...vision.data.params import AugmentParams, IngestParams
+from ...vision.data.split import Split, build_sets
 from ...vision.types import Figure
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 def build_augmented_datasets(
     train_images: ImageSet, test_images: ImageSet, augment: AugmentParams
-) -> tuple[AugmentedSet, AugmentedSet, AugmentedSet, Figure]:
+) -> tuple[Split, Split, Split, Figure]:
     """Split off validation images and attach the transforms.
 
     Returns:

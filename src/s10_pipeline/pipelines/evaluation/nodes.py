@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
-from ...vision.data.augmented import AugmentedSet
 from ...vision.data.image_set import ImageSet
+from ...vision.data.split import Split
 from ...vision.evaluation.params import EvaluateParams
 from ...vision.types import Classifier, DataFrame, Figure
 
@@ -28,8 +28,8 @@ def evaluate(
     model: Classifier,
     train_images: ImageSet,
     test_images: ImageSet,
-    val_set: AugmentedSet,
-    test_set: AugmentedSet,
+    val_set: Split,
+    test_set: Split,
     near_duplicates: DataFrame,
     provenance: dict[str, Any],
     evaluate: EvaluateParams,
@@ -81,7 +81,7 @@ def find_label_errors(test_predictions: DataFrame) -> DataFrame:
 def probe_shortcut(
     model: Classifier,
     test_images: ImageSet,
-    test_set: AugmentedSet,
+    test_set: Split,
     provenance: dict[str, Any],
     evaluate: EvaluateParams,
     device: str,

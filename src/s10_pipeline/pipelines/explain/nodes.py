@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ...vision.data.augmented import AugmentedSet
 from ...vision.data.image_set import ImageSet
+from ...vision.data.split import Split
 from ...vision.explain.cams import Cams
 from ...vision.explain.params import ExplainParams
 from ...vision.types import Classifier, DataFrame, Figure
@@ -24,7 +24,7 @@ def compute_cams(
     model: Classifier,
     train_images: ImageSet,
     test_images: ImageSet,
-    train_set: AugmentedSet,
+    train_set: Split,
     misclassified: DataFrame,
     shortcut_probe: DataFrame,
     provenance: dict[str, Any],

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from ...vision.data.augmented import AugmentedSet
 from ...vision.data.image_set import ImageSet
+from ...vision.data.split import Split
 from ...vision.lr_search.params import LrSearchParams
 from ...vision.training.params import TrainParams
 from ...vision.types import DataFrame, Figure
 
 
 def lr_range_test(
-    train_images: ImageSet, train_set: AugmentedSet, lr_search: LrSearchParams, train: TrainParams
+    train_images: ImageSet, train_set: Split, lr_search: LrSearchParams, train: TrainParams
 ) -> tuple[DataFrame, dict[str, Any], Figure]:
     """Find a learning rate for SGD.
 

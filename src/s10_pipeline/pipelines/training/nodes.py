@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ...vision.data.augmented import AugmentedSet
 from ...vision.data.image_set import ImageSet
+from ...vision.data.split import Split
 from ...vision.training.params import TrainParams
 from ...vision.types import CheckpointStore, Classifier, DataFrame, Figure
 
@@ -11,9 +11,9 @@ from ...vision.types import CheckpointStore, Classifier, DataFrame, Figure
 def train_resnet(
     train_images: ImageSet,
     test_images: ImageSet,
-    train_set: AugmentedSet,
-    val_set: AugmentedSet,
-    test_set: AugmentedSet,
+    train_set: Split,
+    val_set: Split,
+    test_set: Split,
     best_lr: dict[str, Any],
     checkpoints: CheckpointStore,
     train: TrainParams,

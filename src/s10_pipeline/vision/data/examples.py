@@ -5,17 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from .augmented import AugmentedSet
 from .augmenter import Augmenter
 from .image_set import ImageSet
+from .split import Split
 from .transforms import build_transforms
 
 NUM_DRAWS = 7
 
 
-def draw_examples(
-    images: ImageSet, train_set: AugmentedSet, num_rows: int, seed: int, epochs: int | None = None
-) -> ImageSet:
+def draw_examples(images: ImageSet, train_set: Split, num_rows: int, seed: int, epochs: int | None = None) -> ImageSet:
     """Augment a few images several times.
 
     Args:
@@ -51,9 +49,7 @@ def draw_examples(
     )
 
 
-def draw_training_examples(
-    images: ImageSet, train_set: AugmentedSet, provenance: dict[str, Any], num_rows: int
-) -> ImageSet:
+def draw_training_examples(images: ImageSet, train_set: Split, provenance: dict[str, Any], num_rows: int) -> ImageSet:
     """Augment a few images as the training did that left ``provenance``: parameters may be others by now."""
     augment, train = provenance.get("augment", {}), provenance.get("train", {})
     mean = augment.get("pixel_mean", train_set.mean)

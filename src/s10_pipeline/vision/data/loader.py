@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from .augmented import AugmentedSet
 from .image_set import ImageSet
+from .split import Split
 
 if TYPE_CHECKING:
     from .augmenter import Augmenter
@@ -35,7 +35,7 @@ Message = tuple[Tensor, Tensor, list[int]]
 class AugmentedImages(Dataset[Message]):
     """Images by lists of keys, one list per batch; each image's look is a function of (seed, epoch, index)."""
 
-    def __init__(self, images: ImageSet, subset: AugmentedSet, seed: int) -> None:
+    def __init__(self, images: ImageSet, subset: Split, seed: int) -> None:
         self._images = images
         self._subset = subset
         self._seed = seed
@@ -105,7 +105,7 @@ class EpochBatches(Sampler[list[Key]]):
         start = number * self._batch_size
         return start, start + self._batch_size if number < len(self) - 1 else len(self._indices)
 
-    def weight(self, number: int) -> float:
+    def batch_weight(self, number: int) -> float:
         """What the mean over this rank's part of a batch counts in the mean over all ranks; 1 if parts are equal."""
         start, end = self._bounds(number)
         mine = len(range(start + self._rank, end, self._num_ranks))
@@ -143,7 +143,7 @@ class TrainLoader:
     def __init__(
         self,
         images: ImageSet,
-        subset: AugmentedSet,
+        subset: Split,
         batch_size: int,
         seed: int,
         num_workers: int = 0,
@@ -152,7 +152,7 @@ class TrainLoader:
         num_ranks: int = 1,
     ) -> None:
         self.batches = EpochBatches(subset.indices, batch_size, seed, rank, num_ranks)
-        self.weight = self.batches.weight
+        self.batch_weight = self.batches.batch_weight
         batch_bytes = batch_size // num_ranks * images.images_nhwc[0].nbytes
         per_message = max(1, MESSAGE_BYTES // batch_bytes) if num_workers else 1
         self.loader: DataLoader[Message] = DataLoader(
@@ -195,7 +195,7 @@ def plain_batches(
         yield _as_batch(np.array(images_nhwc[chosen]), labels[chosen])
 
 
-def fit_batch(batch_size: int, image_size: tuple[int, int]) -> int:
+def cap_batch_size(batch_size: int, image_size: tuple[int, int]) -> int:
     """``batch_size``, or fewer images where they are so large that activations would need gigabytes."""
     height, width = image_size
     return min(batch_size, max(1, MAX_PIXELS_A_BATCH // (height * width)))

@@ -1,42 +1,88 @@
-"""Splitting labelled images so that each class is shared out alike."""
+"""Training, validation and test sets: which images, and what is done to them before each epoch."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from .image_set import ImageSet
+from .params import AugmentParams
+from .stratified import stratified_split
 
-Indices = NDArray[np.int64]
+# Pixels of one chunk of images are counted at once; counting takes another three times as much.
+CHUNK_BYTES = 16 * 2**20
 
 
-def stratified_split(
-    labels: NDArray[np.int64], fraction: float, seed: int, class_names: tuple[str, ...], parameter: str
-) -> tuple[Indices, Indices]:
-    """Hold out ``fraction`` of each class, rounded to whole images.
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Indices into an :class:`ImageSet`, and the transforms of its images.
 
-    Args:
-        labels: (N,), in [0, len(class_names)).
-        fraction: in (0, 1).
-        seed: of the choice; the same seed and labels give the same split.
-        class_names: for the error.
-        parameter: name of the parameter that gave ``fraction``, for the error.
+    Attributes:
+        name: ``train``, ``val`` or ``test``.
+        indices: int64 (M,), ascending, into ``train_images`` (train, val) or ``test_images`` (test).
+        transforms: as in ``augment.train``; empty for val and test.
+        mean, std: what the model normalises by, a channel (RGB), 0-255; the same in all three sets.
+        parameters: the split's, for provenance.
+    """
+
+    name: str
+    indices: NDArray[np.int64]
+    transforms: list[dict[str, dict[str, Any]]]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def indices_digest(subset: Split) -> str:
+    """SHA-256 of the set's indices: equal for equal choices of images."""
+    return hashlib.sha256(subset.indices.tobytes()).hexdigest()
+
+
+def channel_mean_std(
+    images_nhwc: NDArray[np.uint8], indices: NDArray[np.int64]
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation a channel of the chosen images, 0-255, summed exactly in integers."""
+    histograms = np.zeros((3, 256), np.int64)
+    chunk_size = max(1, CHUNK_BYTES // images_nhwc[0].nbytes)
+    for start in range(0, len(indices), chunk_size):
+        pixels = images_nhwc[indices[start : start + chunk_size]].reshape(-1, 3)
+        for channel in range(3):
+            histograms[channel] += np.bincount(pixels[:, channel], minlength=256)
+    values = np.arange(256)
+    total, squares, count = histograms @ values, histograms @ values**2, int(histograms[0].sum())
+    mean = total / count
+    # a channel of one value everywhere would divide by zero
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
+    r, g, b = (round(float(v), 4) for v in mean)
+    sr, sg, sb = (round(float(v), 4) for v in std)
+    return (r, g, b), (sr, sg, sb)
+
+
+def build_sets(train_images: ImageSet, test_images: ImageSet, params: AugmentParams) -> tuple[Split, Split, Split]:
+    """Split off validation images, check the transforms, measure mean and deviation if they are not given.
 
     Returns:
-        (kept, held_out), each sorted ascending, disjoint, together 0..N-1.
+        (train, val, test). Validation images come from the training images alone.
 
     Raises:
-        UserError: a class would have no image on one side.
+        UserError: a class without images on one side of the split, or a wrong transform.
     """
-    rng = np.random.Generator(np.random.PCG64(seed))
-    held_out: list[Indices] = []
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        n = round(len(members) * fraction)
-        if n in (0, len(members)):
-            side = "held-out" if n == 0 else "remaining"
-            raise UserError(
-                f"{parameter}={fraction:g}: leaves class {class_names[label]} ({len(members)} images) without "
-                f"{side} images; take a fraction nearer to one half, or add images of that class"
-            )
-        held_out.append(members[:n])
-    chosen = np.sort(np.concatenate(held_out))
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+    from .transforms import build_transforms, check_keeps_images
+
+    kept, held_out = stratified_split(
+        train_images.labels, params.val_fraction, params.seed, train_images.class_names, "augment.val_fraction"
+    )
+    mean, std = channel_mean_std(train_images.images_nhwc, kept)
+    mean, std = params.pixel_mean or mean, params.pixel_std or std
+    check_keeps_images(build_transforms(list(params.train), mean), np.array(train_images.images_nhwc[int(kept[0])]))
+    split = {"val_fraction": params.val_fraction, "seed": params.seed}
+    return (
+        Split("train", kept, list(params.train), mean, std, split),
+        Split("val", held_out, [], mean, std, split),
+        Split("test", np.arange(len(test_images)), [], mean, std),
+    )

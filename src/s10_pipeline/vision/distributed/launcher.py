@@ -23,7 +23,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from ..errors import UserError
 from ..progress import BarLike
 from ..training.checkpoint_writer import CheckpointWriter
-from ..training.checkpoints import CheckpointScope
+from ..training.checkpoints import RunCheckpoints
 from ..training.data import TrainingData
 from ..training.params import TrainParams
 from ..training.trainer import Trainer
@@ -50,9 +50,9 @@ class _Job:
 
 
 def train_in_processes(
-    data: TrainingData, lr: float, params: TrainParams, device: torch.device, scope: CheckpointScope, bar: BarLike
+    data: TrainingData, lr: float, params: TrainParams, device: torch.device, checkpoints: RunCheckpoints, bar: BarLike
 ) -> None:
-    """Train to the last epoch; the first process leaves checkpoints in ``scope``, which this one owns.
+    """Train to the last epoch; the first process leaves its checkpoints in a folder that this one owns.
 
     A training whose process died (or lost the others) goes on from its last checkpoint, at most
     ``distributed.max_restarts`` times; an error that would come again ends it at once.
@@ -62,12 +62,12 @@ def train_in_processes(
         RuntimeError: any other error of a process, with its traceback.
     """
     num_threads = max(1, torch.get_num_threads() // params.distributed.num_processes)
-    job = _Job(data, lr, params, device.type, scope.folder, num_threads, os.getpid())
+    job = _Job(data, lr, params, device.type, checkpoints.folder, num_threads, os.getpid())
     for restart in range(params.distributed.max_restarts + 1):
         failure = _launch(job, bar)
         if failure is None:
             return
-        epoch = max((epoch for epoch, _ in scope.saved()), default=0)
+        epoch = max((epoch for epoch, _ in checkpoints.saved()), default=0)
         if restart < params.distributed.max_restarts:
             log.warning("%s; going on after epoch %d (restart %d of %d)", failure, epoch, restart + 1,
                         params.distributed.max_restarts)  # fmt: skip
@@ -138,7 +138,7 @@ def _train_rank(job: _Job, writers: list[Connection]) -> None:
         torch.set_num_threads(job.num_threads)
         device = torch.device(job.device_type, ranks.rank) if job.device_type == "cuda" else torch.device("cpu")
         _join_group(device)
-        with CheckpointWriter(CheckpointScope(job.folder, job.params.keep_checkpoints), device) as checkpoints:
+        with CheckpointWriter(RunCheckpoints(job.folder, job.params.keep_checkpoints), device) as checkpoints:
             trainer = Trainer(job.data, job.lr, job.params, device, ranks)
             trainer.train(checkpoints, sender if ranks.rank == 0 else NullProgress())
         distributed.destroy_process_group()

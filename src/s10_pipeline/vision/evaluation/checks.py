@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from ..data.augmented import AugmentedSet, indices_digest
 from ..data.image_set import ImageSet, content_digest
+from ..data.split import Split, indices_digest
 from ..errors import UserError
 from ..types import Classifier
 
@@ -37,7 +37,7 @@ def check_same_images(provenance: dict[str, Any], images: ImageSet, split: Liter
         )
 
 
-def check_same_split(provenance: dict[str, Any], subset: AugmentedSet) -> None:
+def check_same_split(provenance: dict[str, Any], subset: Split) -> None:
     """Raises UserError where the set has other images than the one of its name that the model was trained with.
 
     The images may be the same and the split another one: then validation images are ones that training saw. What a

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score, recall_score
 
-from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
-from ..data.loader import fit_batch, plain_batches
+from ..data.loader import cap_batch_size, plain_batches
+from ..data.split import Split
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from .calibration import apply_temperature, expected_calibration_error, fit_temperature, losses, tabulate_reliability
@@ -22,7 +22,7 @@ from .params import EvaluateParams
 def predict_probabilities(
     model: Classifier,
     images: ImageSet,
-    subset: AugmentedSet,
+    subset: Split,
     batch_size: int,
     device: torch.device,
     mirrored: bool = False,
@@ -31,7 +31,7 @@ def predict_probabilities(
     model = model.to(device).eval()
     rows = []
     with progress_bar("evaluate", len(subset), "images") as bar:
-        fitting = fit_batch(batch_size, images.image_size)
+        fitting = cap_batch_size(batch_size, images.image_size)
         for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, fitting):
             rows.append(model.probabilities(images_bchw.flip(3) if mirrored else images_bchw).numpy())
             bar.advance(len(images_bchw))
@@ -39,7 +39,7 @@ def predict_probabilities(
     return np.concatenate(rows)
 
 
-def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: AugmentedSet) -> pd.DataFrame:
+def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: Split) -> pd.DataFrame:
     """``test_predictions``: a row an image.
 
     Columns: ``index`` (into the image set), ``path`` (where the source has files), ``label``, ``prediction``
@@ -87,7 +87,7 @@ def compute_metrics(
 
 
 def evaluate_classifier(
-    model: Classifier, images: ImageSet, subset: AugmentedSet, params: EvaluateParams, device: torch.device
+    model: Classifier, images: ImageSet, subset: Split, params: EvaluateParams, device: torch.device
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """``metrics`` and ``test_predictions`` of the model on the set's images.
 
@@ -121,7 +121,7 @@ def accuracy_with_flip(
 def calibrate(
     model: Classifier,
     val_images: ImageSet,
-    val_set: AugmentedSet,
+    val_set: Split,
     test_predictions: pd.DataFrame,
     params: EvaluateParams,
     device: torch.device,

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.planted import plant
+from ..data.split import Split
 from ..network.classifier import Classifier
 from .metrics import predict_probabilities
 from .params import EvaluateParams
@@ -26,7 +26,7 @@ COLUMNS = ("class_name", "num_images", "accuracy", "accuracy_tagged", "taken", "
 def probe_shortcut(
     model: Classifier,
     images: ImageSet,
-    subset: AugmentedSet,
+    subset: Split,
     planted: dict[str, Any] | None,
     params: EvaluateParams,
     device: torch.device,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.loader import fit_batch
+from ..data.loader import cap_batch_size
 from ..evaluation.intervals import bootstrap_mean
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -156,7 +156,7 @@ def _resize(values_hw: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 
 def _probabilities(model: Classifier, images_nhwc: NDArray[Any], targets: NDArray[np.integer]) -> NDArray[np.float64]:
-    step = fit_batch(500, images_nhwc.shape[1:3])
+    step = cap_batch_size(500, images_nhwc.shape[1:3])
     rows = []
     for start in range(0, len(images_nhwc), step):
         batch = torch.from_numpy(np.ascontiguousarray(images_nhwc[start : start + step])).permute(0, 3, 1, 2)

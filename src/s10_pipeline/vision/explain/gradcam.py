@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from ..data.loader import fit_batch
+from ..data.loader import cap_batch_size
 from ..errors import UserError, did_you_mean
 from ..network.classifier import Classifier
 from .params import METHODS, split_layers
@@ -59,7 +59,7 @@ def compute_cams(
         raise ValueError(f"targets: one class in 0..{num_classes - 1} is needed for each of {len(images_nhwc)} images")
 
     cams_nhw = np.zeros(images_nhwc.shape[:3], np.float32)
-    fitting = fit_batch(batch_size, images_nhwc.shape[1:3])
+    fitting = cap_batch_size(batch_size, images_nhwc.shape[1:3])
     with _left_as_found(model, device), torch.inference_mode(False), torch.enable_grad():
         cam = getattr(pytorch_grad_cam, METHODS[method])(model=model, target_layers=blocks)
         try:

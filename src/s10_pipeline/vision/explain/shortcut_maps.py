@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
-from ..data.loader import fit_batch, plain_batches
+from ..data.loader import cap_batch_size, plain_batches
 from ..data.planted import plant
 from ..network.classifier import Classifier
 from .cams import is_blank
@@ -43,7 +43,7 @@ def explain_shortcut(
     tagged_nhwc = plant(plain_nhwc, planted)
     targets = np.full(len(others), target)
     cams = {"plain": compute(plain_nhwc, targets), "tagged": compute(tagged_nhwc, targets)}
-    batches = plain_batches(tagged_nhwc, targets, np.arange(len(others)), fit_batch(NUM_IMAGES, images.image_size))
+    batches = plain_batches(tagged_nhwc, targets, np.arange(len(others)), cap_batch_size(NUM_IMAGES, images.image_size))
     p_nk = np.concatenate([model.eval().probabilities(images_bchw).numpy() for images_bchw, _ in batches])
     left, top, right, bottom = planted["box_xyxy"]
     shortcut = {

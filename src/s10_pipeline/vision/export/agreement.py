@@ -8,7 +8,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from ..data.loader import fit_batch
+from ..data.loader import cap_batch_size
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -42,7 +42,7 @@ def check_agreement(
     session = onnxruntime.InferenceSession(onnx_model, providers=["CPUExecutionProvider"])
     model = model.cpu().eval()
     chosen = np.unique(np.linspace(0, len(images_nhwc) - 1, params.num_check_images).round().astype(int))
-    batch_size = fit_batch(BATCH_SIZE, model.spec.image_size)
+    batch_size = cap_batch_size(BATCH_SIZE, model.spec.image_size)
     batches = [chosen[:1], *(chosen[start : start + batch_size] for start in range(0, len(chosen), batch_size))]
     compared = []
     with progress_bar("check the export", len(batches), "batches") as bar:

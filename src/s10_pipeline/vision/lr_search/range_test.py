@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch_lr_finder import LRFinder, TrainDataLoaderIter, lr_finder
 
-from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
+from ..data.split import Split
 from ..device import choose_device, choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def find_learning_rate(
-    images: ImageSet, train_set: AugmentedSet, params: LrSearchParams, train: StepParams
+    images: ImageSet, train_set: Split, params: LrSearchParams, train: StepParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run the range test on a fresh network over augmented training images, and read suggestions off it.
 

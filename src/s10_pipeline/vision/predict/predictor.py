@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..data.image_files import large_images_allowed, printable
-from ..data.loader import fit_batch
+from ..data.loader import cap_batch_size
 from ..data.resize import check_rule
 from ..explain.cams import is_blank
 from ..network.classifier import Classifier
@@ -54,7 +54,7 @@ def predict_images(
     gallery: list[NDArray[np.uint8]] = []
     model = model.to(device).eval()
     with large_images_allowed(), progress_bar("predict", len(files), "images") as bar:
-        for batch in read_batches(files, height, fit_batch(params.batch_size, (height, width))):
+        for batch in read_batches(files, height, cap_batch_size(params.batch_size, (height, width))):
             if batch.positions:
                 images_bchw = torch.from_numpy(batch.images_nhwc).permute(0, 3, 1, 2)
                 probabilities_nk[batch.positions] = model.probabilities(images_bchw).numpy()
@@ -92,7 +92,7 @@ def classify_images(model: Classifier, images: Sequence[ImageLike], device: torc
     """
     check_rule(model.spec.resize)
     height, width = model.spec.image_size
-    batch_size = fit_batch(PredictParams().batch_size, (height, width))
+    batch_size = cap_batch_size(PredictParams().batch_size, (height, width))
     probabilities_nk = np.empty((len(images), len(model.class_names)))
     model = model.to(device).eval()
     with large_images_allowed():

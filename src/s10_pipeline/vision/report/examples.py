@@ -13,7 +13,7 @@ from ..evaluation.classes import class_names
 from ..explain.cams import Cams, is_blank
 from .embedding import explanation_uris, picture_uri, thumbnail_uri
 from .overlay import overlay_cam, tile_size
-from .tables import plain
+from .tables import to_jsonable
 
 NUM_IN_GALLERY = 12
 NUM_PAIRS, NUM_OF_A_PAIR = 5, 6
@@ -46,7 +46,9 @@ def show_label_errors(candidates: pd.DataFrame, images: ImageSet) -> list[dict[s
     """The first candidates with their images."""
     rows = candidates.head(NUM_IN_GALLERY).to_dict("records")
     return [
-        plain({**row, "path": path_of(images, row["index"]), "image": thumbnail_uri(images.images_nhwc[row["index"]])})
+        to_jsonable(
+            {**row, "path": path_of(images, row["index"]), "image": thumbnail_uri(images.images_nhwc[row["index"]])}
+        )
         for row in rows
     ]
 
@@ -58,7 +60,7 @@ def show_duplicates(
     differ = near_duplicates["test_label_name"] != near_duplicates["train_label_name"]
     rows = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
     return [
-        plain(
+        to_jsonable(
             {
                 **row,
                 "test_image": thumbnail_uri(test_images.images_nhwc[row["test_index"]]),

@@ -11,7 +11,7 @@ from ..evaluation.classes import class_names, count_confusions
 
 def per_class(class_metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of ``class_metrics``, lowest F1 first; a figure without images to compute it from is None."""
-    rows = plain(class_metrics.to_dict("records"))
+    rows = to_jsonable(class_metrics.to_dict("records"))
     return sorted(rows, key=lambda row: 2.0 if row["f1"] is None else row["f1"])
 
 
@@ -38,7 +38,7 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
     """
     last, best = history.iloc[-1], history.iloc[int(history["val_accuracy"].fillna(-1).argmax())]
     seconds = timing["epoch_seconds"]
-    summary: dict[str, Any] = plain(
+    summary: dict[str, Any] = to_jsonable(
         {
             "num_epochs": int(last["epoch"]),
             "highest_lr": history["lr"].max(),
@@ -59,18 +59,18 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
 
 def epochs(history: pd.DataFrame, timing: pd.DataFrame) -> list[dict[str, Any]]:
     """A row an epoch: what was measured, and how long it took."""
-    rows: list[dict[str, Any]] = plain(history.merge(timing, on="epoch", how="left").to_dict("records"))
+    rows: list[dict[str, Any]] = to_jsonable(history.merge(timing, on="epoch", how="left").to_dict("records"))
     return rows
 
 
-def plain(value: Any) -> Any:
+def to_jsonable(value: Any) -> Any:
     """``value`` as JSON knows it: NumPy's numbers become Python's, NaN and infinity become None."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): to_jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [to_jsonable(item) for item in value]
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return to_jsonable(value.tolist())
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

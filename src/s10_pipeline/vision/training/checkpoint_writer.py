@@ -7,19 +7,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoints import CheckpointScope, State
+from .checkpoints import RunCheckpoints, State
 
 
 class CheckpointWriter:
-    """Saves checkpoints to a scope: on CUDA from a thread, else at once.
+    """Saves the checkpoints of a training: on CUDA from a thread, else at once.
 
     On CUDA, :meth:`save` only starts the copy of the state to pinned memory and returns; the thread waits for the copy,
     then writes the file. Later steps wait for the copy, so they cannot change what is being copied. At most one
     checkpoint is being written: the next :meth:`save`, and the end of the context, wait for it and raise its error.
     """
 
-    def __init__(self, scope: CheckpointScope, device: torch.device) -> None:
-        self._scope, self._device = scope, device
+    def __init__(self, checkpoints: RunCheckpoints, device: torch.device) -> None:
+        self._checkpoints, self._device = checkpoints, device
         self._thread = ThreadPoolExecutor(1, "checkpoint") if device.type == "cuda" else None
         # When pinned memory is freed, its allocator records an event on each stream that used it. The thread may free
         # it while a step is captured, and a capture must not record foreign events: replays then failed with "invalid
@@ -37,8 +37,8 @@ class CheckpointWriter:
             self._wait()
 
     def last(self) -> tuple[int, State] | None:
-        """Return the scope's newest checkpoint as (epoch, state)."""
-        return self._scope.last()
+        """Return the newest checkpoint as (epoch, state)."""
+        return self._checkpoints.last()
 
     def save(self, epoch: int, state: State) -> None:
         """Keep ``state`` as the one after ``epoch``.
@@ -47,7 +47,7 @@ class CheckpointWriter:
             UserError: this checkpoint or the one before cannot be written.
         """
         if self._thread is None or self._stream is None:
-            self._scope.save(epoch, state)
+            self._checkpoints.save(epoch, state)
             return
         self._wait()
         training = torch.cuda.current_stream(self._device)
@@ -61,7 +61,7 @@ class CheckpointWriter:
 
     def _write(self, epoch: int, copied: State, done: torch.cuda.Event) -> None:
         done.synchronize()
-        self._scope.save(epoch, copied)
+        self._checkpoints.save(epoch, copied)
 
     def _wait(self) -> None:
         if self._writing:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training that may be killed at any moment: atomic, one scope a training, one owner at a time."""
+"""Checkpoints of a training that may be killed at any moment: atomic, one folder per training, one owner at a time."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 State = dict[str, Any]
 
-# Of each scope: what its key is a digest of.
+# Of each training: what its run key is a digest of.
 DESCRIPTION = "run_key.json"
 
 
@@ -36,35 +36,35 @@ class Checkpoints(Protocol):
 
 
 class CheckpointStore:
-    """A folder with one sub-folder a scope.
+    """A folder with one sub-folder per training, named by its run key.
 
     Args:
-        root: the folder; made when the first scope is opened.
+        root: the folder; made when the first training is opened.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
-    def scope_for(self, key: str, epochs: int) -> str:
-        """The scope of a training of ``epochs``: the key itself, or where that has gone further, one beside it.
+    def key_for(self, key: str, epochs: int) -> str:
+        """Return the name for a training of ``epochs``: the run key itself, or one beside it where that has gone further.
 
         A short trial after a long training must not cost the long one's checkpoints.
         """
-        saved = [epoch for epoch, _ in CheckpointScope(self.root / key, keep=1).saved()]
+        saved = [epoch for epoch, _ in RunCheckpoints(self.root / key, keep=1).saved()]
         return key if not saved or saved[-1] <= epochs else f"{key}-{epochs}"
 
     @contextmanager
-    def open(self, scope: str, keep: int) -> Iterator["CheckpointScope"]:
-        """Own a scope while in the context.
+    def open(self, run_key: str, keep: int) -> Iterator["RunCheckpoints"]:
+        """Own the checkpoints of a training while in the context.
 
         Args:
-            scope: from :meth:`scope_for`.
+            run_key: from :meth:`key_for`.
             keep: how many of the newest checkpoints stay.
 
         Raises:
             UserError: another process owns it.
         """
-        folder = self.root / scope
+        folder = self.root / run_key
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "owner.lock")
         try:
@@ -78,12 +78,12 @@ class CheckpointStore:
         for leftover in folder.glob(".*.partial"):  # of an owner that was killed while it wrote
             leftover.unlink(missing_ok=True)
         try:
-            yield CheckpointScope(folder, keep)
+            yield RunCheckpoints(folder, keep)
         finally:
             lock.release()
 
     def described(self) -> list[tuple[Path, Parts]]:
-        """(folder, what it depends on) of each scope, oldest first; unreadable ones are left out."""
+        """(folder, what it depends on) of each training, oldest first; unreadable ones are left out."""
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
             try:
@@ -92,14 +92,14 @@ class CheckpointStore:
                 continue
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
-    def mark_finished(self, scope: str, epochs: int) -> None:
-        """Note that the model of this scope is stored: a forced run trains afresh instead of going on."""
-        folder = self.root / scope
+    def mark_finished(self, run_key: str, epochs: int) -> None:
+        """Note that the model of this training is stored: a forced run trains afresh instead of going on."""
+        folder = self.root / run_key
         if folder.is_dir():
             write_text(folder / "finished.json", json.dumps({"epochs": epochs}))
 
 
-class CheckpointScope:
+class RunCheckpoints:
     """Checkpoints of one training, ``epoch-00012.pt`` each."""
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -113,7 +113,7 @@ class CheckpointScope:
             write_text(path, json.dumps(depends, indent=1))
 
     def finished_epochs(self) -> int | None:
-        """Epochs of the stored model that came of this scope, if it got that far."""
+        """Epochs of the stored model that came of this training, if it got that far."""
         try:
             return int(json.loads((self.folder / "finished.json").read_text())["epochs"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -131,8 +131,8 @@ class CheckpointScope:
             UserError: it cannot be written; earlier checkpoints stay.
         """
         try:
-            # named inside too: a file that was copied here from another scope must not pass for one of this scope
-            named = {"scope": self.folder.name, "epoch": epoch, "state": state}
+            # named inside too: a file that was copied here from another training must not pass for one of this
+            named = {"run_key": self.folder.name, "epoch": epoch, "state": state}
             with replacing(self.folder / f"epoch-{epoch:05d}.pt") as partial:
                 torch.save(named, partial)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
@@ -151,8 +151,8 @@ class CheckpointScope:
                     if (damaged := archive.testzip()) is not None:  # torch itself looks at no checksum
                         raise ValueError(f"{damaged} has another checksum")
                 named = torch.load(path, map_location="cpu", weights_only=True)
-                if (named["scope"], named["epoch"]) != (self.folder.name, epoch):
-                    raise ValueError(f"belongs to epoch {named['epoch']} of {named['scope']}")
+                if (named["run_key"], named["epoch"]) != (self.folder.name, epoch):
+                    raise ValueError(f"belongs to epoch {named['epoch']} of {named['run_key']}")
                 return epoch, named["state"]
             except (MemoryError, OSError):
                 raise  # the machine's trouble, not the file's

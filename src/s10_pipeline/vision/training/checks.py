@@ -2,12 +2,12 @@
 
 import torch
 
-from ..data.augmented import AugmentedSet
+from ..data.split import Split
 from ..errors import UserError
 from .params import StepParams, TrainParams
 
 
-def check_batch_size(train_set: AugmentedSet, params: StepParams) -> None:
+def check_batch_size(train_set: Split, params: StepParams) -> None:
     """Raises UserError where a batch would be larger than the training set."""
     if params.batch_size > len(train_set):
         raise UserError(

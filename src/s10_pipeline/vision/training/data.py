@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
+from ..data.split import Split
 
 
 @dataclass(frozen=True)
@@ -12,6 +12,6 @@ class TrainingData:
 
     train_images: ImageSet
     test_images: ImageSet
-    train_set: AugmentedSet
-    val_set: AugmentedSet
-    test_set: AugmentedSet
+    train_set: Split
+    val_set: Split
+    test_set: Split

@@ -13,7 +13,7 @@ from ..device import choose_device, choose_precision
 from ..network.classifier import Classifier
 from ..progress import Bar, BarLike
 from .checkpoint_writer import CheckpointWriter
-from .checkpoints import CheckpointScope, CheckpointStore
+from .checkpoints import CheckpointStore, RunCheckpoints
 from .checks import check_batch_size, check_cuda_graph, check_processes
 from .data import TrainingData
 from .ema import trained_weights
@@ -34,28 +34,28 @@ class TrainingResult:
         history: a row an epoch, :data:`HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
             ``lr`` is the epoch's last, ``lr_after`` what the epoch left behind.
         timing: a row an epoch, :data:`TIMING_COLUMNS`.
-        scope: name of the checkpoints' scope.
+        run_key: names the checkpoints.
     """
 
     model: Classifier
     history: pd.DataFrame
     timing: pd.DataFrame
-    scope: str
+    run_key: str
     device: torch.device
     precision: str
 
 
-# Trains what is left of a training and leaves its checkpoints in the scope.
-RunTraining = Callable[[TrainingData, float, TrainParams, torch.device, CheckpointScope, BarLike], None]
+# Trains what is left of a training and leaves its checkpoints there.
+RunTraining = Callable[[TrainingData, float, TrainParams, torch.device, RunCheckpoints, BarLike], None]
 
 
 def train_here(
-    data: TrainingData, lr: float, params: TrainParams, device: torch.device, scope: CheckpointScope, bar: BarLike
+    data: TrainingData, lr: float, params: TrainParams, device: torch.device, checkpoints: RunCheckpoints, bar: BarLike
 ) -> None:
     """Train in this process."""
     assert params.distributed.num_processes == 1
-    with CheckpointWriter(scope, device) as checkpoints:
-        Trainer(data, lr, params, device).train(checkpoints, bar)
+    with CheckpointWriter(checkpoints, device) as writer:
+        Trainer(data, lr, params, device).train(writer, bar)
 
 
 def train_classifier(
@@ -63,7 +63,7 @@ def train_classifier(
 ) -> TrainingResult:
     """Train a ResNet by SGD with momentum; ReduceLROnPlateau watches the validation loss.
 
-    An unfinished training of the same scope goes on after its last whole epoch and ends bit-identical
+    An unfinished training of the same run key goes on after its last whole epoch and ends bit-identical
     to one that was never interrupted (on one kind of CPU and number of threads).
 
     Args:
@@ -80,39 +80,39 @@ def train_classifier(
     check_processes(params, device)
     check_cuda_graph(params, device)
     depends = describe_run(data, lr, params, precision)
-    scope_name = store.scope_for(key_of(depends), params.epochs)
-    with store.open(scope_name, params.keep_checkpoints) as scope:
-        _begin(scope, store, params, depends)
+    run_key = store.key_for(key_of(depends), params.epochs)
+    with store.open(run_key, params.keep_checkpoints) as checkpoints:
+        _begin(checkpoints, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
         with Bar("", total, "batches") as bar:
-            run(data, lr, params, device, scope, bar)
-        last = scope.last()
+            run(data, lr, params, device, checkpoints, bar)
+        last = checkpoints.last()
     assert last is not None, "the last epoch was saved"
     state = last[1]
     model = build_classifier(data.train_images, data.train_set, params)
     model.load_state_dict(trained_weights(state))
     history = pd.DataFrame(state["history"], columns=list(HISTORY_COLUMNS))
     timing = pd.DataFrame(state["timing"], columns=list(TIMING_COLUMNS))
-    return TrainingResult(model.eval(), history, timing, scope_name, device, precision)
+    return TrainingResult(model.eval(), history, timing, run_key, device, precision)
 
 
 def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:
     """Epochs, from 1, that :func:`train_classifier` would train now: those after its last checkpoint."""
     precision = choose_precision(params.precision, choose_device(params.device)).name
-    scope = CheckpointScope(
-        store.root / store.scope_for(key_of(describe_run(data, lr, params, precision)), params.epochs),
+    checkpoints = RunCheckpoints(
+        store.root / store.key_for(key_of(describe_run(data, lr, params, precision)), params.epochs),
         params.keep_checkpoints,
     )
-    saved = [] if scope.finished_epochs() == params.epochs else scope.saved()
+    saved = [] if checkpoints.finished_epochs() == params.epochs else checkpoints.saved()
     return range(max((epoch for epoch, _ in saved), default=0) + 1, params.epochs + 1)
 
 
-def _begin(scope: CheckpointScope, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:
+def _begin(checkpoints: RunCheckpoints, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:
     """Say where training starts: afresh, or after the last whole epoch of one that was not finished."""
-    if scope.finished_epochs() == params.epochs:
-        scope.clear()
-    if last := scope.last():
-        log.info("going on after epoch %d of %d, from %s", last[0], params.epochs, scope.folder)
-    elif reason := explain_fresh_start(scope, store, depends):
+    if checkpoints.finished_epochs() == params.epochs:
+        checkpoints.clear()
+    if last := checkpoints.last():
+        log.info("going on after epoch %d of %d, from %s", last[0], params.epochs, checkpoints.folder)
+    elif reason := explain_fresh_start(checkpoints, store, depends):
         log.info("training afresh: %s", reason)
-    scope.describe(depends)
+    checkpoints.describe(depends)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
+from ..data.split import Split
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
 from .checks import check_batch_size, check_processes
 from .measuring import measure
@@ -61,7 +61,7 @@ class Speed:
         return 1 / max(step, self.data / num_workers) if num_workers else 1 / (step + self.data)
 
 
-def probe_speed(images: ImageSet, train_set: AugmentedSet, train: TrainParams, num_processes: int = 1) -> Speed:
+def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_processes: int = 1) -> Speed:
     """Train a throw-away copy of the network on a few real batches; weights, optimiser and RNG of others stay.
 
     Args:
@@ -126,7 +126,7 @@ def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def announce(
     images: ImageSet,
-    train_set: AugmentedSet,
+    train_set: Split,
     train: TrainParams,
     *,
     range_test: int = 0,

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
-from ..data.loader import Batch, fit_batch, plain_batches
+from ..data.loader import Batch, cap_batch_size, plain_batches
 from ..device import Precision, no_autotuning
 from ..network.classifier import Classifier
 from .metric_sums import MetricSums
@@ -47,7 +47,7 @@ class MeasuredImages:
 
     def _read(self) -> Iterator[Batch]:
         batch_size = BATCH_SIZE_CUDA if self._device.type == "cuda" else BATCH_SIZE
-        batch_size = fit_batch(batch_size, self._images.image_size)
+        batch_size = cap_batch_size(batch_size, self._images.image_size)
         return plain_batches(self._images.images_nhwc, self._images.labels, self._indices, batch_size)
 
 

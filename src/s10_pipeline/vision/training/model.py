@@ -5,9 +5,9 @@ import math
 import numpy as np
 import torch
 
-from ..data.augmented import AugmentedSet
 from ..data.image_set import ImageSet
 from ..data.resize import describe_rule
+from ..data.split import Split
 from ..network.classifier import Classifier, ClassifierSpec, resolve_stem
 from ..network.whitening import PatchWhitening
 from .params import StepParams
@@ -16,7 +16,7 @@ from .params import StepParams
 NUM_WHITENED, NUM_WHITENED_PIXELS = 1000, 2**22
 
 
-def build_classifier(images: ImageSet, train_set: AugmentedSet, params: StepParams) -> Classifier:
+def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> Classifier:
     """A network for these images, on the CPU: its weights are a function of ``params.seed``.
 
     Those of a whitened stem are one of training images from all over the set, since folders come sorted by class.

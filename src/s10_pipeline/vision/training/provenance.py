@@ -5,12 +5,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...identity.digests import digest_of
-from ..data.augmented import indices_digest
 from ..data.image_set import content_digest
+from ..data.split import indices_digest
 from ..device import describe_device
-from .checkout import describe_checkout
 from .data import TrainingData
 from .engine import TrainingResult
+from .git_state import describe_git_state
 from .params import TrainParams
 from .run_key import training_code
 from .schedule import describe_schedule
@@ -52,9 +52,9 @@ def describe_training(
             "class_names": model.class_names,
         },
         "device": {"device": describe_device(result.device), "precision": result.precision},
-        "code": {"version": _version("s10_pipeline"), "digest": digest_of(training_code()), **describe_checkout()},
+        "code": {"version": _version("s10_pipeline"), "digest": digest_of(training_code()), **describe_git_state()},
         "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
-        "checkpoints": result.scope,
+        "checkpoints": result.run_key,
     }
 
 

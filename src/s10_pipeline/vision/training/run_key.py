@@ -8,9 +8,9 @@ from ...identity.differences import Parts, changes_in_words, flatten
 from ...identity.digests import digest_of
 from ...identity.reach import Reach
 from ...identity.source import Package
-from ..data.augmented import AugmentedSet, indices_digest
 from ..data.image_set import content_digest
-from .checkpoints import CheckpointScope, CheckpointStore
+from ..data.split import Split, indices_digest
+from .checkpoints import CheckpointStore, RunCheckpoints
 from .data import TrainingData
 from .params import LOOK_AT_EPOCHS, TrainParams
 from .schedule import SCHEDULES
@@ -19,9 +19,10 @@ from .schedule import SCHEDULES
 # training is started, told of and stored does not count.
 ROOTS = (
     ("training.trainer", "Trainer"),
+    ("distributed.ranks", "ProcessGroup"),
     ("training.ema", "trained_weights"),
     ("training.params", "TrainParams"),
-    ("data.augmented", "AugmentedSet"),
+    ("data.split", "Split"),
 )
 
 
@@ -49,7 +50,7 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
 
 
 def key_of(depends: Parts) -> str:
-    """Return the run key: the name of the checkpoints' scope."""
+    """Return the run key, which names the folder of the checkpoints."""
     return digest_of(depends)[:16]
 
 
@@ -66,9 +67,9 @@ def reached_code(package: Package) -> dict[str, str]:
     return Reach(package, *starts, computing=True).pieces
 
 
-def explain_fresh_start(scope: CheckpointScope, store: CheckpointStore, depends: Parts) -> str | None:
+def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, depends: Parts) -> str | None:
     """Say in what this training differs from the last one that has checkpoints; None if there is no other."""
-    others = [found for folder, found in store.described() if folder.name != scope.folder.name]
+    others = [found for folder, found in store.described() if folder.name != checkpoints.folder.name]
     if not others:
         return None
     changes = changes_in_words(others[-1], depends)
@@ -81,7 +82,7 @@ def explain_fresh_start(scope: CheckpointScope, store: CheckpointStore, depends:
     return f"since the last training, {changes}" if changes else None
 
 
-def _describe_set(subset: AugmentedSet) -> dict[str, str]:
+def _describe_set(subset: Split) -> dict[str, str]:
     return {
         "indices": indices_digest(subset),
         "transforms": digest_of(subset.transforms),

@@ -140,7 +140,7 @@ class Trainer:
             batches,
             epoch=epoch,
             set_lr=lambda number: self.schedule.before_step(epoch, number),
-            batch_weight=self.loader.weight,
+            batch_weight=self.loader.batch_weight,
             size=size,
             after_step=self._update_ema,
             on_progress=on_progress,

@@ -29,7 +29,7 @@ def describe(package: Path) -> dict[str, object]:
     spec = importlib.util.spec_from_file_location("copy_of_checkout", module_of(package))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.describe_checkout()
+    return module.describe_git_state()
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @functools.cache
-def describe_checkout() -> dict[str, Any]:
+def describe_git_state() -> dict[str, Any]:
     """``commit`` of the checkout that holds the package, and ``uncommitted_changes`` (bool) to the package's files.
 
     Empty where there is none, or no Git. Both are as they were when first asked for.
