@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 from kedro.framework.startup import bootstrap_project
 
-from s10_pipeline.commands.options import open_context
+from s10_pipeline.staleness.commands.options import open_context
 from s10_pipeline.vision.data.augmented import build_sets
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
