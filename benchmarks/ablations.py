@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import yaml
 from kedro.framework.startup import bootstrap_project
-from s10_pipeline.commands.options import open_context
 
+from s10_pipeline.staleness.commands.options import open_context
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.sources import read_source

@@ -22,7 +22,7 @@ import numpy as np
 from kedro.framework.startup import bootstrap_project
 from scipy.stats import t as student
 
-from s10_pipeline.commands.options import open_context, open_records
+from s10_pipeline.staleness.commands.options import open_context, open_records
 from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent

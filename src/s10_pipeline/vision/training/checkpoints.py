@@ -46,7 +46,7 @@ class CheckpointStore:
         self.root = Path(root)
 
     def key_for(self, key: str, epochs: int) -> str:
-        """Return the name for a training of ``epochs``: the run key itself, or one beside it where that has gone further.
+        """Return the folder name of a training of ``epochs``: the run key, or one beside it where that has gone further.
 
         A short trial after a long training must not cost the long one's checkpoints.
         """
