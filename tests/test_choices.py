@@ -18,12 +18,14 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.lr_search.plot import LABELS
 from s10_pipeline.vision.lr_search.suggestions import READINGS
 from s10_pipeline.vision.network.params import BASIC_BLOCKS, BOTTLENECK_BLOCKS
+from s10_pipeline.vision.training.schedule import SCHEDULES
 
 TABLES = {
     "ingest.source": SOURCES,
     "lr_search.method": READINGS,
     "train.architecture.depth": {**BASIC_BLOCKS, **BOTTLENECK_BLOCKS},
     "train.device": DEVICES,
+    "train.schedule": SCHEDULES,
 }
 
 

@@ -1,5 +1,3 @@
-from typing import Literal
-
 import pytest
 import torch
 
@@ -115,14 +113,6 @@ def test_every_schedule_tells_what_it_did(name):
     longer, _ = history([1.0] * 9, schedule=name, plateau=params["plateau"])
     same = [row["lr"] for row in longer[:6]] == [row["lr"] for row in rows]
     assert same is not SCHEDULES[name].looks_at_epochs, "looks_at_epochs decides whether a longer training goes on"
-
-
-def test_the_names_of_schedules_are_one_list(root):
-    assert TrainParams.model_fields["schedule"].annotation == Literal[*SCHEDULES]
-    comment = next(
-        line for line in (root / "conf/base/parameters_training.yml").read_text().splitlines() if "schedule:" in line
-    ).partition("#")[2]
-    assert all(name in comment for name in SCHEDULES)
 
 
 @pytest.mark.parametrize("stop", range(1, 6))

@@ -46,7 +46,7 @@ class CheckpointStore:
         self.root = Path(root)
 
     def key_for(self, key: str, epochs: int) -> str:
-        """Return the folder name of a training of ``epochs``: the run key, or one beside it where that has gone further.
+        """Return a training's folder name: its run key, or another where that has gone beyond ``epochs``.
 
         A short trial after a long training must not cost the long one's checkpoints.
         """
