@@ -43,7 +43,7 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         raise DatasetError("checkpoints are saved through the loaded store, not as a node's output")
 
     def preview(self) -> JSONPreview:
-        """Each training by its run key: the epoch of its newest checkpoint, and of how many epochs a model came of it."""
+        """Show each training by its run key: the epochs of its newest checkpoint and of the model that came of it."""
         from ..vision.training.checkpoints import RunCheckpoints
 
         trainings = [RunCheckpoints(folder, keep=1) for folder in sorted(Path(self.filepath).glob("*/"))]
