@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 # before any import that would ask the network for news
 os.environ["DO_NOT_TRACK"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+# tiny networks gain nothing from threads, and lose much where tests share the machine
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from pathlib import Path
 
@@ -28,8 +30,7 @@ from s10_pipeline.vision.training.params import TrainParams
 if TYPE_CHECKING:
     from browser import Browser
 
-# tiny networks gain nothing from threads, and lose much where tests share the machine
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # where torch was imported before
 
 ROOT = Path(__file__).parents[1]
 

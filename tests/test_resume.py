@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from kedro_process import KedroProcess, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")]
 
@@ -20,35 +20,29 @@ SMALL = (
     "--params=train.epochs=4,train.warmup_epochs=1,train.plateau.patience=0,train.plateau.threshold=0.5",
 )
 TWO_PROCESSES = "--params=train.distributed.num_processes=2"
+# what training leaves, and its record
+TRAINED = shutil.ignore_patterns("model.safetensors", "training_*", "provenance.json", "checkpoints", "train_resnet")
 
 
 class Project:
-    """The project in a process of its own, with its artifacts in a folder of its own."""
+    """The project with its artifacts in a folder of its own."""
 
     def __init__(self, root: Path, data_root: Path) -> None:
         self.root, self.data_root = root, data_root
 
-    def start(self, *arguments: str, fault: dict | None = None, start_method: str = "") -> subprocess.Popen:
+    def start(self, *arguments: str, fault: dict | None = None, start_method: str = "") -> KedroProcess:
         environment = {
-            **os.environ,
             "S10_DATA_ROOT": str(self.data_root),
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": str(self.root / "tests/faults"),
+            "PYTHONPATH": os.pathsep.join([str(self.root / "tests/faults"), *os.environ.get("PYTHONPATH", "").split()]),
             "S10_FAULT": json.dumps(fault),
             "S10_START_METHOD": start_method,
         }
-        command = [sys.executable, "-m", "kedro", "run", "--env=sample", *SMALL, *arguments]
-        # a session of its own, as a terminal gives: Ctrl-C goes to all its processes, which do not ignore it even
-        # where these tests were started in the background
-        return subprocess.Popen(
-            command, cwd=self.root, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        )  # fmt: skip
+        output = self.data_root.with_name("output")
+        return KedroProcess(self.root, output, "run", "--env=sample", *SMALL, *arguments, environment=environment)
 
     def run(self, *arguments: str, **how) -> int:
-        process = self.start(*arguments, **how)
-        self.stdout, self.stderr = process.communicate(timeout=500)
-        return process.returncode
+        code, self.stdout, self.stderr = self.start(*arguments, **how).wait()
+        return code
 
     def checkpoint(self, epoch: int) -> list[Path]:
         return list(self.data_root.glob(f"sample/06_models/checkpoints/*/epoch-{epoch:05d}.pt"))
@@ -63,34 +57,23 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def prepared(root, tmp_path_factory) -> Path:
-    """Everything that comes before training."""
-    project = Project(root, tmp_path_factory.mktemp("prepared"))
-    assert project.run("--pipelines=data,lr_search") == 0, project.stderr
-    return project.data_root
+def finished(root, tmp_path_factory) -> Project:
+    """A training that nothing happened to."""
+    project = Project(root, tmp_path_factory.mktemp("undisturbed") / "data")
+    assert project.run("--pipelines=data,lr_search,training") == 0, project.stderr
+    return project
 
 
 @pytest.fixture(scope="module")
-def undisturbed(root, prepared, tmp_path_factory) -> dict[str, bytes]:
-    """Outcome of a training that nothing happened to."""
-    data_root = tmp_path_factory.mktemp("undisturbed") / "data"
-    shutil.copytree(prepared, data_root)
-    project = Project(root, data_root)
-    assert project.run("--pipelines=training") == 0, project.stderr
-    return project.outcome()
+def undisturbed(finished) -> dict[str, bytes]:
+    return finished.outcome()
 
 
 @pytest.fixture
-def project(root, prepared, tmp_path) -> Project:
-    shutil.copytree(prepared, tmp_path / "data")
+def project(root, finished, tmp_path) -> Project:
+    """With everything that comes before training."""
+    shutil.copytree(finished.data_root, tmp_path / "data", ignore=TRAINED)
     return Project(root, tmp_path / "data")
-
-
-def wait_for(happened, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 # One training, killed at every kind of moment: (what happens, number of workers, the epoch that it goes on after).
@@ -121,9 +104,9 @@ def test_killed_again_and_again_and_started_again_equals_undisturbed(project, un
 def test_killed_from_outside_with_spawned_workers(project, undisturbed):
     workers = "--params=train.num_workers=1"
     process = project.start("--pipelines=training", workers, start_method="spawn")
-    wait_for(lambda: project.checkpoint(2) or process.poll() is not None)
+    wait_for(lambda: project.checkpoint(2) or not process.is_alive())
     process.kill()
-    process.communicate()
+    assert process.wait()[0] == -signal.SIGKILL
     assert project.run("--pipelines=training", workers, start_method="spawn") == 0, project.stderr
     assert project.outcome() == undisturbed
 
@@ -139,8 +122,8 @@ def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, und
             os.killpg(process.pid, ending)
         else:
             process.terminate()
-        _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 130
+        code, _, stderr = process.wait(60)
+        assert code == 130
         assert "Traceback" not in stderr
         last = stderr.strip().splitlines()[-1]
         assert last.startswith("Interrupted.")
@@ -172,8 +155,8 @@ def test_processes_of_a_training_end_with_it(project, tmp_path, ending):
         os.killpg(process.pid, ending)
     else:
         process.kill()
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == (130 if ending == signal.SIGINT else -signal.SIGKILL), stderr
+    code, _, stderr = process.wait(60)
+    assert code == (130 if ending == signal.SIGINT else -signal.SIGKILL), stderr
     assert ending == signal.SIGKILL or "Traceback" not in stderr
     wait_for(lambda: not is_alive(pid), seconds=60)
     assert project.checkpoint(1)
