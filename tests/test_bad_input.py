@@ -24,10 +24,10 @@ def png(value: int = 0) -> bytes:
     return stream.getvalue()
 
 
-def parquet(folder: Path, images: list[bytes], labels: list[int], column: str = "img") -> Path:
+def parquet(folder: Path, images: list[bytes], labels: list[int]) -> Path:
     folder.mkdir()
     for split in ("train", "test"):
-        table = {column: [{"bytes": image, "path": None} for image in images], "label": labels}
+        table = {"img": [{"bytes": image, "path": None} for image in images], "label": labels}
         pq.write_table(pa.table(table), folder / f"{split}-00000-of-00001.parquet")
     return folder
 
@@ -68,10 +68,8 @@ def fail(root, tmp_path):
         ("augment.val_fraction=1", "augment.val_fraction=1: must be less than 1"),
         ("augment.val_fraction=0", "augment.val_fraction=0: must be greater than 0"),
         ("augment.val_fraction=-0.5", "augment.val_fraction=-0.5: must be greater than 0"),
-        ("augment.val_fraction=0.001", "augment.val_fraction=0.001: leaves class "),
         ("explain.selection=best", "explain.selection=best: must be 'most_confident'"),
         ("explain.method=cam", "explain.method=cam: must be 'gradcam'"),
-        ("train.batch_size=99", "train.batch_size=99: only 90 training images"),
         ("train.device=gpu", "train.device=gpu: not a device"),
         ("ingest.shortcut=cirle", "ingest.shortcut=cirle: "),
     ],
@@ -114,13 +112,11 @@ def test_no_archive_and_no_network(fail, monkeypatch):
     assert "--env=sample" in line
 
 
-@pytest.mark.parametrize(("content", "word"), [(b"x" * 1000, "truncated"), (b"", "truncated")])
-def test_a_truncated_archive_is_refused_and_kept(fail, tmp_path, content, word):
+def test_a_truncated_archive_is_refused_and_kept(fail, tmp_path):
     archive = tmp_path / "cifar-10-python.tar.gz"
-    archive.write_bytes(content)
-    line = fail(f"--params=ingest.path={archive}")
-    assert word in line
-    assert archive.read_bytes() == content
+    archive.write_bytes(b"x" * 1000)
+    assert "truncated" in fail(f"--params=ingest.path={archive}")
+    assert archive.read_bytes() == b"x" * 1000
 
 
 def test_parquet(fail, tmp_path):
@@ -129,11 +125,7 @@ def test_parquet(fail, tmp_path):
 
     good = [png(i) for i in range(20)]
     labels = [i % 2 for i in range(20)]
-    assert "picture" in error(parquet(tmp_path / "columns", good, labels, column="picture"))
     assert "row 3" in error(parquet(tmp_path / "undecodable", [*good[:3], b"broken", *good[4:]], labels))
-    assert "-1" in error(parquet(tmp_path / "negative", good, [-1, *labels[1:]]))
-    (tmp_path / "nothing").mkdir()
-    assert "no train*.parquet" in error(tmp_path / "nothing")
     assert "missing" in error(tmp_path / "missing")
 
 
@@ -141,8 +133,6 @@ def test_folders(fail, tmp_path):
     def error(folder: Path) -> str:
         return fail("--env=sample", f"--params=ingest.source=folder,ingest.path={folder}")
 
-    assert "one class" in error(class_folder(tmp_path / "one", cat=9))
-    assert "dog" in error(class_folder(tmp_path / "empty", cat=9, dog=0, owl=9))
     broken = class_folder(tmp_path / "broken", cat=9, dog=9)
     (broken / "dog" / "5.png").write_bytes(b"broken")
     assert "dog/5.png" in error(broken)
@@ -179,8 +169,6 @@ def test_predict_without_a_path(fail, tmp_path, classifier):
     empty.mkdir()
     assert "predict.path=null: " in fail("--env=sample", "--pipeline=predict")
     assert f"predict.path={empty}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={empty}")
-    missing = tmp_path / "missing"
-    assert f"predict.path={missing}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={missing}")
     assert model.read_bytes() == classifier_to_bytes(classifier)
 
 
@@ -230,7 +218,7 @@ def test_a_truncated_model_is_one_line(fail, tmp_path, classifier):
 
 def test_images_are_still_readable_after_a_failed_run(fail, tmp_path):
     arrays = tmp_path / "data/sample/02_intermediate/arrays"
-    fail("--env=sample", TINY, "--params=train.batch_size=99")
+    assert "train.batch_size=99: only 90 " in fail("--env=sample", TINY, "--params=train.batch_size=99")
     before = sorted((p.name, p.stat().st_mtime_ns) for p in arrays.iterdir())
     assert before
     fail("--env=sample", TINY, "--params=train.batch_size=98")

@@ -130,23 +130,13 @@ def test_a_second_run_adds_no_pixels_and_repeats(root, copied):
 @pytest.mark.parametrize("option", ["--pipeline", "--pipelines"])
 def test_explain_alone_rebuilds_the_report(root, finished, option, recwarn):
     before = newest(finished, "report.html"), newest(finished, "model.safetensors")
-    result = kedro(root, finished, "--env=sample", f"{option}=explain", "--params=explain.num_images=7")
+    result = kedro(root, finished, "--env=sample", f"{option}=explain", "--params=explain.num_images=3")
     assert result.exit_code == 0, result.output
     after = newest(finished, "report.html"), newest(finished, "model.safetensors")
     assert after[0] != before[0]
     assert after[1] == before[1]
-    assert len(re.findall(r'data-index="', after[0].read_text())) == 7
+    assert len(re.findall(r'data-index="', after[0].read_text())) == 3
     assert not [w for w in recwarn if "--pipeline" in str(w.message)]
-
-
-def test_predict_on_a_folder_of_files(root, finished, tmp_path):
-    for i, size in enumerate([(32, 32), (100, 60), (20, 90)]):
-        Image.fromarray(np.random.default_rng(i).integers(0, 255, (*size, 3), np.uint8)).save(tmp_path / f"{i}.png")
-    result = kedro(root, finished, "--env=sample", "--pipeline=predict", f"--params=predict.path={tmp_path}")
-    assert result.exit_code == 0, result.output
-    predictions = pd.read_csv(newest(finished, "predictions.csv"))
-    assert predictions["file"].tolist() == ["0.png", "1.png", "2.png"]
-    assert newest(finished, "predictions_gallery.png").stat().st_size > 0
 
 
 def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
@@ -190,6 +180,13 @@ def used(root, finished, tmp_path_factory):
         result = kedro(root, finished, "--env=sample", *arguments)
         assert result.exit_code == 0, result.output
     return finished
+
+
+def test_predict_tells_each_file_and_what_cannot_be_read(used):
+    predictions = pd.read_csv(newest(used, "predictions.csv"))
+    assert predictions["file"].tolist() == ["broken.png", "red.png"]
+    assert predictions["error"].isna().tolist() == [False, True]
+    assert newest(used, "predictions_gallery.png").stat().st_size > 0
 
 
 def test_export_writes_a_model_that_agrees(root, used):
@@ -325,40 +322,23 @@ def decisions(result: Result) -> dict[str, str]:
     return {line[0]: ", ".join(line[1:]) for line in lines if len(line) == 3}
 
 
-@pytest.mark.slow
 def test_stages_tells_what_would_run_and_why(root, copied):
     told = decisions(command(root, copied, "stages", *SMALL))
     assert len(told) == 12
     assert all(line.startswith("up to date") for line in told.values())
     told = decisions(command(root, copied, "stages", *SMALL, "--params=train.plateau.patience=7"))
-    assert told["lr_range_test"].startswith("up to date")
     assert told["train_resnet"] == "runs, train.plateau.patience 0 -> 7"
     assert told["evaluate"] == "waits, runs if model or provenance changes"
     assert {name for name, line in told.items() if line.startswith("up to date")} == {
         "ingest_cifar", "build_augmented_datasets", "find_near_duplicates", "lr_range_test",
     }  # fmt: skip
-    told = decisions(command(root, copied, "stages", *SMALL, "--params=train.weight_decay=1e-3"))
-    assert told["lr_range_test"] == "runs, train.weight_decay 0.0005 -> 0.001"
-    told = decisions(command(root, copied, "stages", *SMALL, "--params=explain.method=hirescam"))
-    assert told["compute_cams"].startswith("runs, ")
-    assert "explain.method gradcam -> hirescam" in told["compute_cams"]
-    assert {"check_cams", "gradcam_report"} <= {name for name, line in told.items() if line.startswith("waits")}
-    assert command(root, copied, "stages", "--env=sample", "--pipeline=nonsense").exit_code == 1
 
 
-@pytest.mark.slow
-def test_lineage_goes_back_to_the_source(root, copied):
-    report = newest(copied, "report.html")
-    checksum = json.loads(newest(copied, "train_images.json").read_text())["source"]["checksum"]
-    by_name = command(root, copied, "lineage", "report", f"--version={report.parent.name}", "--env=sample")
-    by_path = command(root, copied, "lineage", str(report), "--env=sample")
-    told = by_name.output[by_name.output.index("report 2") :]
+def test_lineage_goes_back_to_the_source(root, finished):
+    checksum = json.loads(newest(finished, "train_images.json").read_text())["source"]["checksum"]
+    told = command(root, finished, "lineage", "report", "--env=sample").output
     for name in ("gradcam_report", "train_resnet", "lr_range_test", "evaluate", "ingest_cifar", checksum):
         assert name in told
-    assert told == by_path.output[by_path.output.index("report 2") :]
-    wrong = command(root, copied, "lineage", "reprot", "--env=sample")
-    assert wrong.exit_code == 1
-    assert "report" in wrong.output
 
 
 @pytest.mark.slow
@@ -402,15 +382,14 @@ def test_compare_and_prune(root, copied, ran):
 
 @pytest.mark.slow
 def test_compare_two_environments(root, copied):
-    missing = command(root, copied, "compare", "--envs", "sample", "cpu")
-    assert missing.exit_code == 1
-    assert missing.output.endswith("--envs: environment cpu has no model yet; train one with kedro run --env=cpu\n")
-    wrong = command(root, copied, "compare", "--envs", "sample", "smaple")
-    assert wrong.exit_code == 1
-    assert "Error: --env=smaple: no such environment; did you mean sample?" in wrong.output
-    alone = command(root, copied, "compare", "--env=cpu")
-    assert alone.exit_code == 1
-    assert "--versions: environment cpu has no two models to compare yet" in alone.output
+    for arguments, told in (
+        (["--envs", "sample", "cpu"], "environment cpu has no model yet; train one with kedro run --env=cpu"),
+        (["--envs", "sample", "smaple"], "--env=smaple: no such environment; did you mean sample?"),
+        (["--env=cpu"], "--versions: environment cpu has no two models"),
+    ):
+        wrong = command(root, copied, "compare", *arguments)
+        assert wrong.exit_code == 1
+        assert told in wrong.output
 
     # the second environment's model: as good, but for two images that it gets right and three that it gets wrong
     shutil.copytree(copied / "sample", copied / "cpu")

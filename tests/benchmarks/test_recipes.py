@@ -1,16 +1,17 @@
 """The scripts that judge recipes, on little data."""
 
 import argparse
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from kedro.config import OmegaConfigLoader
 
+from s10_pipeline.cli import run
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import validate_parameters
 
@@ -119,37 +120,48 @@ def test_a_training_that_went_on_tells_no_seconds(scripts, seconds, times):
     assert scripts[0].table([row])[-1] == f"| 0 | 0.1 | 2 | 80.00 % | 81.00 % | - | {times} |"
 
 
-def run(tmp_path, *arguments: str) -> str:
-    environment = {**os.environ, "S10_DATA_ROOT": str(tmp_path / "data"), "OMP_NUM_THREADS": "1"}
-    script, *rest = arguments
-    command = [sys.executable, str(BENCHMARKS / script), *rest, f"--results={tmp_path / 'results'}"]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (page,) = (tmp_path / "results").iterdir()
-    return page.read_text()
+@pytest.fixture
+def page(scripts, tmp_path, monkeypatch):
+    """Run a script here, and the runs of ``kedro`` that it starts; returns the page that it leaves."""
+
+    def kedro(command, cwd, check):
+        assert command[:4] == [sys.executable, "-m", "kedro", "run"]
+        done = CliRunner().invoke(run, command[4:])
+        assert done.exit_code == 0, done.output
+
+    def call(script, *arguments: str) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [script.__file__, *arguments, f"--results={tmp_path / 'results'}"])
+        script.main()
+        (found,) = (tmp_path / "results").iterdir()
+        return found.read_text()
+
+    monkeypatch.setenv("S10_DATA_ROOT", str(tmp_path / "data"))
+    monkeypatch.setattr(scripts[0], "subprocess", SimpleNamespace(run=kedro))
+    return call
 
 
 @pytest.mark.slow
-def test_seeds_of_a_recipe(tmp_path):
+def test_seeds_of_a_recipe(page, scripts):
     params = f"{SMALL},train.epochs=1,evaluate.test_time_flip=true"
-    page = run(tmp_path, "seeds.py", "sample", "--seeds", "0", "1", "--params", params)
-    assert len(re.findall(r"^\| [01] \| 0\.\d+ \| 1 \| +\d", page, re.MULTILINE)) == 2
-    assert re.search(r"Mean test accuracy: \*\*\d+\.\d\d\*\*.*\(n = 2\)", page)
-    assert "Mean test accuracy with test-time flip" in page
-    assert "found again" not in page
+    both = page(scripts[0], "sample", "--seeds", "0", "1", "--params", params)
+    assert len(re.findall(r"^\| [01] \| 0\.\d+ \| 1 \| +\d", both, re.MULTILINE)) == 2
+    assert re.search(r"Mean test accuracy: \*\*\d+\.\d\d\*\*.*\(n = 2\)", both)
+    assert "Mean test accuracy with test-time flip" in both
+    assert "found again" not in both
     # what was trained is found again, with the same figures
-    one = run(tmp_path, "seeds.py", "sample", "--seeds", "1", "--params", *params.split(","))
+    one = page(scripts[0], "sample", "--seeds", "1", "--params", *params.split(","))
     assert one.count("found again") == 1
     figures = r"^\| 1 \|.*? % \| +\S+ % \| +\S+ % \|"
-    assert re.search(figures, one, re.MULTILINE)[0] == re.search(figures, page, re.MULTILINE)[0]
+    assert re.search(figures, one, re.MULTILINE)[0] == re.search(figures, both, re.MULTILINE)[0]
     assert "n = 1 seed of" in one
     assert re.search(r"^Test accuracy: \d+\.\d\d \(n = 1", one, re.MULTILINE)
     assert "Mean" not in one
 
 
 @pytest.mark.slow
-def test_ablations_of_a_recipe(tmp_path):
+def test_ablations_of_a_recipe(page, scripts):
     given = [*SMALL.split(","), "train.epochs=1", "train.anneal_epochs=1"]
-    page = run(tmp_path, "ablations.py", "sample", "--only", "label smoothing", "--seeds", "0", "1", "--params", *given)
-    assert re.search(r"^\| the recipe as it is \| \d+\.\d\d % \| +\|", page, re.MULTILINE)
-    assert re.search(r"^\| label smoothing \| \d+\.\d\d % \| [+-]\d+\.\d\d \(", page, re.MULTILINE)
+    told = page(scripts[1], "sample", "--only", "label smoothing", "--seeds", "0", "1", "--params", *given)
+    assert re.search(r"^\| the recipe as it is \| \d+\.\d\d % \| +\|", told, re.MULTILINE)
+    assert re.search(r"^\| label smoothing \| \d+\.\d\d % \| [+-]\d+\.\d\d \(", told, re.MULTILINE)

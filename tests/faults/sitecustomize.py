@@ -4,7 +4,7 @@ What happens is told by the environment variable S10_FAULT, JSON:
 
     at      batch (of epoch "epoch", number "batch" from 1), save (between writing and naming the checkpoint of
             "epoch"), trained (after the last epoch, before anything of the result is stored)
-    do      kill, oom, bug, error (of torch's kind), wait (until killed from outside; its process number goes into the
+    do      kill, error (of torch's kind), wait (until killed from outside; its process number goes into the
             file "waiting")
     rank    only in the training process of this rank
     once    a file that is made before, and keeps it from happening again
@@ -37,12 +37,6 @@ def fail() -> None:
         once.touch()
     if FAULT["do"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    if FAULT["do"] == "oom":
-        import torch
-
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    if FAULT["do"] == "bug":
-        raise KeyError("a mistake in the program")
     if FAULT["do"] == "error":
         raise RuntimeError("shapes do not fit")
     if FAULT["do"] == "wait":

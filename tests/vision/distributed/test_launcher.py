@@ -144,23 +144,17 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
 
 def test_processes_that_die_too_often_end_the_run_and_keep_what_was_saved(data, two, tmp_path, fault):
     fault(at="batch", epoch=2, batch=1, rank=0, do="kill")
+    once = two.model_copy(update={"distributed": DistributedParams(num_processes=2, max_restarts=0)})
     store = CheckpointStore(tmp_path)
-    with pytest.raises(UserError, match=r"max_restarts=1: processes died more often .* goes on after epoch 1"):
-        train_classifier(data, 0.05, two, store, choose_run(two))
+    with pytest.raises(UserError, match=r"max_restarts=0: .* goes on after epoch 1"):
+        train_classifier(data, 0.05, once, store, choose_run(once))
     assert len(list(tmp_path.glob("*/epoch-00001.pt"))) == 1
 
 
-@pytest.mark.parametrize(
-    ("what", "error", "message"),
-    [
-        ("oom", UserError, r"train.batch_size=64: does not fit into the memory"),
-        ("bug", RuntimeError, r"training process 1 failed:[\s\S]*KeyError: 'a mistake in the program'"),
-        ("error", RuntimeError, r"training process 1 failed:[\s\S]*in fail\n[\s\S]*RuntimeError: shapes do not fit"),
-    ],
-)
-def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, what, error, message, caplog):
-    fault(at="batch", epoch=1, batch=2, rank=1, do=what)
-    with pytest.raises(error, match=message):
+def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, caplog):
+    fault(at="batch", epoch=1, batch=2, rank=1, do="error")
+    message = r"training process 1 failed:[\s\S]*in fail\n[\s\S]*RuntimeError: shapes do not fit"
+    with pytest.raises(RuntimeError, match=message):
         train_classifier(data, 0.05, two, CheckpointStore(tmp_path), choose_run(two))
     assert not [r for r in caplog.records if "(restart" in r.message]
 
