@@ -137,12 +137,12 @@ def test_images_of_another_time_are_refused(explained, node, split):
 
 def test_another_split_is_refused(explained):
     other, *_ = build_sets(explained["train_images"], explained["test_images"], AugmentParams(seed=1))
-    with pytest.raises(UserError, match="train_set: another split than the stored model was trained with"):
+    with pytest.raises(UserError, match="^train_set: another split"):
         call(compute_cams, explained, train_set=other)
 
 
 def test_maps_of_other_mistakes_are_refused(explained):
-    with pytest.raises(UserError, match="cams: maps of other images than misclassified"):
+    with pytest.raises(UserError, match="^cams: .* misclassified"):
         call(gradcam_report, explained, misclassified=explained["misclassified"].head(5))
 
 

@@ -1,15 +1,14 @@
 """What is decided of each node while nothing runs."""
 
 import importlib
-import logging
 
 from small_project import ALL
 
 from s10_pipeline.staleness.plan import Plan
 
 
-def plan(project, load_versions=None):
-    pipeline, catalog = project.pipeline(), project.catalog("2026-09-01T00.00.00.000Z", load_versions)
+def plan(project):
+    pipeline, catalog = project.pipeline(), project.catalog("2026-09-01T00.00.00.000Z")
     rules = importlib.import_module("small.runner").Runner.rules
     return Plan(rules, pipeline, catalog, project.records)
 
@@ -38,14 +37,3 @@ def test_a_plan_writes_nothing(project):
     project.parameters["source"]["start"] = 77
     assert states(project)["read"] == "runs"
     assert {path: path.stat().st_mtime_ns for path in project.data.rglob("*")} == before
-
-
-def test_an_unfinished_version_is_passed_over_with_a_warning(project, caplog):
-    left = project.data / "table.json" / "2026-02-01T00.00.00.000Z" / "table.json"
-    left.parent.mkdir()
-    left.write_text("12345")  # of a run that was killed before it saved summary
-    with caplog.at_level(logging.WARNING):
-        assert plan(project).content("table").version == project.versions("table")[0]
-    assert "2026-02-01T00.00.00.000Z" in caplog.text
-    chosen = plan(project, {"table": "2026-02-01T00.00.00.000Z"})
-    assert chosen.content("table").version == "2026-02-01T00.00.00.000Z"

@@ -27,9 +27,9 @@ NUM_TEST = 300
 CPU = torch.device("cpu")
 
 
-def train(folder, shortcut=None, epochs=12):
-    """A network trained on 4000 drawn images, and what it was trained on."""
-    drawn = {"num_train_images": 4000, "num_test_images": NUM_TEST}
+def train(folder, shortcut=None, epochs=12, num_images=4000):
+    """A network trained on drawn images, and what it was trained on."""
+    drawn = {"num_train_images": num_images, "num_test_images": NUM_TEST}
     images = read(IngestParams.model_validate({"source": "shapes10", "shortcut": shortcut, "shapes10": drawn}))
     augment = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding": 2}}, "HorizontalFlip"]})
     if shortcut is not None:
@@ -63,7 +63,7 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tricked(tmp_path_factory):
     """A network that was trained with a tag on all hearts."""
-    return train(tmp_path_factory.mktemp("checkpoints"), shortcut="heart", epochs=4)
+    return train(tmp_path_factory.mktemp("checkpoints"), shortcut="heart", epochs=4, num_images=2000)
 
 
 def box_masks(boxes_xyxy: np.ndarray, size: int) -> np.ndarray:

@@ -126,13 +126,13 @@ def test_class_figures_and_confusions(html: str, names: tuple[str, ...]) -> None
 def test_the_summary_answers_five_questions(html: str) -> None:
     words = section(html, "summary")
     for answer in (
-        "50.00% of the test images right, 95% interval 41.19% to 58.81%: 60 of 120 wrong.",
-        "0.05, the range test's reading “valley”, asked for by lr_search.method; without the minimum, the "
-        "test's readings differ by",
+        "50.00% of the test images right, 95% interval 41.19% to 58.81%: 60 of 120 wrong",
+        "0.05, the range test's reading “valley”, asked for by lr_search.method",
         ": 20 images, 50.0% of",
-        "Yes, as places of evidence: without the pixels that a map marks, the prediction's probability falls by 20.0",
-        "Validation loss: ReduceLROnPlateau multiplies the rate by 0.2 after more than 0 epochs in a row",
-        "It dropped after epoch 2 of 4. The test images decided nothing.",
+        "Yes, as places of evidence",
+        "falls by 20.0",
+        "Validation loss: ReduceLROnPlateau multiplies the rate by 0.2",
+        "It dropped after epoch 2 of 4",
     ):
         assert answer in words, words
 
@@ -180,9 +180,9 @@ def test_drops_are_told_with_their_reason(html: str) -> None:
 
 def test_the_time_told_is_that_of_training_passes(html: str) -> None:
     # 4 epochs of 2 s
-    assert "50 images a second, 8.0 s in training passes (measuring and saving not counted), 10.0% of it" in section(
-        html, "training"
-    )
+    told = section(html, "training")
+    for figure in ("50 images a second", "8.0 s in training passes", "10.0% of it"):
+        assert figure in told
 
 
 def test_candidates_are_said_to_be_candidates(html: str, inputs: Inputs) -> None:
@@ -207,12 +207,10 @@ def test_a_planted_shortcut_has_a_section_of_its_own(html: str, inputs: Inputs) 
 @pytest.mark.parametrize(
     ("temperature", "words"),
     [
-        (1.5, "divided by a temperature of 1.5, fitted on validation images alone (Guo et al. 2017), it is 1.00%. "
-         "The model is overconfident."),
+        (1.5, "it is 1.00%. The model is overconfident."),
         (0.5, "it is 1.00%. The model is underconfident."),
         (1.0, "it is 1.00%. The model needs next to no correction."),
-        (0.05, "The validation images allow no verdict on it: the temperature that fits them best is the bound of the "
-         "search, 0.05, as where all of them are right, or hardly any."),
+        (0.05, "no verdict on it: the temperature that fits them best is the bound of the search, 0.05"),
         (None, "The temperature changes no prediction"),
     ],
 )  # fmt: skip

@@ -183,4 +183,5 @@ def test_what_made_epochs_count_is_named(data, tiny, tmp_path, anneal, resize, n
         with store.open(run_key(data, 0.1, params, "fp32"), keep=1) as checkpoints:
             reason = explain_fresh_start(checkpoints, store, depends)
             checkpoints.describe(depends)
-    assert reason == f"since the last training, train.epochs 2 -> 3 ({named} the schedule depend on train.epochs)"
+    assert "train.epochs 2 -> 3" in reason
+    assert named in reason
