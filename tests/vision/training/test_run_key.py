@@ -41,7 +41,7 @@ COMPUTES = {
     "training/ranks.py": "class OneProcess",
     "training/resizing.py": "def size_in",
     "training/schedule.py": "class PlateauSchedule",
-    "training/step.py": "class EagerStep",
+    "training/step.py": "class TrainStep",
     "training/trainer.py": "def train_epoch",
 }
 # An edit of these leaves it: they start a training, tell of it, store it, or show in the digests of its data.
