@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro_datasets._typing import JSONPreview
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from ..staleness.kedro_internals import JSONPreview
 from ..vision.explain.cams import Cams
 from .atomic import AtomicDataset
 
