@@ -85,7 +85,7 @@ class Schedule:
     def describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
         """Say why the rate fell, from a row of the history whose ``drop_reason`` is not empty."""
         if row["drop_reason"] == "anneal":
-            return "annealing: a linear fall to zero, whatever the losses say"
+            return f"Annealing: from epoch {row['epoch']} on, the rate fell linearly to zero, whatever the losses said"
         return cls._describe(row, params)
 
     @classmethod
@@ -151,7 +151,8 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
     drops: list[dict[str, Any]] = []
     phases: list[dict[str, Any]] = []
     if params.warmup_epochs:
-        phases.append({"epoch": 1, "sentence": f"warm-up: a linear rise over {_count_epochs(params.warmup_epochs)}"})
+        first = f"{params.warmup_epochs} epochs" if params.warmup_epochs > 1 else "epoch"
+        phases.append({"epoch": 1, "sentence": f"Warm-up: in the first {first}, the rate rose linearly"})
     decided_by: dict[str, None] = {}
     before = ""
     for row in rows:
@@ -165,7 +166,3 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
             phases.append({"epoch": row["epoch"], "sentence": schedule.describe(row, params)})
         before = reason
     return {"decided_by": list(decided_by), "drops": drops, "phases": phases}
-
-
-def _count_epochs(count: int) -> str:
-    return f"{count} epoch{'s' if count != 1 else ''}"
