@@ -287,12 +287,15 @@ def test_phases_of_the_schedule_are_told_beside_its_drops(html: str, inputs: Inp
     schedule = {
         "decided_by": ["validation loss", "annealing"] if dropped else ["annealing"],
         "drops": given.provenance["schedule"]["drops"] if dropped else [],
-        "phases": [{"epoch": 3, "sentence": "Annealing: a fall to zero"}],
+        "falls": ["Annealing: a fall to zero"],
+        "warmup": "Warm-up: a rise",
     }
     changed = dataclasses.replace(given, provenance={**given.provenance, "schedule": schedule})
     summary, told = (section(build_report(changed, {}), name) for name in ("summary", "training"))
     assert ("Validation loss, then annealing" if dropped else "Annealing") in summary
-    assert ("never dropped" in summary) is not dropped
+    assert "never dropped" not in summary
+    assert ("dropped after" in summary) is dropped
+    assert "Warm-up: a rise." in told
     for text in (summary, told):
         assert "Annealing: a fall to zero." in text
         assert "a fall to zero" not in html

@@ -27,7 +27,8 @@ class TrainStep:
     """Trains a network on one batch after another: ``step(images, labels)``. It never waits for the device.
 
     On CUDA the learning rate is handed to the optimiser as a tensor, since a graph would keep a number for ever; the
-    optimiser's groups hold numbers before and after.
+    optimiser's groups, which share one rate, hold numbers before and after. In fp16 the optimiser must be fused: the
+    scaler then skips a step with infinite gradients on the device.
 
     Attributes:
         metrics: sums of loss and accuracy since the last :meth:`reset`.
@@ -119,7 +120,7 @@ class CapturedStep:
 
     def __init__(self, step: TrainStep, capture: Capture) -> None:
         self._step, self._capture = step, capture
-        self.metrics, self.first_bad, self.reset = step.metrics, step.first_bad, step.reset
+        self.metrics, self.first_bad, self.device, self.reset = step.metrics, step.first_bad, step.device, step.reset
         self._eager_steps: Counter[object] = Counter()
         self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], None]]] = {}
         self._failed = False
@@ -170,6 +171,8 @@ def build_step(
 def cuda_graphs() -> Capture:
     """Return a function that captures CUDA graphs, which share one memory pool, on the current stream.
 
+    Graphs may share it and run in any order, because nothing in it is read after a replay: weights, momentum and sums
+    lie outside.
     Capturing needs a stream of its own (:func:`own_stream`), which the steps before it ran on too.
     """
     pool = torch.cuda.graph_pool_handle()
