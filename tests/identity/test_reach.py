@@ -164,15 +164,3 @@ def test_of_what_computes_hints_and_what_is_raised_are_not_followed(tmp_path, ca
     package = Package("p", tmp_path)
     assert ("b.g" in Reach(package, ("p.a", "f"), computing=True).pieces) is reached
     assert "b.g" in Reach(package, ("p.a", "f")).pieces
-
-
-def test_a_broken_module_counts_by_its_text(tmp_path):
-    package = tmp_path / "p"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "a.py").write_text("def f(n):\n    import importlib\n    return importlib.import_module(n)\n")
-    digests = set()
-    for text in ("def broken(:\n", "def still broken(:\n"):
-        (package / "b.py").write_text(text)
-        digests.add(str(Reach(Package("p", package), ("p.a", "f")).pieces))
-    assert len(digests) == 2

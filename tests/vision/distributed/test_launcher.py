@@ -17,7 +17,6 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network import resnet
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.checks import check_processes
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import TrainingResult, train_classifier
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
@@ -187,24 +186,3 @@ def test_only_what_tells_of_a_death_may_be_tried_again(error, restarts):
 def test_divergence_is_told_by_whom_it_strikes_first(data, two, tmp_path):
     with pytest.raises(UserError, match=r"the loss was not finite at learning rate 1e\+30, in epoch 1, batch"):
         train_classifier(data, 1e30, two, CheckpointStore(tmp_path), choose_run(two))
-
-
-@pytest.mark.parametrize(
-    ("params", "device", "message"),
-    [
-        ({"device": "cuda:0"}, "cuda:0", r"train.device=cuda:0 names one GPU"),
-        ({}, "mps", r"an Apple GPU is one"),
-        ({"distributed": {"num_processes": 64}, "batch_size": 200}, "cuda", r"num_processes=64: one a GPU, and this"),
-    ],
-)
-def test_devices_that_cannot_be_shared_are_refused(params, device, message):
-    chosen = TrainParams.model_validate({"distributed": {"num_processes": 2}, **params})
-    with pytest.raises(UserError, match=message):
-        check_processes(chosen, torch.device(device))
-
-
-def test_a_batch_must_have_two_images_a_process(sets):
-    with pytest.raises(UserError, match=r"train.batch_size=7: .* take at least 8"):
-        check_processes(
-            TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), torch.device("cpu")
-        )

@@ -8,9 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from s10_pipeline.vision.report import panels
 from s10_pipeline.vision.report.gallery import plot_gradcam_gallery
-from s10_pipeline.vision.report.overlay import enlarge, overlay_cam, overlay_difference, tile_size
+from s10_pipeline.vision.report.overlay import enlarge
 
 
 def gallery(num_images: int, names: tuple[str, str] = ("cat", "dog"), size: int = 32) -> Figure:
@@ -80,13 +79,6 @@ def test_no_mistakes() -> None:
     assert pixels(gallery(0)).std() > 0
 
 
-def test_more_than_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panels, "MAX_PANELS", 6)
-    figure = gallery(11)
-    assert len(figure.axes) == 4 * 6 + 1
-    assert any("the first 6 of 11" in word for word in words(figure))
-
-
 def test_names_are_drawn_as_they_are() -> None:
     figure = gallery(1, names=("$x^2$ & <b>", "木\n\\frac"))
     pixels(figure)  # no warning on a missing glyph, no attempt at mathematics
@@ -102,16 +94,3 @@ def test_blank_maps_are_not_drawn_as_if_they_said_something() -> None:
         figure = plot_gradcam_gallery(image, pd.DataFrame([row]), cams, true_cams, title="")
         assert words(figure).count("blank map") == num_blank
         assert "test image 3, a/b.png" in words(figure)
-
-
-def test_overlay_is_red_where_the_map_is_high_and_blue_where_it_is_low() -> None:
-    cam = np.zeros((32, 32), np.float32)
-    cam[:, 16:] = 1
-    overlay = overlay_cam(np.full((32, 32, 3), 128, np.uint8), cam, 160).astype(int)
-    assert overlay.shape == (160, 160, 3)
-    assert overlay[80, 10, 2] > overlay[80, 10, 0] + 20 and overlay[80, 150, 0] > overlay[80, 150, 2] + 20
-    difference = overlay_difference(np.full((32, 32, 3), 128, np.uint8), cam, cam[:, ::-1], 160).astype(int)
-    assert difference[80, 10, 2] > difference[80, 10, 0] + 50 and difference[80, 150, 0] > difference[80, 150, 2] + 50
-    same = overlay_difference(np.full((32, 32, 3), 128, np.uint8), cam, cam, 160)
-    assert np.ptp(same) <= 1  # where both agree, nothing is laid over the image
-    assert [tile_size(size, 160) for size in (28, 32, 64, 160, 224)] == [168, 160, 128, 160, 160]

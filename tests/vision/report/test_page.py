@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from s10_pipeline.vision.report.embedding import explanation_uris
-from s10_pipeline.vision.report.number_format import NOTHING, number
 from s10_pipeline.vision.report.page import ReportInputs, build_report
 
 Inputs = Callable[..., ReportInputs]
@@ -248,24 +246,8 @@ def test_many_classes_and_large_images_stay_under_five_megabytes(inputs: Inputs,
     assert len(facts(html)["classes"]) == 100
 
 
-def test_pictures_shrink_to_fit_a_budget() -> None:
-    rng = np.random.default_rng(0)
-    images, cams = rng.integers(0, 256, (30, 64, 64, 3), dtype=np.uint8), rng.random((30, 64, 64), dtype=np.float32)
-    for budget in (3_000_000, 300_000):
-        uris = explanation_uris(images, cams, cams[::-1], budget)
-        assert {len(row) for row in uris} == {4}
-        assert budget / 5 < sum(len(uri) for row in uris for uri in row) < budget * 1.05
-    assert explanation_uris(images[:0], cams[:0], cams[:0]) == []
-
-
 def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs, figures: dict[str, Figure]) -> None:
     assert build_report(inputs(), figures) == html
-
-
-def test_numbers_are_written_as_people_write_them() -> None:
-    written = [number(value, 3) for value in (1471.3, 0.21888, 12000, 1e-5, None)]
-    assert written == ["1,471", "0.219", "12,000", "1e-05", NOTHING]
-    assert number(130.2, 2) == "130"
 
 
 def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -> None:

@@ -11,7 +11,7 @@ from s10_pipeline.vision.training import trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
-from s10_pipeline.vision.training.params import PlateauParams, TrainParams
+from s10_pipeline.vision.training.params import PlateauParams
 from s10_pipeline.vision.training.trainer import DivergedError
 
 
@@ -183,11 +183,6 @@ def test_training_leaves_the_global_generator_alone(data, tiny, store):
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_a_batch_larger_than_the_set_is_an_error(data, tiny, store):
-    with pytest.raises(UserError, match="train.batch_size=361: only 360 training images"):
-        train_classifier(data, 0.05, tiny.model_copy(update={"batch_size": 361}), store)
-
-
 def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why(data, tiny, store, caplog):
     params = tiny.model_copy(update={"anneal_epochs": 1})
     train_classifier(data, 0.05, params, store)
@@ -219,15 +214,6 @@ def test_another_error_stays_what_it_is(data, tiny, store, monkeypatch):
     monkeypatch.setattr(trainer, "train_epoch", broken)
     with pytest.raises(RuntimeError, match="^a mistake in the program$"):
         train_classifier(data, 0.05, tiny, store)
-
-
-@pytest.mark.parametrize(
-    ("values", "reason"), [({}, "computes on cpu"), ({"distributed": {"num_processes": 2}}, "computes on cpu")]
-)
-def test_a_cuda_graph_is_for_cuda(data, tiny, store, values, reason):
-    params = TrainParams.model_validate({**tiny.model_dump(), "cuda_graph": "on", **values})
-    with pytest.raises(UserError, match=f"train.cuda_graph=on: .*{reason}.*; take auto"):
-        train_classifier(data, 0.05, params, store)
 
 
 @pytest.mark.gpu

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s10_pipeline.vision.training import checkout
+from s10_pipeline.vision.training import git_state
 
 
 @pytest.fixture
@@ -17,16 +17,16 @@ def package(tmp_path: Path) -> Path:
     (folder / "vision" / "training").mkdir(parents=True)
     (folder / "__init__.py").touch()
     (folder.parent / ".gitignore").write_text("__pycache__/\n")
-    shutil.copy(checkout.__file__, module_of(folder))
+    shutil.copy(git_state.__file__, module_of(folder))
     return folder
 
 
 def module_of(package: Path) -> Path:
-    return package / "vision" / "training" / "checkout.py"
+    return package / "vision" / "training" / "git_state.py"
 
 
 def describe(package: Path) -> dict[str, object]:
-    spec = importlib.util.spec_from_file_location("copy_of_checkout", module_of(package))
+    spec = importlib.util.spec_from_file_location("copy_of_git_state", module_of(package))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.describe_git_state()

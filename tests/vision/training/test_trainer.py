@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from s10_pipeline.vision.data.loader import TrainLoader, plain_batches
+from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.device import choose_precision
-from s10_pipeline.vision.training.measuring import measure
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.step import TrainStep
 from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
@@ -45,14 +44,6 @@ def test_an_epoch_equals_a_plain_loop_weight_for_weight(classifier, data, tiny, 
     assert 0 <= timing.waiting_seconds < timing.seconds
 
 
-def test_weight_decay_may_spare_norms_and_biases(classifier, tiny):
-    params = tiny.model_copy(update={"decay_norm_and_bias": False, "weight_decay": 0.1})
-    groups = build_optimizer(classifier, params, 0.1).param_groups
-    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
-    assert all(p.ndim > 1 for p in groups[0]["params"])
-    assert sum(len(group["params"]) for group in groups) == len(list(classifier.parameters()))
-
-
 def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data, tiny):
     loader = TrainLoader(data.train_images, data.train_set, 64, 0)
     optimizer = build_optimizer(classifier, tiny, 0.05)
@@ -65,23 +56,3 @@ def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data,
 
     with pytest.raises(DivergedError, match=r"not finite at learning rate 0.05, in epoch 1, batch 3; give"):
         run_epoch(classifier, loader, optimizer, set_lr=explode)
-
-
-def test_measuring_sums_over_batches_of_any_size(classifier, data):
-    images = data.test_images
-    one, several = (
-        measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, size), CPU_FP32)
-        for size in (120, 7)
-    )
-    assert int(one.num_images) == int(several.num_images) == 120
-    assert one.mean_loss() == pytest.approx(several.mean_loss(), rel=1e-5)
-    assert one.accuracy() == several.accuracy()
-
-
-def test_measuring_leaves_the_model_alone(classifier, data):
-    before = copy.deepcopy(classifier.state_dict())
-    classifier.train()
-    images = data.test_images
-    measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, 50), CPU_FP32)
-    assert classifier.training
-    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())

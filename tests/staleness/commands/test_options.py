@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+
+import click
+import pytest
+from kedro.framework.cli.project import run as kedro_run
+
+from s10_pipeline.staleness.commands.options import datasets_of, open_records, run_command
+from s10_pipeline.staleness.records import RecordsDataset
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        ([], {}),
+        (["--params=a.b=1,c=x"], {"a": {"b": 1}, "c": "x"}),
+        (["--params=a.b=1,a.c=2", "--params=a.b=3"], {"a": {"b": 3, "c": 2}}),
+    ],
+)
+def test_parameters_given_several_times_add_up_and_the_last_wins(given, params):
+    assert run_command("my.Runner").make_context("run", given).params["params"] == params
+
+
+def test_parameters_of_a_file_add_to_those_of_the_command_line(tmp_path):
+    (tmp_path / "run.yml").write_text("run:\n  params:\n    a: {b: [1, 2]}\n")
+    options = run_command("my.Runner").make_context("run", [f"--config={tmp_path / 'run.yml'}"]).params
+    assert options["params"] == {"a": {"b": [1, 2]}}
+
+
+def test_other_options_stay_kedros():
+    command = run_command("my.Runner")
+    assert [p.name for p in command.params] == [p.name for p in kedro_run.params]
+    assert command.make_context("run", []).params["runner"] == "my.Runner"
+    assert kedro_run.make_context("run", []).params["runner"] != "my.Runner", "Kedro's own command is left alone"
+
+
+def test_records_on_a_remote_disk_are_an_error():
+    catalog = SimpleNamespace(load=lambda name: RecordsDataset(filepath="s3://x/records").load())
+    with pytest.raises(click.ClickException, match="records: "):
+        open_records(catalog)
+
+
+def test_parameters_are_no_datasets(project):
+    names = set(datasets_of(project.catalog("1")))
+    assert names == {"raw", "table", "summary", "model", "score", "labels", "names", "records"}

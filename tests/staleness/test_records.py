@@ -1,0 +1,61 @@
+"""Records on the disk, and who may run at once."""
+
+import logging
+
+import pytest
+from kedro.io import DatasetError
+
+from s10_pipeline.staleness.records import Record, RecordsDataset, RecordStore
+
+
+def record(node: str, run: str) -> Record:
+    return Record(node, run, {"code": {"f": "1"}}, {"x": None}, {"y": {"version": run, "digest": "d"}})
+
+
+def test_records_come_back_newest_first(tmp_path):
+    store = RecordStore(tmp_path)
+    written = [record("a", "2026-01"), record("b", "2026-03"), record("a", "2026-02")]
+    for one in written:
+        store.add(one)
+    again = RecordStore(tmp_path)
+    assert again.all() == [written[1], written[2], written[0]]
+    assert again.of("a") == [written[2], written[0]]
+
+
+def test_names_that_kedro_makes_up_are_names_of_folders(tmp_path):
+    store = RecordStore(tmp_path)
+    store.add(record("f([a;b]) -> [c/d]", "1"))
+    assert [one.node for one in RecordStore(tmp_path).all()] == ["f([a;b]) -> [c/d]"]
+    assert len(store.path_of(record("f" * 999, "1")).parent.name) <= 255
+
+
+def test_what_cannot_be_read_or_written_costs_one_record(tmp_path, caplog, monkeypatch):
+    store = RecordStore(tmp_path)
+    store.add(record("a", "1"))
+    store.path_of(record("a", "2")).write_text("{")
+    with caplog.at_level(logging.WARNING):
+        assert [one.run for one in store.all()] == ["1"]
+        monkeypatch.setattr("s10_pipeline.staleness.records.write_text", lambda *_: (_ for _ in ()).throw(OSError))
+        store.add(record("b", "3"))
+    assert len(caplog.messages) == 2
+    assert "2.json" in caplog.messages[0] and caplog.messages[1].startswith("b: ")
+
+
+def test_those_who_prune_see_who_runs(tmp_path):
+    store = RecordStore(tmp_path)
+    with store.running("1"):
+        with store.alone() as going_on:
+            assert going_on == ["1"]
+        with store.running("1") as other:
+            assert other != "1", "two began in the same millisecond"
+    (tmp_path / "running/2.lock").touch()  # a run that was killed
+    with store.alone() as going_on:
+        assert going_on == []
+
+
+def test_on_a_remote_disk_there_are_none(tmp_path):
+    assert RecordsDataset(filepath="s3://bucket/records").load() is None
+    dataset = RecordsDataset(filepath=str(tmp_path))
+    assert dataset.load().folder == tmp_path
+    with pytest.raises(DatasetError):
+        dataset.save(None)

@@ -1,0 +1,66 @@
+"""Which images the report shows beside its tables."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.report.examples import (
+    NUM_OF_A_PAIR,
+    show_duplicates,
+    show_highest_losses,
+    show_label_errors,
+    show_pairs,
+    without_pictures,
+)
+
+NUM = 20
+IMAGES = ImageSet(
+    np.zeros((NUM, 8, 8, 3), np.uint8) + np.arange(NUM, dtype=np.uint8)[:, None, None, None],
+    np.zeros(NUM, np.int64), ("a", "b"), tuple(f"{i}.png" for i in range(NUM)),
+)  # fmt: skip
+
+
+def predictions(wrong: int) -> pd.DataFrame:
+    """Images of class a, of which the last ``wrong`` are taken for b, each more surely than the one before."""
+    p_b = np.where(np.arange(NUM) < NUM - wrong, 0.25, 0.5 + np.arange(NUM) / 100)
+    is_b = p_b > 0.5
+    return pd.DataFrame(
+        {
+            "index": np.arange(NUM), "label": 0, "prediction": is_b.astype(int), "label_name": "a",
+            "prediction_name": np.where(is_b, "b", "a"), "confidence": np.maximum(p_b, 1 - p_b), "p_a": 1 - p_b,
+            "p_b": p_b,
+        }
+    )  # fmt: skip
+
+
+def test_a_confused_pair_is_shown_by_the_surest_mistakes() -> None:
+    (pair,) = show_pairs([{"truth": "a", "prediction": "b", "count": 9}], predictions(wrong=9), IMAGES)
+    assert [example["index"] for example in pair["examples"]] == list(range(NUM))[: -NUM_OF_A_PAIR - 1 : -1]
+    first = pair["examples"][0]
+    assert (first["path"], first["truth"], first["prediction"], first["confidence"]) == ("19.png", "a", "b", 0.69)
+    assert pair["count"] == 9
+
+
+def test_the_highest_losses_come_first_right_or_wrong() -> None:
+    shown = show_highest_losses(predictions(wrong=2), IMAGES)
+    assert [item["index"] for item in shown[:3]] == [19, 18, 0]
+    np.testing.assert_allclose([item["loss"] for item in shown[:3]], -np.log([0.31, 0.32, 0.75]))
+
+
+def test_duplicates_with_different_labels_come_first() -> None:
+    pairs = pd.DataFrame({"test_index": [1, 2], "train_index": [3, 4], "similarity": [0.99, 0.9]})
+    pairs["test_label_name"], pairs["train_label_name"] = ["a", "a"], ["a", "b"]
+    shown = show_duplicates(pairs, IMAGES, IMAGES)
+    assert [(row["test_index"], row["train_index"], row["differ"]) for row in shown] == [(2, 4, True), (1, 3, False)]
+    assert shown[0]["test_image"] != shown[0]["train_image"]
+
+
+def test_the_page_s_json_has_no_pictures_and_no_type_of_numpy() -> None:
+    errors = show_label_errors(pd.DataFrame({"index": [5], "self_confidence": [np.float32(0.5)]}), IMAGES)
+    pairs = show_pairs([{"truth": "a", "prediction": "b"}], predictions(wrong=1), IMAGES)
+    assert without_pictures(errors) == [{"index": 5, "self_confidence": 0.5, "path": "5.png"}]
+    assert "data:image" in json.dumps(pairs)
+    assert "data:image" not in json.dumps(without_pictures(pairs))
+    assert without_pictures(pairs)[0]["examples"][0]["index"] == 19

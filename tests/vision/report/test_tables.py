@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pandas as pd
+
+from s10_pipeline.vision.report.tables import epochs, most_confused, per_class, to_jsonable, training_summary
+
+NAN = float("nan")
+HISTORY = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, False],
+        "train_accuracy": [0.1, 0.2, 0.3], "val_accuracy": [0.4, 0.6, NAN], "test_accuracy": [0.5, 0.5, 0.7],
+    }
+)  # fmt: skip
+TIMING = pd.DataFrame(
+    {
+        "epoch": [1, 2, 3], "epoch_seconds": [1.0, 1.0, 2.0], "images_per_second": [100.0, 100.0, 50.0],
+        "data_wait_fraction": [0.4, 0.0, 0.0],
+    }
+)  # fmt: skip
+
+
+def test_mistakes_are_counted_by_pair_and_shared_by_true_class() -> None:
+    label, prediction = [0, 0, 0, 0, 1, 1, 2], [0, 1, 1, 2, 1, 0, 2]
+    names = np.array(["a", "b", "c"])
+    table = pd.DataFrame({"label": label, "prediction": prediction, "label_name": names[label]})
+    table["prediction_name"] = names[prediction]
+    table[[f"p_{name}" for name in names]] = 1 / 3
+    told = [(pair["truth"], pair["prediction"], pair["count"], pair["share"]) for pair in most_confused(table)]
+    assert told == [("a", "b", 2, 0.5), ("a", "c", 1, 0.25), ("b", "a", 1, 0.5)]
+    assert len(most_confused(table, num_pairs=1)) == 1
+
+
+def test_classes_come_worst_first_and_those_without_a_figure_last() -> None:
+    rows = per_class(pd.DataFrame({"class_name": ["a", "b", "c"], "f1": [0.9, NAN, 0.1]}))
+    assert [(row["class_name"], row["f1"]) for row in rows] == [("c", 0.1), ("a", 0.9), ("b", None)]
+
+
+def test_training_in_figures() -> None:
+    told = training_summary(HISTORY, TIMING)
+    assert (told["num_epochs"], told["highest_lr"], told["final_lr"]) == (3, 0.2, 0.02)
+    assert (told["best_val_epoch"], told["best_val_accuracy"], told["val_accuracy"]) == (2, 0.6, None)
+    assert told["lr_dropped_after_epochs"] == [2]
+    # by time: the last epoch took half of it
+    assert (told["total_seconds"], told["images_per_second"], told["data_wait_fraction"]) == (4.0, 75.0, 0.1)
+    assert training_summary(HISTORY, TIMING.assign(epoch_seconds=0.0))["images_per_second"] is None
+
+
+def test_an_epoch_whose_time_was_not_taken_stays() -> None:
+    rows = epochs(HISTORY, TIMING.head(2))
+    assert [row["epoch_seconds"] for row in rows] == [1.0, 1.0, None]
+
+
+def test_numbers_of_numpy_become_json() -> None:
+    value = {1: (np.float32(0.5), np.int64(3)), "x": np.array([1.0, np.inf]), "y": [NAN, np.bool_(True), None, "s"]}
+    plain = to_jsonable(value)
+    assert plain == {"1": [0.5, 3], "x": [1.0, None], "y": [None, True, None, "s"]}
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
