@@ -121,8 +121,8 @@ class Trainer:
     def _train_one_epoch(self, batches: Iterator[Batch], bar: BarLike) -> Iterator[Batch]:
         """Train, measure and log an epoch; return the batches of the next, which workers begin to prepare meanwhile."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
-        # Dropout draws from the global generator: seeded so, an epoch is a function of rank, seed (below 2**32) and epoch
-        # (below 2**20) alone
+        # Dropout draws from the global generator: seeded so, an epoch is a function of rank, seed (below 2**32) and
+        # epoch (below 2**20) alone
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
         size = size_in(epoch, self.image_size, self.params)
         batches_before = 0
