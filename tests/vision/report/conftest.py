@@ -55,7 +55,8 @@ def make_inputs(
     schedule = {
         "decided_by": ["validation loss"],
         "drops": [{"epoch": 2, "lr": 0.1, "lr_after": 0.02, "sentence": "1 epoch without an improvement"}],
-        "phases": [],
+        "falls": [],
+        "warmup": "",
     }
     for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"):
         history[column] = [0.2, 0.5, 0.9, float("nan")]

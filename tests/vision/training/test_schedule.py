@@ -82,7 +82,8 @@ def test_the_rate_that_the_plateau_set_is_kept_where_annealing_begins_at_once(mi
     told = describe_schedule(rows, params)
     assert told["decided_by"] == ["validation loss", "annealing"]
     assert [drop["epoch"] for drop in told["drops"]] == [2]
-    assert [phase["epoch"] for phase in told["phases"]] == [3]
+    assert len(told["falls"]) == 1
+    assert "epoch 3" in told["falls"][0]
 
 
 @pytest.mark.parametrize("cooldown", [0, 2])
@@ -96,28 +97,38 @@ def test_cooldown_delays_the_next_drop(cooldown):
 def test_a_training_that_ends_in_its_warm_up_was_decided_by_nothing():
     rows, params = history([1.0, 1.0], warmup_epochs=5)
     told = describe_schedule(rows, params)
-    assert (told["decided_by"], told["drops"]) == ([], [])
-    assert [phase["epoch"] for phase in told["phases"]] == [1]
+    assert (told["decided_by"], told["drops"], told["falls"]) == ([], [], [])
+    assert "first 5 epochs" in told["warmup"]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule_tells_what_it_did(name):
     """A schedule that is added must describe itself, and go on from its state."""
-    params = {"schedule": name, "epochs": 6, "plateau": PlateauParams(patience=0, threshold=0.5)}
-    rows, validated = history([1.0] * 6, schedule=name, plateau=params["plateau"])
+    plateau = PlateauParams(patience=0, threshold=0.5)
+    rows, validated = history([1.0] * 6, schedule=name, plateau=plateau, warmup_epochs=1)
+    assert rows[0]["lr"] == 0.8, "the schedule begins at the full rate, which warm-up ends at"
     assert any(row["lr_after"] < 0.8 for row in rows), "the rate never fell"
     assert {row["drop_reason"] for row in rows} <= {"", name}
     told = describe_schedule(rows, validated)
     assert told["decided_by"] == [SCHEDULES[name].decided_by]
-    assert all(item["sentence"] for item in told["drops"] + told["phases"])
-    longer, _ = history([1.0] * 9, schedule=name, plateau=params["plateau"])
+    assert all([*told["falls"], *(drop["sentence"] for drop in told["drops"])])
+    assert told["falls"] or told["drops"]
+    assert all(0 <= row["lr"] <= 0.8 for row in rows)
+    longer, _ = history([1.0] * 9, schedule=name, plateau=plateau, warmup_epochs=1)
     same = [row["lr"] for row in longer[:6]] == [row["lr"] for row in rows]
     assert same is not SCHEDULES[name].looks_at_epochs, "looks_at_epochs decides whether a longer training goes on"
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("stop", range(1, 6))
-def test_it_goes_on_from_its_state(stop):
-    params = {"epochs": 6, "warmup_epochs": 1, "anneal_epochs": 3, "plateau": PlateauParams(patience=0, threshold=0.5)}
+def test_it_goes_on_from_its_state(stop, name):
+    params = {
+        "schedule": name,
+        "epochs": 6,
+        "warmup_epochs": 1,
+        "anneal_epochs": 3,
+        "plateau": PlateauParams(patience=0, threshold=0.5),
+    }
     whole = rates(schedule(**params), range(1, 7))
     first, second = schedule(**params), schedule(**params)
     begin = rates(first, range(1, stop + 1))

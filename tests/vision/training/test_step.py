@@ -14,7 +14,7 @@ from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.params import TrainParams
-from s10_pipeline.vision.training.step import WARMUP_STEPS, CapturedStep, EagerStep, build_step, own_stream
+from s10_pipeline.vision.training.step import WARMUP_STEPS, CapturedStep, TrainStep, build_step, own_stream
 from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
@@ -38,7 +38,7 @@ class Recorder:
 
 
 def eager_step(model, tiny, label_smoothing=0.1):
-    return EagerStep(model, build_optimizer(model, tiny, 0.05), CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
+    return TrainStep(model, build_optimizer(model, tiny, 0.05), CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
 
 
 def epochs_of(step, data, count=1):
@@ -122,7 +122,7 @@ def test_a_captured_loss_that_is_not_finite_names_its_batch(classifier, data, ti
 def test_a_cpu_trains_eagerly(classifier, tiny, cuda_graph):
     params = tiny.model_copy(update={"cuda_graph": cuda_graph})
     optimizer = build_optimizer(classifier, params, 0.05)
-    assert isinstance(build_step(classifier, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, params), EagerStep)
+    assert isinstance(build_step(classifier, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, params), TrainStep)
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -190,14 +190,14 @@ def test_captured_training_resumes_bit_for_bit(data, tiny, tmp_path, precision):
 @pytest.mark.gpu
 @needs_cuda
 def test_a_failed_capture_on_cuda_goes_on_eagerly(data, tiny, tmp_path, monkeypatch, caplog):
-    plain = EagerStep.compute
+    plain = TrainStep.compute
 
     def waiting(self, *arguments) -> None:
         plain(self, *arguments)
         if torch.cuda.is_current_stream_capturing():
             float(self.metrics.loss)  # waits for the device, which no capture allows
 
-    monkeypatch.setattr(EagerStep, "compute", waiting)
+    monkeypatch.setattr(TrainStep, "compute", waiting)
     params = on_cuda(tiny)
     failed = trained(data, params, tmp_path / "failed")
     assert sum("CUDA graph" in message for message in caplog.messages) == 1

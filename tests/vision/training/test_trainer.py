@@ -7,14 +7,14 @@ from torch.nn import functional as F
 from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.device import choose_precision
 from s10_pipeline.vision.training.optimizer import build_optimizer
-from s10_pipeline.vision.training.step import EagerStep
+from s10_pipeline.vision.training.step import TrainStep
 from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 
 
 def run_epoch(model, loader, optimizer, label_smoothing=0.0, set_lr=lambda number: 0.05):
-    step = EagerStep(model, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
+    step = TrainStep(model, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
     return train_epoch(step, loader.epoch(1), epoch=1, set_lr=set_lr, on_progress=lambda sums, number: None)
 
 

@@ -69,11 +69,11 @@ class CheckpointWriter:
 
 
 def _to_pinned(value: Any) -> Any:
-    """Start copying the CUDA tensors of a nested state to pinned memory; what else it holds stays as it is."""
+    """Start copying the tensors of a nested state to pinned memory; what else it holds stays as it is."""
     if isinstance(value, dict):
         return {key: _to_pinned(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_to_pinned(inner) for inner in value]
-    if isinstance(value, Tensor) and value.is_cuda:
-        return torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)
-    return value.clone() if isinstance(value, Tensor) else value
+    if not isinstance(value, Tensor):
+        return value
+    return torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)

@@ -61,7 +61,7 @@ def train_here(
 def train_classifier(
     data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore, run: RunTraining = train_here
 ) -> TrainingResult:
-    """Train a ResNet by SGD with momentum; ReduceLROnPlateau watches the validation loss.
+    """Train a ResNet by SGD with momentum under the schedule that ``params`` names.
 
     An unfinished training of the same run key goes on after its last whole epoch and ends bit-identical
     to one that was never interrupted (on one kind of CPU and number of threads).

@@ -72,11 +72,13 @@ def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, dep
     others = [found for folder, found in store.described() if folder.name != checkpoints.folder.name]
     if not others:
         return None
-    changes = changes_in_words(others[-1], depends)
-    before, now = (parts["parameters"] for parts in (others[-1], depends))
+    before, now = (dict(parts["parameters"]) for parts in (others[-1], depends))
+    if ("train.epochs" in before) != ("train.epochs" in now):  # what made epochs count, or not, is the change
+        before.pop("train.epochs", None), now.pop("train.epochs", None)
+    changes = changes_in_words({**others[-1], "parameters": before}, {**depends, "parameters": now})
     if before.get("train.epochs") != now.get("train.epochs"):
-        causes = [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if before.get(name) or now.get(name)]
-        causes = causes or ["train.schedule"]
+        causes = [f"train.{name}" for name in LOOK_AT_EPOCHS if now[f"train.{name}"]]
+        causes += ["train.schedule"] if SCHEDULES[now["train.schedule"]].looks_at_epochs else []
         verb = "make" if len(causes) > 1 else "makes"
         changes += f" ({' and '.join(causes)} {verb} the schedule depend on train.epochs)"
     return f"since the last training, {changes}" if changes else None

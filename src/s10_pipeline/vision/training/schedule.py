@@ -34,6 +34,7 @@ class Schedule:
         # the epochs after warm-up and up to this one are the subclass's
         self._anneal_after = max(params.warmup_epochs, params.epochs - params.anneal_epochs)
         self._anneal_from: float | None = None
+        self._last_lr = lr  # that the epoch before left behind
 
     @property
     def lr(self) -> float:
@@ -62,16 +63,11 @@ class Schedule:
             lowered the rate in this epoch or after it (``anneal``, the schedule's name, or empty); and
             :meth:`_judge`'s.
         """
-        judged: dict[str, Any] = {}
-        reason = ""
-        if epoch > self._anneal_after:
-            reason = "anneal"
-        elif epoch > self._params.warmup_epochs:
-            before = self.lr
-            judged = self._judge(val_loss)
-            lowered = self.lr < before or self._rate(0) is not None
-            reason = self._params.schedule if lowered else ""
-        return {"best_val_loss": None, **judged, "lr_after": self.lr, "drop_reason": reason}
+        acts = self._params.warmup_epochs < epoch <= self._anneal_after
+        judged = self._judge(val_loss) if acts else {}
+        reason = self._params.schedule if acts else "anneal"
+        lowered, self._last_lr = epoch > self._params.warmup_epochs and self.lr < self._last_lr, self.lr
+        return {"best_val_loss": None, **judged, "lr_after": self.lr, "drop_reason": reason if lowered else ""}
 
     def _rate(self, step: int) -> float | None:
         """The rate of a step, counted from the end of warm-up; None: as it is."""
@@ -85,7 +81,7 @@ class Schedule:
     def describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
         """Say why the rate fell, from a row of the history whose ``drop_reason`` is not empty."""
         if row["drop_reason"] == "anneal":
-            return "annealing: a linear fall to zero, whatever the losses say"
+            return f"Annealing: from epoch {row['epoch']} on, the rate fell linearly to zero, whatever the losses said"
         return cls._describe(row, params)
 
     @classmethod
@@ -97,10 +93,10 @@ class Schedule:
             group["lr"] = lr
 
     def state_dict(self) -> dict[str, Any]:
-        return {"anneal_from": self._anneal_from}
+        return {"anneal_from": self._anneal_from, "last_lr": self._last_lr}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._anneal_from = state["anneal_from"]
+        self._anneal_from, self._last_lr = state["anneal_from"], state["last_lr"]
 
 
 class PlateauSchedule(Schedule):
@@ -144,14 +140,14 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
 
     Returns:
         ``decided_by``: what lowered the rate, in the order in which it did; ``drops``: each time it was lowered between
-        two epochs: ``epoch`` (after it), ``lr``, ``lr_after``, ``sentence``; ``phases``: stretches in which it changed
-        from step to step: ``epoch`` (from it on), ``sentence``.
+        two epochs: ``epoch`` (after it), ``lr``, ``lr_after``, ``sentence``; ``falls``: a sentence for each stretch in
+        which it fell from step to step; ``warmup``: a sentence, or empty.
     """
     schedule = SCHEDULES[params.schedule]
     drops: list[dict[str, Any]] = []
-    phases: list[dict[str, Any]] = []
-    if params.warmup_epochs:
-        phases.append({"epoch": 1, "sentence": f"warm-up: a linear rise over {_count_epochs(params.warmup_epochs)}"})
+    falls: list[str] = []
+    first = f"{params.warmup_epochs} epochs" if params.warmup_epochs > 1 else "epoch"
+    warmup = f"Warm-up: in the first {first}, the rate rose linearly" if params.warmup_epochs else ""
     decided_by: dict[str, None] = {}
     before = ""
     for row in rows:
@@ -162,10 +158,6 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
             told = {name: row[name] for name in ("epoch", "lr", "lr_after")}
             drops.append({**told, "sentence": schedule.describe(row, params)})
         elif reason and reason != before:
-            phases.append({"epoch": row["epoch"], "sentence": schedule.describe(row, params)})
+            falls.append(schedule.describe(row, params))
         before = reason
-    return {"decided_by": list(decided_by), "drops": drops, "phases": phases}
-
-
-def _count_epochs(count: int) -> str:
-    return f"{count} epoch{'s' if count != 1 else ''}"
+    return {"decided_by": list(decided_by), "drops": drops, "falls": falls, "warmup": warmup}

@@ -5,9 +5,9 @@ all kernels of a step at once: https://docs.pytorch.org/docs/stable/notes/cuda.h
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,36 +23,17 @@ log = logging.getLogger(__name__)
 WARMUP_STEPS = 5
 
 
-class Step(Protocol):
-    """Trains a network on one batch after another.
+class TrainStep:
+    """Trains a network on one batch after another: ``step(images, labels)``. It never waits for the device.
+
+    On CUDA the learning rate is handed to the optimiser as a tensor, since a graph would keep a number for ever; the
+    optimiser's groups, which share one rate, hold numbers before and after. In fp16 the optimiser must be fused: the
+    scaler then skips a step with infinite gradients on the device.
 
     Attributes:
         metrics: sums of loss and accuracy since the last :meth:`reset`.
         first_bad: number, from 1, of the first step since then whose loss was NaN or infinite; 0: none. It stays on the
             device, so that steps need not wait for it.
-    """
-
-    metrics: MetricSums
-    first_bad: Tensor
-
-    def reset(self) -> None:
-        """Start an epoch: set the sums to zero and the network to training mode."""
-
-    def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        """Train on a batch, which may still lie on the CPU.
-
-        Args:
-            images_bchw: uint8, or float32 where it was resized; 0-255.
-            labels_b: int64.
-            batch_weight: factor of the loss, where other processes hold the rest of the batch.
-        """
-
-
-class EagerStep:
-    """Runs the step's kernels one by one. It never waits for the device.
-
-    On CUDA the learning rate is handed to the optimiser as a tensor, since a graph would keep a number for ever; the
-    optimiser's groups hold numbers before and after.
     """
 
     def __init__(
@@ -64,30 +45,31 @@ class EagerStep:
         label_smoothing: float,
     ) -> None:
         self.network, self.optimizer, self.scaler = network, optimizer, scaler
-        self.precision, self.label_smoothing = precision, label_smoothing
-        device = precision.device
-        self.metrics = MetricSums.zero(device)
-        self.first_bad = torch.zeros((), dtype=torch.int64, device=device)
-        self._steps_done = torch.zeros((), dtype=torch.int64, device=device)
-        self._lr = torch.zeros((), device=device) if device.type == "cuda" else None
+        self.precision, self.label_smoothing, self.device = precision, label_smoothing, precision.device
+        self.metrics = MetricSums.zero(self.device)
+        self.first_bad, self._steps_done = torch.zeros(2, dtype=torch.int64, device=self.device).unbind()
+        self._lr = torch.zeros((), device=self.device) if self.device.type == "cuda" else None
 
     def reset(self) -> None:
+        """Start an epoch: set the sums to zero and the network to training mode."""
         self.network.train()
         for tensor in (*self.metrics, self.first_bad, self._steps_done):
             tensor.zero_()
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        device = self.precision.device
-        self.set_lr()
-        self.compute(images_bchw.to(device, non_blocking=True), labels_b.to(device, non_blocking=True), batch_weight)
+        """Train on a batch, which may still lie on the CPU.
 
-    def set_lr(self) -> None:
-        """Copy the optimiser's learning rate to the device."""
-        if self._lr is not None:
-            self._lr.fill_(self.optimizer.param_groups[0]["lr"])
+        Args:
+            images_bchw: uint8, or float32 where it was resized; 0-255.
+            labels_b: int64.
+            batch_weight: factor of the loss, where other processes hold the rest of the batch.
+        """
+        self.copy_lr()
+        images_bchw, labels_b = (t.to(self.device, non_blocking=True) for t in (images_bchw, labels_b))
+        self.compute(images_bchw, labels_b, batch_weight)
 
     def compute(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        """Train on a batch that lies on the device, at the learning rate that :meth:`set_lr` copied there."""
+        """Train on a batch that lies on the device."""
         with self.precision.autocast():
             logits_bk = self.network(images_bchw)
         loss = training_loss(logits_bk, labels_b, self.label_smoothing)
@@ -103,14 +85,18 @@ class EagerStep:
             self._steps_done += 1
             self.first_bad += (self.first_bad == 0) * ~torch.isfinite(loss) * self._steps_done
 
+    def copy_lr(self) -> None:
+        """Copy the optimiser's learning rate to the device."""
+        if self._lr is not None:
+            self._lr.fill_(self.optimizer.param_groups[0]["lr"])
+
     @contextmanager
     def _lr_on_device(self) -> Iterator[None]:
-        groups = self.optimizer.param_groups
+        groups = self.optimizer.param_groups if self._lr is not None else []
         numbers = [group["lr"] for group in groups]
+        for group in groups:
+            group["lr"] = self._lr
         try:
-            if self._lr is not None:
-                for group in groups:
-                    group["lr"] = self._lr
             yield
         finally:
             for group, number in zip(groups, numbers, strict=True):
@@ -122,7 +108,7 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 
 class CapturedStep:
-    """Replays an :class:`EagerStep` as a CUDA graph, one graph per batch shape.
+    """Replays a :class:`TrainStep` as a CUDA graph, one graph per batch shape; in one process alone.
 
     The first :data:`WARMUP_STEPS` batches of a shape are trained eagerly. Where a capture fails, a warning says so and
     all further steps are eager.
@@ -132,42 +118,41 @@ class CapturedStep:
         capture: what records it, :func:`cuda_graphs` outside of tests.
     """
 
-    def __init__(self, step: EagerStep, capture: Capture) -> None:
+    def __init__(self, step: TrainStep, capture: Capture) -> None:
         self._step, self._capture = step, capture
-        self.metrics, self.first_bad, self.reset = step.metrics, step.first_bad, step.reset
-        self._warmed: dict[object, int] = {}
+        self.metrics, self.first_bad, self.device, self.reset = step.metrics, step.first_bad, step.device, step.reset
+        self._eager_steps: Counter[object] = Counter()
         self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], None]]] = {}
         self._failed = False
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
+        """Train on a batch, as :class:`TrainStep` does."""
         assert batch_weight == 1, "several processes train eagerly"
         shape = (images_bchw.shape, images_bchw.dtype)
-        if shape not in self._replays and not self._failed and self._warmed.get(shape, 0) >= WARMUP_STEPS:
+        if not self._failed and self._eager_steps[shape] == WARMUP_STEPS and shape not in self._replays:
             self._try_to_capture(shape, images_bchw, labels_b)
         if shape not in self._replays:
-            self._warmed[shape] = self._warmed.get(shape, 0) + 1
+            self._eager_steps[shape] += 1
             self._step(images_bchw, labels_b)
             return
         static_images, static_labels, replay = self._replays[shape]
         static_images.copy_(images_bchw, non_blocking=True)
         static_labels.copy_(labels_b, non_blocking=True)
-        self._step.set_lr()
+        self._step.copy_lr()
         replay()
 
     def _try_to_capture(self, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
-        device = self._step.precision.device
-        images, labels = torch.empty_like(images_bchw, device=device), torch.empty_like(labels_b, device=device)
+        images, labels = (torch.empty_like(t, device=self._step.device) for t in (images_bchw, labels_b))
         try:
-            replay = self._capture(lambda: self._step.compute(images, labels))
-        except (RuntimeError, torch.AcceleratorError) as error:
+            self._replays[shape] = images, labels, self._capture(lambda: self._step.compute(images, labels))
+        except RuntimeError as error:
             self._failed = True
-            _release_generator(device)
+            _release_generator(self._step.device)
             reason = str(error).splitlines()[0]
-            log.warning(
-                "the training step could not be captured in a CUDA graph (%s); training goes on without", reason
-            )
-            return
-        self._replays[shape] = images, labels, replay
+            log.warning("a step could not be captured in a CUDA graph (%s); training goes on without one", reason)
+
+
+Step = TrainStep | CapturedStep
 
 
 def build_step(
@@ -178,7 +163,7 @@ def build_step(
     params: TrainParams,
 ) -> Step:
     """Return the step of a training: captured on CUDA in one process, unless ``cuda_graph`` is off; else eager."""
-    step = EagerStep(network, optimizer, scaler, precision, params.label_smoothing)
+    step = TrainStep(network, optimizer, scaler, precision, params.label_smoothing)
     captured = precision.device.type == "cuda" and params.distributed.num_processes == 1 and params.cuda_graph != "off"
     return CapturedStep(step, cuda_graphs()) if captured else step
 
@@ -186,6 +171,8 @@ def build_step(
 def cuda_graphs() -> Capture:
     """Return a function that captures CUDA graphs, which share one memory pool, on the current stream.
 
+    Graphs may share it and run in any order, because nothing in it is read after a replay: weights, momentum and sums
+    lie outside.
     Capturing needs a stream of its own (:func:`own_stream`), which the steps before it ran on too.
     """
     pool = torch.cuda.graph_pool_handle()

@@ -121,7 +121,8 @@ class Trainer:
     def _train_one_epoch(self, batches: Iterator[Batch], bar: BarLike) -> Iterator[Batch]:
         """Train, measure and log an epoch; return the batches of the next, which workers begin to prepare meanwhile."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
-        # Dropout draws from the global generator: seeding it here makes an epoch a function of (seed, epoch)
+        # Dropout draws from the global generator: seeded so, an epoch is a function of rank, seed (below 2**32) and
+        # epoch (below 2**20) alone
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
         size = size_in(epoch, self.image_size, self.params)
         batches_before = 0
@@ -151,7 +152,7 @@ class Trainer:
         train = self.ranks.all_reduce(sums)
         val, test = (self._measure(images, size) for images in (self.val_images, self.test_images))
         if not math.isfinite(val.mean_loss()):
-            # the epoch's last step did it: nothing of this epoch may be kept
+            # a step's loss is taken before its update, so the epoch's last update shows here first
             raise diverged(self.schedule.lr, epoch, len(self.loader))
         lr = self.schedule.lr
         judged = self.schedule.after_epoch(epoch, val.mean_loss())
@@ -199,21 +200,22 @@ def train_epoch(
     """
     step.reset()
     started = last_progress = time.perf_counter()
-    waiting = lr = 0.0
+    waiting = 0.0
+    lrs: list[float] = []
     for number, (batch, seconds) in enumerate(_timed(batches)):
         waiting += seconds
         images_bchw, labels_b = batch
         if size is not None and tuple(images_bchw.shape[2:]) != size:
-            images_bchw = resize_batch(images_bchw.to(step.metrics.loss.device, non_blocking=True), size)
-        lr = set_lr(number)
+            images_bchw = resize_batch(images_bchw.to(step.device, non_blocking=True), size)
+        lrs.append(set_lr(number))
         step(images_bchw, labels_b, batch_weight(number))
         after_step()
         now = time.perf_counter()
         if now - last_progress > SECONDS_BETWEEN_PROGRESS:
             last_progress = now
-            _check_finite(step.first_bad, epoch, lr)
+            _check_finite(step.first_bad, epoch, lrs)
             on_progress(step.metrics, number + 1)
-    _check_finite(step.first_bad, epoch, lr)
+    _check_finite(step.first_bad, epoch, lrs)
     return step.metrics.copy(), EpochTiming(time.perf_counter() - started, waiting)
 
 
@@ -228,10 +230,10 @@ def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
         yield batch, time.perf_counter() - asked
 
 
-def _check_finite(first_bad: Tensor, epoch: int, lr: float) -> None:
+def _check_finite(first_bad: Tensor, epoch: int, lrs: list[float]) -> None:
     batch = int(first_bad)
     if batch:
-        raise diverged(lr, epoch, batch)
+        raise diverged(lrs[batch - 1], epoch, batch)
 
 
 def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
