@@ -75,10 +75,11 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         manifest = self._manifest(path)
         return [str(self.shared_folder / manifest[key]) for key in ("images", "labels", "paths") if manifest[key]]
 
-    def origin_of(self, path: str) -> str:
-        """Return title and checksum of what the version at ``path`` was read from."""
+    def origin_of(self, path: str) -> str | None:
+        """Return title and checksum of what the version at ``path`` was read from; None if a stage made it."""
         source = self._manifest(path)["source"]
-        return f"{source.get('title', source['name'])}, checksum {source['checksum']}"
+        checksum = source.get("checksum")
+        return f"{source.get('title', source.get('name'))}, checksum {checksum}" if checksum else None
 
     def preview(self) -> JSONPreview:
         """Everything but the pixels."""

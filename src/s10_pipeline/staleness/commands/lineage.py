@@ -88,6 +88,6 @@ class _Tree:
         for name, output in record.outputs.items():
             origin_of = getattr(self._datasets.get(name), "origin_of", None)
             path = path_of(self._datasets.get(name), output["version"])
-            if origin_of and path and Path(path).exists():
-                lines.append(f"from {origin_of(path)} ({name})")
+            if origin_of and path and Path(path).exists() and (origin := origin_of(path)):
+                lines.append(f"from {origin} ({name})")
         return lines
