@@ -38,7 +38,7 @@ COUNT = {
     "find_near_duplicates": EVALUATE,
     "lr_range_test": STEP | {
         "lr_search.start_lr", "lr_search.end_lr", "lr_search.num_iterations", "lr_search.smoothing",
-        "lr_search.diverge_threshold", "lr_search.method",
+        "lr_search.diverge_threshold", "lr_search.method", "lr_search.always",
     },
     "train_resnet": STEP | {
         "train.epochs", "train.warmup_epochs", "train.anneal_epochs", "train.ema_decay", "train.deterministic",
