@@ -129,8 +129,7 @@ def test_the_summary_answers_five_questions(html: str) -> None:
     words = section(html, "summary")
     for answer in (
         "50.00% of the test images right, 95% interval 41.19% to 58.81%: 60 of 120 wrong.",
-        "0.05, the range test's reading “valley”, asked for by lr_search.method; without the minimum, the "
-        "test's readings differ by",
+        "0.05, the range test's reading “valley”, asked for by lr_search.method. Range test",
         ": 20 images, 50.0% of",
         "Yes, as places of evidence: without the pixels that a map marks, the prediction's probability falls by 20.0",
         "Validation loss: ReduceLROnPlateau multiplies the rate by 0.2 after more than 0 epochs in a row",

@@ -59,7 +59,7 @@ def noise_of(lr_curve: pd.DataFrame, bandwidth: float) -> float:
         return 0.0
     # the median, because most of the scatter lies behind a divergence; 1.48 makes it a standard deviation
     scatter = 1.48 * float(np.median(np.abs(lr_curve["raw_loss"] - lr_curve["loss"])))
-    # a Gaussian kernel averages the points of 2 sqrt(pi) of its standard deviations, and follows a part of their scatter
+    # a Gaussian kernel averages the points of 2 sqrt(pi) of its standard deviations, and follows some of their scatter
     averaged = 2 * np.sqrt(np.pi) * max(1.0, bandwidth / _step_of(lr_curve["lr"].to_numpy(float)))
     return MAX_ERRORS * scatter / float(np.sqrt(averaged - 2 * np.sqrt(2) + 1))
 

@@ -71,9 +71,10 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
     """Return the rate of the newest unfinished training that differs from this one in the found rate alone.
 
     Another thread count or device makes the range test find another rate, over which no interrupted training should
-    start again. None if this training itself is unfinished, or no other is.
+    start again. None if this training itself goes on from a checkpoint, or no other is unfinished.
     """
-    if RunCheckpoints(store.root / store.key_for(key_of(depends), epochs), keep=1).is_unfinished(epochs):
+    own = RunCheckpoints(store.root / store.key_for(key_of(depends), epochs), keep=1)
+    if own.saved() and own.finished_epochs() != epochs:
         return None
 
     def without_rate(parts: Parts) -> list[object]:
