@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s10_pipeline.vision.lr_search.curve import first_divergence, noise_of, smooth_losses
+from s10_pipeline.vision.lr_search.curve import noise_of, num_readable, smooth_losses
 from s10_pipeline.vision.lr_search.suggestions import suggest_learning_rates
 
 LR = np.geomspace(1e-3, 5, 150)
 X = np.log10(LR)
 BANDWIDTH = 0.15
+ONE_SIDED = 10  # 1.5 bandwidths, in steps of 0.025 decades
 
 
 def curve(raw_loss: np.ndarray) -> pd.DataFrame:
@@ -23,7 +24,7 @@ def bowl(at: float, wall: float = 4.0) -> np.ndarray:
 
 
 def readings(frame: pd.DataFrame) -> dict[str, float]:
-    return suggest_learning_rates(frame[: first_divergence(frame, BANDWIDTH)], 1e-3)
+    return suggest_learning_rates(frame[: num_readable(frame, BANDWIDTH)], 1e-3)
 
 
 def line_point_by_point(lr: np.ndarray, loss: np.ndarray) -> list[float]:
@@ -63,7 +64,7 @@ def test_a_second_valley_behind_a_divergence_is_not_read():
     loss = np.interp(X, np.log10(list(knots)), list(knots.values()))
     frame = curve(loss + np.random.default_rng(0).normal(0, 0.08, 150))
     assert frame["lr"][frame["loss"].idxmin()] > 0.5
-    assert 0.08 < frame["lr"][first_divergence(frame, BANDWIDTH)] < 0.15
+    assert 0.08 < frame["lr"][num_readable(frame, BANDWIDTH)] < 0.15
     assert readings(frame)["minimum"] == pytest.approx(0.07, rel=0.3)
 
 
@@ -77,7 +78,7 @@ def test_how_violent_a_divergence_is_does_not_matter_before_it(explosion):
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_neither_falls_nor_diverges(seed):
     frame = curve(2.3 + np.random.default_rng(seed).normal(0, 0.1, 150))
-    assert first_divergence(frame, BANDWIDTH) == 150
+    assert num_readable(frame, BANDWIDTH) == 150 - ONE_SIDED
     inner = frame["loss"][10:]
     assert inner.max() - inner.min() < noise_of(frame, BANDWIDTH)
 
@@ -86,19 +87,27 @@ def test_noise_alone_neither_falls_nor_diverges(seed):
 def test_a_flat_start_is_no_divergence(seed):
     # the loss of a network that learns nothing for three decades scatters, and only then falls
     loss = np.minimum(2.3, 2.3 - 0.8 * (X - np.log10(0.3))) + np.random.default_rng(seed).normal(0, 0.1, 150)
-    assert first_divergence(curve(loss), BANDWIDTH) == 150
+    assert num_readable(curve(loss), BANDWIDTH) == 150 - ONE_SIDED
 
 
 def test_divergence_at_once_leaves_next_to_nothing_to_read():
     loss = np.minimum(8.0, 2.3 + np.arange(150))
-    assert first_divergence(curve(loss), BANDWIDTH) < 17
+    assert num_readable(curve(loss), BANDWIDTH) < 17
+
+
+def test_where_lines_rest_on_one_side_nothing_is_read():
+    # the last batches are lucky: lower than the valley, and no rise behind them
+    loss = bowl(0.5, wall=0)
+    loss[-3:] = 1.2
+    assert curve(loss)["loss"].idxmin() == 149
+    assert readings(curve(loss))["minimum"] == pytest.approx(0.5, rel=0.3)
 
 
 @pytest.mark.parametrize("num_points", [0, 1, 2, 3])
 def test_few_points_are_a_curve_too(num_points):
     frame = curve(np.full(num_points, 2.3))
     assert np.isfinite(frame["loss"]).all()
-    assert first_divergence(frame, BANDWIDTH) == num_points
+    assert num_readable(frame, BANDWIDTH) == num_points
 
 
 def test_a_narrow_kernel_reaches_the_next_points():

@@ -41,22 +41,24 @@ def smooth_losses(lr: Floats, raw_loss: Floats, bandwidth: float) -> Floats:
     return np.asarray((s2 * moment(clipped, 0) - s1 * moment(clipped, 1)) / (s0 * s2 - s1**2))
 
 
-def first_divergence(lr_curve: pd.DataFrame, bandwidth: float) -> int:
-    """Return the number of points before the loss first diverges; all of them if it never does.
+def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
+    """Return the number of points before the loss first diverges, or before the last ones if it never does.
 
     The loss diverges where it has risen from its lowest point by more than half of the fall before it, and by more than
-    chance explains.
+    chance explains. The last points (1.5 bandwidths, at most an eighth) are not read, because the lines there rest on
+    one side alone and follow single batches.
     """
+    if len(lr_curve) < 2:
+        return len(lr_curve)
     loss = lr_curve["loss"].to_numpy(float)
     lowest, highest = np.minimum.accumulate(loss), np.maximum.accumulate(loss)
     diverged = loss - lowest > np.maximum((highest - lowest) / 2, noise_of(lr_curve, bandwidth))
-    return int(np.argmax(diverged)) if diverged.any() else len(loss)
+    one_sided = min(int(np.ceil(1.5 * bandwidth / _step_of(lr_curve["lr"].to_numpy(float)))), len(loss) // 8)
+    return int(np.argmax(diverged)) if diverged.any() else len(loss) - one_sided
 
 
 def noise_of(lr_curve: pd.DataFrame, bandwidth: float) -> float:
     """Return the largest difference of smoothed losses that chance explains, from the scatter of the raw ones."""
-    if len(lr_curve) < 2:
-        return 0.0
     # the median, because most of the scatter lies behind a divergence; 1.48 makes it a standard deviation
     scatter = 1.48 * float(np.median(np.abs(lr_curve["raw_loss"] - lr_curve["loss"])))
     # a Gaussian kernel averages the points of 2 sqrt(pi) of its standard deviations, and follows some of their scatter

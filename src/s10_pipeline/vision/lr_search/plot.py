@@ -14,7 +14,7 @@ LABELS = {name: reading.label for name, reading in READINGS.items()}
 def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -> Figure:
     """Plot the loss over the learning rate with every suggestion; the one taken is drawn solid and named so.
 
-    Dots are single batches. Grey is what lies behind ``best_lr["read_to"]``, where the loss first diverged.
+    Dots are single batches. Grey is what is not read, from ``best_lr["read_to"]`` on.
     """
     figure = Figure(figsize=(8, 5.6), dpi=120, layout="constrained")
     ax = figure.subplots()
@@ -29,7 +29,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=7)
         ax.plot(part["lr"], part["loss"], color=line, linewidth=3)
     if not behind.empty:
-        ax.axvspan(read_to, lr_curve["lr"].iloc[-1], color="#000000", alpha=0.06, label="diverged, not read")
+        ax.axvspan(read_to, lr_curve["lr"].iloc[-1], color="#000000", alpha=0.06, label="not read")
     for method, lr in best_lr["candidates"].items():
         taken = method == best_lr["method"]
         ax.axvline(

@@ -26,7 +26,7 @@ from ..training.checks import check_batch_size
 from ..training.model import build_classifier
 from ..training.optimizer import build_optimizer, training_loss
 from ..training.params import StepParams
-from .curve import first_divergence, noise_of, smooth_losses
+from .curve import noise_of, num_readable, smooth_losses
 from .params import LrSearchParams
 from .suggestions import MIN_FALL, fall_of, suggest_learning_rates
 
@@ -46,8 +46,8 @@ def find_learning_rate(
 
     Returns:
         ``lr_curve`` (columns :data:`COLUMNS`: ``loss`` is smoothed, ``run`` counts tests from 0; empty without a test)
-        and ``best_lr`` (``lr``, ``method``, ``candidates``: method -> lr, ``parameters``, ``read_to``: rate at which
-        reading stopped, null if the loss never diverged).
+        and ``best_lr`` (``lr``, ``method``, ``candidates``: method -> lr, ``parameters``, ``read_to``: the first
+        rate that is not read).
 
     Raises:
         UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
@@ -76,7 +76,7 @@ def find_learning_rate(
         explain_out_of_memory(train.batch_size, device),
     ):
         lr_curve = run_range_test(model, loader, params, train)
-    num_read = first_divergence(lr_curve, params.smoothing)
+    num_read = num_readable(lr_curve, params.smoothing)
     read_to = float(lr_curve["lr"].iloc[num_read]) if num_read < len(lr_curve) else None
     try:
         candidates = suggest_learning_rates(lr_curve[:num_read], params.start_lr)

@@ -24,7 +24,7 @@ class Reading:
     Attributes:
         label: its name in the figure and the report.
         color: of its line in the figure.
-        read: (lr, smoothed loss) -> learning rate, without the curve's first points and what follows a divergence.
+        read: (lr, smoothed loss) -> learning rate, without the ends of the curve and what follows a divergence.
     """
 
     label: str
@@ -37,7 +37,7 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
 
     Args:
         lr_curve: columns ``lr`` (ascending) and ``loss`` (smoothed, finite), one row per iteration before the loss
-            first diverges (:func:`.curve.first_divergence`).
+            first diverges (:func:`.curve.num_readable`).
         start_lr: the first rate, for the error.
 
     Raises:
