@@ -106,7 +106,7 @@ class RunCheckpoints:
         self.folder = folder
         self._keep = keep
 
-    def describe(self, depends: Parts, *, lr_found: bool) -> None:
+    def describe(self, depends: Parts, *, lr_found: bool = False) -> None:
         """Note what this training depends on, for people and for :meth:`CheckpointStore.described`.
 
         Args:
