@@ -67,6 +67,17 @@ def test_the_range_test_alone_is_announced_without_epochs(inputs, caplog):
     assert "epoch" not in told
 
 
+def test_with_a_given_rate_no_range_test_is_announced(inputs, tiny, caplog):
+    given = {**inputs, "params:train": tiny.model_copy(update={"lr": 0.05})}
+    (told,) = announced(ProjectHooks(), given, caplog, "lr_range_test", "train_resnet")
+    assert "2 epochs about" in told
+    assert "range test" not in told
+    assert not announced(ProjectHooks(), given, caplog, "lr_range_test")
+    given["params:lr_search"] = LrSearchParams(num_iterations=30, always=True)
+    (told,) = announced(ProjectHooks(), given, caplog, "lr_range_test")
+    assert "range test about" in told
+
+
 def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, caplog):
     store = inputs["checkpoints"]
 

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
 from pydantic import BaseModel, create_model
 
 from s10_pipeline.identity.affects import can_change
@@ -38,7 +39,7 @@ COUNT = {
     "find_near_duplicates": EVALUATE,
     "lr_range_test": STEP | {
         "lr_search.start_lr", "lr_search.end_lr", "lr_search.num_iterations", "lr_search.smoothing",
-        "lr_search.diverge_threshold", "lr_search.method",
+        "lr_search.diverge_threshold", "lr_search.method", "lr_search.always",
     },
     "train_resnet": STEP | {
         "train.epochs", "train.warmup_epochs", "train.anneal_epochs", "train.ema_decay", "train.deterministic",
@@ -106,6 +107,18 @@ def test_what_is_declared_names_stages_and_parameters_that_exist():
     assert declared <= NODES.keys()
     assert set(RULES.path_parameters) <= set(names_in(Parameters))
     assert set(RULES.harmless_inputs) <= {name for node in NODES.values() for name in node.inputs}
+
+
+@pytest.mark.parametrize(
+    ("lr_from", "remark"),
+    [("range test", ""), ("train.lr", ""), ("interrupted training", "0.238; best_lr says 0.26")],
+)
+def test_stages_tell_both_rates_of_a_training_that_went_on_at_its_own(lr_from, remark):
+    stored = MemoryDataset({"model": {"lr": 0.238, "lr_from": lr_from}, "lr_search": {"lr": 0.26}})
+    catalog = DataCatalog({"provenance": stored})
+    told = RULES.remark(catalog, "train_resnet")
+    assert remark in told and bool(told) == bool(remark)
+    assert not RULES.remark(catalog, "evaluate")
 
 
 def test_a_stage_without_a_device_ran_on_the_cpu():

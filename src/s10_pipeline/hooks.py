@@ -74,6 +74,8 @@ class ProjectHooks:
         """Before the first stage that takes long, say how long; here, since it is no part of what a stage makes."""
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
+        if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
+            return
         self._announced = True
         from .vision.training.estimate import announce
 

@@ -34,6 +34,14 @@ def _describe_device(requested: str | None) -> str:
         return requested
 
 
+def compare_rates(catalog: Any, node: str) -> str:
+    """Say at which rate the newest model trained, where the range test, run again, found another."""
+    made = catalog["provenance"].load() if node == "train_resnet" else {}
+    if made.get("model", {}).get("lr_from") != "interrupted training":
+        return ""
+    return f"went on at its own rate, {made['model']['lr']:.4g}; best_lr says {made['lr_search']['lr']:.4g}"
+
+
 def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
     """Return folders of finished trainings whose model is none of the kept versions (dataset, version)."""
     from filelock import FileLock, Timeout
@@ -57,6 +65,7 @@ RULES = Rules(
     harmless_inputs=("checkpoints",),
     harmless_libraries=("filelock", "rich"),
     describe=describe,
+    remark=compare_rates,
     unneeded=finished_without_model,
 )
 

@@ -39,6 +39,7 @@ class Rules:
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
         describe: what else records tell of a node's run (device, commit); called after it, with its parameters.
+        remark: what ``stages`` adds to an up-to-date node's line (may be empty), given the catalog and the node's name.
         unneeded: what else ``prune`` may remove, given the catalog and the versions that it keeps.
     """
 
@@ -48,6 +49,7 @@ class Rules:
     harmless_inputs: tuple[str, ...] = ()
     harmless_libraries: tuple[str, ...] = ()
     describe: Callable[[dict[str, Any]], dict[str, Any]] = lambda parameters: {}
+    remark: Callable[[Any, str], str] = lambda catalog, node: ""
     unneeded: Callable[[Any, Versions], list[Path]] = lambda catalog, kept: []
 
     def is_input(self, dataset: str) -> bool:

@@ -10,8 +10,8 @@ from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.lr_search import range_test
 from s10_pipeline.vision.lr_search.params import LrSearchParams
-from s10_pipeline.vision.lr_search.range_test import find_learning_rate, run_range_test
-from s10_pipeline.vision.lr_search.suggestions import READINGS, spread_of
+from s10_pipeline.vision.lr_search.range_test import COLUMNS, find_learning_rate, run_range_test
+from s10_pipeline.vision.lr_search.suggestions import READINGS
 
 PARAMS = LrSearchParams(num_iterations=40, start_lr=1e-4, end_lr=1.0)
 
@@ -41,7 +41,7 @@ def test_the_first_loss_is_that_of_the_fresh_network(shapes, sets, tiny, classif
     images, labels = next(loader.epoch(0))
     expected = torch.nn.functional.cross_entropy(classifier.train()(images), labels).item()
     curve = run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
-    assert curve["loss"].iloc[0] == pytest.approx(expected, rel=1e-4)
+    assert curve["raw_loss"].iloc[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_output_is_left_to_the_bar(classifier, shapes, sets, tiny, monkeypatch):
@@ -94,22 +94,8 @@ def test_all_suggestions_are_given_and_the_method_chooses(shapes, sets, tiny, me
     assert best_lr["candidates"].keys() == READINGS.keys()
     assert best_lr["lr"] == best_lr["candidates"][method]
     assert best_lr["method"] == method
-    assert best_lr["spread"] == spread_of(best_lr["candidates"])
     (told,) = [message for message in caplog.messages if f"taking {method}" in message]
     assert all(f"{name} {lr:.2g}" in told for name, lr in best_lr["candidates"].items())
-
-
-def test_agreeing_suggestions_do_not_warn(caplog):
-    range_test._choose({"steepest": 0.1, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.5}, PARAMS)
-    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-
-
-def test_suggestions_that_differ_more_than_ten_times_warn(caplog):
-    best_lr = range_test._choose({"steepest": 2e-5, "valley": 0.12, "minimum_tenth": 0.05, "minimum": 0.5}, PARAMS)
-    assert best_lr["spread"] == pytest.approx(6000)
-    (warning,) = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    for fact in ("6000", "steepest 2e-05", "valley 0.12", "lr_curve_plot"):
-        assert fact in warning
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
@@ -126,7 +112,7 @@ def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypa
     curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
     assert calls == 25
     assert len(curve) == 24
-    assert np.isfinite(curve["loss"]).all()
+    assert np.isfinite(curve).all(axis=None)
     assert np.isfinite(best_lr["lr"])
 
 
@@ -136,8 +122,27 @@ def test_divergence_at_once_is_an_error_with_a_remedy(shapes, sets, tiny):
         find_learning_rate(shapes[0], sets[0], params, tiny)
 
 
+def test_with_a_given_rate_no_test_runs(shapes, sets, tiny, monkeypatch):
+    monkeypatch.delattr(range_test, "run_range_test")
+    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"lr": 0.05}))
+    assert tuple(curve.columns) == COLUMNS and curve.empty
+    assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
+
+
+ALWAYS = PARAMS.model_copy(update={"always": True})
+
+
+def test_the_test_runs_beside_a_given_rate_where_it_is_asked_for(shapes, sets, tiny, caplog):
+    with caplog.at_level(logging.INFO):
+        given = find_learning_rate(shapes[0], sets[0], ALWAYS, tiny.model_copy(update={"lr": 0.05}))
+    found = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
+    assert given[0].equals(found[0])
+    assert given[1] == {**found[1], "parameters": ALWAYS.model_dump()}
+    assert "taking train.lr=0.05" in caplog.text
+
+
 def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
-    params = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
+    params = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40, always=True)
     given = tiny.model_copy(update={"lr": 0.05})
     curve, best_lr = find_learning_rate(shapes[0], sets[0], params, given)
     assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
@@ -145,10 +150,20 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
     assert len(curve) < 17
 
 
+def test_readings_stop_where_the_loss_first_diverges(shapes, sets, tiny, monkeypatch):
+    lr = np.geomspace(1e-4, 1, 60)
+    loss = np.concatenate([np.linspace(2.3, 1.8, 30), np.linspace(1.8, 2.3, 10), np.linspace(2.3, 1.0, 20)])
+    curve = pd.DataFrame({"lr": lr, "loss": loss, "raw_loss": loss, "run": 0})
+    monkeypatch.setattr(range_test, "run_range_test", lambda *_: curve)
+    _, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
+    assert lr[30] < best_lr["read_to"] < lr[40]
+    assert best_lr["candidates"]["minimum"] in lr[29:31]
+
+
 @pytest.mark.parametrize(("lowest", "share"), [(2.3, "0"), (2.277, "1"), (2.2, None), (1.1, None)])
 def test_a_loss_that_hardly_falls_warns(shapes, sets, tiny, monkeypatch, caplog, lowest, share):
     loss = np.concatenate([np.full(15, 2.3), np.full(10, lowest), np.full(15, 9.0)])
-    curve = pd.DataFrame({"lr": np.geomspace(1e-4, 1, 40), "loss": loss})
+    curve = pd.DataFrame({"lr": np.geomspace(1e-4, 1, 40), "loss": loss, "raw_loss": loss, "run": 0})
     monkeypatch.setattr(range_test, "run_range_test", lambda *_: curve)
     find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
     told = [

@@ -47,7 +47,7 @@ def test_steepest_is_what_torch_lr_finder_suggests(seed):
     finder = LRFinder(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
     finder.history = {"lr": frame["lr"].tolist(), "loss": frame["loss"].tolist()}
     axes = mpl.figure.Figure().subplots()
-    _, theirs = finder.plot(ax=axes, suggest_lr=True)
+    _, theirs = finder.plot(ax=axes, suggest_lr=True, skip_end=0)
     assert suggest_learning_rates(frame, 1e-5)["steepest"] == pytest.approx(theirs)
 
 
@@ -58,12 +58,12 @@ def test_too_early_a_divergence_is_an_error_with_a_remedy():
 
 
 def test_the_fall_is_to_the_minimum_from_the_highest_before_it():
-    assert fall_of(curve(bowl())) == pytest.approx(1 - 1.1 / 2.3, rel=0.01)
-    assert fall_of(curve(np.full(100, 2.3))) == 0
-    # what comes after the minimum is divergence, and the first points are noise
+    assert fall_of(curve(bowl())) == pytest.approx((2.3, 1.1), rel=0.01)
+    assert fall_of(curve(np.full(100, 2.3))) == (2.3, 2.3)
+    # what comes after the minimum is no part of the fall, and the first points are noise
     loss = np.full(100, 2.0)
     loss[:5], loss[50:60], loss[60:] = 9.0, 1.5, 50.0
-    assert fall_of(curve(loss)) == pytest.approx(0.25)
+    assert fall_of(curve(loss)) == (2.0, 1.5)
 
 
 def longest_run_point_by_point(loss: np.ndarray) -> tuple[int, int]:

@@ -23,6 +23,14 @@ def preview(shapes, inputs, monkeypatch):
     return draw
 
 
+def test_without_a_range_test_there_is_no_figure_of_it(inputs, monkeypatch):
+    for name in [name for name in vars(report_figures) if name.startswith("plot_")]:
+        monkeypatch.setattr(report_figures, name, lambda *_: None)
+    given = inputs()
+    assert "lr_curve_plot" in draw_figures(given)
+    assert "lr_curve_plot" not in draw_figures(dataclasses.replace(given, lr_curve=given.lr_curve.head(0)))
+
+
 @pytest.mark.parametrize(("epochs", "num_columns"), [(2, 2), (9, 7)])
 def test_what_training_saw_is_what_its_loader_gave(preview, shapes, sets, epochs, num_columns):
     train_set = sets[0]

@@ -163,6 +163,30 @@ def test_a_rate_that_was_given_and_a_schedule_that_is_not_recorded(inputs: Input
     assert "Not recorded" in section(html, "training")
 
 
+def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inputs, figures: dict[str, Figure]) -> None:
+    given = inputs()
+    best_lr = {"lr": 0.3, "method": "train.lr", "candidates": {}}
+    provenance = {"model": {"lr": 0.3, "lr_from": "train.lr"}, "lr_search": best_lr}
+    untested = dataclasses.replace(given, provenance=provenance, best_lr=best_lr, lr_curve=given.lr_curve.head(0))
+    drawn = {name: figure for name, figure in figures.items() if name != "lr_curve_plot"}
+    html = build_report(untested, drawn)
+    (found,) = re.findall(r'<section id="range-test".*?</section>', html, re.DOTALL)
+    assert "0.3 was given as train.lr" in section(html, "range-test")
+    assert "<table" not in found and "<img" not in found
+    assert "0.3, given as train.lr. Range test" in section(html, "summary")
+
+
+def test_a_training_that_went_on_at_its_own_rate_shows_both(inputs: Inputs) -> None:
+    given = inputs()
+    provenance = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search": given.best_lr}
+    html = build_report(dataclasses.replace(given, provenance=provenance), {})
+    for name in ("summary", "range-test"):
+        words = section(html, name)
+        assert "0.04" in words and "found 0.05" in words, words
+    assert "valley 0.05 steepest" in section(html, "range-test"), "the reading was not used"
+    assert "interrupted training 0.04 yes" in section(html, "range-test")
+
+
 def test_training_that_ended_in_warm_up_did_not_reach_its_rate(html: str, inputs: Inputs) -> None:
     given = inputs()
     train = {**given.provenance["train"], "epochs": 4, "warmup_epochs": 5}

@@ -7,11 +7,10 @@ from s10_pipeline.vision.report.story import explain_learning_rate, trace_lineag
 
 
 def test_which_rate_and_why() -> None:
-    best = {"lr": 0.2, "method": "valley", "candidates": {"valley": 0.2, "minimum": 2.0}, "spread": 10.0}
+    best = {"lr": 0.2, "method": "valley", "candidates": {"valley": 0.2, "minimum": 2.0}}
     searched = {"model": {"lr": 0.2, "lr_from": "range test"}, "lr_search": best}
     told = explain_learning_rate(searched, best)
     assert (told["lr"], told["taken_from"], told["method"], told["same_test"]) == (0.2, "range test", "valley", True)
-    assert not told["contradict"] and explain_learning_rate({}, {**best, "spread": 11.0})["contradict"]
     given = explain_learning_rate({"model": {"lr": 0.05, "lr_from": "train.lr"}, "lr_search": best}, best)
     assert (given["lr"], given["taken_from"], given["suggested"]) == (0.05, "train.lr", 0.2)
     # the range test ran again after the training: what training read counts

@@ -9,7 +9,7 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training import trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.engine import train_classifier
+from s10_pipeline.vision.training.engine import epochs_left, train_classifier
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
 from s10_pipeline.vision.training.params import PlateauParams
 from s10_pipeline.vision.training.trainer import DivergedError
@@ -54,8 +54,31 @@ def test_one_seed_repeats_and_another_differs(data, tiny, tmp_path):
     assert models[0] != models[2]
 
 
+@pytest.fixture
+def kill(monkeypatch):
+    """Lets so many epochs of the next training pass, and interrupts it in the one after them."""
+    plain = trainer.train_epoch
+
+    def after(num_epochs: int, *arguments) -> None:
+        calls = 0
+
+        def killed(*a, **options):
+            nonlocal calls
+            calls += 1
+            if calls > num_epochs:
+                raise KeyboardInterrupt
+            return plain(*a, **options)
+
+        monkeypatch.setattr(trainer, "train_epoch", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train_classifier(*arguments)
+        monkeypatch.setattr(trainer, "train_epoch", plain)
+
+    return after
+
+
 @pytest.mark.parametrize("killed_after", [1, 2])
-def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, killed_after, monkeypatch):
+def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, killed_after, kill):
     # dropout, plateau and momentum all have a state that must survive
     params = tiny.model_copy(
         update={
@@ -66,23 +89,61 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
     )
     whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
     store = CheckpointStore(tmp_path / "parts")
-    plain, calls = trainer.train_epoch, 0
-
-    def killed(*arguments, **options):
-        nonlocal calls
-        calls += 1
-        if calls > killed_after:
-            raise KeyboardInterrupt
-        return plain(*arguments, **options)
-
-    monkeypatch.setattr(trainer, "train_epoch", killed)
-    with pytest.raises(KeyboardInterrupt):
-        train_classifier(data, 0.05, params, store)
-    monkeypatch.setattr(trainer, "train_epoch", plain)
+    kill(killed_after, data, 0.05, params, store)
     resumed = train_classifier(data, 0.05, params, store)
     assert resumed.history.equals(whole.history)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
     assert resumed.timing["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_interrupted_it_goes_on_at_the_rate_that_was_found_first(data, tiny, tmp_path, kill, caplog):
+    params = tiny.model_copy(update={"epochs": 3, "anneal_epochs": 1})
+    whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
+    store = CheckpointStore(tmp_path / "parts")
+    kill(2, data, 0.05, params, store)
+    assert epochs_left(data, 0.07, params, store) == range(3, 4)
+    with caplog.at_level(logging.INFO):
+        resumed = train_classifier(data, 0.07, params, store)
+    assert "learning rate 0.05; the range test now finds 0.07" in caplog.text
+    assert resumed.lr == 0.05
+    assert resumed.run_key == whole.run_key
+    assert resumed.history.equals(whole.history)
+    assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
+
+
+def test_its_own_interrupted_training_comes_before_another_rate_s(data, tiny, store, kill):
+    params = tiny.model_copy(update={"epochs": 3})
+    kill(1, data, 0.07, params.model_copy(update={"lr": 0.07}), store)
+    kill(2, data, 0.05, params, store)
+    assert train_classifier(data, 0.07, params, store).lr == 0.07
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({}, {"lr": 0.07}),
+        ({"lr": 0.05}, {}),
+        ({}, {"weight_decay": 0.1}),
+        ({}, {"seed": 1}),
+        ({}, {"epochs": 1}),
+    ],
+    ids=["a given rate", "after a given rate", "another decay", "another seed", "fewer epochs than are done"],
+)
+def test_another_rate_starts_afresh_where_the_user_set_it_or_more_differs(data, tiny, store, kill, first, then):
+    params = tiny.model_copy(update={"epochs": 3})
+    kill(2, data, 0.05, params.model_copy(update=first), store)
+    assert train_classifier(data, 0.07, params.model_copy(update=then), store).lr == 0.07
+
+
+def test_a_finished_training_is_not_taken_up_unless_it_was_made_longer(data, tiny, store, kill):
+    params = tiny.model_copy(update={"epochs": 1})
+    store.mark_finished(train_classifier(data, 0.05, params, store).run_key, 1)
+    newer = train_classifier(data, 0.07, params, store)
+    assert newer.lr == 0.07
+    longer = params.model_copy(update={"epochs": 3})
+    kill(1, data, 0.05, longer, store)
+    store.mark_finished(newer.run_key, 1)
+    assert train_classifier(data, 0.06, longer, store).lr == 0.05
 
 
 def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
@@ -119,7 +180,7 @@ def test_divergence_keeps_what_was_saved(data, tiny, store):
     params = tiny.model_copy(update={"epochs": 3})
     train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
     with pytest.raises(DivergedError, match=r"at learning rate 1e\+30, in epoch 1, batch"):
-        train_classifier(data, 1e30, params, store)
+        train_classifier(data, 1e30, params.model_copy(update={"lr": 1e30}), store)
     assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
 
 

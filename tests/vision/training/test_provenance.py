@@ -25,6 +25,9 @@ def test_it_says_what_made_the_model(data, tiny, tmp_path):
     assert told["device"]["precision"] == "fp32"
     assert told["libraries"]["torch"]
     assert len(told["code"]["digest"]) == 64
-    typed = describe_training(data, BEST_LR, params.model_copy(update={"lr": 0.2}), result)
+    typed = describe_training(data, BEST_LR, params.model_copy(update={"lr": 0.05}), result)
     assert typed["model"]["lr_from"] == "train.lr"
-    assert typed["model"]["lr"] == 0.2
+    # an interrupted training went on at its own rate
+    went_on = describe_training(data, {**BEST_LR, "lr": 0.07}, params, result)
+    assert (went_on["model"]["lr"], went_on["model"]["lr_from"]) == (0.05, "interrupted training")
+    assert went_on["lr_search"]["lr"] == 0.07

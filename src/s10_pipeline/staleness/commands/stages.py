@@ -28,6 +28,8 @@ def stages_command(rules: Rules) -> click.Command:
         for decision in decisions:
             made = decision.record
             why = f"{made.same_as or made.run}, {made.about.get('seconds', 0):.1f} s" if made else decision.why
+            if made and (remark := rules.remark(catalog, decision.node.name)):
+                why += f"; {remark}"
             click.echo(f"{decision.node.name:{width}}  {decision.state:10}  {why}")
         store.memo.save()
 

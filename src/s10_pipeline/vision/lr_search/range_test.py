@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -25,10 +26,13 @@ from ..training.checks import check_batch_size
 from ..training.model import build_classifier
 from ..training.optimizer import build_optimizer, training_loss
 from ..training.params import StepParams
+from .curve import noise_of, num_readable, smooth_losses
 from .params import LrSearchParams
-from .suggestions import MAX_SPREAD, MIN_FALL, fall_of, spread_of, suggest_learning_rates
+from .suggestions import MIN_FALL, fall_of, suggest_learning_rates
 
 log = logging.getLogger(__name__)
+
+COLUMNS = ("lr", "loss", "raw_loss", "run")
 
 
 def find_learning_rate(
@@ -38,14 +42,22 @@ def find_learning_rate(
 
     Equal input gives equal rates, on CUDA too, whatever ``train.deterministic`` says.
 
+    Where ``train.lr`` is given, no test runs unless ``lr_search.always`` asks for it.
+
     Returns:
-        ``lr_curve`` (columns ``lr``, ``loss``: exponential mean of the training loss) and ``best_lr``
-        (``lr``, ``method``, ``candidates``: method -> lr, ``spread`` of all but the minimum, ``parameters``).
+        ``lr_curve`` (columns :data:`COLUMNS`: ``loss`` is smoothed, ``run`` counts tests from 0; empty without a test)
+        and ``best_lr`` (``lr``, ``method``, ``candidates``: method -> lr, ``parameters``, ``read_to``: the first
+        rate that is not read).
 
     Raises:
         UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
             (where ``train.lr`` is given, it is taken instead, with a warning).
     """
+    parameters = params.model_dump()
+    given = {"lr": train.lr, "method": "train.lr", "candidates": {}, "read_to": None, "parameters": parameters}
+    if not params.runs_test(train.lr):
+        log.info("train.lr=%g was given: no range test; lr_search.always=true runs it all the same", train.lr)
+        return pd.DataFrame(columns=COLUMNS, dtype=float), given
     check_batch_size(train_set, train)
     device = choose_device(train.device)
     model = build_classifier(images, train_set, train).to(device)
@@ -64,47 +76,26 @@ def find_learning_rate(
         explain_out_of_memory(train.batch_size, device),
     ):
         lr_curve = run_range_test(model, loader, params, train)
+    num_read = num_readable(lr_curve, params.smoothing)
+    read_to = float(lr_curve["lr"].iloc[num_read]) if num_read < len(lr_curve) else None
     try:
-        candidates = suggest_learning_rates(lr_curve, params.start_lr)
+        candidates = suggest_learning_rates(lr_curve[:num_read], params.start_lr)
     except UserError as error:
         if train.lr is None:
             raise
         log.warning("%s; going on with train.lr=%g, which was given", error, train.lr)
-        return lr_curve, {
-            "lr": train.lr,
-            "method": "train.lr",
-            "candidates": {},
-            "spread": None,
-            "parameters": params.model_dump(),
-        }
-    if (fall := fall_of(lr_curve)) < MIN_FALL:
+        return lr_curve, {**given, "read_to": read_to}
+    listed = ", ".join(f"{method} {lr:.2g}" for method, lr in candidates.items())
+    log.info("range test: %s; taking %s", listed, params.method if train.lr is None else f"train.lr={train.lr:g}")
+    highest, lowest = fall_of(lr_curve[:num_read])
+    if highest - lowest < max(MIN_FALL * highest, noise_of(lr_curve, params.smoothing)):
         log.warning(
             "range test: the loss fell by %.2g %% only, so the rates may be noise; look at lr_curve_plot, and try "
             "another lr_search.start_lr or end_lr, more lr_search.num_iterations, or give train.lr",
-            100 * fall,
+            100 * (1 - lowest / highest),
         )
-    return lr_curve, _choose(candidates, params)
-
-
-def _choose(candidates: dict[str, float], params: LrSearchParams) -> dict[str, Any]:
-    spread = spread_of(candidates)
-    listed = ", ".join(f"{method} {lr:.2g}" for method, lr in candidates.items())
-    log.info("range test: %s; taking %s", listed, params.method)
-    if spread > MAX_SPREAD:
-        log.warning(
-            "range test: without the minimum, the suggestions differ %.0f times (%s); "
-            "look at lr_curve_plot before trusting %s",
-            spread,
-            listed,
-            params.method,
-        )
-    return {
-        "lr": candidates[params.method],
-        "method": params.method,
-        "candidates": candidates,
-        "spread": spread,
-        "parameters": params.model_dump(),
-    }
+    best_lr = {"lr": candidates[params.method], "method": params.method, "candidates": candidates}
+    return lr_curve, {**best_lr, "read_to": read_to, "parameters": parameters}
 
 
 def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: StepParams) -> pd.DataFrame:
@@ -113,7 +104,7 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
     The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.
 
     Returns:
-        columns ``lr`` and ``loss`` (exponential mean), a row an iteration whose loss was finite.
+        columns :data:`COLUMNS`, one row per iteration whose loss was finite.
     """
     device = next(model.parameters()).device
     precision = choose_precision(train.precision, device)
@@ -153,7 +144,7 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
                     _Endless(loader),
                     end_lr=params.end_lr,
                     num_iter=params.num_iterations,
-                    smooth_f=0,  # smoothed below: its own mean gives the first batch all the weight of the start
+                    smooth_f=0,  # we smooth below, because its own mean lags behind the rate
                     diverge_th=params.diverge_threshold,
                 )
         finally:
@@ -161,9 +152,9 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
             model.zero_grad(set_to_none=True)
             model.train(was_training)
     num_points = min(len(finder.history["lr"]), len(finder.history["loss"]))
-    curve = pd.DataFrame({name: finder.history[name][:num_points] for name in ("lr", "loss")})
-    # bias-corrected: early points are means of the few losses seen so far (Kingma and Ba 2015, section 3)
-    return curve.assign(loss=curve["loss"].ewm(alpha=params.smoothing, adjust=True).mean())
+    lr, raw_loss = (np.array(finder.history[name][:num_points], float) for name in ("lr", "loss"))
+    loss = smooth_losses(lr, raw_loss, params.smoothing)
+    return pd.DataFrame({"lr": lr, "loss": loss, "raw_loss": raw_loss, "run": 0})[list(COLUMNS)]
 
 
 class _NonFiniteLoss(Exception):

@@ -5,22 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ..errors import UserError
+from .curve import SKIP_START, Floats
 
-# torch-lr-finder leaves these out of its own suggestion too: the first losses are noise, the last ones diverge.
-SKIP_START, SKIP_END = 10, 5
-MIN_POINTS = SKIP_START + SKIP_END + 2
+# Fewer points before the loss diverges are too few to read a rate from.
+MIN_POINTS = SKIP_START + 7
 
 # Where the smoothed loss falls by less than this share, the suggestions may be readings of noise: at rates that teach
 # nothing it fell by 0.004 to 0.016 (batches of 128 to 32 drawn images).
 MIN_FALL = 0.02
-
-# Beyond this ratio, an order of magnitude, the suggestions contradict each other: a person should look at the curve.
-MAX_SPREAD = 10.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -30,7 +24,7 @@ class Reading:
     Attributes:
         label: its name in the figure and the report.
         color: of its line in the figure.
-        read: (lr, smoothed loss) -> learning rate, without the noisy ends of the curve.
+        read: (lr, smoothed loss) -> learning rate, without the ends of the curve and what follows a divergence.
     """
 
     label: str
@@ -42,7 +36,8 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
     """Return each reading of :data:`READINGS` with its learning rate.
 
     Args:
-        lr_curve: columns ``lr`` (ascending) and ``loss`` (smoothed, finite), a row an iteration.
+        lr_curve: columns ``lr`` (ascending) and ``loss`` (smoothed, finite), one row per iteration before the loss
+            first diverges (:func:`.curve.num_readable`).
         start_lr: the first rate, for the error.
 
     Raises:
@@ -54,21 +49,14 @@ def suggest_learning_rates(lr_curve: pd.DataFrame, start_lr: float) -> dict[str,
             f"lr_search.start_lr={start_lr:g}: the loss diverged after {len(lr)} iterations, too few to read a "
             f"learning rate from ({MIN_POINTS} are needed); lower start_lr, or give train.lr"
         )
-    inner = slice(SKIP_START, -SKIP_END)
-    return {name: reading.read(lr[inner], loss[inner]) for name, reading in READINGS.items()}
+    return {name: reading.read(lr[SKIP_START:], loss[SKIP_START:]) for name, reading in READINGS.items()}
 
 
-def fall_of(lr_curve: pd.DataFrame) -> float:
-    """By what share the loss fell to its minimum where :func:`suggest_learning_rates` looks: 0.2 from 2.3 to 1.84."""
-    loss = lr_curve["loss"].to_numpy(float)[SKIP_START:-SKIP_END]
+def fall_of(lr_curve: pd.DataFrame) -> tuple[float, float]:
+    """Return the highest and the lowest loss of the fall to the minimum that :func:`suggest_learning_rates` sees."""
+    loss = lr_curve["loss"].to_numpy(float)[SKIP_START:]
     lowest = int(np.argmin(loss))
-    return float(1 - loss[lowest] / loss[: lowest + 1].max())
-
-
-def spread_of(candidates: dict[str, float]) -> float:
-    """Largest / smallest suggestion, ``minimum`` apart: it is ten times ``minimum_tenth`` whatever the curve."""
-    rates = [lr for method, lr in candidates.items() if method != "minimum"]
-    return max(rates) / min(rates)
+    return float(loss[: lowest + 1].max()), float(loss[lowest])
 
 
 def _steepest(lr: Floats, loss: Floats) -> float:

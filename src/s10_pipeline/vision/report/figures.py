@@ -17,12 +17,14 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
     if inputs.provenance.get("model", {}).get("lr_from") == "train.lr":
         # the rate was given: no reading of the range test was taken
         best_lr = {**best_lr, "method": "train.lr"}
-    return {
+    figures = {
         "accuracy_curves": plot_accuracy_curves(inputs.history, "Accuracy"),
         "loss_curves": plot_loss_curves(inputs.history, "Loss"),
         "augmentation_preview": plot_augmentation_preview(inputs.augmented_examples),
-        "lr_curve_plot": plot_lr_curve(inputs.lr_curve, best_lr, "Learning-rate range test"),
         "confusion_matrix": plot_confusion_matrix(inputs.test_predictions, "Confusion matrix"),
         "reliability_diagram": plot_reliability(inputs.reliability, "Reliability on test images"),
         "cam_check_plot": plot_cam_check(inputs.cam_check, "What removing pixels does to the prediction"),
     }
+    if len(inputs.lr_curve):
+        figures["lr_curve_plot"] = plot_lr_curve(inputs.lr_curve, best_lr, "Learning-rate range test")
+    return figures

@@ -5,8 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from ..lr_search.suggestions import MAX_SPREAD
-
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
     """How many epochs at the start trained on images that were scaled down."""
@@ -16,8 +14,8 @@ def resized_epochs(provenance: dict[str, Any]) -> int:
 
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
     """``lr``, the full rate of training, whether it was ``reached`` (warm-up may be longer than the training),
-    ``taken_from`` (``range test`` or ``train.lr``), and of the test: ``method``, ``candidates``, their ``spread``,
-    whether they ``contradict`` each other, and whether the stored test is the one that training read (``same_test``).
+    ``taken_from`` (``range test``, ``interrupted training``, ``train.lr``), and of the test: ``method``, ``suggested``,
+    ``candidates``, and whether the stored test is the one that training read (``same_test``).
     """
     train = provenance.get("train", {})
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
@@ -28,8 +26,6 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
         "method": searched.get("method"),
         "suggested": searched.get("lr"),
         "candidates": searched.get("candidates", {}),
-        "spread": searched.get("spread"),
-        "contradict": (searched.get("spread") or 0.0) > MAX_SPREAD,
         "same_test": searched.get("candidates") == best_lr.get("candidates"),
     }
 

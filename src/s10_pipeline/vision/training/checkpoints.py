@@ -106,11 +106,20 @@ class RunCheckpoints:
         self.folder = folder
         self._keep = keep
 
-    def describe(self, depends: Parts) -> None:
-        """Note what this training depends on, for people and for :meth:`CheckpointStore.described`."""
+    def describe(self, depends: Parts, *, lr_found: bool = False) -> None:
+        """Note what this training depends on, for people and for :meth:`CheckpointStore.described`.
+
+        Args:
+            lr_found: the learning rate was found by the range test; it is noted beside what the run key is a digest of.
+        """
         path = self.folder / DESCRIPTION
         if not path.exists():
-            write_text(path, json.dumps(depends, indent=1))
+            write_text(path, json.dumps({**depends, "origin": {"lr_found": lr_found}}, indent=1))
+
+    def is_unfinished(self, epochs: int) -> bool:
+        """Return whether the newest checkpoint belongs to no stored model and lies within ``epochs``."""
+        newest = max((epoch for epoch, _ in self.saved()), default=0)
+        return (self.finished_epochs() or 0) < newest <= epochs
 
     def finished_epochs(self) -> int | None:
         """Epochs of the stored model that came of this training, if it got that far."""

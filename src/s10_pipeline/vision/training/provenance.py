@@ -44,8 +44,8 @@ def describe_training(
         "train": params.model_dump(),
         "schedule": describe_schedule(result.history.to_dict("records"), params),
         "model": {
-            "lr": params.rate(best_lr),
-            "lr_from": "range test" if params.lr is None else "train.lr",
+            "lr": result.lr,
+            "lr_from": _origin_of(result.lr, best_lr, params),
             "num_weights": sum(p.numel() for p in model.parameters()),
             "stem": model.spec.architecture["stem"],
             "image_size": model.spec.image_size,
@@ -56,6 +56,13 @@ def describe_training(
         "libraries": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
         "checkpoints": result.run_key,
     }
+
+
+def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
+    """Return where the rate of training came from; an interrupted one goes on at its own, found by an earlier test."""
+    if params.lr is not None:
+        return "train.lr"
+    return "range test" if lr == best_lr["lr"] else "interrupted training"
 
 
 def _version(package: str) -> str:

@@ -67,6 +67,27 @@ def reached_code(package: Package) -> dict[str, str]:
     return Reach(package, *starts, computing=True).pieces
 
 
+def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> float | None:
+    """Return the rate of the newest unfinished training that differs from this one in the found rate alone.
+
+    Another thread count or device makes the range test find another rate, over which no interrupted training should
+    start again. None if this training itself goes on from a checkpoint, or no other is unfinished.
+    """
+    own = RunCheckpoints(store.root / store.key_for(key_of(depends), epochs), keep=1)
+    if own.saved() and own.finished_epochs() != epochs:
+        return None
+
+    def without_rate(parts: Parts) -> list[object]:
+        parameters = {name: value for name, value in parts["parameters"].items() if name != "train.lr"}
+        return [parameters, parts["inputs"], parts["code"]]
+
+    for folder, other in reversed(store.described()):
+        found = other.get("origin", {}).get("lr_found") and without_rate(other) == without_rate(depends)
+        if found and RunCheckpoints(folder, keep=1).is_unfinished(epochs):
+            return float(other["parameters"]["train.lr"])
+    return None
+
+
 def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, depends: Parts) -> str | None:
     """Say in what this training differs from the last one that has checkpoints; None if there is no other."""
     others = [found for folder, found in store.described() if folder.name != checkpoints.folder.name]

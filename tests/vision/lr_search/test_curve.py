@@ -1,0 +1,122 @@
+"""Known answers for the curve of a range test."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from s10_pipeline.vision.lr_search.curve import noise_of, num_readable, smooth_losses
+from s10_pipeline.vision.lr_search.suggestions import suggest_learning_rates
+
+LR = np.geomspace(1e-3, 5, 150)
+X = np.log10(LR)
+BANDWIDTH = 0.15
+ONE_SIDED = 10  # 1.5 bandwidths, in steps of 0.025 decades
+
+
+def curve(raw_loss: np.ndarray) -> pd.DataFrame:
+    lr = LR[: len(raw_loss)]
+    return pd.DataFrame({"lr": lr, "loss": smooth_losses(lr, raw_loss, BANDWIDTH), "raw_loss": raw_loss, "run": 0})
+
+
+def bowl(at: float, wall: float = 4.0) -> np.ndarray:
+    """Flat at 2.3, from half a decade before ``at`` on a parabola down to 1.8 there, and up again."""
+    return np.minimum(2.3, 1.8 + 2 * (X - np.log10(at)) ** 2) + np.maximum(0, X - np.log10(at) - 0.3) * wall
+
+
+def readings(frame: pd.DataFrame) -> dict[str, float]:
+    return suggest_learning_rates(frame[: num_readable(frame, BANDWIDTH)], 1e-3)
+
+
+def line_point_by_point(lr: np.ndarray, loss: np.ndarray) -> list[float]:
+    """Weighted least squares of a line at each point, by NumPy's solver."""
+    x, fitted = np.log10(lr), []
+    for centre in x:
+        root = np.exp(-0.25 * ((x - centre) / BANDWIDTH) ** 2)
+        design = np.stack([root, root * (x - centre)], axis=1)
+        fitted.append(float(np.linalg.lstsq(design, root * loss, rcond=None)[0][0]))
+    return fitted
+
+
+def test_it_is_a_weighted_least_squares_line_at_each_point():
+    loss = 2.3 + np.random.default_rng(0).normal(0, 0.1, 150)
+    np.testing.assert_allclose(smooth_losses(LR, loss, BANDWIDTH), line_point_by_point(LR, loss), atol=1e-3)
+
+
+def test_there_is_no_lag():
+    falling = 2.3 - 0.3 * (X - X[0])
+    np.testing.assert_allclose(smooth_losses(LR, falling, BANDWIDTH), falling)
+    # backwards the same: a mean that looks to one side is another one then
+    noisy = bowl(0.1, wall=0) + np.random.default_rng(0).normal(0, 0.05, 150)
+    backwards = smooth_losses(LR, noisy[::-1].copy(), BANDWIDTH)
+    np.testing.assert_allclose(smooth_losses(LR, noisy, BANDWIDTH), backwards[::-1], atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("at", [0.03, 0.1, 0.5])
+def test_the_lowest_loss_is_found_where_it_is(at, seed):
+    noise = np.random.default_rng(seed).normal(0, 0.03, 150)
+    assert readings(curve(bowl(at) + noise))["minimum"] == pytest.approx(at, rel=0.3)
+
+
+def test_a_second_valley_behind_a_divergence_is_not_read():
+    # as measured with a whitened stem on photographs
+    knots = {1e-3: 2.33, 0.01: 2.2, 0.08: 1.75, 0.15: 2.6, 0.35: 2.1, 0.8: 1.7, 2: 1.8, 5: 2.6}
+    loss = np.interp(X, np.log10(list(knots)), list(knots.values()))
+    frame = curve(loss + np.random.default_rng(0).normal(0, 0.08, 150))
+    assert frame["lr"][frame["loss"].idxmin()] > 0.5
+    assert 0.08 < frame["lr"][num_readable(frame, BANDWIDTH)] < 0.15
+    assert readings(frame)["minimum"] == pytest.approx(0.07, rel=0.3)
+
+
+@pytest.mark.parametrize("explosion", [3.0, 1e6])
+def test_how_violent_a_divergence_is_does_not_matter_before_it(explosion):
+    loss = bowl(0.1)[:120]
+    loss[-1] = loss[-1] + explosion
+    assert readings(curve(loss))["minimum"] == pytest.approx(0.1, rel=0.3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_alone_neither_falls_nor_diverges(seed):
+    frame = curve(2.3 + np.random.default_rng(seed).normal(0, 0.1, 150))
+    assert num_readable(frame, BANDWIDTH) == 150 - ONE_SIDED
+    inner = frame["loss"][10:]
+    assert inner.max() - inner.min() < noise_of(frame, BANDWIDTH)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flat_start_is_no_divergence(seed):
+    # the loss of a network that learns nothing for three decades scatters, and only then falls
+    loss = np.minimum(2.3, 2.3 - 0.8 * (X - np.log10(0.3))) + np.random.default_rng(seed).normal(0, 0.1, 150)
+    assert num_readable(curve(loss), BANDWIDTH) == 150 - ONE_SIDED
+
+
+def test_divergence_at_once_leaves_next_to_nothing_to_read():
+    loss = np.minimum(8.0, 2.3 + np.arange(150))
+    assert num_readable(curve(loss), BANDWIDTH) < 17
+
+
+def test_where_lines_rest_on_one_side_nothing_is_read():
+    # the last batches are lucky: lower than the valley, and no rise behind them
+    loss = bowl(0.5, wall=0)
+    loss[-3:] = 1.2
+    assert curve(loss)["loss"].idxmin() == 149
+    assert readings(curve(loss))["minimum"] == pytest.approx(0.5, rel=0.3)
+
+
+@pytest.mark.parametrize("num_points", [0, 1, 2, 3])
+def test_few_points_are_a_curve_too(num_points):
+    frame = curve(np.full(num_points, 2.3))
+    assert np.isfinite(frame["loss"]).all()
+    assert num_readable(frame, BANDWIDTH) == num_points
+
+
+def test_a_narrow_kernel_reaches_the_next_points():
+    noisy = 2.3 + np.random.default_rng(0).normal(0, 0.1, 150)
+    smoothed = smooth_losses(LR, noisy, 1e-6)
+    assert np.isfinite(smoothed).all()
+    assert smoothed.std() < 0.8 * noisy.std()
+
+
+def test_a_hundred_thousand_points_take_seconds():
+    lr = np.geomspace(1e-5, 5, 100_000)
+    assert smooth_losses(lr, np.full(100_000, 2.3), BANDWIDTH) == pytest.approx(np.full(100_000, 2.3))
