@@ -83,7 +83,10 @@ def train_classifier(
     check_cuda_graph(params, device)
     rate, depends = _choose_rate(data, lr, params, store)
     if rate != lr:
-        log.info("taking up the interrupted training at learning rate %.4g; the range test now finds %.4g", rate, lr)
+        log.info(
+            "taking up the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
+            "starts afresh at it)", rate, lr, lr,
+        )  # fmt: skip
     run_key = store.key_for(key_of(depends), params.epochs)
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
