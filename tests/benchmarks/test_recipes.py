@@ -1,6 +1,7 @@
 """The scripts that judge recipes, on little data."""
 
 import argparse
+import logging
 import re
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ CHANGES = [
     for file in sorted((BENCHMARKS / "changes").glob("*.yml"))
     for name, changes in yaml.safe_load(file.read_text()).items()
 ]
-SMALL = "ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,lr_search.num_iterations=20"
+SMALL = "ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,lr_search.num_iterations=40"
 
 
 @pytest.fixture
@@ -138,7 +139,10 @@ def page(scripts, tmp_path, monkeypatch):
 
     monkeypatch.setenv("S10_DATA_ROOT", str(tmp_path / "data"))
     monkeypatch.setattr(scripts[0], "subprocess", SimpleNamespace(run=kedro))
-    return call
+    logger = logging.getLogger("s10_pipeline")
+    level = logger.level
+    yield call
+    logger.setLevel(level)  # ablations.py silences it
 
 
 @pytest.mark.slow

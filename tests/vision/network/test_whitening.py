@@ -7,7 +7,7 @@ import torch
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.split import Split
 from s10_pipeline.vision.network.whitening import FLOOR, PatchWhitening
-from s10_pipeline.vision.training import setup
+from s10_pipeline.vision.training import model as model_module
 from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.params import TrainParams
@@ -90,7 +90,7 @@ def test_it_is_fitted_to_images_of_all_classes_where_they_come_sorted(shapes, se
     images, train_set = shapes[0], sets[0]
     rows = train_set.indices[np.argsort(images.labels[train_set.indices], kind="stable")]
     taken = []
-    monkeypatch.setattr(setup, "NUM_WHITENED", 50)
+    monkeypatch.setattr(model_module, "NUM_WHITENED", 50)
     monkeypatch.setattr(PatchWhitening, "fit", lambda self, x_bchw: taken.append(x_bchw))
     model = build_classifier(images, replace(train_set, indices=rows), WHITENED)
     whole = model.normalise(torch.from_numpy(images.images_nhwc[rows]).permute(0, 3, 1, 2))
@@ -104,7 +104,7 @@ def test_of_large_images_fewer_are_taken(side, num_images, monkeypatch):
     """What is held is a bounded number of pixels."""
     images_nhwc = np.zeros((40, side, side, 3), np.uint8)
     taken = []
-    monkeypatch.setattr(setup, "NUM_WHITENED_PIXELS", 40 * 32**2)
+    monkeypatch.setattr(model_module, "NUM_WHITENED_PIXELS", 40 * 32**2)
     monkeypatch.setattr(PatchWhitening, "fit", lambda self, x_bchw: taken.append(len(x_bchw)))
     images = ImageSet(images_nhwc, np.zeros(40, np.int64), ("a", "b"))
     train_set = Split("train", np.arange(40), [], (0.0,) * 3, (1.0,) * 3)
