@@ -37,14 +37,14 @@ from lr_rules import Curve, suggested
 from lr_settings import FILE, TESTS, LrSetting, load_settings, rates_of_test
 from setting import RESULTS
 
-NUM_RATES, NUM_TESTS = 6, 5
+NUM_RATES = 6
 LOWEST, HIGHEST = 1e-4, 10.0
 COLUMNS = {
     "trainings": ["setting", "digest", "rate", "seed", "accuracy", "val_accuracy", "diverged", "seconds"],
     "curves": ["setting", "digest", "kind", "seed", "start_lr", "end_lr", "num_batches", "seconds", "losses"],
 }
-# Tests come before the trainings of this seed; the first three are enough to begin with.
-TESTS_BEFORE = {0: range(3), 1: range(3, NUM_TESTS)}
+# Seed of trainings -> seeds of the range tests that are run before them.
+TESTS_BEFORE = {0: (0, 1), 1: (2,), 2: (3, 4)}
 
 
 @dataclass(frozen=True)
