@@ -124,9 +124,11 @@ def tasks(settings: list[LrSetting], results: Results, own: list[str]) -> Iterat
 
 
 def done(results: Results) -> set[Task]:
-    trainings, curves = results.table("trainings"), results.table("curves")
-    return {Task("trainings", row.setting, row.rate, row.seed) for row in trainings.itertuples()} | {
-        Task("curves", row.setting, row.kind, row.seed) for row in curves.itertuples()
+    keys = {"trainings": "rate", "curves": "kind"}
+    return {
+        Task(name, *key)
+        for name, value in keys.items()
+        for key in results.table(name)[["setting", value, "seed"]].itertuples(index=False)
     }
 
 
@@ -211,14 +213,15 @@ def report(settings: list[LrSetting], results: Results) -> list[str]:
     ]
     for finder in order:
         rows = table.xs(finder, level="finder")
-        cells = [
-            f"{row.regret:.1f} ({row.low:.1f} to {row.high:.1f}) at {row.rate:.2g}" if finder in frame.index else "-"
-            for frame in scored.values()
-            for row in [frame.loc[finder] if finder in frame.index else None]
-        ]
+        frames = [frame.loc[[finder]] if finder in frame.index else frame.iloc[:0] for frame in scored.values()]
+        cells = [" ".join(cell_of(row) for row in frame.itertuples()) or "-" for frame in frames]
         mean = f"{rows['regret'].mean():.2f} ± {rows['regret'].sem():.2f}"
         lines.append(f"| {finder} | {mean} | {rows['spread'].median():.1f} x | {' | '.join(cells)} |")
     return lines
+
+
+def cell_of(row: Any) -> str:
+    return f"{row.regret:.1f} ({row.low:.1f} to {row.high:.1f}) at {row.rate:.2g}"
 
 
 def main() -> None:
