@@ -5,6 +5,7 @@ Where a library's own test covers another range (fastai 1e-7 to 10, Lightning 1e
 reads the part of ours that lies inside.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -151,7 +152,12 @@ RULES: dict[str, tuple[str, Callable[[Curve], float]]] = {
     "minimum, warm": ("warm", minimum),
     "minimum / 10, warm": ("warm", minimum_tenth),
 }
-TYPED = "typed 0.1 x batch/128"
+# Rates that no test is needed for.
+TYPED: dict[str, Callable[[int], float]] = {
+    "typed 0.1 x batch/128": lambda batch_size: 0.1 * batch_size / 128,
+    "typed 0.1 x root of batch/128": lambda batch_size: 0.1 * math.sqrt(batch_size / 128),
+    "typed 0.1": lambda _batch_size: 0.1,
+}
 
 
 def suggested(curves: Mapping[str, Curve], batch_size: int) -> dict[str, float]:
@@ -160,7 +166,7 @@ def suggested(curves: Mapping[str, Curve], batch_size: int) -> dict[str, float]:
     Args:
         curves: kind of range test -> curve, of one seed.
     """
-    rates = {TYPED: 0.1 * batch_size / 128}
+    rates = {name: rule(batch_size) for name, rule in TYPED.items()}
     for name, (kind, rule) in RULES.items():
         if kind in curves:
             try:

@@ -97,8 +97,8 @@ def test_each_rule_reads_a_plain_valley_before_its_end():
     from lr_rules import RULES, TYPED, suggested
 
     rates = suggested({"fresh": valley_curve(), "fine": valley_curve(), "warm": valley_curve()}, batch_size=64)
-    assert set(rates) == {TYPED, *RULES}
-    assert rates[TYPED] == 0.05
+    assert set(rates) == {*TYPED, *RULES}
+    assert rates["typed 0.1 x batch/128"] == 0.05
     assert all(1e-3 < rate < 1 for rate in rates.values()), rates
     # the minimum lies near 0.2, behind it by the lag of the mean
     assert 0.15 < rates["seed today"] < 0.6
@@ -109,7 +109,7 @@ def test_a_curve_that_ended_at_once_gives_no_rate():
     from lr_rules import RULES, TYPED, Curve, suggested
 
     short = Curve(np.geomspace(1e-3, 2e-3, 8), np.full(8, 2.3))
-    assert set(suggested(dict.fromkeys(("fresh", "fine", "warm"), short), 128)) <= {TYPED, *RULES}
+    assert set(suggested(dict.fromkeys(("fresh", "fine", "warm"), short), 128)) <= {*TYPED, *RULES}
     assert "base today" not in suggested({"fresh": short}, 128)
 
 
