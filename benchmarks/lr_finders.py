@@ -38,7 +38,7 @@ from lr_settings import FILE, TESTS, LrSetting, load_settings, rates_of_test
 from setting import RESULTS
 
 NUM_RATES = 6
-LOWEST, HIGHEST = 1e-4, 10.0
+LOWEST, HIGHEST, FAR = 1e-4, 10.0, 0.1
 COLUMNS = {
     "trainings": ["setting", "digest", "rate", "seed", "accuracy", "val_accuracy", "diverged", "seconds"],
     "curves": ["setting", "digest", "kind", "seed", "start_lr", "end_lr", "num_batches", "seconds", "losses"],
@@ -83,10 +83,13 @@ class Results:
             writer.writerow(row)
 
 
-def rates_of(setting: LrSetting, runs: pd.DataFrame) -> list[float]:
-    """Return the grid, longer by half a decade where the best mean accuracy lies at its edge."""
-    step = round(2 * np.log10(setting.lowest_rate))
-    first, last = step, step + NUM_RATES - 1
+def rates_of(setting: LrSetting, runs: pd.DataFrame, seed: int) -> list[float]:
+    """Return the grid, longer by half a decade where the best mean accuracy lies at its edge.
+
+    After the first seed, rates that lose :data:`FAR` are left out.
+    """
+    first = round(2 * np.log10(setting.lowest_rate))
+    last = first + NUM_RATES - 1
     means = runs.groupby("rate")["accuracy"].mean()
     while True:
         rates = [float(f"{10 ** (k / 2):.3g}") for k in range(first, last + 1)]
@@ -98,7 +101,7 @@ def rates_of(setting: LrSetting, runs: pd.DataFrame) -> list[float]:
         elif best == rates[-1] and rates[-1] < HIGHEST:
             last += 1
         else:
-            return rates
+            return [rate for rate in rates if not seed or means[rate] > means[best] - FAR]
 
 
 def tasks(settings: list[LrSetting], results: Results, own: list[str]) -> Iterator[Task]:
@@ -116,7 +119,7 @@ def tasks(settings: list[LrSetting], results: Results, own: list[str]) -> Iterat
             runs = results.table("trainings")
             for setting in mine:
                 if seed < setting.seeds:
-                    rates = rates_of(setting, runs[runs["setting"] == setting.name])
+                    rates = rates_of(setting, runs[runs["setting"] == setting.name], seed)
                     if own:
                         found = suggestions(setting, results.table("curves"))
                         rates += [float(f"{found[name].median():.2g}") for name in own]

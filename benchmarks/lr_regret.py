@@ -73,6 +73,8 @@ def regrets(runs: pd.DataFrame, suggested: pd.DataFrame, seed: int = 0) -> pd.Da
     resampled: dict[str, list[float]] = {name: [] for name in suggested}
     for _ in range(RESAMPLES):
         drawn = pd.concat([by_seed[i] for i in rng.integers(len(by_seed), size=len(by_seed))])
+        # rates far from the best one have one seed alone
+        drawn = pd.concat([drawn, runs[~runs["rate"].isin(drawn["rate"])]])
         other = AccuracyCurve(drawn["rate"].to_numpy(), 100 * drawn["accuracy"].to_numpy())
         tests = suggested.iloc[rng.integers(len(suggested), size=len(suggested))]
         for name in suggested:

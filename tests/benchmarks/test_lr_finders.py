@@ -119,10 +119,14 @@ def test_the_grid_grows_where_its_edge_is_best():
 
     setting = LrSetting("a", "design", {}, {}, lowest_rate=0.01)
     grid = [0.01, 0.0316, 0.1, 0.316, 1.0, 3.16]
-    assert rates_of(setting, runs_of([], [])) == grid
-    assert rates_of(setting, runs_of(grid, [0.1, 0.2, 0.3, 0.2, 0.1, 0.1])) == grid
-    assert rates_of(setting, runs_of(grid, [0.4, 0.2, 0.3, 0.2, 0.1, 0.1])) == [0.00316, *grid]
-    assert rates_of(setting, runs_of([*grid, 10.0], [0.1, 0.2, 0.3, 0.2, 0.4, 0.5, 0.6])) == [*grid, 10.0]
+    assert rates_of(setting, runs_of([], []), seed=0) == grid
+    middle = runs_of(grid, [0.1, 0.15, 0.3, 0.25, 0.1, 0.1])
+    assert rates_of(setting, middle, seed=0) == grid
+    assert rates_of(setting, middle, seed=1) == [0.1, 0.316]
+    low = runs_of(grid, [0.4, 0.2, 0.3, 0.2, 0.1, 0.1])
+    assert rates_of(setting, low, seed=0) == [0.00316, *grid]
+    high = runs_of([*grid, 10.0], [0.1, 0.2, 0.3, 0.2, 0.4, 0.5, 0.6])
+    assert rates_of(setting, high, seed=0) == [*grid, 10.0]
 
 
 def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
