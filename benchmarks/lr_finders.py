@@ -86,7 +86,7 @@ class Results:
 def rates_of(setting: LrSetting, runs: pd.DataFrame, seed: int) -> list[float]:
     """Return the grid, longer by half a decade where the best mean accuracy lies at its edge.
 
-    After the first seed, rates that lose :data:`FAR` are left out.
+    After the first seed, rates that lose :data:`FAR` and do not adjoin the best one are left out.
     """
     first = round(2 * np.log10(setting.lowest_rate))
     last = first + NUM_RATES - 1
@@ -101,7 +101,8 @@ def rates_of(setting: LrSetting, runs: pd.DataFrame, seed: int) -> list[float]:
         elif best == rates[-1] and rates[-1] < HIGHEST:
             last += 1
         else:
-            return [rate for rate in rates if not seed or means[rate] > means[best] - FAR]
+            adjoining = rates[max(0, rates.index(best) - 1) :][:3]
+            return [rate for rate in rates if not seed or rate in adjoining or means[rate] > means[best] - FAR]
 
 
 def tasks(settings: list[LrSetting], results: Results, own: list[str]) -> Iterator[Task]:

@@ -36,12 +36,16 @@ class Curve:
         return Curve(self.lr[first:-last], self.loss[first:-last])
 
 
-def corrected_mean(loss: Floats, decay: float) -> Floats:
-    """Bias-corrected exponential mean (Kingma and Ba 2015, section 3): fastai, Lightning, this project."""
+def corrected_mean(loss: Floats, decay: float, ahead: int = 0) -> Floats:
+    """Bias-corrected exponential mean (Kingma and Ba 2015, section 3): fastai, Lightning, this project.
+
+    Args:
+        ahead: Lightning corrects by the number of the next batch (1), so its curve begins at half the first loss.
+    """
     mean, result = 0.0, np.empty(len(loss))
     for i, value in enumerate(loss):
         mean = decay * mean + (1 - decay) * value
-        result[i] = mean / (1 - decay ** (i + 1))
+        result[i] = mean / (1 - decay ** (i + 1 + ahead))
     return result
 
 
@@ -60,10 +64,20 @@ def torch_lr_finder(curve: Curve) -> float:
 
 
 def lightning(curve: Curve) -> float:
-    """Steepest fall per rate, not per its logarithm, of ``_LRFinder.suggestion`` (Lightning 2.5)."""
-    curve = curve.up_to(1.0)
-    read = curve.stopped(corrected_mean(curve.loss, 0.98), 4).without_ends(10, 1)
+    """Steepest fall per rate, ``_LRFinder.suggestion`` since Lightning 2.5.3."""
+    read = _lightning(curve)
     return float(read.lr[np.gradient(read.loss, read.lr).argmin()])
+
+
+def lightning_log(curve: Curve) -> float:
+    """Steepest fall per batch, as before 2.5.3, or per logarithm of the rate, as in later releases: the same point."""
+    read = _lightning(curve)
+    return float(read.lr[np.gradient(read.loss).argmin()])
+
+
+def _lightning(curve: Curve) -> Curve:
+    curve = curve.up_to(1.0)
+    return curve.stopped(corrected_mean(curve.loss, 0.98, ahead=1), 4).without_ends(10, 1)
 
 
 def _fastai(curve: Curve) -> Curve:
@@ -145,6 +159,7 @@ RULES: dict[str, tuple[str, Callable[[Curve], float]]] = {
     "fastai minimum": ("fresh", fastai_minimum),
     "fastai slide": ("fresh", fastai_slide),
     "Lightning": ("fresh", lightning),
+    "Lightning, log": ("fresh", lightning_log),
     "base today": ("fresh", steepest),
     "cpu today": ("fine", valley),
     "sample today": ("fine", minimum_tenth),

@@ -122,7 +122,9 @@ def test_the_grid_grows_where_its_edge_is_best():
     assert rates_of(setting, runs_of([], []), seed=0) == grid
     middle = runs_of(grid, [0.1, 0.15, 0.3, 0.25, 0.1, 0.1])
     assert rates_of(setting, middle, seed=0) == grid
-    assert rates_of(setting, middle, seed=1) == [0.1, 0.316]
+    assert rates_of(setting, middle, seed=1) == [0.0316, 0.1, 0.316]
+    flat = runs_of(grid, [0.1, 0.1, 0.3, 0.25, 0.22, 0.1])
+    assert rates_of(setting, flat, seed=1) == [0.0316, 0.1, 0.316, 1.0]
     low = runs_of(grid, [0.4, 0.2, 0.3, 0.2, 0.1, 0.1])
     assert rates_of(setting, low, seed=0) == [0.00316, *grid]
     high = runs_of([*grid, 10.0], [0.1, 0.2, 0.3, 0.2, 0.4, 0.5, 0.6])
