@@ -21,6 +21,7 @@ import fcntl
 import logging
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -32,9 +33,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lr_regret import AccuracyCurve, regrets
-from lr_rules import Curve, suggested
-from lr_settings import FILE, TESTS, LrSetting, load_settings, rates_of_test
+from lr_report import report, suggestions
+from lr_settings import FILE, TESTS, LrSetting, load_settings
 from setting import RESULTS
 
 NUM_RATES = 6
@@ -168,66 +168,6 @@ def run(arguments: argparse.Namespace, settings: dict[str, LrSetting], results: 
                 print(f"{task.setting} {task.value} seed {task.seed}: {told}", flush=True)
 
 
-def suggestions(setting: LrSetting, curves: pd.DataFrame) -> pd.DataFrame:
-    """Return each finder's rate by each range test of a setting: one row per seed."""
-    rows = []
-    for _, tests in curves[curves["setting"] == setting.name].groupby("seed"):
-        by_kind = {row.kind: curve_of(row) for row in tests.itertuples()}
-        rows.append(suggested(by_kind, setting.batch_size))
-    return pd.DataFrame(rows)
-
-
-def curve_of(row: Any) -> Curve:
-    losses = np.array(row.losses.split(), float)
-    return Curve(rates_of_test(row.start_lr, row.end_lr, row.num_batches)[: len(losses)], losses)
-
-
-def report(settings: list[LrSetting], results: Results) -> list[str]:
-    """Settings with their best rate, then finders with their regret in each setting, the best first."""
-    trainings, curves = results.table("trainings"), results.table("curves")
-    lines = [
-        "| setting | half | best rate | accuracy there, % | standard error | trainings | s per training |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    scored: dict[str, pd.DataFrame] = {}
-    for setting in settings:
-        runs = trainings[trainings["setting"] == setting.name]
-        found = suggestions(setting, curves)
-        if runs["rate"].nunique() < 3 or found.empty:
-            lines.append(f"| {setting.name} | {setting.half} | | | | {len(runs)} | |")
-            continue
-        curve = AccuracyCurve(runs["rate"].to_numpy(), 100 * runs["accuracy"].to_numpy())
-        near = runs[np.abs(np.log10(runs["rate"] / curve.best_rate)) < 0.3]
-        error = 100 * near.groupby("seed")["accuracy"].mean().sem()
-        lines.append(
-            f"| {setting.name} | {setting.half} | {curve.best_rate:.2g} | {curve.best:.1f} | {error:.2f} "
-            f"| {len(runs)} | {runs['seconds'].mean():.0f} |"
-        )
-        scored[setting.name] = regrets(runs, found)
-    if not scored:
-        return lines
-    table = pd.concat(scored, names=["setting", "finder"])
-    order = table["regret"].groupby("finder").mean().sort_values().index
-    lines += [
-        "",
-        "Regret in points (95 % bootstrap interval over seeds) at the median rate of the finder's tests:",
-        "",
-        f"| finder | mean ± standard error | spread | {' | '.join(scored)} |",
-        f"| --- | ---: | ---: | {' | '.join('---:' for _ in scored)} |",
-    ]
-    for finder in order:
-        rows = table.xs(finder, level="finder")
-        frames = [frame.loc[[finder]] if finder in frame.index else frame.iloc[:0] for frame in scored.values()]
-        cells = [" ".join(cell_of(row) for row in frame.itertuples()) or "-" for frame in frames]
-        mean = f"{rows['regret'].mean():.2f} ± {rows['regret'].sem():.2f}"
-        lines.append(f"| {finder} | {mean} | {rows['spread'].median():.1f} x | {' | '.join(cells)} |")
-    return lines
-
-
-def cell_of(row: Any) -> str:
-    return f"{row.regret:.1f} ({row.low:.1f} to {row.high:.1f}) at {row.rate:.2g}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=["run", "report"])
@@ -245,10 +185,12 @@ def main() -> None:
         parser.error(f"--settings: no setting is called {sorted(unknown)[0]!r}; there are {', '.join(settings)}")
     results = Results(arguments.results, settings)
     if arguments.action == "run":
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the pool's processes would outlive this one
         run(arguments, settings, results)
     else:
         shown = [settings[name] for name in arguments.settings or settings]
-        print("\n".join(report([s for s in shown if arguments.all or s.half == "design"], results)))
+        shown = [setting for setting in shown if arguments.all or setting.half == "design"]
+        print("\n".join(report(shown, results.table("trainings"), results.table("curves"))))
 
 
 if __name__ == "__main__":

@@ -167,5 +167,23 @@ def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
         lr_finders.Results(tmp_path / "results", lr_finders.load_settings(definitions)).table("trainings")["setting"]
     ) == {"batch16"}
 
-    lines = lr_finders.report(list(settings.values()), results)
+    lines = lr_finders.report(list(settings.values()), trainings, curves)
     assert lines[2].startswith("| batch16 | design | | | | 2 |")
+
+
+def test_the_report_puts_the_best_finder_first():
+    from lr_report import report
+    from lr_settings import LrSetting
+
+    rates = 10.0 ** np.arange(-2, 0.5, 0.5)
+    runs = runs_of(rates, 0.8 - 0.04 * (np.log10(rates) + 1) ** 2).assign(setting="a", seconds=20.0)
+    curve = valley_curve()
+    tests = {"setting": "a", "kind": "fresh", "start_lr": 1e-5, "end_lr": 10.0, "num_batches": 150}
+    curves = pd.DataFrame(
+        [{**tests, "seed": seed, "losses": " ".join(f"{v:.4g}" for v in curve.loss)} for seed in (0, 1)]
+    )
+    lines = report([LrSetting("a", "design", {}, {"batch_size": 128}, 0.01)], runs, curves)
+    assert lines[2] == "| a | design | 0.1 | 80.0 | 0.00 | 15 | 20 |"
+    finders = [line.split(" | ")[0].removeprefix("| ") for line in lines[8:]]
+    assert finders.index("typed 0.1 x batch/128") < finders.index("Lightning")
+    assert "cpu today" not in finders  # reads a test that was not run
