@@ -11,7 +11,7 @@ the best rate minus accuracy at the finder's rate, both from one smooth curve th
 
 `run` goes on where it ended: rows of trainings.csv and curves.csv in benchmarks/results/lr_finders/ are kept, one per
 run, and a digest says of which definition of the setting they are. It needs no GPU: each process computes on one
-thread. Half of the settings was drawn by lot as `held_out`; `report` reads them with --all alone, which is for once a
+thread, and `seconds` are those of the processor. A setting takes some 3 to 45 seconds per training. Half of the settings was drawn by lot as `held_out`; `report` reads them with --all alone, which is for once a
 method is made.
 """
 
