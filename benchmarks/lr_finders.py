@@ -10,9 +10,9 @@ after the last epoch. Each setting also gets range tests with five seeds, whose 
 the best rate minus accuracy at the finder's rate, both from one smooth curve through all runs of the setting.
 
 `run` goes on where it ended: rows of trainings.csv and curves.csv in benchmarks/results/lr_finders/ are kept, one per
-run, and a digest says of which definition of the setting they are. It needs no GPU: each process computes on one
-thread, and `seconds` are those of the processor. A setting takes some 3 to 45 seconds per training. Half of the settings was drawn by lot as `held_out`; `report` reads them with --all alone, which is for once a
-method is made.
+run, and a digest says of which definition of the setting they are. No GPU is needed: each process computes on one
+thread, `seconds` are those of the processor, and a training takes 3 to 45 of them. Half of the settings was drawn by
+lot as `held_out`; `report` reads them with --all alone, which is for once a method is made.
 """
 
 import argparse
