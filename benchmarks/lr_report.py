@@ -1,0 +1,69 @@
+"""Tables of learning-rate finders: what each suggested in each setting, and the accuracy that it cost."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lr_regret import AccuracyCurve, regrets
+from lr_rules import Curve, suggested
+from lr_settings import LrSetting, rates_of_test
+
+
+def suggestions(setting: LrSetting, curves: pd.DataFrame) -> pd.DataFrame:
+    """Return each finder's rate by each range test of a setting: one row per seed."""
+    rows = []
+    for _, tests in curves[curves["setting"] == setting.name].groupby("seed"):
+        by_kind = {row.kind: curve_of(row) for row in tests.itertuples()}
+        rows.append(suggested(by_kind, setting.batch_size))
+    return pd.DataFrame(rows)
+
+
+def curve_of(row: Any) -> Curve:
+    losses = np.array(row.losses.split(), float)
+    return Curve(rates_of_test(row.start_lr, row.end_lr, row.num_batches)[: len(losses)], losses)
+
+
+def report(settings: list[LrSetting], trainings: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
+    """Settings with their best rate, then finders with their regret in each setting, the best first."""
+    lines = [
+        "| setting | half | best rate | accuracy there, % | standard error | trainings | s per training |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    scored: dict[str, pd.DataFrame] = {}
+    for setting in settings:
+        runs = trainings[trainings["setting"] == setting.name]
+        found = suggestions(setting, curves)
+        if runs["rate"].nunique() < 3 or found.empty:
+            lines.append(f"| {setting.name} | {setting.half} | | | | {len(runs)} | |")
+            continue
+        curve = AccuracyCurve(runs["rate"].to_numpy(), 100 * runs["accuracy"].to_numpy())
+        near = runs[np.abs(np.log10(runs["rate"] / curve.best_rate)) < 0.3]
+        error = 100 * near.groupby("seed")["accuracy"].mean().sem()
+        lines.append(
+            f"| {setting.name} | {setting.half} | {curve.best_rate:.2g} | {curve.best:.1f} | {error:.2f} "
+            f"| {len(runs)} | {runs['seconds'].mean():.0f} |"
+        )
+        scored[setting.name] = regrets(runs, found)
+    if not scored:
+        return lines
+    table = pd.concat(scored, names=["setting", "finder"])
+    order = table["regret"].groupby("finder").mean().sort_values().index
+    lines += [
+        "",
+        "Regret in points (95 % bootstrap interval over seeds) at the median rate of the finder's tests:",
+        "",
+        f"| finder | mean ± standard error | spread | {' | '.join(scored)} |",
+        f"| --- | ---: | ---: | {' | '.join('---:' for _ in scored)} |",
+    ]
+    for finder in order:
+        rows = table.xs(finder, level="finder")
+        frames = [frame.loc[[finder]] if finder in frame.index else frame.iloc[:0] for frame in scored.values()]
+        cells = [" ".join(cell_of(row) for row in frame.itertuples()) or "-" for frame in frames]
+        mean = f"{rows['regret'].mean():.2f} ± {rows['regret'].sem():.2f}"
+        lines.append(f"| {finder} | {mean} | {rows['spread'].median():.1f} x | {' | '.join(cells)} |")
+    return lines
+
+
+def cell_of(row: Any) -> str:
+    return f"{row.regret:.1f} ({row.low:.1f} to {row.high:.1f}) at {row.rate:.2g}"
