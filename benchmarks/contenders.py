@@ -15,28 +15,8 @@ from setting import Setting
 Epoch = Callable[[], float]
 
 
-def bare_step(setting: Setting) -> Epoch:
-    """The same network, optimiser, batch and precision on one batch that is on the device already."""
-    model = setting.network().train()
-    optimizer = build_optimizer(model, setting.params, 0.01)
-    shape = (setting.params.batch_size, 3, setting.size, setting.size)
-    images = torch.randint(0, 256, shape, dtype=torch.uint8, device=setting.device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, 10, shape[:1], device=setting.device)
-
-    def epoch() -> None:
-        for _ in range(setting.num_images // setting.params.batch_size):
-            with setting.precision.autocast():
-                logits = model(images)
-            optimizer.zero_grad()
-            F.cross_entropy(logits.float(), labels).backward()
-            optimizer.step()
-
-    return setting.timed(epoch)
-
-
-def captured_step(setting: Setting) -> Epoch:
-    """The bare step, forward, backward and optimiser captured whole in one CUDA graph: what the card can do."""
+def step_on_one_batch(setting: Setting) -> Callable[[], None]:
+    """Return a step of the same network, optimiser and precision on one batch that is on the device already."""
     model = setting.network().train()
     optimizer = build_optimizer(model, setting.params, 0.01)
     shape = (setting.params.batch_size, 3, setting.size, setting.size)
@@ -51,6 +31,25 @@ def captured_step(setting: Setting) -> Epoch:
         F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
 
+    return step
+
+
+def repeated(setting: Setting, step: Callable[[], None]) -> Epoch:
+    def epoch() -> None:
+        for _ in range(setting.num_images // setting.params.batch_size):
+            step()
+
+    return setting.timed(epoch)
+
+
+def bare_step(setting: Setting) -> Epoch:
+    """The step without loader, augmentation or sums."""
+    return repeated(setting, step_on_one_batch(setting))
+
+
+def captured_step(setting: Setting) -> Epoch:
+    """The bare step, forward, backward and optimiser captured whole in one CUDA graph: what the card can do."""
+    step = step_on_one_batch(setting)
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -59,12 +58,10 @@ def captured_step(setting: Setting) -> Epoch:
         with torch.cuda.graph(graph, stream=stream):
             step()
 
-    def epoch(_alive: object = (model, optimizer, images, labels)) -> None:
-        # the graph knows the addresses of its tensors, and nothing else keeps them
-        for _ in range(setting.num_images // setting.params.batch_size):
-            graph.replay()
+    def replay(_alive: Callable[[], None] = step) -> None:
+        graph.replay()  # it knows the addresses of the step's tensors, and nothing else keeps them
 
-    return setting.timed(epoch)
+    return repeated(setting, replay)
 
 
 class SingleImages(Dataset[tuple[torch.Tensor, int]]):

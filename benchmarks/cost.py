@@ -55,7 +55,7 @@ def main() -> None:
         versions(),
     ]
     for (title, column), configurations in tables.items():
-        lines += ["", f"| {title} | images/s | ms an image |", "| ---: | ---: | ---: |"]
+        lines += ["", f"| {title} | images/s | ms per image |", "| ---: | ---: | ---: |"]
         for c in configurations:
             stem = "" if stems[c] == stems[base] else f", stem `{stems[c]}`"
             lines.append(row(f"{getattr(c, column):,}{stem}", c.num_images, seconds[c]))
@@ -80,7 +80,7 @@ def main() -> None:
 def sweeps(base: Configuration) -> dict[tuple[str, str], list[Configuration]]:
     """(Title, what changes) -> configurations; all else is as in ``base``, which is one of each table."""
     values = {
-        ("images an epoch", "num_images"): [512, 1024, 4096, 16384],
+        ("images per epoch", "num_images"): [512, 1024, 4096, 16384],
         ("width", "width"): [8, 16, 32, 64],
         ("image size", "size"): [32, 64, 128, 224],
         ("workers", "num_workers"): sorted({0, 1, 2, base.num_workers}),

@@ -44,7 +44,7 @@ class Record:
 
 
 class RecordStore:
-    """A folder with one folder a node, one file a run in it.
+    """A folder with one folder per node, and in it one file per run.
 
     Any number of processes may read and write: files are whole when they appear and never change.
     """

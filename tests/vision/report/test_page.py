@@ -204,7 +204,7 @@ def test_drops_are_told_with_their_reason(html: str) -> None:
 def test_the_time_told_is_that_of_training_passes(html: str) -> None:
     # 4 epochs of 2 s
     told = section(html, "training")
-    for figure in ("50 images a second", "8.0 s in training passes", "10.0% of it"):
+    for figure in ("50 images per second", "8.0 s in training passes", "10.0% of it"):
         assert figure in told
 
 

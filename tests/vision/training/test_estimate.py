@@ -80,7 +80,7 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
     with caplog.at_level(logging.INFO):
         announce(data.train_images, data.train_set, params, epochs=range(1, 2), num_measured=0)
         announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
-    # 2 workers make 67 images a second, the network could take 111; the range test alone runs in one process
+    # 2 workers make 67 images per second, the network could take 111; the range test alone runs in one process
     assert caplog.messages == [
         "4 x here: about 267 images/s; 1 epoch about 1 s",
         "here: about 67 images/s; range test about 10 s",

@@ -49,7 +49,7 @@ class Augmenter:
 
     def _reset(self, epoch: int, index: int) -> None:
         # Philox is a counter-based generator (Salmon et al. 2011): setting key and counter costs microseconds,
-        # seeding a new generator a tenth of a millisecond an image.
+        # seeding a new generator a tenth of a millisecond per image.
         self._counter[2] = index
         self._key[:] = self._seed, epoch
         self._bits.state = self._state

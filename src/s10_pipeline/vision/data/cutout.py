@@ -36,7 +36,7 @@ class Cutout(A.ImageOnlyTransform):
     Args:
         size: side of a hole: pixels, or a fraction of the shorter side where it is a decimal up to 1.0.
         num_holes: holes an image.
-        fill: grey value 0-255, or one value a channel; ``mean`` takes the mean of the training images,
+        fill: grey value 0-255, or one value per channel; ``mean`` takes the mean of the training images,
             which is the paper's zero after normalisation.
         p: probability that an image gets any.
     """

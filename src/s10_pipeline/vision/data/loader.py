@@ -75,7 +75,7 @@ class EpochBatches(Sampler[list[Key]]):
 
     Args:
         indices: of the images.
-        batch_size: keys a batch, of all ranks together.
+        batch_size: keys per batch, of all ranks together.
         seed: of the order.
         rank, num_ranks: this process takes each ``num_ranks``-th key of a batch, from ``rank`` on.
     """
@@ -133,7 +133,7 @@ class TrainLoader:
     Args:
         images: the training images.
         subset: which of them, and the transforms.
-        batch_size: images a batch; the last batch of an epoch may be smaller, or larger by one (a rank).
+        batch_size: images per batch; the last batch of an epoch may be smaller, or larger by one (per rank).
         seed: of order and augmentation.
         num_workers: processes; 0 prepares batches in this one.
         pin_memory: for asynchronous copies to a CUDA device.
@@ -168,7 +168,7 @@ class TrainLoader:
         )
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches per epoch."""
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:

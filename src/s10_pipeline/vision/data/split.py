@@ -46,7 +46,7 @@ def indices_digest(subset: Split) -> str:
 def channel_mean_std(
     images_nhwc: NDArray[np.uint8], indices: NDArray[np.int64]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation a channel of the chosen images, 0-255, summed exactly in integers."""
+    """Mean and standard deviation per channel of the chosen images, 0-255, summed exactly in integers."""
     histograms = np.zeros((3, 256), np.int64)
     chunk_size = max(1, CHUNK_BYTES // images_nhwc[0].nbytes)
     for start in range(0, len(indices), chunk_size):

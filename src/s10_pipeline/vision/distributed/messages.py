@@ -71,7 +71,7 @@ def listen(readers: list[Connection], bar: BarLike) -> Iterator[dict[int, tuple[
     """Log and show what arrives while in the context.
 
     Args:
-        readers: one a process, by rank.
+        readers: one per process, by rank.
 
     Yields:
         errors by rank, as (kind, text); complete once the context has ended.

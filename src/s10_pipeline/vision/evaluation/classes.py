@@ -20,7 +20,7 @@ def count_confusions(test_predictions: pd.DataFrame) -> "np.ndarray[tuple[int, i
 
 
 def measure_classes(test_predictions: pd.DataFrame) -> pd.DataFrame:
-    """``class_metrics``: a row a class, in label order.
+    """``class_metrics``: one row per class, in label order.
 
     Columns: ``class_name``, ``support`` (its images), ``predicted`` (images taken for it), and each of ``precision``,
     ``recall`` (which of one class is its accuracy) and ``f1`` with ``<name>_low``, ``<name>_high``. Intervals are

@@ -1,4 +1,4 @@
-"""The stored model on the test images: a row an image, and what the rows add up to."""
+"""The stored model on the test images: one row per image, and what the rows add up to."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def predict_probabilities(
 
 
 def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: Split) -> pd.DataFrame:
-    """``test_predictions``: a row an image.
+    """``test_predictions``: one row per image.
 
     Columns: ``index`` (into the image set), ``path`` (where the source has files), ``label``, ``prediction``
     (integers), ``label_name``, ``prediction_name``, ``confidence`` and ``p_<class>`` for each class.

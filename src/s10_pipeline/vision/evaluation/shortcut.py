@@ -34,7 +34,7 @@ def probe_shortcut(
     """``shortcut_probe``: what the tag does to test images of each class, each measured without and with it.
 
     Returns:
-        Columns :data:`COLUMNS`, a row a class in label order, none where no shortcut was planted: ``accuracy`` and
+        Columns :data:`COLUMNS`, one row per class in label order, none where no shortcut was planted: ``accuracy`` and
         the share ``taken`` for the tagged class, as the images are and ``_tagged``. NaN without images.
     """
     if planted is None:

@@ -10,7 +10,7 @@ def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) 
     """Choose ``params.num_images`` mistakes; all of them where there are fewer.
 
     Args:
-        test_predictions: a row a test image, in any order; columns ``index`` (position in the test
+        test_predictions: one row per test image, in any order; columns ``index`` (position in the test
             set), ``label``, ``prediction``, ``confidence`` (0-1) and any others.
         params: ``selection`` is ``most_confident`` (highest confidence first, ties by index),
             ``first`` (by index) or ``random`` (drawn and ordered by ``seed`` alone).

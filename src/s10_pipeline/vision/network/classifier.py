@@ -85,7 +85,7 @@ class Classifier(nn.Module):
         return logits_bk
 
     def normalise(self, images_bchw: Tensor) -> Tensor:
-        """The network's input: float32, less the specification's mean and divided by its deviation, a channel each."""
+        """Return the network's input, float32: per channel, less the mean and divided by the deviation."""
         return (images_bchw.to(self.mean.dtype) - self.mean) / self.std
 
     @torch.inference_mode()

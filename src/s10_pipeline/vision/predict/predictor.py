@@ -38,7 +38,7 @@ def predict_images(
         device: where to compute.
 
     Returns:
-        predictions: :func:`~.table.prediction_table`, a row a file, in order of path. ``file`` is relative to the
+        predictions: :func:`~.table.prediction_table`, one row per file, in order of path. ``file`` is relative to the
             folder, with "/"; bytes that are no Unicode are escaped.
         gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
 

@@ -15,7 +15,7 @@ def prediction_table(
     class_names: Sequence[str],
     top_k: int,
 ) -> pd.DataFrame:
-    """``predictions``: a row a file.
+    """``predictions``: one row per file.
 
     Columns: ``file``, ``prediction`` (integer), ``prediction_name``, ``confidence``, ``error``: why the file could not
     be read, ``top_1_name``, ``top_1_confidence`` to ``top_<k>_...``: the likeliest classes, and ``p_<class>`` for each

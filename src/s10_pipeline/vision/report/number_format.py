@@ -17,7 +17,7 @@ def number(value: Any, digits: int = 4) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    # without an exponent: 1,470 images a second, not 1.47e+03
+    # without an exponent: 1,470 images per second, not 1.47e+03
     return f"{value:,.0f}" if min(1000, 10**digits) <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 

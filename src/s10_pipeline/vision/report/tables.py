@@ -32,7 +32,7 @@ def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[d
 
 
 def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, Any]:
-    """Epochs, learning rates, final figures and speed; fractions, seconds, images a second.
+    """Epochs, learning rates, final figures and speed; fractions, seconds, images per second.
 
     ``total_seconds`` are those of the passes over training images: what measuring and checkpoints took is not noted.
     """
@@ -58,7 +58,7 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
 
 
 def epochs(history: pd.DataFrame, timing: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row an epoch: what was measured, and how long it took."""
+    """One row per epoch: what was measured, and how long it took."""
     rows: list[dict[str, Any]] = to_jsonable(history.merge(timing, on="epoch", how="left").to_dict("records"))
     return rows
 

@@ -31,9 +31,9 @@ class TrainingResult:
     """A trained model (on the CPU, in evaluation mode) and how it came about.
 
     Attributes:
-        history: a row an epoch, :data:`HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
+        history: one row per epoch, :data:`HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
             ``lr`` is the epoch's last, ``lr_after`` what the epoch left behind.
-        timing: a row an epoch, :data:`TIMING_COLUMNS`.
+        timing: one row per epoch, :data:`TIMING_COLUMNS`.
         lr: learning rate after warm-up; not the one that was asked for where an interrupted training went on.
         run_key: names the checkpoints.
     """

@@ -57,7 +57,7 @@ class StepParams(Params):
     """What a step of SGD depends on; all that the range test may read of ``train``.
 
     Attributes:
-        batch_size: images a step, of all processes together.
+        batch_size: images per step, of all processes together.
         lr: learning rate; null takes the one of the range test (``best_lr``).
         nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.

@@ -3,6 +3,7 @@
 torch is imported where a schedule is built, so that names and descriptions can be read without it.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from torch.optim import SGD
 
 
-class Schedule:
+class Schedule(ABC):
     """Sets the optimiser's learning rate before each step and after each epoch.
 
     Warm-up grows linearly to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677). In the last
@@ -85,8 +86,9 @@ class Schedule:
         return cls._describe(row, params)
 
     @classmethod
+    @abstractmethod
     def _describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
-        raise NotImplementedError
+        """Say why this schedule lowered the rate."""
 
     def _set(self, lr: float) -> None:
         for group in self._optimizer.param_groups:

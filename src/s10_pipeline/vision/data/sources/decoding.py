@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Pillow gives the interpreter lock away while it decodes. For CIFAR-sized images (2 kB, 0.14 ms) handing it to and
-# fro costs more than that gains: 0.20 ms an image with two threads on two cores. Photographs gain with every core.
+# fro costs more than that gains: 0.20 ms per image with two threads on two cores. Photographs gain with every core.
 MIN_BYTES_FOR_THREADS = 16 * 1024
 
 

@@ -1,4 +1,4 @@
-"""The user's own images: one folder a class."""
+"""The user's own images: one folder per class."""
 
 import hashlib
 import logging
@@ -106,7 +106,7 @@ def _list_classes(root: Path, split: str, setting: str) -> Files:
     names = _folders_in(root / split)
     where = setting if split == "." else f"{setting}: {split}/"
     if not names:
-        raise UserError(f"{where}: no class folders; sort the images into one folder a class")
+        raise UserError(f"{where}: no class folders; sort the images into one folder per class")
     if len(names) == 1:
         raise UserError(f"{where}: one class only ({names[0]}); give two or more class folders")
     files = _list_images(root, split, names, setting)
