@@ -179,3 +179,10 @@ def test_layers_may_be_one_or_several(root, layer):
 @pytest.mark.parametrize(("given", "rate"), [(None, 0.03), (0.1, 0.1)])
 def test_a_given_learning_rate_takes_the_place_of_the_one_found(given, rate):
     assert TrainParams(lr=given).rate({"lr": 0.03, "method": "valley"}) == rate
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])
+def test_a_bare_on_or_off_of_yaml_is_the_choice_of_that_name(root, typed, meant):
+    values = load(root, "base")
+    values["train"]["cuda_graph"] = yaml.safe_load(typed)
+    assert validate_parameters(values).train.cuda_graph == meant

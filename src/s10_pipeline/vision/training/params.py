@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ...identity.affects import affects
 from ..network.params import ArchitectureParams
@@ -118,7 +118,12 @@ class TrainParams(StepParams):
     anneal_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
     ema_decay: Annotated[float, TRAINING] = Field(0.0, ge=0, lt=1)
     deterministic: Annotated[bool, TRAINING] = False
-    cuda_graph: Annotated[Literal["auto", "on", "off"], affects()] = "auto"
+    # YAML reads a bare on and off as true and false
+    cuda_graph: Annotated[
+        Literal["auto", "on", "off"],
+        BeforeValidator(lambda v: ("off", "on")[v] if isinstance(v, bool) else v),
+        affects(),
+    ] = "auto"
     keep_checkpoints: Annotated[int, affects()] = Field(2, ge=1)
     distributed: Annotated[DistributedParams, TRAINING] = DistributedParams()
     resizing: Annotated[ResizingParams, TRAINING] = ResizingParams()
