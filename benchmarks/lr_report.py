@@ -4,18 +4,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from lr_regret import AccuracyCurve, regrets
-from lr_rules import Curve, suggested
+from lr_rules import Curve, auto, suggested
 from lr_settings import LrSetting, rates_of_test
+from s10_pipeline.vision.lr_search.params import LrSearchParams
 
 
 def suggestions(setting: LrSetting, curves: pd.DataFrame) -> pd.DataFrame:
     """Return each finder's rate by each range test of a setting: one row per seed."""
     rows = []
-    for _, tests in curves[curves["setting"] == setting.name].groupby("seed"):
+    mine = curves[curves["setting"] == setting.name]
+    own = [curve_of(row) for row in mine[mine["kind"] == "auto"].sort_values("seed").itertuples()]
+    for seed, (_, tests) in enumerate(mine.groupby("seed")):
         by_kind = {row.kind: curve_of(row) for row in tests.itertuples()}
         rows.append(suggested(by_kind, setting.batch_size))
+        if seed < len(own):
+            together = [own[(seed + i) % len(own)] for i in range(LrSearchParams().num_tests)]
+            rows[-1]["auto"] = auto(together, setting.batch_size, setting.params(seed=0).momentum)
     return pd.DataFrame(rows)
 
 
@@ -53,16 +60,25 @@ def report(settings: list[LrSetting], trainings: pd.DataFrame, curves: pd.DataFr
         "",
         "Regret in points (95 % bootstrap interval over seeds) at the median rate of the finder's tests:",
         "",
-        f"| finder | mean ± standard error | spread | {' | '.join(scored)} |",
-        f"| --- | ---: | ---: | {' | '.join('---:' for _ in scored)} |",
+        f"| finder | mean ± standard error | more than auto's | spread | {' | '.join(scored)} |",
+        f"| --- | ---: | ---: | ---: | {' | '.join('---:' for _ in scored)} |",
     ]
+    ours = table[table.index.get_level_values("finder") == "auto"].droplevel("finder")["regret"]
     for finder in order:
         rows = table.xs(finder, level="finder")
         frames = [frame.loc[[finder]] if finder in frame.index else frame.iloc[:0] for frame in scored.values()]
         cells = [" ".join(cell_of(row) for row in frame.itertuples()) or "-" for frame in frames]
         mean = f"{rows['regret'].mean():.2f} ± {rows['regret'].sem():.2f}"
-        lines.append(f"| {finder} | {mean} | {rows['spread'].median():.1f} x | {' | '.join(cells)} |")
+        more = paired(rows["regret"] - ours) if finder != "auto" and len(ours) else ""
+        lines.append(f"| {finder} | {mean} | {more} | {rows['spread'].median():.1f} x | {' | '.join(cells)} |")
     return lines
+
+
+def paired(differences: "pd.Series[float]") -> str:
+    """Return the mean difference over settings and its 95 % interval by Student's t."""
+    found = differences.dropna()
+    half = stats.t.ppf(0.975, len(found) - 1) * found.sem() if len(found) > 1 else np.inf
+    return f"{found.mean():+.2f} ({found.mean() - half:+.2f} to {found.mean() + half:+.2f})"
 
 
 def cell_of(row: Any) -> str:

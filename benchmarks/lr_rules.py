@@ -6,11 +6,16 @@ reads the part of ours that lies inside.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from s10_pipeline.vision.lr_search.curve import smooth_losses
+from s10_pipeline.vision.lr_search.params import LrSearchParams
+from s10_pipeline.vision.lr_search.rate import choose_rate
 
 Floats = NDArray[np.float64]
 
@@ -171,8 +176,19 @@ RULES: dict[str, tuple[str, Callable[[Curve], float]]] = {
 TYPED: dict[str, Callable[[int], float]] = {
     "typed 0.1 x batch/128": lambda batch_size: 0.1 * batch_size / 128,
     "typed 0.1 x root of batch/128": lambda batch_size: 0.1 * math.sqrt(batch_size / 128),
+    "typed 0.25 x (batch/128)^0.75": lambda batch_size: 0.25 * (batch_size / 128) ** 0.75,
     "typed 0.1": lambda _batch_size: 0.1,
 }
+
+
+def auto(tests: Sequence[Curve], batch_size: int, momentum: float) -> float:
+    """Return the project's own rate, from as many tests as it makes."""
+    params = LrSearchParams()
+    frames = [
+        pd.DataFrame({"lr": c.lr, "loss": smooth_losses(c.lr, c.loss, params.smoothing), "raw_loss": c.loss, "run": i})
+        for i, c in enumerate(tests)
+    ]
+    return float(choose_rate(pd.concat(frames), params, batch_size, momentum)["lr"])
 
 
 def suggested(curves: Mapping[str, Curve], batch_size: int) -> dict[str, float]:

@@ -21,6 +21,7 @@ from s10_pipeline.vision.device import choose_precision
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.lr_search.range_test import run_range_test
 from s10_pipeline.vision.network.classifier import Classifier
+from s10_pipeline.vision.training.checks import num_batches as batches_of
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.measuring import MeasuredImages, measure
 from s10_pipeline.vision.training.model import build_classifier
@@ -31,8 +32,10 @@ from s10_pipeline.vision.training.trainer import DivergedError, Trainer, train_e
 
 FILE = Path(__file__).parent / "lr_settings.yml"
 
-# Range tests: (first rate, last rate, batches, batches of warm-up before it).
+# Range tests: (first rate, last rate, batches, batches of warm-up before it). "auto" is the project's own test, with as
+# few batches as it allows itself.
 TESTS = {
+    "auto": (LrSearchParams().start_lr, LrSearchParams().end_lr, LrSearchParams().num_iterations, 0),
     "fresh": (1e-5, 10.0, 150, 0),  # about the range and speed of the environments `base` and `seed`
     "fine": (1e-3, 10.0, 300, 0),  # of `sample`
     "warm": (1e-3, 10.0, 200, 100),
@@ -129,18 +132,25 @@ class LrSetting:
         }
 
     def test(self, kind: str, seed: int, cifar: str | None) -> dict[str, Any]:
-        """Run one range test of :data:`TESTS`; it goes on to 20 times the lowest loss, for every rule's own stop."""
+        """Run one range test of :data:`TESTS`; but the project's own, it goes on to 20 times the lowest loss, for every
+        rule's own stop.
+        """
         start_lr, end_lr, num_batches, warm_batches = TESTS[kind]
-        if kind != "fresh" and self.batch_size >= LARGE_BATCH:
-            num_batches, warm_batches = num_batches // 2, warm_batches // 2
         data, _ = self.sets(cifar)
         params = self.params(seed)
+        if kind == "auto":
+            _, num_batches = LrSearchParams().plan(batches_of(data.train_set, params))
+        elif kind != "fresh" and self.batch_size >= LARGE_BATCH:
+            num_batches, warm_batches = num_batches // 2, warm_batches // 2
         started = time.process_time()
         model = build_classifier(data.train_images, data.train_set, params)
         loader = TrainLoader(data.train_images, data.train_set, params.batch_size, seed)
         if warm_batches:
             self._warm_up(model, loader, params, warm_batches)
-        search = LrSearchParams(start_lr=start_lr, end_lr=end_lr, num_iterations=num_batches, diverge_threshold=20.0)
+        threshold = LrSearchParams().diverge_threshold if kind == "auto" else 20.0
+        search = LrSearchParams(
+            start_lr=start_lr, end_lr=end_lr, num_iterations=num_batches, diverge_threshold=threshold
+        )
         curve = run_range_test(model, loader, search, params)
         np.testing.assert_allclose(curve["lr"], rates_of_test(start_lr, end_lr, num_batches)[: len(curve)], rtol=1e-6)
         return {

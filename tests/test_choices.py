@@ -15,14 +15,14 @@ from s10_pipeline.vision.data.params import SOURCES
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.device import DEVICES
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.lr_search.plot import LABELS
-from s10_pipeline.vision.lr_search.suggestions import READINGS
+from s10_pipeline.vision.lr_search.plot import COLORS
+from s10_pipeline.vision.lr_search.rate import METHODS
 from s10_pipeline.vision.network.params import BASIC_BLOCKS, BOTTLENECK_BLOCKS
 from s10_pipeline.vision.training.schedule import SCHEDULES
 
 TABLES = {
     "ingest.source": SOURCES,
-    "lr_search.method": READINGS,
+    "lr_search.method": METHODS,
     "train.architecture.depth": {**BASIC_BLOCKS, **BOTTLENECK_BLOCKS},
     "train.device": DEVICES,
     "train.schedule": SCHEDULES,
@@ -89,6 +89,6 @@ def test_every_source_has_a_reader():
         assert callable(import_module(f"{read_source.__module__}.{module}").read)
 
 
-def test_every_reading_has_a_label_and_a_colour_of_its_own():
-    assert LABELS.keys() == READINGS.keys()
-    assert len(set(LABELS.values())) == len({reading.color for reading in READINGS.values()}) == len(READINGS)
+def test_every_method_has_a_label_and_a_colour_of_its_own():
+    assert COLORS.keys() == METHODS.keys()
+    assert len(set(METHODS.values())) == len(set(COLORS.values())) == len(METHODS)

@@ -142,7 +142,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("ingest.source", "folder", r"ingest.path=null: .*ingest.path=DIR"),
         ("ingest.shortcut", "circle", r"ingest.shortcut=circle: only source=shapes10 draws tags"),
         ("lr_search.end_lr", 1e-6, r"lr_search.end_lr=1e-06: must be above start_lr"),
-        ("lr_search.method", "best", r"lr_search.method=best: must be 'steepest', 'valley'"),
+        ("lr_search.method", "best", r"lr_search.method=best: must be 'auto' or 'minimum'"),
         ("explain.selection", "worst", r"explain.selection=worst: must be 'most_confident', 'first' or 'random'"),
         ("explain.layer", "layer5", r"explain.layer=layer5: must be one of layer1, layer2, layer3, layer4"),
         ("explain.layer", "layer3+layer3", r"explain.layer=layer3\+layer3: .* several different ones"),
@@ -178,7 +178,7 @@ def test_layers_may_be_one_or_several(root, layer):
 
 @pytest.mark.parametrize(("given", "rate"), [(None, 0.03), (0.1, 0.1)])
 def test_a_given_learning_rate_takes_the_place_of_the_one_found(given, rate):
-    assert TrainParams(lr=given).rate({"lr": 0.03, "method": "valley"}) == rate
+    assert TrainParams(lr=given).rate({"lr": 0.03, "method": "auto"}) == rate
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])

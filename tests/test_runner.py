@@ -16,6 +16,7 @@ from s10_pipeline.vision.training.params import StepParams, TrainParams
 NODES = {node.name: node for pipeline in register_pipelines().values() for node in pipeline.nodes}
 
 STEP = {
+    "train.epochs",
     "train.batch_size", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
     "train.decay_norm_and_bias", "train.label_smoothing", "train.seed", "train.precision", "train.architecture.depth",
     "train.architecture.width", "train.architecture.stem", "train.architecture.dropout",
@@ -38,11 +39,11 @@ COUNT = {
     },
     "find_near_duplicates": EVALUATE,
     "lr_range_test": STEP | {
-        "lr_search.start_lr", "lr_search.end_lr", "lr_search.num_iterations", "lr_search.smoothing",
-        "lr_search.diverge_threshold", "lr_search.method", "lr_search.always",
+        "lr_search.start_lr", "lr_search.end_lr", "lr_search.num_tests", "lr_search.num_iterations",
+        "lr_search.smoothing", "lr_search.diverge_threshold", "lr_search.method", "lr_search.always",
     },
     "train_resnet": STEP | {
-        "train.epochs", "train.warmup_epochs", "train.anneal_epochs", "train.ema_decay", "train.deterministic",
+        "train.warmup_epochs", "train.anneal_epochs", "train.ema_decay", "train.deterministic",
         "train.schedule", "train.distributed.num_processes", "train.resizing.epochs", "train.resizing.start",
         "train.plateau.factor", "train.plateau.patience", "train.plateau.threshold", "train.plateau.cooldown",
         "train.plateau.min_lr",

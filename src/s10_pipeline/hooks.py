@@ -77,6 +77,7 @@ class ProjectHooks:
         if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
             return
         self._announced = True
+        from .vision.training.checks import num_batches
         from .vision.training.estimate import announce
 
         images, train_set, train = inputs["train_images"], inputs["train_set"], inputs["params:train"]
@@ -87,8 +88,8 @@ class ProjectHooks:
         # the range test does not read what epochs are measured on, so they take a little more than said; nor is the
         # rate known by which checkpoints are found, so training may have fewer left
         epochs = range(1, train.epochs + 1 if self._trains else 1)
-        range_test = inputs["params:lr_search"].num_iterations
-        announce(images, train_set, train, range_test=range_test, epochs=epochs, num_measured=0)
+        num_tests, num_iterations = inputs["params:lr_search"].plan(num_batches(train_set, train))
+        announce(images, train_set, train, range_test=num_tests * num_iterations, epochs=epochs, num_measured=0)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:

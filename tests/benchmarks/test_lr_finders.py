@@ -16,6 +16,7 @@ SMALL = {
     "lowest_rate": 0.0316,
     "seeds": 1,
 }
+ADDED_TO_DESIGN = {"shapes-whitened", "shapes-batch128", "cifar-no-momentum", "cifar-momentum97"}
 NETWORK = {"epochs": 1, "precision": "fp32", "architecture": {"depth": 8, "width": 4, "stem": "whitened"}}
 
 
@@ -33,8 +34,9 @@ def test_the_halves_are_those_of_the_lot():
     from lr_settings import load_settings
 
     settings = load_settings()
-    drawn = set(random.Random(16).sample(sorted(settings), len(settings) // 2))
-    assert {name for name, setting in settings.items() if setting.half == "design"} == drawn
+    first = {name: setting for name, setting in settings.items() if name not in ADDED_TO_DESIGN}
+    drawn = set(random.Random(16).sample(sorted(first), len(first) // 2))
+    assert {name for name, setting in settings.items() if setting.half == "design"} == drawn | ADDED_TO_DESIGN
     assert len(settings) >= 12
     for setting in settings.values():
         setting.params(seed=0)

@@ -40,7 +40,7 @@ EDITS = [
     ("vision/data/examples.py", "def draw_examples", {"build_augmented_datasets", "compute_cams"}),
     ("vision/report/page.py", "def build_report", {"gradcam_report"}),
     ("vision/report/overlay.py", "def overlay_cam", {"gradcam_report", "predict_images"}),
-    ("vision/lr_search/suggestions.py", "def suggest_learning_rates", {"lr_range_test"}),
+    ("vision/lr_search/rate.py", "def rates_by_rule", {"lr_range_test"}),
     ("vision/lr_search/range_test.py", "def find_learning_rate", {"lr_range_test"}),
     ("vision/lr_search/plot.py", "def plot_lr_curve", {"lr_range_test", "gradcam_report"}),
     ("vision/training/engine.py", "def train_classifier", TRAINING),

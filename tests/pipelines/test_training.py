@@ -3,7 +3,7 @@ import pytest
 from s10_pipeline.pipelines.training.nodes import train_resnet
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
-BEST_LR = {"lr": 0.03, "method": "valley", "candidates": {"valley": 0.03}}
+BEST_LR = {"lr": 0.03, "method": "auto", "candidates": {"auto": 0.03}}
 
 
 @pytest.mark.parametrize(("given", "used"), [(None, 0.03), (0.07, 0.07)])

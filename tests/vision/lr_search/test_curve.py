@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s10_pipeline.vision.lr_search.curve import noise_of, num_readable, smooth_losses
-from s10_pipeline.vision.lr_search.suggestions import suggest_learning_rates
+from s10_pipeline.vision.lr_search.curve import blow_up, noise_of, num_readable, smooth_losses
+from s10_pipeline.vision.lr_search.params import LrSearchParams
+from s10_pipeline.vision.lr_search.rate import read_test
 
 LR = np.geomspace(1e-3, 5, 150)
 X = np.log10(LR)
@@ -23,8 +24,8 @@ def bowl(at: float, wall: float = 4.0) -> np.ndarray:
     return np.minimum(2.3, 1.8 + 2 * (X - np.log10(at)) ** 2) + np.maximum(0, X - np.log10(at) - 0.3) * wall
 
 
-def readings(frame: pd.DataFrame) -> dict[str, float]:
-    return suggest_learning_rates(frame[: num_readable(frame, BANDWIDTH)], 1e-3)
+def minimum(frame: pd.DataFrame) -> float:
+    return read_test(frame, LrSearchParams(end_lr=5.0)).minimum
 
 
 def line_point_by_point(lr: np.ndarray, loss: np.ndarray) -> list[float]:
@@ -55,7 +56,7 @@ def test_there_is_no_lag():
 @pytest.mark.parametrize("at", [0.03, 0.1, 0.5])
 def test_the_lowest_loss_is_found_where_it_is(at, seed):
     noise = np.random.default_rng(seed).normal(0, 0.03, 150)
-    assert readings(curve(bowl(at) + noise))["minimum"] == pytest.approx(at, rel=0.3)
+    assert minimum(curve(bowl(at) + noise)) == pytest.approx(at, rel=0.3)
 
 
 def test_a_second_valley_behind_a_divergence_is_not_read():
@@ -65,14 +66,14 @@ def test_a_second_valley_behind_a_divergence_is_not_read():
     frame = curve(loss + np.random.default_rng(0).normal(0, 0.08, 150))
     assert frame["lr"][frame["loss"].idxmin()] > 0.5
     assert 0.08 < frame["lr"][num_readable(frame, BANDWIDTH)] < 0.15
-    assert readings(frame)["minimum"] == pytest.approx(0.07, rel=0.3)
+    assert minimum(frame) == pytest.approx(0.07, rel=0.3)
 
 
 @pytest.mark.parametrize("explosion", [3.0, 1e6])
 def test_how_violent_a_divergence_is_does_not_matter_before_it(explosion):
     loss = bowl(0.1)[:120]
     loss[-1] = loss[-1] + explosion
-    assert readings(curve(loss))["minimum"] == pytest.approx(0.1, rel=0.3)
+    assert minimum(curve(loss)) == pytest.approx(0.1, rel=0.3)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -95,12 +96,20 @@ def test_divergence_at_once_leaves_next_to_nothing_to_read():
     assert num_readable(curve(loss), BANDWIDTH) < 17
 
 
+@pytest.mark.parametrize(("height", "found"), [(3.0, None), (4.5, 0.5), (1e6, 0.5)])
+def test_the_loss_blows_up_where_it_is_one_and_a_half_times_the_first(height, found):
+    loss = np.where(LR > 0.5, height, 2.3)
+    assert blow_up(curve(loss), 5.0) == pytest.approx(found or np.inf, rel=0.3)
+    # what broke off blew up where it ended
+    assert blow_up(curve(loss[LR < 0.4]), 5.0) == pytest.approx(0.4, rel=0.1)
+
+
 def test_where_lines_rest_on_one_side_nothing_is_read():
     # the last batches are lucky: lower than the valley, and no rise behind them
     loss = bowl(0.5, wall=0)
     loss[-3:] = 1.2
     assert curve(loss)["loss"].idxmin() == 149
-    assert readings(curve(loss))["minimum"] == pytest.approx(0.5, rel=0.3)
+    assert minimum(curve(loss)) == pytest.approx(0.5, rel=0.3)
 
 
 @pytest.mark.parametrize("num_points", [0, 1, 2, 3])

@@ -61,7 +61,7 @@ def make_inputs(
     for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"):
         history[column] = [0.2, 0.5, 0.9, float("nan")]
     metrics = compute_metrics(table[[f"p_{name}" for name in names]].to_numpy(), images.labels, names, 15)
-    best_lr = {"lr": 0.05, "method": "valley", "candidates": {"valley": 0.05, "steepest": None}}
+    best_lr = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": None}}
     advantage = {"mean": 0.2, "low": 0.1, "high": 0.3}
     controls = ("random_pixels", "random_maps", "other_maps")
     cam_check = {

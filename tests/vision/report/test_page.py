@@ -99,7 +99,7 @@ def test_key_figures_as_json(html: str, names: tuple[str, ...]) -> None:
     assert [card["blank_map"] for card in found["misclassified"]] == [False, True] + [False] * 23
     assert found["training"]["lr_dropped_after_epochs"] == [2] == [drop["epoch"] for drop in found["schedule"]["drops"]]
     assert found["training"]["best_val_epoch"] == 3 and found["training"]["val_accuracy"] is None
-    assert found["learning_rate"]["candidates"] == {"valley": 0.05, "steepest": None}
+    assert found["learning_rate"]["candidates"] == {"auto": 0.05, "minimum": None}
     assert found["cam_check"]["verdict"] == "trust" and found["shortcut"] is None
     assert len(found["epochs"]) == 4 and found["epochs"][0]["images_per_second"] == 50
     assert found["duplicates"][0]["test_index"] == 3
@@ -127,7 +127,7 @@ def test_the_summary_answers_five_questions(html: str) -> None:
     words = section(html, "summary")
     for answer in (
         "50.00% of the test images right, 95% interval 41.19% to 58.81%: 60 of 120 wrong",
-        "0.05, the range test's reading “valley”, asked for by lr_search.method",
+        "0.05, “rule, checked by the test” (lr_search.method=auto)",
         ": 20 images, 50.0% of",
         "Yes, as places of evidence",
         "falls by 20.0",
@@ -158,7 +158,7 @@ def test_a_rate_that_was_given_and_a_schedule_that_is_not_recorded(inputs: Input
     given = inputs()
     model = {"lr": 0.3, "lr_from": "train.lr"}
     html = build_report(dataclasses.replace(given, provenance={"model": model}), {})
-    assert "0.3, given as train.lr; the range test's reading “valley” was 0.05." in section(html, "summary")
+    assert "0.3, given as train.lr; the range test found 0.05." in section(html, "summary")
     assert "Not recorded" in section(html, "summary")
     assert "Not recorded" in section(html, "training")
 
@@ -183,7 +183,7 @@ def test_a_training_that_went_on_at_its_own_rate_shows_both(inputs: Inputs) -> N
     for name in ("summary", "range-test"):
         words = section(html, name)
         assert "0.04" in words and "found 0.05" in words, words
-    assert "valley 0.05 steepest" in section(html, "range-test"), "the reading was not used"
+    assert "rule, checked by the test 0.05 lowest loss" in section(html, "range-test"), "the reading was not used"
     assert "interrupted training 0.04 yes" in section(html, "range-test")
 
 

@@ -7,14 +7,14 @@ from s10_pipeline.vision.report.story import explain_learning_rate, trace_lineag
 
 
 def test_which_rate_and_why() -> None:
-    best = {"lr": 0.2, "method": "valley", "candidates": {"valley": 0.2, "minimum": 2.0}}
+    best = {"lr": 0.2, "method": "auto", "candidates": {"auto": 0.2, "minimum": 2.0}}
     searched = {"model": {"lr": 0.2, "lr_from": "range test"}, "lr_search": best}
     told = explain_learning_rate(searched, best)
-    assert (told["lr"], told["taken_from"], told["method"], told["same_test"]) == (0.2, "range test", "valley", True)
+    assert (told["lr"], told["taken_from"], told["method"], told["same_test"]) == (0.2, "range test", "auto", True)
     given = explain_learning_rate({"model": {"lr": 0.05, "lr_from": "train.lr"}, "lr_search": best}, best)
     assert (given["lr"], given["taken_from"], given["suggested"]) == (0.05, "train.lr", 0.2)
     # the range test ran again after the training: what training read counts
-    newer = explain_learning_rate(searched, {**best, "lr": 0.7, "candidates": {"valley": 0.7}})
+    newer = explain_learning_rate(searched, {**best, "lr": 0.7, "candidates": {"auto": 0.7}})
     assert (newer["suggested"], newer["same_test"]) == (0.2, False)
 
 
@@ -28,7 +28,7 @@ def test_which_rate_and_why() -> None:
     ],
 )
 def test_a_rate_is_not_reached_where_warm_up_is_longer_than_training(train, reached) -> None:
-    best = {"lr": 0.2, "method": "valley", "candidates": {"valley": 0.2}}
+    best = {"lr": 0.2, "method": "auto", "candidates": {"auto": 0.2}}
     assert explain_learning_rate({"train": train}, best)["reached"] is reached
 
 

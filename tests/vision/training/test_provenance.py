@@ -5,7 +5,7 @@ from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.provenance import describe_training
 
-BEST_LR = {"lr": 0.05, "method": "valley", "candidates": {"valley": 0.05}, "parameters": {"num_iterations": 40}}
+BEST_LR = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05}, "parameters": {"num_iterations": 40}}
 
 
 def test_it_says_what_made_the_model(data, tiny, tmp_path):

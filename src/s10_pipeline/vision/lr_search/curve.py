@@ -12,6 +12,9 @@ SKIP_START = 10
 # Losses of constant mean rise by so many standard errors of the smoothed loss in 1 of 100 range tests.
 MAX_ERRORS = 9.0
 
+# The loss blows up where it is so many times that of the first batches.
+BLOWN_UP = 1.5
+
 
 def smooth_losses(lr: Floats, raw_loss: Floats, bandwidth: float) -> Floats:
     """Fit a line around each point, by a Gaussian kernel over the logarithm of the rate (local linear regression).
@@ -55,6 +58,19 @@ def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
     diverged = loss - lowest > np.maximum((highest - lowest) / 2, noise_of(lr_curve, bandwidth))
     one_sided = min(int(np.ceil(1.5 * bandwidth / _step_of(lr_curve["lr"].to_numpy(float)))), len(loss) // 8)
     return int(np.argmax(diverged)) if diverged.any() else len(loss) - one_sided
+
+
+def blow_up(lr_curve: pd.DataFrame, end_lr: float) -> float:
+    """Return the rate at which the loss exceeds 1.5 times the first ones, or the test broke off; infinite if neither.
+
+    A lower rise counts for nothing here: while the rate is raised fast, the loss often rises and falls again at rates
+    that train well.
+    """
+    lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
+    above = np.flatnonzero(loss > BLOWN_UP * np.median(lr_curve["raw_loss"][:SKIP_START]))
+    if len(above):
+        return float(lr[above[0]])
+    return float(lr[-1]) if lr[-1] < 0.99 * end_lr else float("inf")
 
 
 def noise_of(lr_curve: pd.DataFrame, bandwidth: float) -> float:

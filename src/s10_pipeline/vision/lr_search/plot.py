@@ -6,38 +6,42 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..figure_text import literal
-from .suggestions import READINGS
+from .rate import METHODS
 
-LABELS = {name: reading.label for name, reading in READINGS.items()}
+COLORS = {"auto": "#0072B2", "minimum": "#D55E00"}
 
 
 def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -> Figure:
-    """Plot the loss over the learning rate with every suggestion; the one taken is drawn solid and named so.
+    """Plot the losses of range tests over the learning rate; the rate that was taken is drawn solid and named so.
 
-    Dots are single batches. Grey is what is not read, from ``best_lr["read_to"]`` on.
+    Dots are single batches, one line per test is their smoothed loss. Grey is what is not read, from
+    ``best_lr["read_to"]`` on; a coloured band spans the rates that single tests gave.
     """
     figure = Figure(figsize=(8, 5.6), dpi=120, layout="constrained")
     ax = figure.subplots()
     if lr_curve.empty:
         ax.set_axis_off()
-        ax.text(0.5, 0.5, f"no range test: train.lr={best_lr['lr']:g} was given", ha="center", fontsize=16)
+        why = "train.lr was given" if best_lr["method"] == "train.lr" else "the training is too short for one"
+        ax.text(0.5, 0.5, f"no range test at {best_lr['lr']:g}: {why}", ha="center", fontsize=16)
         ax.set_title(literal(title))
         return figure
     read_to = best_lr.get("read_to") or float("inf")
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
     for part, dots, line in ((before, "#9aa7b8", "#222222"), (behind, "#d8d8d8", "#c4c4c4")):
         ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=7)
-        ax.plot(part["lr"], part["loss"], color=line, linewidth=3)
+        for _, test in part.groupby("run"):
+            ax.plot(test["lr"], test["loss"], color=line, linewidth=3)
     if not behind.empty:
-        ax.axvspan(read_to, lr_curve["lr"].iloc[-1], color="#000000", alpha=0.06, label="not read")
+        ax.axvspan(read_to, lr_curve["lr"].max(), color="#000000", alpha=0.06, label="not read")
     for method, lr in best_lr["candidates"].items():
         taken = method == best_lr["method"]
+        label = f"{METHODS[method]}: {lr:.2g}"
+        if taken:
+            low, high = best_lr["band"]
+            ax.axvspan(low, high, color=COLORS[method], alpha=0.15, linewidth=0)
+            label += "  (taken)" if low == high else f", {low:.2g} to {high:.2g} by test  (taken)"
         ax.axvline(
-            lr,
-            color=READINGS[method].color,
-            linestyle="-" if taken else "--",
-            linewidth=3.2 if taken else 2.0,
-            label=f"{LABELS[method]}: {lr:.2g}" + ("  (taken)" if taken else ""),
+            lr, color=COLORS[method], linestyle="-" if taken else "--", linewidth=3.2 if taken else 2.0, label=label
         )
     if best_lr["candidates"]:
         # what diverged would squeeze the valley into a line
@@ -45,7 +49,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
         figure.legend(fontsize=13, loc="outside lower center", ncols=2, frameon=False)
     else:
-        title += ": diverged too early to suggest a rate"
+        title += ": diverged too early to read"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=literal(title))
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()):
         text.set_fontsize(14)

@@ -22,13 +22,13 @@ from ..device import choose_device, choose_precision, deterministic_algorithms, 
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
-from ..training.checks import check_batch_size
+from ..training.checks import check_batch_size, num_batches
 from ..training.model import build_classifier
 from ..training.optimizer import build_optimizer, training_loss
 from ..training.params import StepParams
-from .curve import noise_of, num_readable, smooth_losses
+from .curve import smooth_losses
 from .params import LrSearchParams
-from .suggestions import MIN_FALL, fall_of, suggest_learning_rates
+from .rate import METHODS, choose_rate
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +38,15 @@ COLUMNS = ("lr", "loss", "raw_loss", "run")
 def find_learning_rate(
     images: ImageSet, train_set: Split, params: LrSearchParams, train: StepParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Run the range test on a fresh network over augmented training images, and read suggestions off it.
+    """Run range tests on fresh networks over augmented training images, and choose a rate (:func:`.rate.choose_rate`).
 
-    Equal input gives equal rates, on CUDA too, whatever ``train.deterministic`` says.
-
-    Where ``train.lr`` is given, no test runs unless ``lr_search.always`` asks for it.
+    Equal input gives equal rates, on CUDA too, whatever ``train.deterministic`` says. Where ``train.lr`` is given, no
+    test runs unless ``lr_search.always`` asks for it; nor does one where the training is too short to afford it.
 
     Returns:
         ``lr_curve`` (columns :data:`COLUMNS`: ``loss`` is smoothed, ``run`` counts tests from 0; empty without a test)
-        and ``best_lr`` (``lr``, ``method``, ``candidates``: method -> lr, ``parameters``, ``read_to``: the first
-        rate that is not read).
+        and ``best_lr``: ``lr``, ``method``, ``candidates`` (method -> rate), ``band`` (lowest and highest rate by a
+        single test), ``read_to`` (first rate that is not read; None: all are), ``parameters``.
 
     Raises:
         UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
@@ -55,12 +54,35 @@ def find_learning_rate(
     """
     parameters = params.model_dump()
     given = {"lr": train.lr, "method": "train.lr", "candidates": {}, "read_to": None, "parameters": parameters}
+    if train.lr is not None:
+        given["band"] = [train.lr, train.lr]
     if not params.runs_test(train.lr):
         log.info("train.lr=%g was given: no range test; lr_search.always=true runs it all the same", train.lr)
         return pd.DataFrame(columns=COLUMNS, dtype=float), given
     check_batch_size(train_set, train)
+    num_tests, num_iterations = params.plan(num_batches(train_set, train))
+    planned = params.model_copy(update={"num_iterations": num_iterations})
+    curves = [_run_test(images, train_set, planned, train, run) for run in range(num_tests)]
+    lr_curve = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame(columns=COLUMNS, dtype=float)
+    try:
+        best_lr = choose_rate(lr_curve, params, train.batch_size, train.momentum)
+    except UserError as error:
+        if train.lr is None:
+            raise
+        log.warning("%s; going on with train.lr=%g, which was given", error, train.lr)
+        return lr_curve, given
+    taken = f"{best_lr['lr']:.2g}" if train.lr is None else f"train.lr={train.lr:g}"
+    if num_tests:
+        listed = ", ".join(f"{METHODS[name]} {lr:.2g}" for name, lr in best_lr["candidates"].items())
+        log.info("range test: %d tests of %d batches; %s; taking %s", num_tests, num_iterations, listed, taken)
+    else:
+        log.info("this training is too short for a range test; taking %s, unchecked", taken)
+    return lr_curve, best_lr
+
+
+def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train: StepParams, run: int) -> pd.DataFrame:
+    train = train.model_copy(update={"seed": (train.seed + run) % 2**32})
     device = choose_device(train.device)
-    model = build_classifier(images, train_set, train).to(device)
     loader = TrainLoader(
         images,
         train_set,
@@ -75,27 +97,8 @@ def find_learning_rate(
         deterministic_algorithms(device.type == "cuda"),
         explain_out_of_memory(train.batch_size, device),
     ):
-        lr_curve = run_range_test(model, loader, params, train)
-    num_read = num_readable(lr_curve, params.smoothing)
-    read_to = float(lr_curve["lr"].iloc[num_read]) if num_read < len(lr_curve) else None
-    try:
-        candidates = suggest_learning_rates(lr_curve[:num_read], params.start_lr)
-    except UserError as error:
-        if train.lr is None:
-            raise
-        log.warning("%s; going on with train.lr=%g, which was given", error, train.lr)
-        return lr_curve, {**given, "read_to": read_to}
-    listed = ", ".join(f"{method} {lr:.2g}" for method, lr in candidates.items())
-    log.info("range test: %s; taking %s", listed, params.method if train.lr is None else f"train.lr={train.lr:g}")
-    highest, lowest = fall_of(lr_curve[:num_read])
-    if highest - lowest < max(MIN_FALL * highest, noise_of(lr_curve, params.smoothing)):
-        log.warning(
-            "range test: the loss fell by %.2g %% only, so the rates may be noise; look at lr_curve_plot, and try "
-            "another lr_search.start_lr or end_lr, more lr_search.num_iterations, or give train.lr",
-            100 * (1 - lowest / highest),
-        )
-    best_lr = {"lr": candidates[params.method], "method": params.method, "candidates": candidates}
-    return lr_curve, {**best_lr, "read_to": read_to, "parameters": parameters}
+        model = build_classifier(images, train_set, train).to(device)
+        return run_range_test(model, loader, params, train).assign(run=run)
 
 
 def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: StepParams) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..evaluation.calibration import judge_temperature
 from ..explain.cams import Cams
 from ..explain.params import SELECTIONS
-from ..lr_search.plot import LABELS as READINGS
+from ..lr_search.rate import METHODS
 from . import examples, story, tables
 from .embedding import figure_uri
 from .number_format import duration, number, percent
@@ -105,7 +105,7 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         calibration_verdict=judge_temperature(temperature) if temperature is not None else None,
         drawn=bool(inputs.provenance.get("data", {}).get("train", {}).get("drawn")),
         provenance=tables.to_jsonable(inputs.provenance),
-        readings=READINGS,
+        methods=METHODS,
         selection=SELECTIONS[inputs.cams.params["selection"]],
         num_resized=story.resized_epochs(inputs.provenance),
         figures={name: figure_uri(figure) for name, figure in figures.items()},

@@ -15,7 +15,7 @@ def resized_epochs(provenance: dict[str, Any]) -> int:
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
     """``lr``, the full rate of training, whether it was ``reached`` (warm-up may be longer than the training),
     ``taken_from`` (``range test``, ``interrupted training``, ``train.lr``), and of the test: ``method``, ``suggested``,
-    ``candidates``, and whether the stored test is the one that training read (``same_test``).
+    ``candidates``, ``band``, and whether the stored test is the one that training read (``same_test``).
     """
     train = provenance.get("train", {})
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
@@ -26,6 +26,7 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
         "method": searched.get("method"),
         "suggested": searched.get("lr"),
         "candidates": searched.get("candidates", {}),
+        "band": searched.get("band"),
         "same_test": searched.get("candidates") == best_lr.get("candidates"),
     }
 

@@ -16,6 +16,11 @@ def check_batch_size(train_set: Split, params: StepParams) -> None:
         )
 
 
+def num_batches(train_set: Split, params: StepParams) -> int:
+    """Return about how many batches a training has."""
+    return params.epochs * max(1, len(train_set) // params.batch_size)
+
+
 def check_processes(params: TrainParams, device: torch.device) -> None:
     """Raises UserError where ``train.distributed.num_processes`` does not fit the batch size or the device."""
     num_processes = params.distributed.num_processes

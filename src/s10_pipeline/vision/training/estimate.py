@@ -136,7 +136,7 @@ def announce(
     """Log device, precision, speed and about how long it will take; advise against the hopeless.
 
     Args:
-        range_test: iterations of the range test that is still to come.
+        range_test: batches of the range tests that are still to come.
         epochs: of training still to come, counted from 1; empty where there is none to tell of.
         num_measured: images that each epoch's end is measured on (validation and test).
     """

@@ -54,9 +54,10 @@ class DistributedParams(Params):
 
 
 class StepParams(Params):
-    """What a step of SGD depends on; all that the range test may read of ``train``.
+    """What a step of SGD depends on, and how many there are: all that the range test may read of ``train``.
 
     Attributes:
+        epochs: of training; how many batches the range test may take depends on them.
         batch_size: images per step, of all processes together.
         lr: learning rate; null takes the one of the range test (``best_lr``).
         nesterov: Nesterov's form of momentum, which must not be 0 then.
@@ -68,6 +69,7 @@ class StepParams(Params):
         num_workers: processes that prepare batches; ``auto`` goes by device and cores.
     """
 
+    epochs: int = Field(50, ge=1, le=100_000)
     batch_size: int = Field(128, ge=2)
     lr: float | None = Field(None, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -112,7 +114,6 @@ class TrainParams(StepParams):
         keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
     """
 
-    epochs: Annotated[int, TRAINING] = Field(50, ge=1, le=100_000)
     schedule: Annotated[Literal["plateau"], TRAINING] = "plateau"
     warmup_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
     anneal_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
