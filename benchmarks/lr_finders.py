@@ -188,9 +188,10 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the pool's processes would outlive this one
         run(arguments, settings, results)
     else:
-        shown = [settings[name] for name in arguments.settings or settings]
-        shown = [setting for setting in shown if arguments.all or setting.half == "design"]
-        print("\n".join(report(shown, results.table("trainings"), results.table("curves"))))
+        chosen = [settings[name] for name in arguments.settings or settings]
+        tables = results.table("trainings"), results.table("curves")
+        for half in ("design", "held_out") if arguments.all else ("design",):
+            print("\n".join([f"## {half}", "", *report([s for s in chosen if s.half == half], *tables), ""]))
 
 
 if __name__ == "__main__":
