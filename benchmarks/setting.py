@@ -92,13 +92,7 @@ class Setting:
 
         def epoch() -> float:
             with own_stream(self.device):
-                _sums, timing = train_epoch(
-                    step,
-                    loader.epoch(1),
-                    epoch=1,
-                    set_lr=lambda _number: 0.01,
-                    on_progress=lambda _sums, _number: None,
-                )
+                _sums, timing = train_epoch(step, loader.epoch(1), epoch=1)
             return timing.seconds
 
         return epoch

@@ -9,20 +9,21 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.distributed import choose_run, launcher
-from s10_pipeline.vision.distributed.launcher import _tells_of_a_death
-from s10_pipeline.vision.distributed.messages import NullProgress
+from s10_pipeline.vision.distributed.launcher import LostError, _as_told, _cause
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network import resnet
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
-from s10_pipeline.vision.training.engine import TrainingResult, train_classifier
+from s10_pipeline.vision.training.engine import Job, TrainingResult, train_classifier
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
+from s10_pipeline.vision.training.trainer import DivergedError, diverged
 
-# each test starts processes that import torch
+# each launch starts two processes that import torch
 pytestmark = pytest.mark.slow
 
 FAULTS = Path(__file__).parents[2] / "faults"
@@ -145,12 +146,18 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
 
 def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypatch):
     launches = []
-    monkeypatch.setattr(launcher, "_launch", lambda job, bar: launches.append(job) or "training process 0 died")
+
+    def launch(job, _show):
+        launches.append(job)
+        raise LostError("training process 0 died")
+
+    monkeypatch.setattr(launcher, "_launch", launch)
     with CheckpointStore(tmp_path).open("key", keep=2) as checkpoints:
         checkpoints.save(1, {})
+        job = Job(data, 0.05, two, torch.device("cpu"), checkpoints)
         with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* goes on after epoch 1"):
-            launcher.train_in_processes(data, 0.05, two, torch.device("cpu"), checkpoints, NullProgress())
-    assert len(launches) == 2
+            launcher.train_in_processes(job, lambda *_: None)
+    assert launches == [job] * 2
 
 
 def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, caplog):
@@ -162,23 +169,31 @@ def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, 
 
 
 @pytest.mark.parametrize(
-    ("error", "restarts"),
+    ("error", "told"),
     [
         # as torch 2.15 raised them where the other process was killed
-        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"), True),
-        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [::1]:1"), True),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), True),
-        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"), True),
-        (torch.distributed.DistNetworkError("The client socket has timed out"), True),
-        (RuntimeError("Caught RuntimeError in DataLoader worker process 0."), False),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("gloo/"), False),
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"), LostError),
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [::1]:1"), LostError),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), LostError),
+        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"), LostError),
+        (torch.distributed.DistNetworkError("The client socket has timed out"), LostError),
+        (RuntimeError("Caught RuntimeError in DataLoader worker process 0."), RuntimeError),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), RuntimeError),
+        (ValueError("gloo/"), RuntimeError),
+        (diverged(0.1, epoch=1, batch=2), DivergedError),
     ],
 )
-def test_only_what_tells_of_a_death_may_be_tried_again(error, restarts):
-    assert _tells_of_a_death(error) is restarts
+def test_only_what_tells_of_a_death_may_be_tried_again(error, told):
+    assert type(_as_told(1, error)) is told
 
 
-def test_divergence_is_told_by_whom_it_strikes_first(data, two, tmp_path):
-    with pytest.raises(UserError, match=r"the loss was not finite at learning rate 1e\+30, in epoch 1, batch"):
-        train_classifier(data, 1e30, two, CheckpointStore(tmp_path), choose_run(two))
+def test_an_error_that_would_come_again_is_the_cause_and_a_user_s_first():
+    lost, bug, mistake = errors = [LostError("lost"), RuntimeError("bug"), UserError("mistake")]
+    killed, failed = (
+        ChildFailedError("name", {1: ProcessFailure(1, pid=1, exitcode=code, error_file="")}) for code in (-9, 1)
+    )
+    assert _cause(killed, errors) is mistake
+    assert _cause(killed, [lost, bug]) is bug
+    assert _cause(failed, [lost]) is lost
+    assert repr(_cause(killed, [lost])) == "LostError('training process 1 died (SIGKILL)')"
+    assert repr(_cause(failed, [])) == "LostError('training process 1 failed (exit code 1)')"

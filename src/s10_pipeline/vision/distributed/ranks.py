@@ -8,11 +8,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..network.classifier import Classifier
 from ..training.metric_sums import MetricSums
+from ..training.ranks import Ranks
 
 
 @dataclass(frozen=True)
-class ProcessGroup:
-    """A process in torch's process group; implements :class:`~s10_pipeline.vision.training.ranks.Ranks`."""
+class ProcessGroup(Ranks):
+    """A process in torch's process group."""
 
     rank: int
     count: int
