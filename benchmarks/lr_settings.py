@@ -156,7 +156,7 @@ class LrSetting:
         """Train at a tenth of 0.1 x batch / 128, on other batches than the test's."""
         rate = 0.01 * self.batch_size / 128
         precision = choose_precision(params.precision, torch.device("cpu"))
-        step = build_step(model, build_optimizer(model, params, rate), precision.grad_scaler(), precision, params)
+        step = build_step(model, build_optimizer(model, params, rate), precision, params)
         torch.manual_seed(params.seed)
         train_epoch(step, islice(_batches_from(loader, first_epoch=1000), num_batches), epoch=1)
 

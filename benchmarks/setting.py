@@ -88,7 +88,7 @@ class Setting:
             num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
         )
-        step = build_step(model, optimizer, self.precision.grad_scaler(), self.precision, self.params)
+        step = build_step(model, optimizer, self.precision, self.params)
 
         def epoch() -> float:
             with own_stream(self.device):

@@ -38,7 +38,7 @@ class Recorder:
 
 
 def step_of(model, tiny, capture=None) -> TrainStep:
-    parts = model, build_optimizer(model, tiny, 0.05), CPU_FP32.grad_scaler(), CPU_FP32, 0.1
+    parts = model, build_optimizer(model, tiny, 0.05), CPU_FP32, 0.1
     return CapturedStep(capture, *parts) if capture else TrainStep(*parts)
 
 
@@ -120,7 +120,7 @@ def test_a_captured_loss_that_is_not_finite_names_its_batch(classifier, data, ti
 def test_a_cpu_trains_eagerly(classifier, tiny, cuda_graph):
     params = tiny.model_copy(update={"cuda_graph": cuda_graph})
     optimizer = build_optimizer(classifier, params, 0.05)
-    assert type(build_step(classifier, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, params)) is TrainStep
+    assert type(build_step(classifier, optimizer, CPU_FP32, params)) is TrainStep
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -215,7 +215,7 @@ def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, pr
     chosen = choose_precision(precision, device)
     params = on_cuda(tiny, cuda_graph=cuda_graph)
     model = build_classifier(data.train_images, data.train_set, params).to(device)
-    step = build_step(model, build_optimizer(model, params, 0.01), chosen.grad_scaler(), chosen, params)
+    step = build_step(model, build_optimizer(model, params, 0.01), chosen, params)
     loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0, pin_memory=True)
 
     def batches():

@@ -14,7 +14,7 @@ CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 
 
 def run_epoch(model, loader, optimizer, label_smoothing=0.0, before=lambda number: None):
-    step = TrainStep(model, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
+    step = TrainStep(model, optimizer, CPU_FP32, label_smoothing)
     return train_epoch(step, loader.epoch(1), epoch=1, train_batch=lambda n, *batch: (before(n), step(*batch)))
 
 

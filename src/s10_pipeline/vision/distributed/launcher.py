@@ -7,7 +7,6 @@ import sys
 import tempfile
 import traceback
 from dataclasses import replace
-from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 import torch
@@ -68,11 +67,8 @@ def _launch(job: Job, show: Show) -> None:
         UserError, RuntimeError: of a process.
     """
     num_processes = job.params.distributed.num_processes
-    num_threads = max(1, torch.get_num_threads() // num_processes)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    pipes = [get_context("spawn").Pipe(duplex=False) for _ in range(num_processes)]
-    writers = [writer for _, writer in pipes]
     with tempfile.TemporaryDirectory(prefix="s10_pipeline-") as folder:
         config = LaunchConfig(
             min_nodes=1,
@@ -86,17 +82,11 @@ def _launch(job: Job, show: Show) -> None:
             logs_specs=DefaultLogsSpecs(log_dir=folder),
             signals_to_handle="",  # Ctrl-C and SIGTERM end this process as ever, and the launcher its processes then
         )
-        died = None
-        with listen([reader for reader, _ in pipes], show) as errors:
-            try:
-                elastic_launch(config, _train_rank)(job, num_threads, writers)
-            except ChildFailedError as error:
-                died = error
-            finally:
-                for writer in writers:
-                    writer.close()
-    if died:
-        raise _cause(died, errors)
+        try:
+            with listen(num_processes, show) as (writers, errors):
+                elastic_launch(config, _train_rank)(job, writers)
+        except ChildFailedError as died:
+            raise _cause(died, errors) from None
 
 
 def _cause(died: ChildFailedError, errors: list[Exception]) -> Exception:
@@ -111,7 +101,7 @@ def _cause(died: ChildFailedError, errors: list[Exception]) -> Exception:
     return errors[0] if errors else LostError(f"training process {rank} failed (exit code {failure.exitcode})")
 
 
-def _train_rank(job: Job, num_threads: int, writers: list[Connection]) -> None:
+def _train_rank(job: Job, writers: list[Connection]) -> None:
     """Train in one of several processes."""
     ranks = ProcessGroup(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     # Ctrl-C reaches all processes of a terminal, and torch asks the system to send SIGINT where the parent dies. Python
@@ -119,7 +109,7 @@ def _train_rank(job: Job, num_threads: int, writers: list[Connection]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sender = Sender(writers[ranks.rank])
     sender.take_log(logging.INFO if ranks.rank == 0 else logging.WARNING)
-    torch.set_num_threads(num_threads)
+    torch.set_num_threads(max(1, torch.get_num_threads() // ranks.count))
     try:
         if job.device.type == "cuda":
             job = replace(job, device=torch.device("cuda", ranks.rank))

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import QueueHandler
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -43,15 +44,15 @@ class Sender:
 
 
 @contextmanager
-def listen(readers: list[Connection], show: Show) -> Iterator[list[Exception]]:
+def listen(num_processes: int, show: Show) -> Iterator[tuple[list[Connection], list[Exception]]]:
     """Log and show what arrives while in the context.
 
-    Args:
-        readers: one per process.
-
     Yields:
-        errors that were sent, in the order of arrival; complete once the context has ended.
+        the end of a pipe for each process's :class:`Sender`; and the errors that were sent, in the order of arrival,
+        complete once the context has ended.
     """
+    pipes = [Pipe(duplex=False) for _ in range(num_processes)]
+    readers, writers = [reader for reader, _ in pipes], [writer for _, writer in pipes]
     errors: list[Exception] = []
     ended = threading.Event()
 
@@ -66,9 +67,8 @@ def listen(readers: list[Connection], show: Show) -> Iterator[list[Exception]]:
             errors.append(content)
 
     def work() -> None:
-        open_readers = list(readers)
-        while open_readers:
-            ready = wait(open_readers, timeout=0.1)
+        while readers:
+            ready = wait(readers, timeout=0.1)
             if not ready and ended.is_set():
                 return
             for reader in ready:
@@ -76,12 +76,14 @@ def listen(readers: list[Connection], show: Show) -> Iterator[list[Exception]]:
                 try:
                     take(*reader.recv())
                 except (EOFError, OSError):  # its process has ended, perhaps in the middle of a message
-                    open_readers.remove(reader)
+                    readers.remove(reader)
 
     thread = threading.Thread(target=work, daemon=True, name="training-messages")
     thread.start()
     try:
-        yield errors
+        yield writers, errors
     finally:
+        for writer in writers:
+            writer.close()
         ended.set()
         thread.join(timeout=10)

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,8 @@ class CheckpointStore:
         """(folder, what it depends on) of each training, oldest first; unreadable ones are left out."""
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
-            try:
+            with suppress(OSError, ValueError):
                 found.append((path.stat().st_mtime, path.parent, json.loads(path.read_text())))
-            except (OSError, ValueError):
-                continue
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, run_key: str, epochs: int) -> None:

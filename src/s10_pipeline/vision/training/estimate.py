@@ -83,7 +83,7 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
         loader = TrainLoader(
             images, train_set, train.batch_size, train.seed, pin_memory=on_cuda, num_ranks=num_processes
         )
-        step = build_step(model, optimizer, precision.grad_scaler(), precision, train)
+        step = build_step(model, optimizer, precision, train)
         batches = chain.from_iterable(map(loader.epoch, (0, 1)))  # one batch may be an epoch
         first = next(batches)
         # the first step chooses kernels, the second still asks for memory, later ones are captured

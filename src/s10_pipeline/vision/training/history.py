@@ -38,7 +38,7 @@ class History:
 
     def __init__(self, params: TrainParams, num_workers: int = 0) -> None:
         self._params, self._num_workers = params, num_workers
-        self._warned, self._epochs_here = False, 0
+        self._epochs_here = 0
         self.rows: list[dict[str, Any]] = []
         self.timing: list[dict[str, Any]] = []
 
@@ -80,10 +80,9 @@ class History:
         """Say once that data is the bottleneck, and what to do."""
         self._epochs_here += 1
         waited = self.timing[-1]["data_wait_fraction"]
-        # the first epoch of a process starts workers and imports what they need
-        if self._warned or self._epochs_here == 1 or waited <= LONG_WAIT:
+        # the first epoch of a process starts workers and imports what they need; later ones are like the second
+        if self._epochs_here != 2 or waited <= LONG_WAIT:
             return
-        self._warned = True
         cores = num_cores() // self._params.distributed.num_processes
         remedy = "choose fewer or cheaper transforms in augment.train"
         if self._num_workers < cores - 1:

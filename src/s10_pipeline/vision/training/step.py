@@ -38,14 +38,9 @@ class TrainStep:
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.SGD,
-        scaler: torch.amp.GradScaler,
-        precision: Precision,
-        label_smoothing: float,
+        self, network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, label_smoothing: float
     ) -> None:
-        self.network, self.optimizer, self.scaler = network, optimizer, scaler
+        self.network, self.optimizer, self.scaler = network, optimizer, precision.grad_scaler()
         self.precision, self.label_smoothing, self.device = precision, label_smoothing, precision.device
         self.metrics = MetricSums.zero(self.device)
         self.first_bad, self._steps_done = torch.zeros(2, dtype=torch.int64, device=self.device).unbind()
@@ -125,17 +120,16 @@ class CapturedStep(TrainStep):
 
     def __init__(self, capture: Capture, *eager: Any) -> None:
         super().__init__(*eager)
-        self._capture = capture
+        self._capture: Capture | None = capture
         self._eager_steps: Counter[object] = Counter()
         self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], None]]] = {}
-        self._failed = False
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
         """Train on a batch, which may still lie on the CPU."""
         assert batch_weight == 1, "several processes train eagerly"
         shape = (images_bchw.shape, images_bchw.dtype)
-        if not self._failed and self._eager_steps[shape] == WARMUP_STEPS and shape not in self._replays:
-            self._try_to_capture(shape, images_bchw, labels_b)
+        if self._capture and self._eager_steps[shape] == WARMUP_STEPS and shape not in self._replays:
+            self._try_to_capture(self._capture, shape, images_bchw, labels_b)
         if shape not in self._replays:
             self._eager_steps[shape] += 1
             super().__call__(images_bchw, labels_b)
@@ -146,26 +140,20 @@ class CapturedStep(TrainStep):
         self.copy_lr()
         replay()
 
-    def _try_to_capture(self, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
+    def _try_to_capture(self, capture: Capture, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
         images, labels = (torch.empty_like(t, device=self.device) for t in (images_bchw, labels_b))
         try:
-            self._replays[shape] = images, labels, self._capture(lambda: self.compute(images, labels))
+            self._replays[shape] = images, labels, capture(lambda: self.compute(images, labels))
         except RuntimeError as error:
-            self._failed = True
+            self._capture = None
             _release_generator(self.device)
             reason = str(error).splitlines()[0]
             log.warning("a step could not be captured in a CUDA graph (%s); training goes on without one", reason)
 
 
-def build_step(
-    network: nn.Module,
-    optimizer: torch.optim.SGD,
-    scaler: torch.amp.GradScaler,
-    precision: Precision,
-    params: TrainParams,
-) -> TrainStep:
+def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:
     """Return the step of a training: captured on CUDA in one process, unless ``cuda_graph`` is off; else eager."""
-    parts = network, optimizer, scaler, precision, params.label_smoothing
+    parts = network, optimizer, precision, params.label_smoothing
     captured = precision.device.type == "cuda" and params.distributed.num_processes == 1 and params.cuda_graph != "off"
     return CapturedStep(cuda_graphs(), *parts) if captured else TrainStep(*parts)
 

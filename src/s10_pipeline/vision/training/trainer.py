@@ -55,9 +55,8 @@ class Trainer:
         self.model = ranks.sync_batchnorm(build_classifier(data.train_images, data.train_set, params).to(device))
         self.ema = build_ema(self.model, params.ema_decay)
         self.optimizer = build_optimizer(self.model, params, lr)
-        self.scaler = self.precision.grad_scaler()
-        network = ranks.wrap(self.model, device)
-        self.step = build_step(network, self.optimizer, self.scaler, self.precision, params)
+        self.step = build_step(ranks.wrap(self.model, device), self.optimizer, self.precision, params)
+        self.scaler = self.step.scaler
         num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
         self.image_size = data.train_images.image_size
         self.loader = TrainLoader(
