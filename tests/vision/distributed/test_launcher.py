@@ -30,6 +30,18 @@ FAULTS = Path(__file__).parents[2] / "faults"
 
 
 @pytest.fixture(scope="module")
+def data(data, tmp_path_factory) -> TrainingData:
+    """Images in memory maps, as the catalog loads them: processes read them by name, so they start side by side."""
+
+    def mapped(images: ImageSet) -> ImageSet:
+        path = tmp_path_factory.mktemp("images") / "images.npy"
+        np.save(path, images.images_nhwc)
+        return dataclasses.replace(images, images_nhwc=np.load(path, mmap_mode="r"))
+
+    return dataclasses.replace(data, train_images=mapped(data.train_images), test_images=mapped(data.test_images))
+
+
+@pytest.fixture(scope="module")
 def two(tiny) -> TrainParams:
     """Two processes, two epochs."""
     return tiny.model_copy(update={"distributed": DistributedParams(num_processes=2, max_restarts=1)})
@@ -61,12 +73,6 @@ def fault(monkeypatch, tmp_path):
     return prepare
 
 
-def mapped(images: ImageSet, path: Path) -> ImageSet:
-    """The same images in a memory map, as the catalog loads them."""
-    np.save(path, images.images_nhwc)
-    return dataclasses.replace(images, images_nhwc=np.load(path, mmap_mode="r"))
-
-
 def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     monkeypatch.setenv("S10_WITHOUT_NORM", "1")
@@ -75,16 +81,10 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     changes = {"epochs": 3, "warmup_epochs": 1, "label_smoothing": 0.1, "weight_decay": 0.01}
     lr = 0.003  # without norms a higher one amplifies rounding
     one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
-    images = mapped(data.train_images, tmp_path / "images.npy")
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        several = train_classifier(
-            dataclasses.replace(data, train_images=images),
-            lr,
-            two.model_copy(update=changes),
-            CheckpointStore(tmp_path / "two"),
-            choose_run(two),
-        )
+        store = CheckpointStore(tmp_path / "two")
+        several = train_classifier(data, lr, two.model_copy(update=changes), store, choose_run(two))
     for name, weights in one.model.state_dict().items():
         torch.testing.assert_close(several.model.state_dict()[name], weights, rtol=1e-4, atol=1e-6, msg=name)
     losses = [c for c in one.history if c.endswith("loss")]
