@@ -117,7 +117,8 @@ class LrSetting:
         accuracy = val_accuracy = 1 / len(data.train_images.class_names)
         diverged = False
         try:
-            trainer.train(_NoCheckpoints(), _NoBar())
+            # trainings here are short: one that was interrupted begins again
+            trainer.train(save=lambda *_: None, show=lambda *_: None)
         except DivergedError:
             diverged = True
         else:
@@ -165,15 +166,9 @@ class LrSetting:
         """Train at a tenth of 0.1 x batch / 128, on other batches than the test's."""
         rate = 0.01 * self.batch_size / 128
         precision = choose_precision(params.precision, torch.device("cpu"))
-        step = build_step(model, build_optimizer(model, params, rate), precision.grad_scaler(), precision, params)
+        step = build_step(model, build_optimizer(model, params, rate), precision, params)
         torch.manual_seed(params.seed)
-        train_epoch(
-            step,
-            islice(_batches_from(loader, first_epoch=1000), num_batches),
-            epoch=1,
-            set_lr=lambda _number: rate,
-            on_progress=lambda _sums, _number: None,
-        )
+        train_epoch(step, islice(_batches_from(loader, first_epoch=1000), num_batches), epoch=1)
 
 
 def rates_of_test(start_lr: float, end_lr: float, num_batches: int) -> np.ndarray:
@@ -188,25 +183,3 @@ def _batches_from(loader: TrainLoader, first_epoch: int) -> Iterator[Batch]:
 
 def load_settings(file: Path = FILE) -> dict[str, LrSetting]:
     return {name: LrSetting(name, **fields) for name, fields in yaml.safe_load(file.read_text()).items()}
-
-
-class _NoCheckpoints:
-    """Trainings here are short: one that was interrupted begins again."""
-
-    def last(self) -> None:
-        return None
-
-    def save(self, epoch: int, state: dict[str, Any]) -> None:
-        pass
-
-
-class _NoBar:
-    """Progress is told per training."""
-
-    def advance(self, steps: int = 1) -> None: ...
-
-    def move_to(self, steps: int) -> None: ...
-
-    def describe(self, description: str) -> None: ...
-
-    def note(self, text: str) -> None: ...

@@ -88,17 +88,11 @@ class Setting:
             num_workers=self.num_workers,
             pin_memory=self.device.type == "cuda",
         )
-        step = build_step(model, optimizer, self.precision.grad_scaler(), self.precision, self.params)
+        step = build_step(model, optimizer, self.precision, self.params)
 
         def epoch() -> float:
             with own_stream(self.device):
-                _sums, timing = train_epoch(
-                    step,
-                    loader.epoch(1),
-                    epoch=1,
-                    set_lr=lambda _number: 0.01,
-                    on_progress=lambda _sums, _number: None,
-                )
+                _sums, timing = train_epoch(step, loader.epoch(1), epoch=1)
             return timing.seconds
 
         return epoch

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,7 @@ def test_processes_of_a_training_end_with_it(project, tmp_path, ending):
     wait_for((tmp_path / "waiting").exists)
     pid = int((tmp_path / "waiting").read_text())
     assert is_alive(pid)
+    deadline = time.monotonic() + 20
     if ending == signal.SIGINT:
         os.killpg(process.pid, ending)
     else:
@@ -159,5 +161,6 @@ def test_processes_of_a_training_end_with_it(project, tmp_path, ending):
     assert code == (130 if ending == signal.SIGINT else -signal.SIGKILL), stderr
     assert ending == signal.SIGKILL or "Traceback" not in stderr
     wait_for(lambda: not is_alive(pid), seconds=60)
+    assert time.monotonic() < deadline, "the launcher waits 30 s for processes that do not end by themselves"
     assert project.checkpoint(1)
     assert not project.checkpoint(2)

@@ -18,9 +18,8 @@ def console(request, monkeypatch):
 def test_a_terminal_shows_a_bar_and_a_file_nothing(console):
     with progress_bar("epoch [1]", 40, "images") as bar:
         bar.advance(10)
-        bar.note("loss [1.23]")
-        bar.move_to(30)
-        bar.describe("epoch [2]")
+        bar.note("loss [1]")
+        bar.show(30, "epoch [2]", "loss [1.23]")
         bar._progress.refresh()
     shown = console.file.getvalue()
     if not console.is_terminal:

@@ -46,10 +46,10 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         """Show each training by its run key: the epochs of its newest checkpoint and of the model that came of it."""
         from ..vision.training.checkpoints import RunCheckpoints
 
-        trainings = [RunCheckpoints(folder, keep=1) for folder in sorted(Path(self.filepath).glob("*/"))]
+        trainings = [RunCheckpoints(folder) for folder in sorted(Path(self.filepath).glob("*/"))]
         shown = {
             training.folder.name: {
-                "last_epoch": max((epoch for epoch, _ in training.saved()), default=0),
+                "last_epoch": training.last_epoch(),
                 "finished_epochs": training.finished_epochs(),
             }
             for training in trainings

@@ -1,9 +1,9 @@
 """Live progress on a terminal, silence in a log file (where the log lines tell)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,16 +16,8 @@ def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"
         yield bar
 
 
-class BarLike(Protocol):
-    """What moves a bar; it may stand in another process."""
-
-    def advance(self, steps: int = 1) -> None: ...
-
-    def move_to(self, steps: int) -> None: ...
-
-    def describe(self, description: str) -> None: ...
-
-    def note(self, text: str) -> None: ...
+# Bar.show, or a function that sends its arguments to the process of the bar.
+Show = Callable[[int, str, str], None]
 
 
 class Bar:
@@ -61,11 +53,9 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         self._progress.advance(self._task, steps)
 
-    def move_to(self, steps: int) -> None:
-        self._progress.update(self._task, completed=steps)
-
-    def describe(self, description: str) -> None:
-        self._progress.update(self._task, description=description)
+    def show(self, done: int, description: str, note: str) -> None:
+        """Set everything at once; ``done``, of ``total``, may also be less than before."""
+        self._progress.update(self._task, completed=done, description=description, note=note)
 
     def note(self, text: str) -> None:
         self._progress.update(self._task, note=text)

@@ -9,23 +9,36 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.distributed import choose_run, launcher
-from s10_pipeline.vision.distributed.launcher import _tells_of_a_death
-from s10_pipeline.vision.distributed.messages import NullProgress
+from s10_pipeline.vision.distributed.launcher import LostError, _as_told, _cause
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network import resnet
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
-from s10_pipeline.vision.training.engine import TrainingResult, train_classifier
+from s10_pipeline.vision.training.engine import Job, TrainingResult, train_classifier
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
+from s10_pipeline.vision.training.trainer import DivergedError, diverged
 
-# each test starts processes that import torch
+# each launch starts two processes that import torch
 pytestmark = pytest.mark.slow
 
 FAULTS = Path(__file__).parents[2] / "faults"
+
+
+@pytest.fixture(scope="module")
+def data(data, tmp_path_factory) -> TrainingData:
+    """Images in memory maps, as the catalog loads them: processes read them by name, so they start side by side."""
+
+    def mapped(images: ImageSet) -> ImageSet:
+        path = tmp_path_factory.mktemp("images") / "images.npy"
+        np.save(path, images.images_nhwc)
+        return dataclasses.replace(images, images_nhwc=np.load(path, mmap_mode="r"))
+
+    return dataclasses.replace(data, train_images=mapped(data.train_images), test_images=mapped(data.test_images))
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +73,6 @@ def fault(monkeypatch, tmp_path):
     return prepare
 
 
-def mapped(images: ImageSet, path: Path) -> ImageSet:
-    """The same images in a memory map, as the catalog loads them."""
-    np.save(path, images.images_nhwc)
-    return dataclasses.replace(images, images_nhwc=np.load(path, mmap_mode="r"))
-
-
 def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     monkeypatch.setenv("S10_WITHOUT_NORM", "1")
@@ -74,16 +81,10 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     changes = {"epochs": 3, "warmup_epochs": 1, "label_smoothing": 0.1, "weight_decay": 0.01}
     lr = 0.003  # without norms a higher one amplifies rounding
     one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
-    images = mapped(data.train_images, tmp_path / "images.npy")
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        several = train_classifier(
-            dataclasses.replace(data, train_images=images),
-            lr,
-            two.model_copy(update=changes),
-            CheckpointStore(tmp_path / "two"),
-            choose_run(two),
-        )
+        store = CheckpointStore(tmp_path / "two")
+        several = train_classifier(data, lr, two.model_copy(update=changes), store, choose_run(two))
     for name, weights in one.model.state_dict().items():
         torch.testing.assert_close(several.model.state_dict()[name], weights, rtol=1e-4, atol=1e-6, msg=name)
     losses = [c for c in one.history if c.endswith("loss")]
@@ -145,12 +146,18 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
 
 def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypatch):
     launches = []
-    monkeypatch.setattr(launcher, "_launch", lambda job, bar: launches.append(job) or "training process 0 died")
+
+    def launch(job, _show):
+        launches.append(job)
+        raise LostError("training process 0 died")
+
+    monkeypatch.setattr(launcher, "_launch", launch)
     with CheckpointStore(tmp_path).open("key", keep=2) as checkpoints:
         checkpoints.save(1, {})
+        job = Job(data, 0.05, two, torch.device("cpu"), checkpoints)
         with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* goes on after epoch 1"):
-            launcher.train_in_processes(data, 0.05, two, torch.device("cpu"), checkpoints, NullProgress())
-    assert len(launches) == 2
+            launcher.train_in_processes(job, lambda *_: None)
+    assert launches == [job] * 2
 
 
 def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, caplog):
@@ -162,23 +169,31 @@ def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, 
 
 
 @pytest.mark.parametrize(
-    ("error", "restarts"),
+    ("error", "told"),
     [
         # as torch 2.15 raised them where the other process was killed
-        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"), True),
-        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [::1]:1"), True),
-        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), True),
-        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"), True),
-        (torch.distributed.DistNetworkError("The client socket has timed out"), True),
-        (RuntimeError("Caught RuntimeError in DataLoader worker process 0."), False),
-        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
-        (ValueError("gloo/"), False),
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer"), LostError),
+        (RuntimeError("[/__w/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [::1]:1"), LostError),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), LostError),
+        (torch.distributed.DistBackendError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"), LostError),
+        (torch.distributed.DistNetworkError("The client socket has timed out"), LostError),
+        (RuntimeError("Caught RuntimeError in DataLoader worker process 0."), RuntimeError),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), RuntimeError),
+        (ValueError("gloo/"), RuntimeError),
+        (diverged(0.1, epoch=1, batch=2), DivergedError),
     ],
 )
-def test_only_what_tells_of_a_death_may_be_tried_again(error, restarts):
-    assert _tells_of_a_death(error) is restarts
+def test_only_what_tells_of_a_death_may_be_tried_again(error, told):
+    assert type(_as_told(1, error)) is told
 
 
-def test_divergence_is_told_by_whom_it_strikes_first(data, two, tmp_path):
-    with pytest.raises(UserError, match=r"the loss was not finite at learning rate 1e\+30, in epoch 1, batch"):
-        train_classifier(data, 1e30, two, CheckpointStore(tmp_path), choose_run(two))
+def test_an_error_that_would_come_again_is_the_cause_and_a_user_s_first():
+    lost, bug, mistake = errors = [LostError("lost"), RuntimeError("bug"), UserError("mistake")]
+    killed, failed = (
+        ChildFailedError("name", {1: ProcessFailure(1, pid=1, exitcode=code, error_file="")}) for code in (-9, 1)
+    )
+    assert _cause(killed, errors) is mistake
+    assert _cause(killed, [lost, bug]) is bug
+    assert _cause(failed, [lost]) is lost
+    assert repr(_cause(killed, [lost])) == "LostError('training process 1 died (SIGKILL)')"
+    assert repr(_cause(failed, [])) == "LostError('training process 1 failed (exit code 1)')"

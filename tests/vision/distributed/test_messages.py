@@ -1,15 +1,14 @@
 """What training processes send, and what the bar of the one that started them makes of it."""
 
-from multiprocessing import Pipe
-
 import pytest
 import torch
 
 from s10_pipeline.vision.distributed.messages import Sender, listen
+from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.progress import Bar
 from s10_pipeline.vision.training import trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
-from s10_pipeline.vision.training.trainer import Trainer
+from s10_pipeline.vision.training.engine import Job, train_here
 
 
 def completed(bar: Bar) -> float:
@@ -17,22 +16,17 @@ def completed(bar: Bar) -> float:
     return task.completed
 
 
-def test_what_is_sent_moves_the_bar():
-    reader, writer = Pipe(duplex=False)
+def test_what_is_sent_moves_the_bar_and_errors_are_kept():
     bar = Bar("", 100, "batches")
-    with listen([reader], bar) as errors:
+    with listen(1, bar.show) as ((writer,), errors):
         sender = Sender(writer)
-        sender.advance(70)
-        sender.move_to(40)
-        sender.advance(5)
-        sender.describe("epoch 2")
-        sender.note("loss 1")
-        sender.send("user", "a mistake")
-        writer.close()
+        sender.show(70, "epoch 2", "loss 2")
+        sender.show(45, "epoch 2", "loss 1")
+        sender.send("error", UserError("a mistake"))
     assert completed(bar) == 45
     (task,) = bar._progress.tasks
     assert (task.description, task.fields["note"]) == ("epoch 2", "loss 1")
-    assert errors == {0: ("user", "a mistake")}
+    assert [repr(error) for error in errors] == ["UserError('a mistake')"]
 
 
 def test_the_bar_of_a_restarted_training_ends_at_its_end(data, tiny, tmp_path, monkeypatch):
@@ -47,10 +41,11 @@ def test_the_bar_of_a_restarted_training_ends_at_its_end(data, tiny, tmp_path, m
 
     bar = Bar("", 12, "batches")
     with CheckpointStore(tmp_path).open("key", keep=1) as checkpoints:
+        job = Job(data, 0.05, tiny, torch.device("cpu"), checkpoints)
         monkeypatch.setattr(trainer, "train_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
-            Trainer(data, 0.05, tiny, torch.device("cpu")).train(checkpoints, bar)
+            train_here(job, bar.show)
         assert completed(bar) == 6 + 4
         monkeypatch.setattr(trainer, "train_epoch", plain)
-        Trainer(data, 0.05, tiny, torch.device("cpu")).train(checkpoints, bar)
+        train_here(job, bar.show)
     assert completed(bar) == 12

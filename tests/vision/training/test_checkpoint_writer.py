@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.training.checkpoint_writer import CheckpointWriter
+from s10_pipeline.vision.training.checkpoint_writer import checkpoint_writer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -23,14 +23,13 @@ def fail(*_: object) -> None:
 
 
 def test_on_the_cpu_a_checkpoint_is_saved_at_once(checkpoints, monkeypatch):
-    with CheckpointWriter(checkpoints, torch.device("cpu")) as writer:
-        assert writer.last() is None
-        writer.save(1, {"weights": torch.ones(2)})
+    with checkpoint_writer(checkpoints, torch.device("cpu")) as save:
+        save(1, {"weights": torch.ones(2)})
         assert [epoch for epoch, _ in checkpoints.saved()] == [1]
-        monkeypatch.setattr(checkpoints, "save", fail)
-        with pytest.raises(UserError, match="the disk is full"):
-            writer.save(2, {})
-        assert writer.last()[0] == 1
+    monkeypatch.setattr(checkpoints, "save", fail)
+    with checkpoint_writer(checkpoints, torch.device("cpu")) as save, pytest.raises(UserError, match="disk is full"):
+        save(2, {})
+    assert checkpoints.last()[0] == 1
 
 
 @pytest.mark.gpu
@@ -43,12 +42,12 @@ def test_on_cuda_training_goes_on_while_the_state_is_written(checkpoints, monkey
         plain(epoch, state)
 
     monkeypatch.setattr(checkpoints, "save", slow)
-    with CheckpointWriter(checkpoints, torch.device("cuda")) as writer:
-        writer.save(1, {"weights": [weights], "epoch": 1})
+    with checkpoint_writer(checkpoints, torch.device("cuda")) as save:
+        save(1, {"weights": [weights], "epoch": 1})
         weights.zero_()  # the next step, which must not reach the checkpoint
         assert not checkpoints.saved()
         may_write.set()
-        writer.save(2, {"weights": [weights], "epoch": 2})
+        save(2, {"weights": [weights], "epoch": 2})
         ((epoch, path), *_) = checkpoints.saved()
         assert epoch == 1
         assert torch.equal(torch.load(path)["state"]["weights"][0], torch.ones(1000))
@@ -62,8 +61,8 @@ def test_on_cuda_training_goes_on_while_the_state_is_written(checkpoints, monkey
 def test_on_cuda_an_error_comes_with_the_next_save_or_at_the_end(checkpoints, monkeypatch, num_saves):
     monkeypatch.setattr(checkpoints, "save", fail)
     started = []
-    with pytest.raises(UserError, match="full"), CheckpointWriter(checkpoints, torch.device("cuda")) as writer:  # noqa: PT012
+    with pytest.raises(UserError, match="full"), checkpoint_writer(checkpoints, torch.device("cuda")) as save:  # noqa: PT012
         for epoch in range(1, num_saves + 1):
-            writer.save(epoch, {})
+            save(epoch, {})
             started.append(epoch)
     assert started == [1]

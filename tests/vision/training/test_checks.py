@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.training.checks import check_batch_size, check_cuda_graph, check_processes
+from s10_pipeline.vision.training.checks import check_batch_size, check_device
 from s10_pipeline.vision.training.params import TrainParams
 
 CPU = torch.device("cpu")
@@ -17,12 +17,13 @@ def test_a_batch_is_no_larger_than_the_training_set(sets):
 @pytest.mark.parametrize(
     ("num_processes", "device", "reason"), [(1, "cpu", "computes on cpu"), (2, "cuda", "num_processes=2")]
 )
-def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason):
+def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     given = {"cuda_graph": "on", "distributed": {"num_processes": num_processes}}
     with pytest.raises(UserError, match=f"train.cuda_graph=on: .*{reason}.*; take auto"):
-        check_cuda_graph(TrainParams.model_validate(given), torch.device(device))
-    check_cuda_graph(TrainParams.model_validate(given | {"cuda_graph": "auto"}), torch.device(device))
-    check_cuda_graph(TrainParams(cuda_graph="on"), torch.device("cuda"))
+        check_device(TrainParams.model_validate(given), torch.device(device))
+    check_device(TrainParams.model_validate(given | {"cuda_graph": "auto"}), torch.device(device))
+    check_device(TrainParams(cuda_graph="on"), torch.device("cuda"))
 
 
 @pytest.mark.parametrize(
@@ -36,10 +37,10 @@ def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason):
 def test_devices_that_cannot_be_shared_are_refused(params, device, message):
     chosen = TrainParams.model_validate({"distributed": {"num_processes": 2}, **params})
     with pytest.raises(UserError, match=message):
-        check_processes(chosen, torch.device(device))
+        check_device(chosen, torch.device(device))
 
 
 def test_a_batch_must_have_two_images_a_process():
     with pytest.raises(UserError, match=r"train.batch_size=7: .* take at least 8"):
-        check_processes(TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), CPU)
-    check_processes(TrainParams.model_validate({"batch_size": 8, "distributed": {"num_processes": 4}}), CPU)
+        check_device(TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), CPU)
+    check_device(TrainParams.model_validate({"batch_size": 8, "distributed": {"num_processes": 4}}), CPU)

@@ -9,25 +9,29 @@ from s10_pipeline.vision.training.trainer import Trainer
 DECAY = 0.7
 
 
+def show_nothing(*_: object) -> None:
+    pass
+
+
 def averaging(tiny, **values):
     return tiny.model_copy(update={"ema_decay": DECAY, "epochs": 2, **values})
 
 
 def test_the_average_follows_the_weights(data, tiny):
     training = Trainer(data, 0.01, averaging(tiny), torch.device("cpu"))
-    follow, expected, n = training._update_ema, None, 0
+    follow, expected, n = training.ema.update_parameters, None, 0
 
-    def checked() -> None:
+    def checked(model: torch.nn.Module) -> None:
         nonlocal expected, n
-        follow()
+        follow(model)
         now = training.model.network.head.weight.detach().clone()
         kept = min(DECAY, (1 + n) / (10 + n))
         expected = now if expected is None else kept * expected + (1 - kept) * now
         n += 1
         torch.testing.assert_close(training.ema.module.network.head.weight, expected)
 
-    training._update_ema = checked
-    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), Bar())
+    training.ema.update_parameters = checked
+    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), show_nothing)
     assert expected is not None
     assert not torch.allclose(expected, training.model.network.head.weight)
 
@@ -54,10 +58,6 @@ def test_the_first_weights_fade_quickly(decay, shares):
     assert seen == pytest.approx(shares)
 
 
-class Bar:
-    describe = note = advance = lambda *_: None
-
-
 def test_what_is_measured_and_stored_is_the_average(data, tiny, tmp_path):
     result = train_classifier(data, 0.05, averaging(tiny), CheckpointStore(tmp_path / "a"))
     plain = train_classifier(data, 0.05, averaging(tiny, ema_decay=0.0), CheckpointStore(tmp_path / "b"))
@@ -74,7 +74,7 @@ def test_what_is_measured_and_stored_is_the_average(data, tiny, tmp_path):
 
 def test_running_means_are_averaged_too(data, tiny):
     training = Trainer(data, 0.01, averaging(tiny, ema_decay=0.999), torch.device("cpu"))
-    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), Bar())
+    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), show_nothing)
     norms = training.model.network.stem[1], training.ema.module.network.stem[1]
     assert not torch.allclose(norms[0].running_mean, norms[1].running_mean)
 
@@ -83,8 +83,8 @@ def test_it_goes_on_from_a_checkpoint(data, tiny):
     whole, first, second = (Trainer(data, 0.05, averaging(tiny), torch.device("cpu")) for _ in range(3))
     for training, epochs in ((whole, 2), (first, 1)):
         for _ in range(epochs):
-            training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), Bar())
+            training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), show_nothing)
     second.restore(1, first.state())
-    second._train_one_epoch(second.loader.epoch(2), Bar())
+    second._train_one_epoch(second.loader.epoch(2), show_nothing)
     for name, tensor in trained_weights(whole.state()).items():
         assert torch.equal(tensor, trained_weights(second.state())[name]), name

@@ -131,6 +131,12 @@ def test_a_batch_that_does_not_fit_is_told_by_its_size(data, tiny, monkeypatch):
         probe_speed(data.train_images, data.train_set, tiny)
 
 
+def test_what_the_device_cannot_do_is_refused_before_the_range_test(data, tiny):
+    params = tiny.model_copy(update={"cuda_graph": "on"})
+    with pytest.raises(UserError, match="train.cuda_graph=on: needs a CUDA GPU"):
+        announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 2), num_measured=0)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [

@@ -17,16 +17,16 @@ DROPPED = {"lr_after": 0.01, "drop_reason": "plateau", "best_val_loss": 0.5}
 def after_epochs(waited: list[float], num_workers: int, caplog, monkeypatch, cores: int = 8) -> list[str]:
     """Warnings after epochs of 2 s, ``waited`` of which went into waiting."""
     monkeypatch.setattr(history_module, "num_cores", lambda: cores)
-    history = History(TrainParams())
+    history = History(TrainParams(), num_workers)
     with caplog.at_level(logging.WARNING):
         for seconds in waited:
-            history.add(0.1, SUMS, SUMS, SUMS, STEADY, EpochTiming(2.0, seconds), num_workers)
+            history.add(0.1, SUMS, SUMS, SUMS, STEADY, EpochTiming(2.0, seconds))
     return caplog.messages
 
 
 def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
     history = History(TrainParams())
-    history.add(0.1, SUMS, SUMS, SUMS, DROPPED, EpochTiming(2.0, 0.5), 0)
+    history.add(0.1, SUMS, SUMS, SUMS, DROPPED, EpochTiming(2.0, 0.5))
     assert history.rows[0]["train_loss"] == 0.5
     assert history.rows[0]["test_accuracy"] == 0.75
     assert history.rows[0]["lr_dropped"] is True

@@ -38,7 +38,7 @@ COMPUTES = {
     "training/metric_sums.py": "class MetricSums",
     "training/model.py": "def build_classifier",
     "training/optimizer.py": "def build_optimizer",
-    "training/ranks.py": "class OneProcess",
+    "training/ranks.py": "class Ranks",
     "training/resizing.py": "def size_in",
     "training/schedule.py": "class PlateauSchedule",
     "training/step.py": "class TrainStep",
@@ -168,9 +168,9 @@ def test_a_fresh_start_is_explained(data, tiny, tmp_path):
 @pytest.mark.parametrize(
     ("anneal", "resize", "named"),
     [
-        (1, 0, "train.anneal_epochs makes"),
-        (0, 1, "train.resizing.epochs makes"),
-        (1, 1, "train.anneal_epochs and train.resizing.epochs make"),
+        (1, 0, "through train.anneal_epochs)"),
+        (0, 1, "through train.resizing.epochs)"),
+        (1, 1, "through train.anneal_epochs and train.resizing.epochs)"),
     ],
 )
 def test_what_made_epochs_count_is_named(data, tiny, tmp_path, anneal, resize, named):

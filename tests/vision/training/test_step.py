@@ -37,32 +37,30 @@ class Recorder:
         return replay
 
 
-def eager_step(model, tiny, label_smoothing=0.1):
-    return TrainStep(model, build_optimizer(model, tiny, 0.05), CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
+def step_of(model, tiny, capture=None) -> TrainStep:
+    parts = model, build_optimizer(model, tiny, 0.05), CPU_FP32, 0.1
+    return CapturedStep(capture, *parts) if capture else TrainStep(*parts)
 
 
 def epochs_of(step, data, count=1):
     """Train with a rate that changes at each batch; sums of the last epoch."""
     loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0)
 
-    def set_lr(number: int) -> float:
-        lr = 0.05 / (1 + number)
-        getattr(step, "_step", step).optimizer.param_groups[0]["lr"] = lr
-        return lr
+    def train_batch(number: int, *batch: torch.Tensor) -> None:
+        step.optimizer.param_groups[0]["lr"] = 0.05 / (1 + number)
+        step(*batch)
 
     for epoch in range(1, count + 1):
         torch.manual_seed(epoch)
-        sums, _ = train_epoch(
-            step, loader.epoch(epoch), epoch=epoch, set_lr=set_lr, on_progress=lambda _sums, _number: None
-        )
+        sums, _ = train_epoch(step, loader.epoch(epoch), epoch=epoch, train_batch=train_batch)
     return sums
 
 
 def test_captured_and_eager_steps_train_the_same(classifier, data, tiny):
     eager, captured = classifier, copy.deepcopy(classifier)
     recorder = Recorder()
-    sums = epochs_of(eager_step(eager, tiny), data, count=2)
-    captured_sums = epochs_of(CapturedStep(eager_step(captured, tiny), recorder), data, count=2)
+    sums = epochs_of(step_of(eager, tiny), data, count=2)
+    captured_sums = epochs_of(step_of(captured, tiny, recorder), data, count=2)
     assert classifier_to_bytes(eager) == classifier_to_bytes(captured)
     assert [float(value) for value in sums] == [float(value) for value in captured_sums]
     # 22 whole batches, of which the first are trained eagerly, as the two last batches of 8 images are
@@ -71,14 +69,14 @@ def test_captured_and_eager_steps_train_the_same(classifier, data, tiny):
 
 def test_each_batch_shape_gets_a_graph_once_it_came_often_enough(classifier, data, tiny):
     recorder = Recorder()
-    step = CapturedStep(eager_step(classifier, tiny), recorder)
+    step = step_of(classifier, tiny, recorder)
     epochs_of(step, data, count=WARMUP_STEPS + 1)
     assert recorder.captures == 2
     assert recorder.replays == 11 * (WARMUP_STEPS + 1) - WARMUP_STEPS + 1
 
 
 def test_a_batch_is_copied_into_the_tensors_that_were_captured(classifier, data, tiny):
-    step = CapturedStep(eager_step(classifier, tiny), Recorder())
+    step = step_of(classifier, tiny, Recorder())
     epochs_of(step, data)
     images, labels = next(TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 9).epoch(9))
     before = {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}
@@ -94,9 +92,9 @@ def test_a_failed_capture_warns_once_and_training_goes_on(classifier, data, tiny
         raise RuntimeError("operation not permitted when stream is capturing\nmore words")
 
     eager, captured = classifier, copy.deepcopy(classifier)
-    epochs_of(eager_step(eager, tiny), data, count=2)
+    epochs_of(step_of(eager, tiny), data, count=2)
     with caplog.at_level(logging.WARNING):
-        epochs_of(CapturedStep(eager_step(captured, tiny), fail), data, count=2)
+        epochs_of(step_of(captured, tiny, fail), data, count=2)
     assert classifier_to_bytes(eager) == classifier_to_bytes(captured)
     (warning,) = caplog.messages
     assert "operation not permitted when stream is capturing" in warning
@@ -104,25 +102,25 @@ def test_a_failed_capture_warns_once_and_training_goes_on(classifier, data, tiny
 
 
 def test_a_captured_loss_that_is_not_finite_names_its_batch(classifier, data, tiny):
-    step = CapturedStep(eager_step(classifier, tiny), Recorder())
+    step = step_of(classifier, tiny, Recorder())
     epochs_of(step, data)
     loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0)
 
-    def explode(number: int) -> float:
+    def explode(number: int, *batch: torch.Tensor) -> None:
         if number == 7:
             with torch.no_grad():
                 classifier.network.head.weight.fill_(float("inf"))
-        return 0.05
+        step(*batch)
 
     with pytest.raises(DivergedError, match="in epoch 2, batch 8"):
-        train_epoch(step, loader.epoch(2), epoch=2, set_lr=explode, on_progress=lambda _sums, _number: None)
+        train_epoch(step, loader.epoch(2), epoch=2, train_batch=explode)
 
 
 @pytest.mark.parametrize("cuda_graph", ["auto", "off"])
 def test_a_cpu_trains_eagerly(classifier, tiny, cuda_graph):
     params = tiny.model_copy(update={"cuda_graph": cuda_graph})
     optimizer = build_optimizer(classifier, params, 0.05)
-    assert isinstance(build_step(classifier, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, params), TrainStep)
+    assert type(build_step(classifier, optimizer, CPU_FP32, params)) is TrainStep
 
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -217,7 +215,7 @@ def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, pr
     chosen = choose_precision(precision, device)
     params = on_cuda(tiny, cuda_graph=cuda_graph)
     model = build_classifier(data.train_images, data.train_set, params).to(device)
-    step = build_step(model, build_optimizer(model, params, 0.01), chosen.grad_scaler(), chosen, params)
+    step = build_step(model, build_optimizer(model, params, 0.01), chosen, params)
     loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0, pin_memory=True)
 
     def batches():
@@ -228,4 +226,4 @@ def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, pr
         torch.cuda.set_sync_debug_mode("default")
 
     with own_stream(device), deterministic_algorithms(False):
-        train_epoch(step, batches(), epoch=1, set_lr=lambda number: 0.01, on_progress=lambda _sums, _number: None)
+        train_epoch(step, batches(), epoch=1)

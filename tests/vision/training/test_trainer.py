@@ -13,9 +13,9 @@ from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 
 
-def run_epoch(model, loader, optimizer, label_smoothing=0.0, set_lr=lambda number: 0.05):
-    step = TrainStep(model, optimizer, CPU_FP32.grad_scaler(), CPU_FP32, label_smoothing)
-    return train_epoch(step, loader.epoch(1), epoch=1, set_lr=set_lr, on_progress=lambda sums, number: None)
+def run_epoch(model, loader, optimizer, label_smoothing=0.0, before=lambda number: None):
+    step = TrainStep(model, optimizer, CPU_FP32, label_smoothing)
+    return train_epoch(step, loader.epoch(1), epoch=1, train_batch=lambda n, *batch: (before(n), step(*batch)))
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
@@ -48,11 +48,10 @@ def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data,
     loader = TrainLoader(data.train_images, data.train_set, 64, 0)
     optimizer = build_optimizer(classifier, tiny, 0.05)
 
-    def explode(number: int) -> float:
+    def explode(number: int) -> None:
         if number == 2:
             with torch.no_grad():
                 classifier.network.head.weight.fill_(float("inf"))
-        return 0.05
 
     with pytest.raises(DivergedError, match=r"not finite at learning rate 0.05, in epoch 1, batch 3; give"):
-        run_epoch(classifier, loader, optimizer, set_lr=explode)
+        run_epoch(classifier, loader, optimizer, before=explode)

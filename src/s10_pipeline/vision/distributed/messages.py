@@ -1,6 +1,6 @@
-"""What training processes tell the one that started them: log records, progress, errors.
+"""Messages from training processes to the process that started them: log records, progress, errors.
 
-A pipe a process: a killed one cannot take a shared queue's lock with it.
+Each process has a pipe of its own, because a killed process could take the lock of a shared queue with it.
 """
 
 import logging
@@ -8,26 +8,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import QueueHandler
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ..progress import BarLike
+from ..progress import Show
 
 # Logger above all of this project's.
 PROJECT = __name__.partition(".")[0]
 
 
 class Sender:
-    """A training process's end of its pipe; also what it uses for a progress bar."""
+    """A training process's end of its pipe."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def send(self, kind: str, *content: Any) -> None:
+    def send(self, kind: str, content: Any) -> None:
         self._connection.send((kind, content))
 
     def put_nowait(self, record: logging.LogRecord) -> None:
-        """What :class:`QueueHandler` calls."""
+        """Send a log record; :class:`QueueHandler` calls it."""
         self.send("log", record)
 
     def take_log(self, level: int) -> None:
@@ -37,75 +38,52 @@ class Sender:
         logger.setLevel(level)
         logger.propagate = False
 
-    def advance(self, steps: int = 1) -> None:
-        self.send("advance", steps)
-
-    def move_to(self, steps: int) -> None:
-        self.send("move_to", steps)
-
-    def describe(self, description: str) -> None:
-        self.send("describe", description)
-
-    def note(self, text: str) -> None:
-        self.send("note", text)
-
-
-class NullProgress:
-    """A bar that nobody sees."""
-
-    def advance(self, steps: int = 1) -> None:
-        pass
-
-    def move_to(self, steps: int) -> None:
-        pass
-
-    def describe(self, description: str) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        pass
+    def show(self, done: int, description: str, note: str) -> None:
+        """Send what :meth:`.progress.Bar.show` takes."""
+        self.send("progress", (done, description, note))
 
 
 @contextmanager
-def listen(readers: list[Connection], bar: BarLike) -> Iterator[dict[int, tuple[str, str]]]:
+def listen(num_processes: int, show: Show) -> Iterator[tuple[list[Connection], list[Exception]]]:
     """Log and show what arrives while in the context.
 
-    Args:
-        readers: one per process, by rank.
-
     Yields:
-        errors by rank, as (kind, text); complete once the context has ended.
+        the end of a pipe for each process's :class:`Sender`; and the errors that were sent, in the order of arrival,
+        complete once the context has ended.
     """
-    errors: dict[int, tuple[str, str]] = {}
+    pipes = [Pipe(duplex=False) for _ in range(num_processes)]
+    readers, writers = [reader for reader, _ in pipes], [writer for _, writer in pipes]
+    errors: list[Exception] = []
     ended = threading.Event()
 
-    def take(rank: int, kind: str, content: tuple[Any, ...]) -> None:
+    def take(kind: str, content: Any) -> None:
         if kind == "log":
-            record: logging.LogRecord = content[0]
-            if logging.getLogger(record.name).isEnabledFor(record.levelno):
-                logging.getLogger(record.name).handle(record)
-        elif kind in ("advance", "move_to", "describe", "note"):
-            getattr(bar, kind)(*content)
+            logger = logging.getLogger(content.name)
+            if logger.isEnabledFor(content.levelno):
+                logger.handle(content)
+        elif kind == "progress":
+            show(*content)
         else:
-            errors.setdefault(rank, (kind, content[0]))
+            errors.append(content)
 
     def work() -> None:
-        ranks = {reader: rank for rank, reader in enumerate(readers)}
-        while ranks:
-            ready = wait(list(ranks), timeout=0.1)
+        while readers:
+            ready = wait(readers, timeout=0.1)
             if not ready and ended.is_set():
                 return
             for reader in ready:
                 assert isinstance(reader, Connection)
                 try:
-                    take(ranks[reader], *reader.recv())
+                    take(*reader.recv())
                 except (EOFError, OSError):  # its process has ended, perhaps in the middle of a message
-                    del ranks[reader]
+                    readers.remove(reader)
 
     thread = threading.Thread(target=work, daemon=True, name="training-messages")
     thread.start()
     try:
-        yield errors
+        yield writers, errors
     finally:
+        for writer in writers:
+            writer.close()
         ended.set()
         thread.join(timeout=10)

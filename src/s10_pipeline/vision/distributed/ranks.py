@@ -8,11 +8,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..network.classifier import Classifier
 from ..training.metric_sums import MetricSums
+from ..training.ranks import Ranks
 
 
 @dataclass(frozen=True)
-class ProcessGroup:
-    """A process in torch's process group; implements :class:`~s10_pipeline.vision.training.ranks.Ranks`."""
+class ProcessGroup(Ranks):
+    """A process in torch's process group."""
 
     rank: int
     count: int
@@ -31,7 +32,7 @@ class ProcessGroup:
             distributed.broadcast(buffer, src=0)
 
     def all_reduce(self, sums: MetricSums) -> MetricSums:
-        values = torch.stack([value.to(sums.loss.dtype) for value in sums])
-        distributed.all_reduce(values)
-        loss, correct, num_images = values
-        return MetricSums(loss, correct.round().to(torch.int64), num_images.round().to(torch.int64))
+        sums = sums.copy()
+        for value in sums:
+            distributed.all_reduce(value)
+        return sums

@@ -6,9 +6,9 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -23,16 +23,6 @@ State = dict[str, Any]
 
 # Of each training: what its run key is a digest of.
 DESCRIPTION = "run_key.json"
-
-
-class Checkpoints(Protocol):
-    """Where a training stores its state after each epoch, and what it goes on from."""
-
-    def last(self) -> tuple[int, State] | None:
-        """Return the newest checkpoint as (epoch, state)."""
-
-    def save(self, epoch: int, state: State) -> None:
-        """Keep the state after an epoch."""
 
 
 class CheckpointStore:
@@ -50,8 +40,7 @@ class CheckpointStore:
 
         A short trial after a long training must not cost the long one's checkpoints.
         """
-        saved = [epoch for epoch, _ in RunCheckpoints(self.root / key, keep=1).saved()]
-        return key if not saved or saved[-1] <= epochs else f"{key}-{epochs}"
+        return key if RunCheckpoints(self.root / key).last_epoch() <= epochs else f"{key}-{epochs}"
 
     @contextmanager
     def open(self, run_key: str, keep: int) -> Iterator["RunCheckpoints"]:
@@ -86,10 +75,8 @@ class CheckpointStore:
         """(folder, what it depends on) of each training, oldest first; unreadable ones are left out."""
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
-            try:
+            with suppress(OSError, ValueError):
                 found.append((path.stat().st_mtime, path.parent, json.loads(path.read_text())))
-            except (OSError, ValueError):
-                continue
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, run_key: str, epochs: int) -> None:
@@ -100,9 +87,13 @@ class CheckpointStore:
 
 
 class RunCheckpoints:
-    """Checkpoints of one training, ``epoch-00012.pt`` each."""
+    """Checkpoints of one training, ``epoch-00012.pt`` each.
 
-    def __init__(self, folder: Path, keep: int) -> None:
+    Args:
+        keep: how many of the newest stay when one is saved.
+    """
+
+    def __init__(self, folder: Path, keep: int = 1) -> None:
         self.folder = folder
         self._keep = keep
 
@@ -118,8 +109,11 @@ class RunCheckpoints:
 
     def is_unfinished(self, epochs: int) -> bool:
         """Return whether the newest checkpoint belongs to no stored model and lies within ``epochs``."""
-        newest = max((epoch for epoch, _ in self.saved()), default=0)
-        return (self.finished_epochs() or 0) < newest <= epochs
+        return (self.finished_epochs() or 0) < self.last_epoch() <= epochs
+
+    def epochs_to_keep(self, epochs: int) -> int:
+        """Return the epoch that a training of ``epochs`` goes on after; 0: it starts afresh, its model is stored."""
+        return 0 if self.finished_epochs() == epochs else self.last_epoch()
 
     def finished_epochs(self) -> int | None:
         """Epochs of the stored model that came of this training, if it got that far."""
@@ -172,6 +166,10 @@ class RunCheckpoints:
                 why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 log.warning("checkpoint %s cannot be read (%s); set aside as %s", path, why, aside.name)
         return None
+
+    def last_epoch(self) -> int:
+        """Return the epoch of the newest checkpoint, readable or not; 0 without one."""
+        return max((epoch for epoch, _ in self.saved()), default=0)
 
     def saved(self) -> list[tuple[int, Path]]:
         """(epoch, file) of each checkpoint, oldest first."""

@@ -21,33 +21,23 @@ def num_batches(train_set: Split, params: StepParams) -> int:
     return params.epochs * max(1, len(train_set) // params.batch_size)
 
 
-def check_processes(params: TrainParams, device: torch.device) -> None:
-    """Raises UserError where ``train.distributed.num_processes`` does not fit the batch size or the device."""
+def check_device(params: TrainParams, device: torch.device) -> None:
+    """Raises UserError where the number of processes or a CUDA graph does not fit the device or the batch size."""
     num_processes = params.distributed.num_processes
-    if num_processes == 1:
-        return
-    if params.batch_size < 2 * num_processes:
-        raise UserError(
-            f"train.batch_size={params.batch_size}: train.distributed.num_processes={num_processes} share it, and "
-            f"BatchNorm needs two images each; take at least {2 * num_processes}"
-        )
     name = f"train.distributed.num_processes={num_processes}"
-    if device.type == "mps":
-        raise UserError(f"{name}: an Apple GPU is one; leave it at 1, or take train.device=cpu")
-    if device.type == "cuda" and device.index is not None:
-        raise UserError(f"{name}: train.device={params.device} names one GPU; take train.device=cuda, which is all")
-    if device.type == "cuda" and num_processes > torch.cuda.device_count():
-        raise UserError(f"{name}: one a GPU, and this host has {torch.cuda.device_count()}; take at most that")
-
-
-def check_cuda_graph(params: TrainParams, device: torch.device) -> None:
-    """Raises UserError where ``train.cuda_graph=on`` asks for what cannot be."""
-    if params.cuda_graph != "on":
-        return
-    if device.type != "cuda":
+    if params.cuda_graph == "on" and device.type != "cuda":
         raise UserError(f"train.cuda_graph=on: needs a CUDA GPU, this run computes on {device.type}; take auto")
-    if params.distributed.num_processes > 1:
-        raise UserError(
-            f"train.cuda_graph=on: not with train.distributed.num_processes={params.distributed.num_processes}, whose "
-            "processes train eagerly; take auto"
-        )
+    if params.cuda_graph == "on" and num_processes > 1:
+        raise UserError(f"train.cuda_graph=on: not with {name}, whose processes train eagerly; take auto")
+    if num_processes > 1:
+        if params.batch_size < 2 * num_processes:
+            raise UserError(
+                f"train.batch_size={params.batch_size}: {name} share it, and BatchNorm needs two images each; take at "
+                f"least {2 * num_processes}"
+            )
+        if device.type == "mps":
+            raise UserError(f"{name}: an Apple GPU is one; leave it at 1, or take train.device=cpu")
+        if device.type == "cuda" and device.index is not None:
+            raise UserError(f"{name}: train.device={params.device} names one GPU; take train.device=cuda, which is all")
+        if device.type == "cuda" and num_processes > torch.cuda.device_count():
+            raise UserError(f"{name}: one a GPU, and this host has {torch.cuda.device_count()}; take at most that")

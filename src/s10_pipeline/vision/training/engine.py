@@ -11,15 +11,15 @@ from ...identity.differences import Parts
 from ..data.loader import EpochBatches
 from ..device import choose_device, choose_precision
 from ..network.classifier import Classifier
-from ..progress import Bar, BarLike
-from .checkpoint_writer import CheckpointWriter
+from ..progress import Bar, Show
+from .checkpoint_writer import checkpoint_writer
 from .checkpoints import CheckpointStore, RunCheckpoints
-from .checks import check_batch_size, check_cuda_graph, check_processes
+from .checks import check_batch_size, check_device
 from .data import TrainingData
 from .ema import trained_weights
-from .history import HISTORY_COLUMNS, TIMING_COLUMNS
 from .model import build_classifier
 from .params import TrainParams
+from .ranks import ALONE, Ranks
 from .run_key import describe_run, explain_fresh_start, key_of, rate_to_go_on_with
 from .trainer import Trainer
 
@@ -31,9 +31,9 @@ class TrainingResult:
     """A trained model (on the CPU, in evaluation mode) and how it came about.
 
     Attributes:
-        history: one row per epoch, :data:`HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
+        history: one row per epoch, :data:`.history.HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
             ``lr`` is the epoch's last, ``lr_after`` what the epoch left behind.
-        timing: one row per epoch, :data:`TIMING_COLUMNS`.
+        timing: one row per epoch, :data:`.history.TIMING_COLUMNS`.
         lr: learning rate after warm-up; not the one that was asked for where an interrupted training went on.
         run_key: names the checkpoints.
     """
@@ -47,17 +47,33 @@ class TrainingResult:
     precision: str
 
 
-# Trains what is left of a training and leaves its checkpoints there.
-RunTraining = Callable[[TrainingData, float, TrainParams, torch.device, RunCheckpoints, BarLike], None]
+@dataclass(frozen=True)
+class Job:
+    """A training that is to be done, or what is left of it since its last checkpoint.
+
+    Attributes:
+        lr: learning rate after warm-up.
+        device: where to train; several processes on CUDA take a GPU each.
+    """
+
+    data: TrainingData
+    lr: float
+    params: TrainParams
+    device: torch.device
+    checkpoints: RunCheckpoints
 
 
-def train_here(
-    data: TrainingData, lr: float, params: TrainParams, device: torch.device, checkpoints: RunCheckpoints, bar: BarLike
-) -> None:
-    """Train in this process."""
-    assert params.distributed.num_processes == 1
-    with CheckpointWriter(checkpoints, device) as writer:
-        Trainer(data, lr, params, device).train(writer, bar)
+# Does a job, and leaves its checkpoints.
+RunTraining = Callable[[Job, Show], None]
+
+
+def train_here(job: Job, show: Show, ranks: Ranks = ALONE) -> None:
+    """Train in this process, alone or as one of several."""
+    trainer = Trainer(job.data, job.lr, job.params, job.device, ranks)
+    if last := job.checkpoints.last():
+        trainer.restore(*last)
+    with checkpoint_writer(job.checkpoints, job.device) as save:
+        trainer.train(save, show)
 
 
 def train_classifier(
@@ -79,47 +95,41 @@ def train_classifier(
     """
     check_batch_size(data.train_set, params)
     device = choose_device(params.device)
-    check_processes(params, device)
-    check_cuda_graph(params, device)
-    rate, depends = _choose_rate(data, lr, params, store)
+    check_device(params, device)
+    rate, depends, run_key = _find(data, lr, params, store)
     if rate != lr:
         log.info(
             "taking up the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
             "starts afresh at it)", rate, lr, lr,
         )  # fmt: skip
-    run_key = store.key_for(key_of(depends), params.epochs)
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
         with Bar("", total, "batches") as bar:
-            run(data, rate, params, device, checkpoints, bar)
+            run(Job(data, rate, params, device, checkpoints), bar.show)
         last = checkpoints.last()
     assert last is not None, "the last epoch was saved"
     state = last[1]
     model = build_classifier(data.train_images, data.train_set, params)
     model.load_state_dict(trained_weights(state))
-    history = pd.DataFrame(state["history"], columns=list(HISTORY_COLUMNS))
-    timing = pd.DataFrame(state["timing"], columns=list(TIMING_COLUMNS))
+    history, timing = pd.DataFrame(state["history"]), pd.DataFrame(state["timing"])
     precision = choose_precision(params.precision, device).name
     return TrainingResult(model.eval(), history, timing, rate, run_key, device, precision)
 
 
 def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:
     """Epochs, from 1, that :func:`train_classifier` would train now: those after its last checkpoint."""
-    _, depends = _choose_rate(data, lr, params, store)
-    folder = store.root / store.key_for(key_of(depends), params.epochs)
-    checkpoints = RunCheckpoints(folder, params.keep_checkpoints)
-    saved = [] if checkpoints.finished_epochs() == params.epochs else checkpoints.saved()
-    return range(max((epoch for epoch, _ in saved), default=0) + 1, params.epochs + 1)
+    *_, run_key = _find(data, lr, params, store)
+    return range(RunCheckpoints(store.root / run_key).epochs_to_keep(params.epochs) + 1, params.epochs + 1)
 
 
-def _choose_rate(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> tuple[float, Parts]:
-    """Return the rate to train at, and what the training depends on."""
+def _find(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> tuple[float, Parts, str]:
+    """Return the rate to train at, what the training depends on, and the name of the folder of its checkpoints."""
     precision = choose_precision(params.precision, choose_device(params.device)).name
     depends = describe_run(data, lr, params, precision)
     if params.lr is None and (other := rate_to_go_on_with(store, depends, params.epochs)) is not None:
-        return other, describe_run(data, other, params, precision)
-    return lr, depends
+        lr, depends = other, describe_run(data, other, params, precision)
+    return lr, depends, store.key_for(key_of(depends), params.epochs)
 
 
 def _begin(checkpoints: RunCheckpoints, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:

@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 
@@ -12,7 +13,7 @@ from ..data.image_set import ImageSet
 from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..data.split import Split
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
-from .checks import check_batch_size, check_processes
+from .checks import check_batch_size, check_device
 from .measuring import measure
 from .model import build_classifier
 from .optimizer import build_optimizer
@@ -80,33 +81,19 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
         model = build_classifier(images, train_set, train).to(device)
         optimizer = build_optimizer(model, train, lr=1e-9)
         loader = TrainLoader(
-            images,
-            train_set,
-            train.batch_size,
-            train.seed,
-            pin_memory=on_cuda,
-            num_ranks=num_processes,
+            images, train_set, train.batch_size, train.seed, pin_memory=on_cuda, num_ranks=num_processes
         )
-
-        step = build_step(model, optimizer, precision.grad_scaler(), precision, train)
-
-        def seconds_of(batches: Iterable[Batch]) -> tuple[float, float, int]:
-            sums, timing = train_epoch(
-                step, batches, epoch=0, set_lr=lambda _number: 0.0, on_progress=lambda _sums, _number: None
-            )
-            return timing.seconds, timing.waiting_seconds, int(sums.num_images)
-
-        batches = iter(loader.epoch(0))
+        step = build_step(model, optimizer, precision, train)
+        batches = chain.from_iterable(map(loader.epoch, (0, 1)))  # one batch may be an epoch
         first = next(batches)
         # the first step chooses kernels, the second still asks for memory, later ones are captured
-        seconds_of([first] * (WARMUP_STEPS + 1 if on_cuda else 2))
-        seconds, waiting, count = seconds_of(_a_few(batches))
-        if not count:  # one batch is an epoch
-            seconds, waiting, count = seconds_of(_a_few(iter([first])))
-        data, steps = waiting / count, (seconds - waiting) / count
+        train_epoch(step, [first] * (WARMUP_STEPS + 1 if on_cuda else 2), epoch=0)
+        sums, timing = train_epoch(step, _a_few(batches), epoch=0)
+        num_images, waiting = int(sums.num_images), timing.waiting_seconds
+        data, steps = waiting / num_images, (timing.seconds - waiting) / num_images
         if on_cuda:  # which computes while this process prepares the next batch
-            seconds, _, count = seconds_of([first] * NUM_CUDA_STEPS)
-            steps = seconds / count
+            sums, timing = train_epoch(step, [first] * NUM_CUDA_STEPS, epoch=0)
+            steps = timing.seconds / int(sums.num_images)
         started = time.perf_counter()
         measured = measure(model, [first], precision)
         measured.accuracy()  # waits for the device
@@ -125,13 +112,7 @@ def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def announce(
-    images: ImageSet,
-    train_set: Split,
-    train: TrainParams,
-    *,
-    range_test: int = 0,
-    epochs: range,
-    num_measured: int,
+    images: ImageSet, train_set: Split, train: TrainParams, *, range_test: int = 0, epochs: range, num_measured: int
 ) -> None:
     """Log device, precision, speed and about how long it will take; advise against the hopeless.
 
@@ -144,7 +125,7 @@ def announce(
         return
     device = choose_device(train.device)
     check_batch_size(train_set, train)
-    check_processes(train, device)
+    check_device(train, device)
     # the range test runs in one process
     num_processes = train.distributed.num_processes if epochs else 1
     speed = probe_speed(images, train_set, train, num_processes)
@@ -152,10 +133,9 @@ def announce(
     workers_each = resolve_num_workers(train.num_workers, device, num_processes)
     together = num_processes * speed.images_per_second(workers_each)
     searching = range_test * train.batch_size / alone
-    height, width = images.image_size
     training = 0.0
     for epoch in epochs:
-        area = math.prod(size_in(epoch, images.image_size, train)) / (height * width)
+        area = math.prod(size_in(epoch, images.image_size, train)) / math.prod(images.image_size)
         seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
         training += seconds / num_processes
     parts = [f"range test about {in_words(searching)}"] if range_test else []

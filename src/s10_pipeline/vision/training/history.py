@@ -30,11 +30,15 @@ class EpochTiming:
 
 
 class History:
-    """Rows of all epochs so far, in the form of ``training_history`` and ``training_timing``."""
+    """Rows of all epochs so far, in the form of ``training_history`` and ``training_timing``.
 
-    def __init__(self, params: TrainParams) -> None:
-        self._params = params
-        self._warned, self._epochs_here = False, 0
+    Args:
+        num_workers: processes that prepare batches, for each training process.
+    """
+
+    def __init__(self, params: TrainParams, num_workers: int = 0) -> None:
+        self._params, self._num_workers = params, num_workers
+        self._epochs_here = 0
         self.rows: list[dict[str, Any]] = []
         self.timing: list[dict[str, Any]] = []
 
@@ -46,14 +50,12 @@ class History:
         test: MetricSums,
         judged: dict[str, Any],
         timing: EpochTiming,
-        num_workers: int,
     ) -> None:
         """Note an epoch and log it.
 
         Args:
             lr: the rate of its last step.
             judged: columns of the schedule (:meth:`.schedule.Schedule.after_epoch`).
-            num_workers: processes that prepared its batches, a training process.
         """
         epoch = len(self.rows) + 1
         row = {"epoch": epoch, "lr": lr, **judged, "lr_dropped": judged["lr_after"] < lr}
@@ -72,18 +74,17 @@ class History:
         if row["lr_dropped"]:
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
             log.info("learning rate %.2g -> %.2g: %s", lr, row["lr_after"], why)
-        self._warn_of_waiting(num_workers)
+        self._warn_of_waiting()
 
-    def _warn_of_waiting(self, num_workers: int) -> None:
+    def _warn_of_waiting(self) -> None:
         """Say once that data is the bottleneck, and what to do."""
         self._epochs_here += 1
         waited = self.timing[-1]["data_wait_fraction"]
-        # the first epoch of a process starts workers and imports what they need
-        if self._warned or self._epochs_here == 1 or waited <= LONG_WAIT:
+        # the first epoch of a process starts workers and imports what they need; later ones are like the second
+        if self._epochs_here != 2 or waited <= LONG_WAIT:
             return
-        self._warned = True
         cores = num_cores() // self._params.distributed.num_processes
         remedy = "choose fewer or cheaper transforms in augment.train"
-        if num_workers < cores - 1:
-            remedy = f"raise train.num_workers (now {num_workers}; {cores} cores are there for it), or {remedy}"
+        if self._num_workers < cores - 1:
+            remedy = f"raise train.num_workers (now {self._num_workers}; {cores} cores are there for it), or {remedy}"
         log.warning("data is the bottleneck: %.0f %% of an epoch's time is waiting for it; %s", 100 * waited, remedy)

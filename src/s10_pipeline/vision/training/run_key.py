@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from ...identity.affects import can_change
 from ...identity.differences import Parts, changes_in_words, flatten
@@ -34,12 +35,14 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
         precision: as it was chosen for this machine.
     """
     values = {**params.model_dump(mode="json"), "lr": lr, "precision": precision}
-    decides = {name: v for name, v in flatten(values).items() if can_change(TrainParams, name, "train_resnet")}
-    if not SCHEDULES[params.schedule].looks_at_epochs and not any(decides[name] for name in LOOK_AT_EPOCHS):
-        del decides["epochs"]  # it only says where to stop
+    decides = {
+        f"train.{name}": v for name, v in flatten(values).items() if can_change(TrainParams, name, "train_resnet")
+    }
+    if not _what_looks_at_epochs(decides):
+        del decides["train.epochs"]  # it only says where to stop
     sets = (data.train_set, data.val_set, data.test_set)
     return {
-        "parameters": {f"train.{name}": value for name, value in decides.items()},
+        "parameters": decides,
         "inputs": {
             "train_images": content_digest(data.train_images),
             "test_images": content_digest(data.test_images),
@@ -47,6 +50,12 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
         },
         "code": dict(training_code()),
     }
+
+
+def _what_looks_at_epochs(parameters: dict[str, Any]) -> list[str]:
+    """Return the parameters by which the rate or the size of images in an epoch depends on ``train.epochs``."""
+    names = [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if parameters[name]]
+    return names + ["train.schedule"] * SCHEDULES[parameters["train.schedule"]].looks_at_epochs
 
 
 def key_of(depends: Parts) -> str:
@@ -73,17 +82,15 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
     Another thread count or device makes the range test find another rate, over which no interrupted training should
     start again. None if this training itself goes on from a checkpoint, or no other is unfinished.
     """
-    own = RunCheckpoints(store.root / store.key_for(key_of(depends), epochs), keep=1)
-    if own.saved() and own.finished_epochs() != epochs:
+    if RunCheckpoints(store.root / store.key_for(key_of(depends), epochs)).epochs_to_keep(epochs):
         return None
 
     def without_rate(parts: Parts) -> list[object]:
-        parameters = {name: value for name, value in parts["parameters"].items() if name != "train.lr"}
-        return [parameters, parts["inputs"], parts["code"]]
+        return [{**parts["parameters"], "train.lr": None}, parts["inputs"], parts["code"]]
 
     for folder, other in reversed(store.described()):
         found = other.get("origin", {}).get("lr_found") and without_rate(other) == without_rate(depends)
-        if found and RunCheckpoints(folder, keep=1).is_unfinished(epochs):
+        if found and RunCheckpoints(folder).is_unfinished(epochs):
             return float(other["parameters"]["train.lr"])
     return None
 
@@ -98,10 +105,7 @@ def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, dep
         before.pop("train.epochs", None), now.pop("train.epochs", None)
     changes = changes_in_words({**others[-1], "parameters": before}, {**depends, "parameters": now})
     if before.get("train.epochs") != now.get("train.epochs"):
-        causes = [f"train.{name}" for name in LOOK_AT_EPOCHS if now[f"train.{name}"]]
-        causes += ["train.schedule"] if SCHEDULES[now["train.schedule"]].looks_at_epochs else []
-        verb = "make" if len(causes) > 1 else "makes"
-        changes += f" ({' and '.join(causes)} {verb} the schedule depend on train.epochs)"
+        changes += f" (train.epochs changes the schedule through {' and '.join(_what_looks_at_epochs(now))})"
     return f"since the last training, {changes}" if changes else None
 
 

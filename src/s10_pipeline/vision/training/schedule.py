@@ -150,12 +150,12 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
     falls: list[str] = []
     first = f"{params.warmup_epochs} epochs" if params.warmup_epochs > 1 else "epoch"
     warmup = f"Warm-up: in the first {first}, the rate rose linearly" if params.warmup_epochs else ""
-    decided_by: dict[str, None] = {}
+    rows = list(rows)
+    reasons = [row["drop_reason"] for row in rows if row["drop_reason"]]
+    decided_by = dict.fromkeys("annealing" if reason == "anneal" else schedule.decided_by for reason in reasons)
     before = ""
     for row in rows:
         reason = row["drop_reason"]
-        if reason:
-            decided_by["annealing" if reason == "anneal" else schedule.decided_by] = None
         if row["lr_after"] < row["lr"]:
             told = {name: row[name] for name in ("epoch", "lr", "lr_after")}
             drops.append({**told, "sentence": schedule.describe(row, params)})

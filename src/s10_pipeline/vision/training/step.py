@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,18 +38,18 @@ class TrainStep:
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        optimizer: torch.optim.SGD,
-        scaler: torch.amp.GradScaler,
-        precision: Precision,
-        label_smoothing: float,
+        self, network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, label_smoothing: float
     ) -> None:
-        self.network, self.optimizer, self.scaler = network, optimizer, scaler
+        self.network, self.optimizer, self.scaler = network, optimizer, precision.grad_scaler()
         self.precision, self.label_smoothing, self.device = precision, label_smoothing, precision.device
         self.metrics = MetricSums.zero(self.device)
         self.first_bad, self._steps_done = torch.zeros(2, dtype=torch.int64, device=self.device).unbind()
         self._lr = torch.zeros((), device=self.device) if self.device.type == "cuda" else None
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def reset(self) -> None:
         """Start an epoch: set the sums to zero and the network to training mode."""
@@ -88,18 +89,17 @@ class TrainStep:
     def copy_lr(self) -> None:
         """Copy the optimiser's learning rate to the device."""
         if self._lr is not None:
-            self._lr.fill_(self.optimizer.param_groups[0]["lr"])
+            self._lr.fill_(self.lr)
 
     @contextmanager
     def _lr_on_device(self) -> Iterator[None]:
-        groups = self.optimizer.param_groups if self._lr is not None else []
-        numbers = [group["lr"] for group in groups]
+        groups, number = self.optimizer.param_groups if self._lr is not None else [], self.lr
         for group in groups:
             group["lr"] = self._lr
         try:
             yield
         finally:
-            for group, number in zip(groups, numbers, strict=True):
+            for group in groups:
                 group["lr"] = number
 
 
@@ -107,65 +107,55 @@ class TrainStep:
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
 
-class CapturedStep:
-    """Replays a :class:`TrainStep` as a CUDA graph, one graph per batch shape; in one process alone.
+class CapturedStep(TrainStep):
+    """Replays the step as a CUDA graph, one graph per batch shape; in one process alone.
 
     The first :data:`WARMUP_STEPS` batches of a shape are trained eagerly. Where a capture fails, a warning says so and
     all further steps are eager.
 
     Args:
-        step: the step; its tensors keep their places on the device.
-        capture: what records it, :func:`cuda_graphs` outside of tests.
+        capture: what records the step, :func:`cuda_graphs` outside of tests.
+        eager: arguments of :class:`TrainStep`.
     """
 
-    def __init__(self, step: TrainStep, capture: Capture) -> None:
-        self._step, self._capture = step, capture
-        self.metrics, self.first_bad, self.device, self.reset = step.metrics, step.first_bad, step.device, step.reset
+    def __init__(self, capture: Capture, *eager: Any) -> None:
+        super().__init__(*eager)
+        self._capture: Capture | None = capture
         self._eager_steps: Counter[object] = Counter()
         self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], None]]] = {}
-        self._failed = False
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        """Train on a batch, as :class:`TrainStep` does."""
+        """Train on a batch, which may still lie on the CPU."""
         assert batch_weight == 1, "several processes train eagerly"
         shape = (images_bchw.shape, images_bchw.dtype)
-        if not self._failed and self._eager_steps[shape] == WARMUP_STEPS and shape not in self._replays:
-            self._try_to_capture(shape, images_bchw, labels_b)
+        if self._capture and self._eager_steps[shape] == WARMUP_STEPS and shape not in self._replays:
+            self._try_to_capture(self._capture, shape, images_bchw, labels_b)
         if shape not in self._replays:
             self._eager_steps[shape] += 1
-            self._step(images_bchw, labels_b)
+            super().__call__(images_bchw, labels_b)
             return
         static_images, static_labels, replay = self._replays[shape]
         static_images.copy_(images_bchw, non_blocking=True)
         static_labels.copy_(labels_b, non_blocking=True)
-        self._step.copy_lr()
+        self.copy_lr()
         replay()
 
-    def _try_to_capture(self, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
-        images, labels = (torch.empty_like(t, device=self._step.device) for t in (images_bchw, labels_b))
+    def _try_to_capture(self, capture: Capture, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
+        images, labels = (torch.empty_like(t, device=self.device) for t in (images_bchw, labels_b))
         try:
-            self._replays[shape] = images, labels, self._capture(lambda: self._step.compute(images, labels))
+            self._replays[shape] = images, labels, capture(lambda: self.compute(images, labels))
         except RuntimeError as error:
-            self._failed = True
-            _release_generator(self._step.device)
+            self._capture = None
+            _release_generator(self.device)
             reason = str(error).splitlines()[0]
             log.warning("a step could not be captured in a CUDA graph (%s); training goes on without one", reason)
 
 
-Step = TrainStep | CapturedStep
-
-
-def build_step(
-    network: nn.Module,
-    optimizer: torch.optim.SGD,
-    scaler: torch.amp.GradScaler,
-    precision: Precision,
-    params: TrainParams,
-) -> Step:
+def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:
     """Return the step of a training: captured on CUDA in one process, unless ``cuda_graph`` is off; else eager."""
-    step = TrainStep(network, optimizer, scaler, precision, params.label_smoothing)
+    parts = network, optimizer, precision, params.label_smoothing
     captured = precision.device.type == "cuda" and params.distributed.num_processes == 1 and params.cuda_graph != "off"
-    return CapturedStep(step, cuda_graphs()) if captured else step
+    return CapturedStep(cuda_graphs(), *parts) if captured else TrainStep(*parts)
 
 
 def cuda_graphs() -> Capture:

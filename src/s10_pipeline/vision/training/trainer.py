@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from typing import Any, cast
 
 import torch
@@ -13,8 +12,7 @@ from ..data.loader import Batch, TrainLoader, resolve_num_workers
 from ..device import choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
-from ..progress import BarLike
-from .checkpoints import Checkpoints
+from ..progress import Show
 from .data import TrainingData
 from .ema import build_ema
 from .history import EpochTiming, History
@@ -23,13 +21,17 @@ from .metric_sums import MetricSums
 from .model import build_classifier
 from .optimizer import build_optimizer
 from .params import TrainParams
-from .ranks import OneProcess, Ranks
+from .ranks import ALONE, Ranks
 from .resizing import resize_batch, size_in
 from .schedule import SCHEDULES
-from .step import Step, build_step, own_stream
+from .step import TrainStep, build_step, own_stream
 
 # The bar's figures come from the device, and asking for them waits until it is done: so only now and then.
 SECONDS_BETWEEN_PROGRESS = 0.5
+
+
+# Parts of a trainer that change in training and have a ``state_dict``.
+STATEFUL = ("model", "optimizer", "scaler", "schedule")
 
 
 class DivergedError(UserError):
@@ -46,25 +48,23 @@ class Trainer:
     """
 
     def __init__(
-        self, data: TrainingData, lr: float, params: TrainParams, device: torch.device, ranks: Ranks | None = None
+        self, data: TrainingData, lr: float, params: TrainParams, device: torch.device, ranks: Ranks = ALONE
     ) -> None:
-        self.params, self.device = params, device
-        self.ranks = ranks = ranks or OneProcess()
+        self.params, self.device, self.ranks = params, device, ranks
         self.precision = choose_precision(params.precision, device)
         self.model = ranks.sync_batchnorm(build_classifier(data.train_images, data.train_set, params).to(device))
         self.ema = build_ema(self.model, params.ema_decay)
         self.optimizer = build_optimizer(self.model, params, lr)
-        self.scaler = self.precision.grad_scaler()
-        network = ranks.wrap(self.model, device)
-        self.step = build_step(network, self.optimizer, self.scaler, self.precision, params)
-        self.num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
+        self.step = build_step(ranks.wrap(self.model, device), self.optimizer, self.precision, params)
+        self.scaler = self.step.scaler
+        num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
         self.image_size = data.train_images.image_size
         self.loader = TrainLoader(
             data.train_images,
             data.train_set,
             params.batch_size,
             params.seed,
-            self.num_workers,
+            num_workers,
             pin_memory=device.type == "cuda",
             rank=ranks.rank,
             num_ranks=ranks.count,
@@ -73,17 +73,14 @@ class Trainer:
         mine = slice(ranks.rank, None, ranks.count)
         self.val_images = MeasuredImages(data.train_images, data.val_set.indices[mine], device)
         self.test_images = MeasuredImages(data.test_images, data.test_set.indices[mine], device)
-        self.history = History(params)
+        self.history = History(params, num_workers)
         self.epochs_done = 0
 
     def state(self) -> dict[str, Any]:
         """Return the content of a checkpoint."""
         return {
-            "model": self.model.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in STATEFUL},
             "average": self.ema.state_dict() if self.ema else None,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "history": list(self.history.rows),
             "timing": list(self.history.timing),
         }
@@ -91,63 +88,59 @@ class Trainer:
     def restore(self, epochs_done: int, state: dict[str, Any]) -> None:
         """Go on after an epoch, from what :meth:`state` returned then."""
         self.epochs_done = epochs_done
-        for name in ("model", "optimizer", "scaler", "schedule"):
+        for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
         if self.ema:
             self.ema.load_state_dict(state["average"])
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
-    def train(self, checkpoints: Checkpoints, bar: BarLike) -> None:
-        """Train what is left of ``params.epochs``; the first rank saves a checkpoint after each.
+    def train(self, save: Callable[[int, dict[str, Any]], None], show: Show) -> None:
+        """Train what is left of ``params.epochs``.
+
+        Args:
+            save: called by the first rank after each epoch, with its number and :meth:`state`.
+            show: called now and then with the number of batches done since the first epoch, and two texts.
 
         Raises:
             UserError: the loss diverged, memory or disk are full.
         """
-        if last := checkpoints.last():
-            self.restore(*last)
-        with ExitStack() as stack:
-            stack.enter_context(torch.random.fork_rng([self.device] if self.device.type == "cuda" else []))
-            stack.enter_context(deterministic_algorithms(self.params.deterministic))
-            stack.enter_context(explain_out_of_memory(self.params.batch_size, self.device))
-            stack.enter_context(own_stream(self.device))
-            # not advance: the bar of a training that was restarted has moved before
-            bar.move_to(self.epochs_done * len(self.loader))
+        with (
+            torch.random.fork_rng([self.device] if self.device.type == "cuda" else []),
+            deterministic_algorithms(self.params.deterministic),
+            explain_out_of_memory(self.params.batch_size, self.device),
+            own_stream(self.device),
+        ):
             batches = self.loader.epoch(self.epochs_done + 1)
             while self.epochs_done < self.params.epochs:
-                batches = self._train_one_epoch(batches, bar)
+                batches = self._train_one_epoch(batches, show)
                 if self.ranks.rank == 0:
-                    checkpoints.save(self.epochs_done, self.state())
+                    save(self.epochs_done, self.state())
 
-    def _train_one_epoch(self, batches: Iterator[Batch], bar: BarLike) -> Iterator[Batch]:
+    def _train_one_epoch(self, batches: Iterator[Batch], show: Show) -> Iterator[Batch]:
         """Train, measure and log an epoch; return the batches of the next, which workers begin to prepare meanwhile."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
         # Dropout draws from the global generator: seeded so, an epoch is a function of rank, seed (below 2**32) and
         # epoch (below 2**20) alone
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
         size = size_in(epoch, self.image_size, self.params)
-        batches_before = 0
+
+        def train_batch(number: int, images_bchw: Tensor, labels_b: Tensor) -> None:
+            self.schedule.before_step(epoch, number)
+            if tuple(images_bchw.shape[2:]) != size:
+                images_bchw = resize_batch(images_bchw.to(self.device, non_blocking=True), size)
+            self.step(images_bchw, labels_b, self.loader.batch_weight(number))
+            if self.ema:
+                self.ema.update_parameters(self.model)
 
         def on_progress(sums: MetricSums, done: int) -> None:
-            nonlocal batches_before
             speed = int(sums.num_images) * self.ranks.count / (time.perf_counter() - started)
-            bar.describe(f"epoch {epoch}/{self.params.epochs}")
             figures = f"loss {sums.mean_loss():.3f}  acc {sums.accuracy():.3f}  lr {self.schedule.lr:.2g}"
-            bar.note(f"{figures}  {speed:.0f} images/s")
-            bar.advance(done - batches_before)
-            batches_before = done
+            done += self.epochs_done * len(self.loader)
+            show(done, f"epoch {epoch}/{self.params.epochs}", f"{figures}  {speed:.0f} images/s")
 
-        sums, timing = train_epoch(
-            self.step,
-            batches,
-            epoch=epoch,
-            set_lr=lambda number: self.schedule.before_step(epoch, number),
-            batch_weight=self.loader.batch_weight,
-            size=size,
-            after_step=self._update_ema,
-            on_progress=on_progress,
-        )
+        sums, timing = train_epoch(self.step, batches, epoch=epoch, train_batch=train_batch, on_progress=on_progress)
         following = self.loader.epoch(epoch + 1) if epoch < self.params.epochs else iter(())
-        bar.advance(len(self.loader) - batches_before)
+        on_progress(sums, len(self.loader))
         self.ranks.broadcast_buffers(self._measured)
         train = self.ranks.all_reduce(sums)
         val, test = (self._measure(images, size) for images in (self.val_images, self.test_images))
@@ -156,13 +149,9 @@ class Trainer:
             raise diverged(self.schedule.lr, epoch, len(self.loader))
         lr = self.schedule.lr
         judged = self.schedule.after_epoch(epoch, val.mean_loss())
-        self.history.add(lr, train, val, test, judged, timing, self.num_workers)
+        self.history.add(lr, train, val, test, judged, timing)
         self.epochs_done = epoch
         return following
-
-    def _update_ema(self) -> None:
-        if self.ema:
-            self.ema.update_parameters(self.model)
 
     @property
     def _measured(self) -> Classifier:
@@ -173,66 +162,47 @@ class Trainer:
 
 
 def train_epoch(
-    step: Step,
+    step: TrainStep,
     batches: Iterable[Batch],
     *,
     epoch: int,
-    set_lr: Callable[[int], float],
-    on_progress: Callable[[MetricSums, int], None],
-    batch_weight: Callable[[int], float] = lambda _number: 1.0,
-    size: tuple[int, int] | None = None,
-    after_step: Callable[[], None] = lambda: None,
+    train_batch: Callable[[int, Tensor, Tensor], object] | None = None,
+    on_progress: Callable[[MetricSums, int], None] = lambda _sums, _number: None,
 ) -> tuple[MetricSums, EpochTiming]:
     """Train on each batch once.
 
     Args:
-        step: trains on one batch; the network that it trains is in training mode.
+        step: trains on one batch, and adds up loss and accuracy.
         batches: uint8 images (B, 3, H, W) and labels (B,), on the CPU.
         epoch: for the error.
-        set_lr: called with the number of the batch (from 0) before each step; returns the learning rate.
+        train_batch: called with the number of the batch (from 0), images and labels; None: ``step(images, labels)``.
         on_progress: called every half second with the sums so far and the number of batches done.
-        batch_weight: factor of a batch's loss (by number, from 0), where other processes hold the rest of the batch.
-        size: height and width that images are scaled to on the device; None: as they are.
-        after_step: called after each step.
 
     Raises:
         DivergedError: naming epoch, batch and learning rate.
     """
     step.reset()
-    started = last_progress = time.perf_counter()
+    started = last_progress = asked = time.perf_counter()
     waiting = 0.0
     lrs: list[float] = []
-    for number, (batch, seconds) in enumerate(_timed(batches)):
-        waiting += seconds
-        images_bchw, labels_b = batch
-        if size is not None and tuple(images_bchw.shape[2:]) != size:
-            images_bchw = resize_batch(images_bchw.to(step.device, non_blocking=True), size)
-        lrs.append(set_lr(number))
-        step(images_bchw, labels_b, batch_weight(number))
-        after_step()
-        now = time.perf_counter()
-        if now - last_progress > SECONDS_BETWEEN_PROGRESS:
-            last_progress = now
+    for number, (images_bchw, labels_b) in enumerate(batches):
+        waiting += time.perf_counter() - asked
+        if train_batch:
+            train_batch(number, images_bchw, labels_b)
+        else:
+            step(images_bchw, labels_b)
+        lrs.append(step.lr)
+        if time.perf_counter() - last_progress > SECONDS_BETWEEN_PROGRESS:
+            last_progress = time.perf_counter()
             _check_finite(step.first_bad, epoch, lrs)
             on_progress(step.metrics, number + 1)
+        asked = time.perf_counter()
     _check_finite(step.first_bad, epoch, lrs)
     return step.metrics.copy(), EpochTiming(time.perf_counter() - started, waiting)
 
 
-def _timed(batches: Iterable[Batch]) -> Iterator[tuple[Batch, float]]:
-    """Each batch, and the seconds that it was waited for."""
-    iterator = iter(batches)
-    while True:
-        asked = time.perf_counter()
-        batch = next(iterator, None)
-        if batch is None:
-            return
-        yield batch, time.perf_counter() - asked
-
-
 def _check_finite(first_bad: Tensor, epoch: int, lrs: list[float]) -> None:
-    batch = int(first_bad)
-    if batch:
+    if batch := int(first_bad):
         raise diverged(lrs[batch - 1], epoch, batch)
 
 
