@@ -81,8 +81,8 @@ def test_runners_release_what_nobody_reads_any_more():
 
 def test_params_are_parsed_as_kedro_parses_them():
     option = next(param for param in run.params if param.name == "params")
-    parsed = kedro_internals.split_params(click.Context(run), option, ["a.b=1,c=x", "a.c=null"])
-    assert parsed == [{"a": {"b": 1}, "c": "x"}, {"a": {"c": None}}], "_split_params changed: mend kedro_internals.py"
+    parsed = kedro_internals.split_params(click.Context(run), option, "a.b=1,c=x,a.d=null")
+    assert parsed == {"a": {"b": 1, "d": None}, "c": "x"}, "_split_params changed: mend kedro_internals.py"
 
 
 def test_no_other_module_uses_them(root):

@@ -46,14 +46,11 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         """Show each training by its run key: the epochs of its newest checkpoint and of the model that came of it."""
         from ..vision.training.checkpoints import RunCheckpoints
 
-        trainings = [RunCheckpoints(folder, keep=1) for folder in sorted(Path(self.filepath).glob("*/"))]
-        shown = {
-            training.folder.name: {
-                "last_epoch": max((epoch for epoch, _ in training.saved()), default=0),
-                "finished_epochs": training.finished_epochs(),
-            }
-            for training in trainings
-        }
+        shown = {}
+        for folder in sorted(Path(self.filepath).glob("*/")):
+            training = RunCheckpoints(folder, keep=1)
+            last_epoch = max((epoch for epoch, _ in training.saved()), default=0)
+            shown[folder.name] = {"last_epoch": last_epoch, "finished_epochs": training.finished_epochs()}
         return JSONPreview(json.dumps(shown))
 
     def _exists(self) -> bool:

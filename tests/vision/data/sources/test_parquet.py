@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from s10_pipeline.identity.digests import sha256_of
 from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.resize import to_square_rgb
 from s10_pipeline.vision.data.sources import class_names, decoding, parquet, read_source
@@ -177,7 +178,7 @@ def test_without_names_a_text_file_gives_them_and_else_numbers(tmp_path, metadat
 
 def test_cifar10_is_known_by_all_its_labels_in_order(tmp_path, monkeypatch):
     labels = np.array([3, 8, 0, 1, 2, 0, 2, 1, 0], "<i8")
-    monkeypatch.setattr(class_names, "CIFAR10_LABELS_SHA256", class_names.hashlib.sha256(labels.tobytes()).hexdigest())
+    monkeypatch.setattr(class_names, "CIFAR10_LABELS_SHA256", sha256_of(labels))
     images = [encode(pixels, "JPEG") for pixels in noise(6)]
     write_both(tmp_path / "copy", train=images, labels=labels[:6])
 
