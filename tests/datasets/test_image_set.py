@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -64,15 +63,6 @@ def test_digests_are_those_of_earlier_data_roots(tmp_path):
     for name in "ab":
         (tmp_path / name).write_bytes(name.encode() * 3_000_000)
     assert checksum_of(tmp_path, ["b", "a"]).startswith("sha256:65c8dfcd")
-
-
-def test_a_loaded_set_travels_to_a_process_as_a_file_name(images, tmp_path):
-    dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
-    dataset.save(images)
-    loaded = dataset.load()
-    pickled = pickle.dumps(loaded)
-    assert len(pickled) < loaded.images_nhwc.nbytes / 10
-    assert same(pickle.loads(pickled), images)
 
 
 def test_on_any_fsspec_file_system(images):

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from s10_pipeline.vision.data.params import IngestParams
-from s10_pipeline.vision.data.resize import to_square_rgb
+from s10_pipeline.vision.data.resize import describe_rule, to_square_rgb
 from s10_pipeline.vision.data.sources import archive, read_source
 from s10_pipeline.vision.data.sources.archive import Archive
 from s10_pipeline.vision.errors import UserError
@@ -99,11 +99,7 @@ def test_the_source_is_described_without_absolute_paths(official):
         "title": "CIFAR-10, official archive",
         "checksum": f"md5:{md5(official.file.read_bytes())}",
         "parameters": {"source": "cifar10", "image_size": 32},
-        "resize": {
-            "image_size": [32, 32],
-            "rule": "shorter side to size, then centre crop",
-            "interpolation": "bicubic",
-        },
+        "resize": describe_rule((32, 32)),
     }
     assert test.source == {**train.source, "split": "test"}
 
