@@ -3,7 +3,6 @@
 A module of its own, so that tests without a browser need no websockets.
 """
 
-import base64
 import json
 import os
 import shutil
@@ -45,17 +44,12 @@ class Browser:
         """Show a page in a window of this size and colour scheme; what earlier ones said is forgotten."""
         page = self._folder / "page.html"
         page.write_text(html, encoding="utf-8")
-        self.visit(page.as_uri(), width=width, height=height, dark=dark)
-
-    def visit(self, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Like ``open``, for a page that is somewhere already."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self._events.clear()
-        self.call("Page.navigate", url=address)
-        start = address.partition(":")[0]
-        self.wait_for(f"document.readyState === 'complete' && location.protocol === '{start}:'")
+        self.call("Page.navigate", url=page.as_uri())
+        self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
 
     def wait_for(self, condition: str) -> None:
         end = time.monotonic() + 20
@@ -88,27 +82,18 @@ class Browser:
         asked = [e["params"]["request"]["url"] for e in self._events if e["method"] == "Network.requestWillBeSent"]
         return [url for url in asked if not url.startswith("data:") and not url.endswith("/page.html")]
 
-    def screenshot(self, path: Path, *, full: bool = True) -> None:
-        image = self.call("Page.captureScreenshot", captureBeyondViewport=full)["data"]
-        path.write_bytes(base64.b64decode(image))
-
 
 @contextmanager
 def open_browser(folder: Path) -> Iterator[Browser]:
     """Start Chromium with its profile in a folder; skip the test where there is none."""
     if CHROMIUM is None:
         pytest.skip("no chromium, chromium-browser or google-chrome here")
-    command = [
-        CHROMIUM,
-        "--headless",
-        "--disable-gpu",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={folder}/profile",
-    ]
-    command += [f"--{option}" for option in ("no-first-run", "disable-background-networking", "disable-sync")]
+    options = ["headless", "disable-gpu", "remote-debugging-port=0", f"user-data-dir={folder}/profile", "no-first-run"]
+    options += ["disable-background-networking", "disable-sync"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--no-sandbox")  # it refuses to run as root otherwise
-    process = subprocess.Popen([*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        options.append("no-sandbox")  # it refuses to run as root otherwise
+    command = [CHROMIUM, *(f"--{option}" for option in options), "about:blank"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         for line in process.stderr:

@@ -4,7 +4,7 @@ Imports no more than the core needs, so that tests marked gpu run where little e
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 # before any import that would ask the network for news
@@ -20,9 +20,10 @@ import torch
 
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
+from s10_pipeline.vision.data.resize import describe_rule
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.data.split import Split, build_sets
-from s10_pipeline.vision.network.classifier import Classifier
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.params import TrainParams
@@ -75,21 +76,34 @@ def data(shapes: tuple[ImageSet, ImageSet], sets: tuple[Split, Split, Split]) ->
 @pytest.fixture(scope="session")
 def tiny() -> TrainParams:
     """Two epochs of a network that trains in a second, in fp32 so that it does the same on any CPU."""
-    return TrainParams.model_validate(
-        {
-            "epochs": 2,
-            "batch_size": 64,
-            "device": "cpu",
-            "precision": "fp32",
-            "architecture": {"depth": 8, "width": 4},
-        }
-    )
+    params = {"epochs": 2, "batch_size": 64, "device": "cpu", "precision": "fp32"}
+    return TrainParams.model_validate({**params, "architecture": {"depth": 8, "width": 4}})
 
 
 @pytest.fixture
 def classifier(data: TrainingData, tiny: TrainParams) -> Classifier:
     """An untrained network for ``shapes``."""
     return build_classifier(data.train_images, data.train_set, tiny)
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Classifier]:
+    """Makes an untrained network of three classes, equal for equal arguments."""
+
+    def make(names: tuple[str, ...] = ("a", "b", "$c$"), size: int = 32, **architecture: object) -> Classifier:
+        torch.manual_seed(0)
+        return Classifier(
+            ClassifierSpec(
+                architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5, **architecture},
+                class_names=names,
+                mean=(120.0, 121.0, 122.0),
+                std=(60.0, 61.0, 62.0),
+                resize=describe_rule((size, size)),
+                title="three kinds",
+            )
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

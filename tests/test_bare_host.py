@@ -10,16 +10,8 @@ import pytest
 
 # what such a host lacks; pytest's plugins are left out by its own switch
 LACKING = (
-    "websockets",
-    "kedro",
-    "kedro_datasets",
-    "kedro_viz",
-    "nbformat",
-    "nbclient",
-    "onnx",
-    "onnxruntime",
-    "omegaconf",
-)
+    "websockets", "kedro", "kedro_datasets", "kedro_viz", "nbformat", "nbclient", "onnx", "onnxruntime", "omegaconf"
+)  # fmt: skip
 BLOCK = f"""
 import sys
 

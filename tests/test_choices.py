@@ -15,12 +15,16 @@ from s10_pipeline.vision.data.params import SOURCES
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.device import DEVICES
 from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.explain.params import METHODS as CAM_METHODS
+from s10_pipeline.vision.explain.params import SELECTIONS
 from s10_pipeline.vision.lr_search.plot import COLORS
 from s10_pipeline.vision.lr_search.rate import METHODS
 from s10_pipeline.vision.network.params import BASIC_BLOCKS, BOTTLENECK_BLOCKS
 from s10_pipeline.vision.training.schedule import SCHEDULES
 
 TABLES = {
+    "explain.method": CAM_METHODS,
+    "explain.selection": SELECTIONS,
     "ingest.source": SOURCES,
     "lr_search.method": METHODS,
     "train.architecture.depth": {**BASIC_BLOCKS, **BOTTLENECK_BLOCKS},
@@ -58,7 +62,7 @@ def with_value(values, name, value):
 
 
 def test_types_list_what_the_tables_have():
-    assert {"lr_search.method", "explain.method", "explain.selection"} <= set(LITERALS)
+    assert {"explain.method", "explain.selection", "lr_search.method"} <= set(LITERALS)
     for name in set(TABLES) & set(LITERALS):
         assert LITERALS[name] == list(TABLES[name]), name
 
@@ -82,6 +86,12 @@ def test_validation_takes_every_choice_and_nothing_else(name, values):
         validate_parameters(with_value(needed, name, choice))
     with pytest.raises(UserError, match=re.escape(f"{name}=other")):
         validate_parameters(with_value(needed, name, "other"))
+
+
+def test_the_readme_names_the_methods(root):
+    readme = " ".join((root / "README.md").read_text(encoding="utf-8").split())
+    (sentence,) = re.findall(r"`explain\.method` takes (.*?), `explain\.layer`", readme)
+    assert re.findall(r"`([^`]+)`", sentence) == list(CAM_METHODS)
 
 
 def test_every_source_has_a_reader():

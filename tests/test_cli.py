@@ -1,4 +1,3 @@
-import click
 import pytest
 from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
@@ -18,19 +17,6 @@ def called(monkeypatch):
 
 def invoke(*arguments: str):
     return CliRunner().invoke(cli.run, arguments)
-
-
-def test_repeated_params_add_up_and_the_last_wins(called):
-    result = invoke("--params=train.epochs=2,ingest.path=~/x", "--params", "train.lr=1e-3", "--params=train.epochs=3")
-    assert result.exit_code == 0, result.output
-    assert called["params"] == {"train": {"epochs": 3, "lr": 1e-3}, "ingest": {"path": "~/x"}}
-
-
-def test_params_may_come_from_a_file(called, tmp_path):
-    config = tmp_path / "run.yml"
-    config.write_text("run:\n  params:\n    augment:\n      train: [{Cutout: {size: 8}}]\n")
-    assert invoke(f"--config={config}").exit_code == 0
-    assert called["params"] == {"augment": {"train": [{"Cutout": {"size": 8}}]}}
 
 
 def test_kedros_own_options_are_all_there(called):
@@ -81,10 +67,6 @@ def test_an_interruption_tells_how_to_go_on(monkeypatch):
     result = invoke()
     assert result.exit_code == 130
     assert "go on with: kedro run '--params=ingest.path=a b'" in result.output
-
-
-def test_the_command_is_a_click_command():
-    assert isinstance(cli.cli.commands["run"], click.Command)
 
 
 def test_the_installed_command_has_the_other_commands_too(monkeypatch):

@@ -13,6 +13,7 @@ from s10_pipeline.configuration import folder_from_environment
         ("s3://bucket/data", "s3://bucket/data"),
         ("~/runs", str(Path.home() / "runs")),
         ("runs", str(Path.cwd() / "runs")),
+        ("../runs/", str(Path.cwd().parent / "runs")),
         ("/runs", "/runs"),
     ],
 )

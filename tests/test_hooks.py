@@ -22,11 +22,7 @@ NODES = {node.name: node for node in register_pipelines()["__default__"].nodes}
 @pytest.fixture
 def inputs(data, tiny, tmp_path):
     return {
-        "train_images": data.train_images,
-        "test_images": data.test_images,
-        "train_set": data.train_set,
-        "val_set": data.val_set,
-        "test_set": data.test_set,
+        **vars(data),
         "best_lr": {"lr": 0.05},
         "checkpoints": CheckpointStore(tmp_path),
         "params:train": tiny,
@@ -45,37 +41,26 @@ def announced(hooks: ProjectHooks, inputs: dict, caplog, *names: str) -> list[st
     return [message for message in caplog.messages if "images/s" in message]
 
 
-def test_how_long_it_takes_is_told_once_before_the_first_long_stage(inputs, caplog):
+@pytest.mark.parametrize(
+    ("lr", "always", "names", "facts"),
+    [
+        (None, False, ["ingest_cifar", "lr_range_test", "train_resnet", "evaluate"], {"2 epochs", "range test"}),
+        (None, False, ["train_resnet"], {"2 epochs"}),
+        (None, False, ["lr_range_test"], {"range test"}),
+        # with a given rate no range test runs
+        (0.05, False, ["lr_range_test", "train_resnet"], {"2 epochs"}),
+        (0.05, False, ["lr_range_test"], set()),
+        (0.05, True, ["lr_range_test"], {"range test"}),
+    ],
+)
+def test_what_will_run_is_announced_and_nothing_else(inputs, tiny, caplog, lr, always, names, facts):
+    search = LrSearchParams(num_iterations=30, always=always)
+    given = {**inputs, "params:train": tiny.model_copy(update={"lr": lr}), "params:lr_search": search}
     hooks = ProjectHooks()
-    told = announced(hooks, inputs, caplog, "ingest_cifar", "lr_range_test", "train_resnet", "evaluate")
-    assert len(told) == 1
-    assert "range test about" in told[0]
-    assert "2 epochs about" in told[0]
-    again = announced(hooks, inputs, caplog, "lr_range_test")
-    assert len(again) == 1, "every run tells"
-
-
-def test_training_alone_is_announced_without_the_range_test(inputs, caplog):
-    (told,) = announced(ProjectHooks(), inputs, caplog, "train_resnet")
-    assert "2 epochs about" in told
-    assert "range test" not in told
-
-
-def test_the_range_test_alone_is_announced_without_epochs(inputs, caplog):
-    (told,) = announced(ProjectHooks(), inputs, caplog, "lr_range_test")
-    assert "range test about" in told
-    assert "epoch" not in told
-
-
-def test_with_a_given_rate_no_range_test_is_announced(inputs, tiny, caplog):
-    given = {**inputs, "params:train": tiny.model_copy(update={"lr": 0.05})}
-    (told,) = announced(ProjectHooks(), given, caplog, "lr_range_test", "train_resnet")
-    assert "2 epochs about" in told
-    assert "range test" not in told
-    assert not announced(ProjectHooks(), given, caplog, "lr_range_test")
-    given["params:lr_search"] = LrSearchParams(num_iterations=30, always=True)
-    (told,) = announced(ProjectHooks(), given, caplog, "lr_range_test")
-    assert "range test about" in told
+    for _ in range(2):  # every run tells, once
+        told = announced(hooks, given, caplog, *names)
+        assert len(told) == bool(facts)
+        assert {fact for fact in ("2 epochs", "range test") for line in told if f"{fact} about" in line} == facts
 
 
 def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, caplog):
@@ -106,12 +91,10 @@ def stored(data, classifier, tmp_path):
     def store(title: str, drawn: bool) -> DataCatalog:
         source = {"title": title, "drawn": drawn}
         folder = tmp_path / title.partition(":")[0]
+        kinds = {"train_images": ImageSetDataset, "test_images": ImageSetDataset, "model": ClassifierDataset}
+        version = Version(None, None)
         catalog = DataCatalog(
-            {
-                "train_images": ImageSetDataset(filepath=str(folder / "train.json"), version=Version(None, None)),
-                "test_images": ImageSetDataset(filepath=str(folder / "test.json"), version=Version(None, None)),
-                "model": ClassifierDataset(filepath=str(folder / "model.safetensors"), version=Version(None, None)),
-            }
+            {name: kind(filepath=str(folder / name), version=version) for name, kind in kinds.items()}
         )
         for name in ("train_images", "test_images"):
             catalog.save(name, dataclasses.replace(getattr(data, name), source=source))

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
-from pydantic import BaseModel
 
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
-from s10_pipeline.parameters import STAGES, Parameters, validate_parameters
+from s10_pipeline.identity.differences import flatten
+from s10_pipeline.parameters import STAGES, validate_parameters
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.training.params import TrainParams
 
@@ -19,26 +19,9 @@ def load(root: Path, env: str, **runtime: Any) -> dict[str, Any]:
     return loader["parameters"]
 
 
-def keys_of_model(model: type[BaseModel], prefix: str = "") -> set[str]:
-    keys = set()
-    for name, field in model.model_fields.items():
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            keys |= keys_of_model(nested, f"{prefix}{name}.")
-        else:
-            keys.add(prefix + name)
-    return keys
-
-
-def keys_of_yaml(values: dict[str, Any], prefix: str = "") -> set[str]:
-    keys = set()
-    for name, value in values.items():
-        keys |= keys_of_yaml(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
-    return keys
-
-
 def test_base_writes_out_every_parameter(root):
-    assert keys_of_yaml(load(root, "base")) == keys_of_model(Parameters)
+    written = load(root, "base")
+    assert flatten(written).keys() == flatten(validate_parameters(written).model_dump()).keys()
 
 
 def test_each_group_stands_in_its_stages_file(root):
@@ -58,23 +41,6 @@ def test_environments_are_valid_and_have_a_root_of_their_own(root, env, monkeypa
     moved = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
     assert moved["catalog"]["model"]["filepath"].startswith("/elsewhere/")
     assert moved["parameters"]["ingest"]["download_dir"] == "/elsewhere/01_raw"
-
-
-@pytest.mark.parametrize(
-    ("given", "folder"),
-    [
-        ("", "data"),
-        ("~/runs", str(Path.home() / "runs")),
-        ("runs", str(Path.cwd() / "runs")),
-        ("../runs/", str(Path.cwd().parent / "runs")),
-        ("s3://bucket/runs", "s3://bucket/runs"),
-    ],
-)
-def test_the_data_root_is_a_path_as_a_shell_would_take_it(given, folder, root, monkeypatch):
-    monkeypatch.setenv("S10_DATA_ROOT", given)
-    loader = OmegaConfigLoader(str(root / "conf"), env="sample", **CONFIG_LOADER_ARGS)
-    assert loader["catalog"]["model"]["filepath"] == f"{folder}/sample/06_models/model.safetensors"
-    assert loader["parameters"]["ingest"]["download_dir"] == f"{folder}/01_raw"
 
 
 def test_the_recipe_of_2020_stands_as_it_was(root):
@@ -101,11 +67,8 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     ]
     assert not parameters.evaluate.test_time_flip
     assert parameters.augment.pixel_mean == parameters.augment.pixel_std == (127.5, 127.5, 127.5)
-    assert (parameters.lr_search.start_lr, parameters.lr_search.end_lr, parameters.lr_search.num_iterations) == (
-        1e-5,
-        5,
-        150,
-    )
+    search = parameters.lr_search
+    assert (search.start_lr, search.end_lr, search.num_iterations) == (1e-5, 5, 150)
 
 
 @pytest.mark.parametrize(
@@ -114,11 +77,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("train.batchsize", 64, r"train.batchsize: no such parameter; did you mean batch_size\?"),
         ("train.plateau.patince", 1, r"train.plateau.patince: no such parameter; did you mean patience\?"),
         ("trian.lr", 9, r"trian: no such group of parameters; did you mean train\?"),
-        (
-            "train.epochs",
-            "many",
-            r"train.epochs=many: must be a valid integer.*; change it by --params or in parameters_training.yml",
-        ),
+        ("train.epochs", "many", r"train.epochs=many: must be a valid integer.*; .* or in parameters_training.yml"),
         ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
         ("train.lr", -1, r"train.lr=-1: must be greater than 0"),
         ("train.momentum", 0, r"train.momentum=0: nesterov=true looks .*; raise it, or set nesterov=false"),
@@ -130,13 +89,11 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("train.architecture", "resnet18", r"train.architecture=resnet18: is a group of parameters"),
         ("augment.val_fraction", 1, r"augment.val_fraction=1: must be less than 1"),
         ("augment.val_fraction", 0, r"augment.val_fraction=0: must be greater than 0"),
-        ("augment.val_fraction", -0.1, r"augment.val_fraction=-0.1: must be greater than 0"),
         (
             "augment.pixel_mean",
-            [0.485, 0.456, 0.406],
-            r"^augment.pixel_mean=\[0.485, 0.456, 0.406\]: must be in grey levels of 0-255, .*; multiply by 255; ",
+            [0.4, 0.3, 0.2],
+            r"^augment.pixel_mean=\[0.4, 0.3, 0.2\]: .* 0-255, .*; multiply by 255; ",
         ),
-        ("augment.pixel_std", [0.229, 0.224, 0.225], r"^augment.pixel_std=.*: must be in grey levels of 0-255"),
         ("augment.pixel_std", [1, 1, 1], r"^augment.pixel_std=.*: must be in grey levels of 0-255"),
         ("ingest.source", "cifar11", r"ingest.source=cifar11: not a known source; did you mean cifar10\?"),
         ("ingest.source", "folder", r"ingest.path=null: .*ingest.path=DIR"),

@@ -24,16 +24,9 @@ def catalog(root):
 
 def test_stages_have_the_names_that_commands_rely_on():
     assert list(PIPELINES) == [
-        "__default__",
-        "data",
-        "lr_search",
-        "training",
-        "evaluation",
-        "explain",
-        "predict",
-        "export",
-    ]
-    assert {name: (node.inputs, node.outputs) for name, node in NODES.items()}.keys() == {
+        "__default__", "data", "lr_search", "training", "evaluation", "explain", "predict", "export"
+    ]  # fmt: skip
+    assert NODES.keys() == {
         "ingest_cifar", "build_augmented_datasets", "lr_range_test", "train_resnet", "find_near_duplicates", "evaluate",
         "find_label_errors", "probe_shortcut", "collect_misclassified", "compute_cams", "check_cams", "gradcam_report",
         "predict_images", "export_onnx",
@@ -132,6 +125,7 @@ UNTESTED = {
     "datasets/html.py": "test_round_trips.py",
     "datasets/onnx_file.py": "test_round_trips.py",
     "vision/types.py": "names of types",
+    "vision/data/preview.py": "test_examples.py draws it",
     "vision/data/sources/class_names.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/parquet_files.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/decoding.py": "a part of two readers: test_parquet.py, test_folder.py",

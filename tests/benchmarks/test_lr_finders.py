@@ -149,16 +149,11 @@ def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
     arguments = argparse.Namespace(settings=None, minutes=5, processes=1, own=[], cifar=None)
     lr_finders.run(arguments, settings, results)
     trainings, curves = results.table("trainings"), results.table("curves")
-    assert sorted(zip(trainings["setting"], trainings["rate"], strict=True)) == [
-        ("batch16", 0.0316),
-        ("batch16", 0.1),
-        ("batch32", 0.0316),
-        ("batch32", 0.1),
-    ]
+    run = [("batch16", 0.0316), ("batch16", 0.1), ("batch32", 0.0316), ("batch32", 0.1)]
+    assert sorted(zip(trainings["setting"], trainings["rate"], strict=True)) == run
     assert trainings["accuracy"].between(0, 1).all()
     assert list(curves["setting"]) == ["batch16", "batch32"]
     assert capsys.readouterr().out.count("\n") == 6
-
     # again: nothing; a row lost: that one; a setting defined anew: all of its own
     files = {file.name: file.read_bytes() for file in (tmp_path / "results").iterdir()}
     lr_finders.run(arguments, settings, results)
@@ -168,7 +163,6 @@ def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
     assert set(
         lr_finders.Results(tmp_path / "results", lr_finders.load_settings(definitions)).table("trainings")["setting"]
     ) == {"batch16"}
-
     lines = lr_finders.report(list(settings.values()), trainings, curves)
     assert lines[2].startswith("| batch16 | design | | | | 2 |")
 

@@ -81,9 +81,8 @@ def test_a_row_of_cost_tells_its_spread():
 def printed(*command: str) -> str:
     path = f"{BENCHMARKS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, *command], env=environment, check=True, capture_output=True, text=True
-    ).stdout
+    run = subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True, text=True)
+    return run.stdout
 
 
 @pytest.mark.slow

@@ -1,10 +1,14 @@
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
+from matplotlib.figure import Figure
 
+from s10_pipeline.datasets import kedro_types
+from s10_pipeline.datasets.atomic import AtomicDataset
 from s10_pipeline.datasets.html import HTMLDataset
 
 PAGE = '<html><head><title>Report:\n 90 %</title><meta name="description" content="25 mistakes"></head></html>'
@@ -30,19 +34,29 @@ def test_the_latest_version_is_loaded_or_the_one_that_is_named(tmp_path):
         dataset(tmp_path / "empty", Version(None, None)).load()
 
 
-@pytest.mark.parametrize("broken", ["write", "replace"])
-def test_a_save_that_breaks_leaves_no_version_behind(tmp_path, monkeypatch, broken):
-    dataset(tmp_path, Version(None, "2026-01-01T00.00.00.000Z")).save(PAGE)
+# each of kedro-datasets' types is saved by a subclass, which might save by itself
+SAVED = {
+    HTMLDataset: PAGE, kedro_types.JSONDataset: {"a": 1}, kedro_types.CSVDataset: pd.DataFrame({"a": [1]}),
+    kedro_types.ParquetDataset: pd.DataFrame({"a": [1]}), kedro_types.MatplotlibDataset: Figure(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace"])
+@pytest.mark.parametrize("kind", SAVED)
+def test_a_save_that_breaks_leaves_no_version_behind(tmp_path, monkeypatch, broken, kind):
+    def at(load: str | None, save: str | None) -> AtomicDataset:
+        return kind(filepath=str(tmp_path / "x.png"), version=Version(load, save))
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, {"write": "fsync", "replace": "replace"}[broken], fail)
+    at(None, "2026-01-01T00.00.00.000Z").save(SAVED[kind])
+    monkeypatch.setattr(os, broken, fail)
     with pytest.raises(DatasetError, match="No space left"):
-        dataset(tmp_path, Version(None, "2026-01-02T00.00.00.000Z")).save("half")
+        at(None, "2026-01-02T00.00.00.000Z").save(SAVED[kind])
     monkeypatch.undo()
-    assert dataset(tmp_path, Version(None, None)).load() == PAGE
-    assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".partial")]
+    assert at(None, None).resolve_load_version() == "2026-01-01T00.00.00.000Z"
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_the_preview_is_one_line(tmp_path):

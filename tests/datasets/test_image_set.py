@@ -1,5 +1,5 @@
 import dataclasses
-import pickle
+import json
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ from kedro.io.core import Version
 
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.vision.data.image_set import ImageSet, content_digest
+from s10_pipeline.vision.data.sources.parquet_files import checksum_of
+from s10_pipeline.vision.data.split import Split, indices_digest
 
 
 @pytest.fixture
@@ -48,13 +50,19 @@ def test_equal_pixels_are_stored_once(images, tmp_path):
     assert (latest.images_nhwc == changed).all()
 
 
-def test_a_loaded_set_travels_to_a_process_as_a_file_name(images, tmp_path):
-    dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
-    dataset.save(images)
-    loaded = dataset.load()
-    pickled = pickle.dumps(loaded)
-    assert len(pickled) < loaded.images_nhwc.nbytes / 10
-    assert same(pickle.loads(pickled), images)
+def test_digests_are_those_of_earlier_data_roots(tmp_path):
+    count = np.arange(3000)
+    pixels = (np.arange(3000 * 18) % 251).astype(np.uint8).reshape(3000, 2, 3, 3)
+    images = ImageSet(pixels, count % 2, ("a", "ä"), paths=tuple(f"{i}.png" for i in count))
+    manifest = json.loads(ImageSetDataset(filepath=str(tmp_path / "x.json")).encode(images))
+    known = {"digest": "ee519b70", "images": "e5de6678", "labels": "97c3ed10", "paths": "60959ca3"}
+    assert {key: manifest[key][:8] for key in known} == known
+    every_other = ImageSet(pixels[::2], count[::2] // 2 % 2, ("a", "b"))
+    assert content_digest(every_other).startswith("3cd5c74b"), "pixels that do not lie side by side"
+    assert indices_digest(Split("x", np.arange(7), [], (0, 0, 0), (1, 1, 1))).startswith("81845a01")
+    for name in "ab":
+        (tmp_path / name).write_bytes(name.encode() * 3_000_000)
+    assert checksum_of(tmp_path, ["b", "a"]).startswith("sha256:65c8dfcd")
 
 
 def test_on_any_fsspec_file_system(images):

@@ -1,7 +1,6 @@
 """Types of kedro-datasets: as they are, but saved atomically and imported late."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -90,28 +89,6 @@ def test_equal_data_are_equal_bytes(tmp_path):
             getattr(kedro_types, name)(filepath=str(path)).save(figure() if value is None else value)
             written.append(path.read_bytes())
         assert written[0] == written[1], name
-
-
-@pytest.mark.parametrize("name", [*TYPES, "MatplotlibDataset"])
-def test_a_save_that_breaks_leaves_no_version_behind(tmp_path, monkeypatch, name):
-    file, value = TYPES.get(name, ("x.png", None))
-
-    def save(version: str) -> None:
-        dataset = getattr(kedro_types, name)(filepath=str(tmp_path / file), version=Version(None, version))
-        dataset.save(figure() if value is None else value)
-
-    save("2026-01-01T00.00.00.000Z")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", fail)
-        with pytest.raises(DatasetError, match="No space left"):
-            save("2026-01-02T00.00.00.000Z")
-    latest = getattr(kedro_types, name)(filepath=str(tmp_path / file), version=Version(None, None))
-    assert latest.resolve_load_version() == "2026-01-01T00.00.00.000Z"
-    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_neither_pandas_nor_matplotlib_is_imported_to_open_a_catalog(tmp_path):

@@ -19,13 +19,6 @@ def test_ingest_cifar_reads_the_source_that_is_named():
     assert (again.images_nhwc == train.images_nhwc).all()
 
 
-def test_ingest_cifar_ends_in_one_line_without_archive_and_network(tmp_path):
-    params = IngestParams(download_dir=str(tmp_path / "none"), mirrors=("http://127.0.0.1:9/cifar-10-python.tar.gz",))
-    with pytest.raises(UserError, match=r"cifar-10-python.tar.gz.*--env=sample") as caught:
-        ingest_cifar(params)
-    assert "\n" not in str(caught.value)
-
-
 def test_build_augmented_datasets_splits_and_shows(shapes):
     params = AugmentParams.model_validate({"train": [{"Cutout": {"size": 8}}], "val_fraction": 0.2})
     train_set, val_set, test_set, preview = build_augmented_datasets(*shapes, params)

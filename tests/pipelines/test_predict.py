@@ -1,43 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from kedro.config import OmegaConfigLoader
-from PIL import Image
 
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.datasets.kedro_types import CSVDataset
 from s10_pipeline.pipelines.predict.nodes import predict_images
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.evaluation.metrics import evaluate_classifier
-from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.predict.params import PredictParams
 from s10_pipeline.vision.predict.table import prediction_table
-
-
-def predict(classifier, path):
-    return predict_images(classifier, PredictParams(path=str(path)), ExplainParams(), "cpu")
-
-
-def test_a_test_image_gets_the_row_that_it_has_in_test_predictions(classifier, data, tmp_path):
-    for i in range(30):
-        Image.fromarray(np.array(data.test_images.images_nhwc[i])).save(tmp_path / f"{i:03d}.png")
-    predictions, gallery = predict(classifier, tmp_path)
-    _, table = evaluate_classifier(classifier, data.test_images, data.test_set, EvaluateParams(), torch.device("cpu"))
-    assert predictions["file"].tolist() == [f"{i:03d}.png" for i in range(30)]
-    assert predictions["prediction"].tolist() == table["prediction"].tolist()[:30]
-    probabilities = [column for column in table if column.startswith("p_")]
-    np.testing.assert_allclose(predictions[probabilities], table[probabilities][:30], atol=1e-6)
-    assert gallery.get_size_inches().min() > 1
-
-
-def test_unreadable_files_are_rows_with_a_reason(classifier, tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"not an image")
-    Image.new("RGB", (100, 50), "red").save(tmp_path / "good.jpg")
-    predictions, _ = predict(classifier, tmp_path)
-    reasons = dict(zip(predictions["file"], predictions["error"].isna(), strict=True))
-    assert reasons == {"broken.png": False, "good.jpg": True}
 
 
 def test_a_layer_that_the_model_lacks_is_told_before_any_file_is_read(classifier, tmp_path):
@@ -59,11 +31,3 @@ def test_names_that_look_like_something_else_come_back_as_names(root, tmp_path, 
     for column in ("file", "prediction_name", "error", "top_1_name", "top_2_name", "top_3_name"):
         assert loaded[column].dropna().tolist() == table[column].dropna().tolist(), column
     assert loaded["prediction"].tolist() == [0, pd.NA, 2]
-
-
-@pytest.mark.parametrize("what", ["missing", "empty", "null"])
-def test_a_path_without_images_is_an_error(classifier, tmp_path, what):
-    (tmp_path / "empty").mkdir()
-    path = None if what == "null" else str(tmp_path / what)
-    with pytest.raises(UserError, match=f"predict.path={'null' if what == 'null' else path}: "):
-        predict_images(classifier, PredictParams(path=path), ExplainParams(), "cpu")

@@ -9,15 +9,9 @@ BEST_LR = {"lr": 0.03, "method": "auto", "candidates": {"auto": 0.03}}
 @pytest.mark.parametrize(("given", "used"), [(None, 0.03), (0.07, 0.07)])
 def test_train_resnet_takes_the_range_tests_rate_unless_one_is_given(data, tiny, tmp_path, given, used):
     params = tiny.model_copy(update={"lr": given, "epochs": 1})
+    sets = (data.train_set, data.val_set, data.test_set)
     model, history, timing, curves, provenance = train_resnet(
-        data.train_images,
-        data.test_images,
-        data.train_set,
-        data.val_set,
-        data.test_set,
-        BEST_LR,
-        CheckpointStore(tmp_path),
-        params,
+        data.train_images, data.test_images, *sets, BEST_LR, CheckpointStore(tmp_path), params
     )
     assert history["lr"].tolist() == [used]
     assert provenance["model"]["lr"] == used

@@ -1,21 +1,7 @@
 """A small project that has run once; each test gets a copy of its own."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import pytest
-
-
-def _load(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-small_project, edits = _load("small_project"), _load("edits")
+from small_project import ALL, SmallProject
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +12,10 @@ def _no_other_pipelines(monkeypatch):
 
 @pytest.fixture(scope="session")
 def _finished(tmp_path_factory):
-    project = small_project.SmallProject(tmp_path_factory.mktemp("finished") / "project").write()
+    project = SmallProject(tmp_path_factory.mktemp("finished") / "project").write()
     with pytest.MonkeyPatch.context() as patch:  # a session's fixture is made before those of a test
         patch.setattr("s10_pipeline.staleness.plan.registered_pipelines", {})
-        assert project.run() == small_project.ALL
+        assert project.run() == ALL
     return project
 
 

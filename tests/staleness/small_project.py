@@ -37,16 +37,13 @@ LIMITS: tuple[int, int] = (0, 1000)
 from . import constants
 from .constants import OFFSETS
 
-
 def scale(value):
     """Twice."""
     # as told by FACTOR
     return value * constants.FACTOR
 
-
 def shift(value):
     return value + OFFSETS["a"]
-
 
 def nobody(value):
     return value - 1
@@ -61,7 +58,6 @@ from .deep import scale, shift
 
 METHODS = {"plain": scale, "shifted": shift}
 
-
 def logged(function):
     @functools.wraps(function)
     def call(*args):
@@ -69,13 +65,11 @@ def logged(function):
 
     return call
 
-
 class Base:
     bonus = 0
 
     def finish(self, value):
         return value + self.bonus
-
 
 class Model(Base):
     rate: int = 1
@@ -86,7 +80,6 @@ class Model(Base):
     @logged
     def fit(self, value):
         return self.finish(METHODS["plain"](self.start(value)))
-
 
 class Hinted:
     def show(self):
@@ -103,7 +96,6 @@ else:
     "registry.py": """
 READERS = {}
 
-
 def register(name):
     def enter(function):
         READERS[name] = function
@@ -115,18 +107,15 @@ def register(name):
     "plugins/first.py": """
 from ..registry import register
 
-
 @register("first")
 def first(value):
     return value + 0
-
 
 def beside(value):
     return value
 """,
     "named/__init__.py": """
 from importlib import import_module
-
 
 def by_name(name, value):
     return import_module(f".{name}", __package__).run(value)
@@ -135,7 +124,6 @@ def by_name(name, value):
     "named/beta.py": "def run(value):\n    return value + 1\n",
     "page/__init__.py": """
 from importlib import resources
-
 
 def render(value):
     return (resources.files(__package__) / "page.txt").read_text().format(value=value)
@@ -148,13 +136,11 @@ from pydantic import BaseModel, ConfigDict
 
 from HOME.identity.affects import affects
 
-
 class FitParams(BaseModel):
     model_config = ConfigDict(extra="allow")
     rate: int = 1
     epochs: Any = 3
     device: Annotated[str, affects()] = "cpu"
-
 
 class Parameters(BaseModel):
     source: dict
@@ -166,7 +152,6 @@ from HOME.staleness.fingerprint import Rules
 from HOME.staleness.runner import StalenessRunner
 
 from .params import Parameters
-
 
 class Runner(StalenessRunner):
     rules = Rules(
@@ -184,14 +169,12 @@ from pathlib import Path
 from .constants import LIMITS
 from .types import Hinted
 
-
 def read(source):
     from .registry import READERS
     from . import plugins
 
     text = Path(source["path"]).read_text() if source["path"] else "0"
     return READERS["first"](int(text) + source["start"])
-
 
 def clean(raw, clean):
     from .named import by_name
@@ -200,22 +183,18 @@ def clean(raw, clean):
     table = min(max(by_name(clean["by"], raw), low), high)
     return table, {"parity": table % 2}
 
-
 def prepare(table):
     return table + 1
-
 
 def fit(prepared, fit):
     from .models import Model
 
     return Model().fit(prepared) * fit["rate"] + fit["epochs"]
 
-
 def judge(model, table, device, shown: "Hinted" = None):
     from .page import render
 
     return {"score": model - table, "page": render(model)}
-
 
 def label(names):
     local = [name for scale in names for name in [scale]]

@@ -8,11 +8,6 @@ from edits import DECIDING, HARMLESS
 NOTHING: list[str] = []
 
 
-def test_there_are_enough_edits():
-    assert len(HARMLESS) >= 20
-    assert len(DECIDING) >= 20
-
-
 @pytest.mark.parametrize("name", HARMLESS)
 def test_harmless_edits_run_nothing(project, name):
     project.edit(*HARMLESS[name])
@@ -31,7 +26,8 @@ def test_deciding_edits_run_what_reaches_them(project, name):
 
 def test_files_that_nobody_reads_and_new_modules_change_nothing(project):
     Path(project.package / "page" / "notes.py").write_text("TEXT = 'new'\n")
-    Path(project.package / "README.txt").write_text("about")
+    for name in ("README.txt", "page/.hidden", "page/cached.pyc"):
+        Path(project.package / name).write_text("about")
     assert project.run() == NOTHING
     Path(project.package / "page" / "style.css").write_text("p {}")
     assert project.run() == ["judge"]

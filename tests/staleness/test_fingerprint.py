@@ -11,30 +11,24 @@ from s10_pipeline.staleness.fingerprint import Fingerprinter, Rules
 TEXT = """
 import functools
 
-
 def helper(value):
     return value
-
 
 def other(value):
     return -value
 
-
 def apply(value, function=None, power=1):
     return function(value)
-
 
 def make(power):
     def inner(value):
         return value**power
     return inner
 
-
 def bring(function):
     def inner(value):
         return function(value)
     return inner
-
 
 class Stage:
     def __init__(self, power):
@@ -86,7 +80,7 @@ def test_functions_that_are_handed_over_are_followed(made):
         "object": module.Stage(1),
     }
     before = {name: digest(function) for name, function in functions.items()}
-    file.write_text(TEXT.replace("return value\n\n\ndef other", "return value + 1\n\n\ndef other"))
+    file.write_text(TEXT.replace("return value\n\ndef other", "return value + 1\n\ndef other"))
     after = {name: digest(function) for name, function in functions.items()}
     assert {name for name in functions if before[name] != after[name]} == {"partial", "closure"}
 

@@ -16,14 +16,11 @@ import pandas as pd
 
 from . import words
 
-
 def clean(raw):
     return raw.dropna()
 
-
 def fit(table, fit):
     return {"mean": float(table["x"].mean()) * fit["rate"]}
-
 
 def judge(model, table):
     return {"text": words.describe(model["mean"]), "rows": len(table)}
@@ -32,7 +29,6 @@ REGISTRY = """
 from kedro.pipeline import Pipeline, node
 
 from . import nodes
-
 
 def register_pipelines():
     line = Pipeline([

@@ -25,9 +25,6 @@ def test_what_is_stale_runs_and_what_comes_after_it_waits(project):
     assert {d.node.name: d.state for d in changed if d.state != "up to date"} == {
         "prepare": "on demand", "fit": "runs", "judge": "waits",
     }  # fmt: skip
-    assert {str(d) for d in changed} >= {
-        "fit: runs, fit.epochs 3 -> 9", "judge: waits, runs if model changes", "read: up to date",
-    }  # fmt: skip
     (fit,) = (d for d in changed if d.node.name == "fit")
     assert fit.record is None
 

@@ -75,19 +75,14 @@ def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, s
 
 
 def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
-    from ..vision.evaluation.comparison import mcnemar_test
+    from ..vision.evaluation.comparison import compare_mistakes
 
     digests = [side["provenance"].get("data", {}).get("test", {}).get("digest") for side in (a, b)]
     if digests[0] is None or digests[0] != digests[1]:
         return "McNemar's test: not made, the two saw different test images"
-    of_a, of_b = a["test_predictions"], b["test_predictions"]
-    merged = of_a.merge(of_b, on="index", suffixes=("_a", "_b"), validate="one_to_one")
-    right = [(merged[f"prediction_{side}"] == merged[f"label_{side}"]).to_numpy() for side in "ab"]
-    result = mcnemar_test(*right)
-    return (
-        f"McNemar's test on {len(merged)} test images: {result.only_first} right by A alone, {result.only_second} by B "
-        f"alone, p = {result.p_value:.3g}"
-    )
+    result = compare_mistakes(a["test_predictions"], b["test_predictions"])
+    alone = f"{result.only_first} right by A alone, {result.only_second} by B alone"
+    return f"McNemar's test on {len(a['test_predictions'])} test images: {alone}, p = {result.p_value:.3g}"
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> None:

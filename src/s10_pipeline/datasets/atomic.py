@@ -60,8 +60,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
     # Kedro wraps load and save of every subclass again, and would draw two versions in one save; it makes both anew
     # from _load and _save.
     def _load(self) -> T:
-        path = get_filepath_str(load_path(self), self._protocol)
-        with self._local(path) as local:
+        with self._local() as local:
             return self.read(local)
 
     def _save(self, data: T) -> None:
@@ -71,8 +70,9 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         self._invalidate_cache()
 
     @contextmanager
-    def _local(self, path: str) -> Iterator[Path]:
-        """The file itself where it is local, else a copy for as long as the context lasts."""
+    def _local(self, path: str | None = None) -> Iterator[Path]:
+        """The file (of the version to load) where it is local, else a copy for as long as the context lasts."""
+        path = path or get_filepath_str(load_path(self), self._protocol)
         if self._protocol == "file":
             yield Path(path)
             return

@@ -46,14 +46,13 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         """Show each training by its run key: the epochs of its newest checkpoint and of the model that came of it."""
         from ..vision.training.checkpoints import RunCheckpoints
 
-        trainings = [RunCheckpoints(folder) for folder in sorted(Path(self.filepath).glob("*/"))]
-        shown = {
-            training.folder.name: {
+        shown = {}
+        for folder in sorted(Path(self.filepath).glob("*/")):
+            training = RunCheckpoints(folder)
+            shown[folder.name] = {
                 "last_epoch": training.last_epoch(),
                 "finished_epochs": training.finished_epochs(),
             }
-            for training in trainings
-        }
         return JSONPreview(json.dumps(shown))
 
     def _exists(self) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..staleness.kedro_internals import JSONPreview, load_path
+from ..staleness.kedro_internals import JSONPreview
 from ..vision.types import Classifier
 from .atomic import AtomicDataset
 
@@ -35,5 +35,5 @@ class ClassifierDataset(AtomicDataset[Classifier]):
         """What the file says besides its weights, which are not read: torch is not needed."""
         from safetensors import safe_open
 
-        with self._local(str(load_path(self))) as local, safe_open(local, framework="numpy") as file:
+        with self._local() as local, safe_open(local, framework="numpy") as file:
             return JSONPreview(file.metadata()["spec"])

@@ -1,6 +1,5 @@
 """Labelled images, their pixels stored once whatever the number of versions."""
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..identity.atomic import replacing
+from ..identity.digests import sha256_of
 from ..staleness.kedro_internals import JSONPreview, load_path
 from ..vision.data.image_set import ImageSet, content_digest
 from .atomic import AtomicDataset
-
-CHUNK_IMAGES = 1024
 
 
 class ImageSetDataset(AtomicDataset[ImageSet]):
@@ -53,14 +51,12 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
     def read(self, path: Path) -> ImageSet:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        paths = None
-        if manifest["paths"] is not None:
-            paths = tuple(json.loads(self._local_copy(manifest["paths"]).read_text(encoding="utf-8")))
+        paths = manifest["paths"] and json.loads(self._local_copy(manifest["paths"]).read_text(encoding="utf-8"))
         return ImageSet(
             images_nhwc=np.load(self._local_copy(manifest["images"]), mmap_mode="r"),
             labels=np.load(self._local_copy(manifest["labels"])),
             class_names=tuple(manifest["class_names"]),
-            paths=paths,
+            paths=tuple(paths) if paths else None,
             source=manifest["source"],
             digest=manifest["digest"],
         )
@@ -92,13 +88,11 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
     def _store_array(self, array: NDArray[Any]) -> str:
         """Store as .npy under the digest of its content; returns the file's name."""
-        sha = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
-        for start in range(0, len(array), CHUNK_IMAGES):
-            sha.update(np.ascontiguousarray(array[start : start + CHUNK_IMAGES]).data)
-        return self._store_file(f"{sha.hexdigest()}.npy", lambda file: np.save(file, array))
+        digest = sha256_of(f"{array.dtype} {array.shape}".encode(), np.ascontiguousarray(array))
+        return self._store_file(f"{digest}.npy", lambda file: np.save(file, array))
 
     def _store_paths(self, content: bytes) -> str:
-        return self._store_file(f"{hashlib.sha256(content).hexdigest()}.json", lambda file: file.write(content))
+        return self._store_file(f"{sha256_of(content)}.json", lambda file: file.write(content))
 
     def _store_file(self, name: str, write: Callable[[IO[bytes]], object]) -> str:
         if not self._fs.exists(str(self.shared_folder / name)):

@@ -8,10 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kedro.io import AbstractDataset
 from kedro.io.core import Version
 
-from ..staleness.kedro_internals import ImagePreview, JSONPreview, TablePreview, load_path
+from ..staleness.kedro_internals import ImagePreview, JSONPreview, TablePreview
 from .atomic import AtomicDataset
 
 
@@ -44,11 +43,10 @@ class _KedroType(AtomicDataset[Any]):
             filepath=filepath, version=version, credentials=credentials, fs_args=fs_args, metadata=metadata
         )
 
-    def at(self, path: Path) -> AbstractDataset[Any, Any]:
+    def at(self, path: Path) -> Any:
         """The kedro-datasets type on a local file."""
         dataset_type = getattr(import_module(f"kedro_datasets.{self.module}"), type(self).__name__)
-        dataset: AbstractDataset[Any, Any] = dataset_type(filepath=str(path), **self._arguments)
-        return dataset
+        return dataset_type(filepath=str(path), **self._arguments)
 
     def encode(self, data: Any) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
@@ -60,11 +58,8 @@ class _KedroType(AtomicDataset[Any]):
         return self.at(path).load()
 
     def _preview(self, **options: Any) -> Any:
-        with self._local(str(load_path(self))) as path:
-            return self.at(path).preview(**options)  # type: ignore[attr-defined]
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), **self._arguments}
+        with self._local() as path:
+            return self.at(path).preview(**options)
 
 
 class JSONDataset(_KedroType):

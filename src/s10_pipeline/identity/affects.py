@@ -1,14 +1,10 @@
 """Parameters declare at their field which stages their value can change."""
 
-from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
-class Affects:
-    """Annotation of a field of a pydantic model, made by :func:`affects`."""
-
-    stages: tuple[str, ...]
+class Affects(tuple[str, ...]):
+    """Annotation of a field of a pydantic model, made by :func:`affects`: names of stages."""
 
 
 def affects(*stages: str) -> Affects:
@@ -31,8 +27,7 @@ def can_change(model: Any, parameter: str, stage: str) -> bool:
         field = getattr(model, "model_fields", {}).get(key)
         if field is None:  # not declared: it counts
             return True
-        declared = [mark for mark in field.metadata if isinstance(mark, Affects)]
-        if any(stage not in mark.stages for mark in declared):
+        if any(isinstance(mark, Affects) and stage not in mark for mark in field.metadata):
             return False
         model = field.annotation
     return True

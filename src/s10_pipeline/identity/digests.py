@@ -18,9 +18,17 @@ LOCAL = fsspec.filesystem("file")
 SETTLED_SECONDS = 2.0
 
 
+def sha256_of(*parts: Any) -> str:
+    """Return the SHA-256, in hexadecimal, of bytes and C-contiguous arrays, one after the other."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(part)
+    return sha.hexdigest()
+
+
 def digest_of(value: Any) -> str:
     """Return the SHA-256 of a JSON-able value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return sha256_of(json.dumps(value, sort_keys=True).encode())
 
 
 class Memo:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib.util import resolve_name
 
+from .affects import affects
 from .digests import digest_of
 from .source import ALL, Dotted, Package, Statement
 
@@ -48,6 +49,8 @@ class Reach:
                 self._visit(*step)
 
     def _visit(self, place: str, name: str) -> None:
+        if place == affects.__module__:  # what it declares of parameters is read elsewhere, and computes nothing
+            return
         if place not in self._package.files:
             self.libraries |= {place.partition(".")[0]} - {self._package.name}
             return

@@ -30,7 +30,6 @@ class Decision(NamedTuple):
     """
 
     node: Node
-    parts: Parts
     state: str
     why: str
     record: Record | None = None
@@ -73,20 +72,20 @@ class Plan:
     def _compare(self, node: Node, parts: Parts) -> Decision:
         for name, digest in parts["inputs"].items():
             if digest is None:
-                return Decision(node, parts, RUNS, f"{name} is missing, or of a kind that cannot be compared")
+                return Decision(node, RUNS, f"{name} is missing, or of a kind that cannot be compared")
         if not any(self.is_stored(name) for name in node.outputs):
             state = RUNS if self.pipeline.outputs().issuperset(node.outputs) else ON_DEMAND
-            return Decision(node, parts, state, "its results are in memory alone")
+            return Decision(node, state, "its results are in memory alone")
         pending = [name for name, digest in parts["inputs"].items() if digest == PENDING]
         reasons = []
         for record in self.store.of(node.name):
             reason = changes_in_words(record.parts, parts) or self._what_is_lost(record)
             if not reason and pending:
-                return Decision(node, parts, WAITS, f"runs if {' or '.join(pending)} changes")
+                return Decision(node, WAITS, f"runs if {' or '.join(pending)} changes")
             if not reason:
-                return Decision(node, parts, UP_TO_DATE, "", record)
+                return Decision(node, UP_TO_DATE, "", record)
             reasons.append(reason)
-        return Decision(node, parts, RUNS, reasons[0] if reasons else "no record of a finished run")
+        return Decision(node, RUNS, reasons[0] if reasons else "no record of a finished run")
 
     def inputs(self, node: Node) -> dict[str, Content]:
         """What a node reads, parameters and what cannot change a result left out."""

@@ -42,6 +42,14 @@ class Record:
     about: dict[str, Any] = field(default_factory=dict)
     same_as: str | None = None
 
+    def read(self) -> set[tuple[str, str]]:
+        """Return the versions that it read, each with its dataset."""
+        return {(name, version) for name, version in self.inputs.items() if version}
+
+    def saved(self) -> set[tuple[str, str]]:
+        """Return the versions that it wrote, each with its dataset."""
+        return {(name, version) for name, output in self.outputs.items() if (version := output["version"])}
+
 
 class RecordStore:
     """A folder with one folder per node, and in it one file per run.

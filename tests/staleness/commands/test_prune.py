@@ -3,7 +3,7 @@
 import os
 from datetime import UTC, datetime, timedelta
 
-from s10_pipeline.staleness.commands.prune import _freed_bytes, _is_lost, _newest, _with_what_made_them
+from s10_pipeline.staleness.commands.prune import _freed_bytes, _newest, _with_what_made_them
 from s10_pipeline.staleness.records import Record
 
 
@@ -54,8 +54,8 @@ def test_days():
 
 
 def test_a_record_goes_with_its_versions():
-    assert _is_lost(RECORDS[1], {("model", "1")})
-    assert not _is_lost(RECORDS[3], {("model", "1")})
+    assert [r.run for r in RECORDS if r.saved() & {("model", "1")}] == ["1"]
+    assert RECORDS[-1].read() == {("model", "2")}, "what is not versioned has none"
 
 
 def test_linked_files_free_nothing_until_the_last_goes(tmp_path):

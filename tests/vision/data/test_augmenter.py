@@ -17,8 +17,8 @@ TRANSFORMS = [
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
-def augmenter(seed: int = 0) -> Augmenter:
-    return Augmenter(build_transforms(TRANSFORMS, (0.0, 0.0, 0.0)), seed)
+def augmenter(seed: int = 0, specs: list = TRANSFORMS) -> Augmenter:
+    return Augmenter(build_transforms(specs, (0.0, 0.0, 0.0)), seed)
 
 
 def test_a_look_depends_on_seed_epoch_and_index_alone():
@@ -53,7 +53,7 @@ COMMON = [
 @pytest.mark.parametrize("p", [0.0, 0.5, 1.0])
 def test_equals_albumentations_with_the_same_random_state(name, p):
     specs = TRANSFORMS if name == "all" else [{name: {"p": p}}]
-    ours, theirs = augmenter_of(specs), build_transforms(specs, (0.0, 0.0, 0.0))
+    ours, theirs = augmenter(7, specs), build_transforms(specs, (0.0, 0.0, 0.0))
     bits, python = np.random.Philox(0), random.Random(0)
     theirs.set_random_state(np.random.Generator(bits), python)
     for index in range(20):
@@ -63,7 +63,3 @@ def test_equals_albumentations_with_the_same_random_state(name, p):
         python.seed((7 << 96) | (3 << 48) | index)
         assert (look == theirs(image=IMAGE)["image"]).all(), index
         assert look.flags.c_contiguous
-
-
-def augmenter_of(specs: list) -> Augmenter:
-    return Augmenter(build_transforms(specs, (0.0, 0.0, 0.0)), 7)

@@ -47,9 +47,7 @@ def test_walks_all_folders_but_hidden_ones(tmp_path):
     images = touch(tmp_path, "a/z.png", "a.jpg", "b/c/d.WEBP", "b/e.JPeG")
     foreign = touch(tmp_path, "b/f.HEIC", "b/c/g.jxl")
     touch(tmp_path, "b/readme.txt", "b/._e.jpg", ".hidden/x.png", "b/.thumbnails/deep/x.png", "b/.x.heic")
-
     found = walk_images(tmp_path, "x.path=y")
-
     assert found.images == sorted(images)
     assert found.foreign == sorted(foreign)
     assert [file.name for file in found.others] == ["._e.jpg", ".x.heic", "readme.txt"]
@@ -59,7 +57,6 @@ def test_walks_all_folders_but_hidden_ones(tmp_path):
 def test_the_folder_itself_may_be_hidden_or_a_link(tmp_path):
     touch(tmp_path, ".data/a.png")
     (tmp_path / "link").symlink_to(tmp_path / ".data")
-
     assert walk_images(tmp_path / ".data", "x.path=y").images == [tmp_path / ".data/a.png"]
     assert walk_images(tmp_path / "link", "x.path=y").images == [tmp_path / "link/a.png"]
 
@@ -67,7 +64,6 @@ def test_the_folder_itself_may_be_hidden_or_a_link(tmp_path):
 def test_links_to_folders_below_are_not_followed(tmp_path):
     images = touch(tmp_path, "a/1.png")
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
-
     assert walk_images(tmp_path, "x.path=y").images == images
 
 
@@ -81,7 +77,6 @@ def test_a_folder_that_cannot_be_listed_is_an_error(tmp_path, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse_a)
-
     with pytest.raises(UserError, match=r"^x.path=y: cannot list .*a \(Permission denied\); make it readable"):
         walk_images(tmp_path, "x.path=y")
     assert walk_images(tmp_path, "x.path=y", skip_unlistable=True).unlistable == [tmp_path / "a"]
@@ -97,7 +92,6 @@ def test_names_that_are_no_unicode_are_escaped_and_others_kept():
 def test_large_images_are_allowed_without_a_warning(tmp_path, monkeypatch):
     Image.new("L", (40, 40)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with large_images_allowed():

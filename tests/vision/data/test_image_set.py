@@ -25,20 +25,11 @@ def mapped(tmp_path, pixels):
     return np.load(tmp_path / "pixels.npy", mmap_mode="r")
 
 
-def test_size_and_length():
-    images = make_set(np.zeros((4, 20, 30, 3), np.uint8))
-
-    assert len(images) == 4
-    assert images.image_size == (20, 30)
-
-
 def test_a_memory_map_is_pickled_as_its_file_name(tmp_path):
     pixels = random_pixels()
     images = make_set(mapped(tmp_path, pixels))
-
     data = pickle.dumps(images)
     copy = pickle.loads(data)
-
     assert len(data) < 5000 < pixels.nbytes
     assert isinstance(copy.images_nhwc, np.memmap)
     assert not copy.images_nhwc.flags.writeable
@@ -50,40 +41,29 @@ def test_a_memory_map_is_pickled_as_its_file_name(tmp_path):
 @pytest.mark.parametrize("part", [slice(10, 20), slice(None, None, 2), slice(None)])
 def test_a_part_of_a_memory_map_is_pickled_with_its_own_pixels(tmp_path, part):
     pixels = random_pixels()
-
     copy = pickle.loads(pickle.dumps(make_set(mapped(tmp_path, pixels)[part])))
-
     np.testing.assert_array_equal(copy.images_nhwc, pixels[part])
 
 
 def test_a_map_in_fortran_order_keeps_its_pixels(tmp_path):
     pixels = np.asfortranarray(random_pixels())
-
     copy = pickle.loads(pickle.dumps(make_set(mapped(tmp_path, pixels))))
-
     np.testing.assert_array_equal(copy.images_nhwc, pixels)
 
 
 def test_pixels_in_memory_are_pickled_whole():
     pixels = random_pixels(5)
-
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(make_set(pixels))).images_nhwc, pixels)
 
 
-def test_few_pixels_are_allocated_in_memory():
-    pixels = allocate_pixels(10, 32, 32)
-
-    assert not isinstance(pixels, np.memmap)
-    assert (pixels.shape, pixels.dtype) == ((10, 32, 32, 3), np.uint8)
-
-
 def test_many_pixels_are_allocated_in_a_nameless_file(tmp_path, monkeypatch):
+    few = allocate_pixels(10, 32, 32)
+    assert not isinstance(few, np.memmap)
+    assert (few.shape, few.dtype) == ((10, 32, 32, 3), np.uint8)
     monkeypatch.setattr(image_set, "MAX_PIXEL_BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
     pixels = allocate_pixels(10, 32, 32)
     pixels[:] = random_pixels(10)
-
     assert isinstance(pixels, np.memmap)
     assert list(tmp_path.iterdir()) == []
     copy = pickle.loads(pickle.dumps(make_set(pixels)))
@@ -95,7 +75,6 @@ def test_too_little_space_is_found_before_the_first_write(tmp_path, monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     usage = namedtuple("usage", "total used free")(10**9, 10**9, 0)
     monkeypatch.setattr(image_set.shutil, "disk_usage", lambda _: usage)
-
     with pytest.raises(UserError, match=r"^TMPDIR=.*1,000 images of 32 x 32 need 0\.0 GB.*; set TMPDIR"):
         allocate_pixels(1000, 32, 32)
 
@@ -105,6 +84,5 @@ def test_too_little_space_is_found_before_the_first_write(tmp_path, monkeypatch)
 )
 def test_impossible_labels_are_refused(labels, names):
     pixels = np.zeros((len(labels), 8, 8, 3), np.uint8)
-
     with pytest.raises(AssertionError):
         ImageSet(pixels, np.array(labels, np.int64), tuple(names))

@@ -1,4 +1,6 @@
+import contextlib
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -64,18 +66,10 @@ def test_steps_are_small_and_the_bar_moves_after_each(scenes, monkeypatch, num_t
     whole = find_near_duplicates(train, test, 0.85)
     at_once, moves, details = [], [], duplicates._details
 
-    class Bar:
-        def __init__(self, description, total, unit):
-            self.total = total
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            assert sum(moves) == self.total
-
-        def advance(self, number):
-            moves.append(number)
+    @contextlib.contextmanager
+    def bar(description, total, unit):
+        yield SimpleNamespace(advance=moves.append)
+        assert sum(moves) == total
 
     def watched(images_nhwc):
         at_once.append(len(images_nhwc))
@@ -83,7 +77,7 @@ def test_steps_are_small_and_the_bar_moves_after_each(scenes, monkeypatch, num_t
 
     monkeypatch.setattr(duplicates, "_STEP", 64)
     monkeypatch.setattr(duplicates, "_details", watched)
-    monkeypatch.setattr(duplicates, "progress_bar", Bar)
+    monkeypatch.setattr(duplicates, "progress_bar", bar)
     found = find_near_duplicates(train, test, 0.85)
     assert moves == at_once[1:] == [64, 64, 64, 64, 44]
     assert at_once[0] == num_test

@@ -111,11 +111,8 @@ def test_paths_are_told_where_there_are_files(data):
 
 def test_a_model_of_other_data_is_refused(classifier, data):
     other = dataclasses.replace(data.test_images, class_names=tuple("abcdefghij"))
-    with pytest.raises(UserError, match=r"^model: .*10 classes \(.*10 \(a, b, c, "):
+    with pytest.raises(UserError, match="^model: .*10 classes"):
         evaluate_classifier(classifier, other, data.test_set, EvaluateParams(), torch.device("cpu"))
-    large = dataclasses.replace(data.test_images, images_nhwc=np.zeros((120, 64, 64, 3), np.uint8))
-    with pytest.raises(UserError, match="^model: .*32x32.*64x64"):
-        evaluate_classifier(classifier, large, data.test_set, EvaluateParams(), torch.device("cpu"))
 
 
 def test_the_temperature_comes_from_validation_images_alone(classifier, data):

@@ -13,23 +13,15 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.explain.cams import is_blank
 from s10_pipeline.vision.explain.gradcam import compute_cams
 from s10_pipeline.vision.explain.params import METHODS
-from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+from s10_pipeline.vision.network.classifier import Classifier
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 TARGETS = np.array([0, 1, 2, 1, 0])
 
 
 @pytest.fixture
-def model() -> Classifier:
-    torch.manual_seed(0)
-    spec = ClassifierSpec(
-        architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5},
-        class_names=("a", "b", "c"),
-        mean=(120.0, 121.0, 122.0),
-        std=(60.0, 61.0, 62.0),
-        resize={"image_size": [32, 32]},
-    )
-    return Classifier(spec).eval()
+def model(make_model) -> Classifier:
+    return make_model().eval()
 
 
 def cams_by_hand(model: Classifier, layer: str, targets: np.ndarray) -> np.ndarray:

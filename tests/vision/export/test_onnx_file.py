@@ -11,30 +11,27 @@ import torch
 
 from s10_pipeline.vision.data.resize import describe_rule
 from s10_pipeline.vision.export.onnx_file import to_onnx
-from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.network.whitening import PatchWhitening
 
 NAMES = ("cat", "dög", "a,b")
 
 
-def make_model(size: int = 32, **architecture: object) -> Classifier:
-    torch.manual_seed(0)
-    spec = ClassifierSpec(
-        architecture={"depth": 8, "width": 4, "stem": "cifar", "dropout": 0.5, **architecture},
-        class_names=NAMES,
-        mean=(120.0, 121.0, 122.0),
-        std=(60.0, 61.0, 62.0),
-        resize=describe_rule((size, size)),
-        title="three kinds",
-    )
-    model = Classifier(spec)
-    for module in model.modules():  # as after training
-        if isinstance(module, PatchWhitening):
-            torch.nn.init.normal_(module.weight)
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            torch.nn.init.uniform_(module.running_var, 0.5, 2)
-    return model.to(memory_format=torch.channels_last)
+@pytest.fixture
+def trained(make_model):
+    """Makes a network in a state as after training."""
+
+    def make(size: int = 32, **architecture: object) -> Classifier:
+        model = make_model(NAMES, size, **architecture)
+        for module in model.modules():
+            if isinstance(module, PatchWhitening):
+                torch.nn.init.normal_(module.weight)
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                torch.nn.init.uniform_(module.running_var, 0.5, 2)
+        return model.to(memory_format=torch.channels_last)
+
+    return make
 
 
 def run(content: bytes, images_bchw: torch.Tensor) -> list[np.ndarray]:
@@ -47,8 +44,8 @@ def run(content: bytes, images_bchw: torch.Tensor) -> list[np.ndarray]:
     [(32, {}), (32, {"stem": "whitened"}), (48, {"depth": 10, "stem": "imagenet"})],
     ids=["small", "whitened", "larger"],
 )
-def test_computes_what_the_model_computes(size, architecture) -> None:
-    model = make_model(size, **architecture).train()
+def test_computes_what_the_model_computes(trained, size, architecture) -> None:
+    model = trained(size, **architecture).train()
     content = to_onnx(model)
     assert model.training
     model.eval()
@@ -61,20 +58,16 @@ def test_computes_what_the_model_computes(size, architecture) -> None:
         assert logits_bk.dtype == probabilities_bk.dtype == np.float32
 
 
-def test_says_what_a_program_needs_and_nothing_of_this_machine(root) -> None:
-    content = to_onnx(make_model())
+def test_says_what_a_program_needs_and_nothing_of_this_machine(root, trained) -> None:
+    content = to_onnx(trained())
     model = onnx.load_model_from_string(content)
     onnx.checker.check_model(model, full_check=True)
     about = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
-    assert about == {
-        "class_names": list(NAMES),
-        "resize": describe_rule((32, 32)),
-        "title": "three kinds",
-    }
+    assert about == {"class_names": list(NAMES), "resize": describe_rule((32, 32)), "title": "three kinds"}
     (images,) = model.graph.input
     assert images.name == "images"
     assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert [dim.dim_param or dim.dim_value for dim in images.type.tensor_type.shape.dim] == ["batch", 3, 32, 32]
     assert not re.search(rb"\.py|stack_trace", content)
     assert str(root).encode() not in content
-    assert to_onnx(make_model()) == content
+    assert to_onnx(trained()) == content

@@ -73,15 +73,17 @@ def test_a_file_of_before_that_does_not_say_whether_its_data_was_drawn_is_read(c
     assert not load_classifier(rewritten(saved, without="drawn")).spec.drawn
 
 
-@pytest.mark.parametrize("architecture", [{"depth": 9}, {"depth": 8, "attention": True}])
-def test_a_network_that_this_version_does_not_know_is_one_line(saved, architecture):
-    with pytest.raises(UserError, match=r"model.*\(.*(depth|attention)"):
-        load_classifier(rewritten(saved, architecture=architecture))
-
-
-def test_another_format_is_told_as_such(saved):
-    with pytest.raises(UserError, match="model format s10_pipeline.classifier/9; this version reads"):
-        load_classifier(rewritten(saved, format="s10_pipeline.classifier/9"))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": {"depth": 9}}, r"model.*\(.*depth"),
+        ({"architecture": {"depth": 8, "attention": True}}, r"model.*\(.*attention"),
+        ({"format": "s10_pipeline.classifier/9"}, "model format s10_pipeline.classifier/9; this version reads"),
+    ],
+)
+def test_a_file_that_this_version_does_not_know_is_one_line(saved, changes, message):
+    with pytest.raises(UserError, match=message):
+        load_classifier(rewritten(saved, **changes))
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -105,8 +107,6 @@ def test_probabilities_are_computed_in_fp32_and_not_in_tf32(classifier, fails):
 
 def test_the_block_that_grad_cam_looks_at(classifier):
     assert classifier.last_block("layer3") is classifier.network.layer3[-1]
-    with pytest.raises(UserError, match="explain.layer=layer4: a network of depth 8 has layer1, layer2, layer3"):
-        classifier.last_block("layer4")
 
 
 @pytest.mark.parametrize(("width", "layout"), [(15, torch.contiguous_format), (16, torch.channels_last)])

@@ -2,9 +2,7 @@
 
 import io
 import os
-import struct
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,10 +54,8 @@ def invisible_palette() -> Image.Image:
 
 def write_pictures(folder: Path) -> None:
     """Every format, mode and orientation."""
-    for name in ("a.png", "a.jpg", "UPPER.JPG", "a.bmp", "a.dib", "a.tiff", "a.ppm", "a.tga", "a.pcx", "a.sgi"):
-        RGB.save(folder / name)
-    for name in ("a.ico", "a.dds", "a.qoi", "a.icns"):
-        RGB.save(folder / name)
+    for kind in ["png", "jpg", "JPG", "bmp", "dib", "tiff", "ppm", "tga", "pcx", "sgi", "ico", "dds", "qoi", "icns"]:
+        RGB.save(folder / f"a {kind}.{kind}")
     RGB.save(folder / "progressive.jpg", progressive=True)
     RGB.save(folder / "lossless.webp", lossless=True)
     frames = {"save_all": True, "append_images": [MIRRORED, MIRRORED], "duration": 50}
@@ -67,10 +63,9 @@ def write_pictures(folder: Path) -> None:
         RGB.save(folder / name, **frames)
     RGB.copy().save(folder / "pages.tif", save_all=True, append_images=[MIRRORED])
     RGB.save(folder / "stereo.mpo", save_all=True, append_images=[MIRRORED])
-    if features.check("jpg_2000"):
-        RGB.save(folder / "a.jp2")
-    if features.check("avif"):
-        RGB.save(folder / "a.avif")
+    for feature, name in (("jpg_2000", "a.jp2"), ("avif", "a.avif")):
+        if features.check(feature):
+            RGB.save(folder / name)
     # modes
     GREY.save(folder / "grey.png")
     GREY.convert("1").save(folder / "bilevel.png")
@@ -83,11 +78,12 @@ def write_pictures(folder: Path) -> None:
     invisible_palette().save(folder / "palette half transparent.png", transparency=bytes([0, 255]))
     for mode in ("RGBA", "LA"):
         transparent_left(mode).save(folder / f"{mode}.png")
+    opaque = Image.fromarray(np.where(HALVES[:, :, None] > 0, np.uint8([1, 2, 3]), np.uint8(0)))
+    opaque.save(folder / "a transparent colour.png", transparency=(1, 2, 3))
     transparent_left("RGBA").save(folder / "alpha.webp", lossless=True)
     transparent_left("RGBA").save(folder / "alpha.tif")
-    RGB.convert("CMYK").save(folder / "cmyk.jpg")
-    RGB.convert("CMYK").save(folder / "cmyk.tif")
-    RGB.convert("YCbCr").save(folder / "ycbcr.tif")
+    for mode, kind in (("CMYK", "jpg"), ("CMYK", "tif"), ("YCbCr", "tif")):
+        RGB.convert(mode).save(folder / f"{mode}.{kind}")
     sixteen = HALVES.astype(np.uint16) * 257
     Image.fromarray(sixteen).save(folder / "16 bit.png")
     Image.fromarray(sixteen).save(folder / "16 bit.tif")
@@ -97,8 +93,8 @@ def write_pictures(folder: Path) -> None:
     # orientation
     for orientation, turn in ((3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_90)):
         RGB.transpose(turn).save(folder / f"turned {orientation}.jpg", exif=exif(orientation))
-    RGB.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.png", exif=exif(6))
-    RGB.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.tif", exif=exif(6))
+    for kind in ("png", "tif"):
+        RGB.transpose(Image.Transpose.ROTATE_90).save(folder / f"turned.{kind}", exif=exif(6))
     # sizes: the centre is cropped
     RGB.resize((SIZE, 9)).crop((0, 0, SIZE, 9)).resize((SIZE * 3, SIZE * 3)).save(folder / "large.jpg")
     # names
@@ -110,7 +106,7 @@ def write_pictures(folder: Path) -> None:
     deep = folder / "a" / "folder.png" / "of a folder"
     deep.mkdir(parents=True)
     RGB.save(deep / "=1+1.png")
-    (folder / "link.png").symlink_to(folder / "a.png")
+    (folder / "link.png").symlink_to(folder / "a png.png")
     if sys.platform == "linux":  # others take only names in Unicode
         with (folder / os.fsdecode(b"caf\xe9.png")).open("wb") as stream:
             RGB.save(stream, "PNG")
@@ -120,18 +116,6 @@ def encoded(kind: str = "PNG") -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)).save(stream, kind)
     return stream.getvalue()
-
-
-def bomb() -> bytes:
-    """A PNG of a few bytes that says it has 20000 x 20000 pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
-    )
 
 
 # name -> (what makes it, a word of the reason)
@@ -145,7 +129,6 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.png": (lambda p: p.write_bytes(b""), "empty"),
     "text.jpg": (lambda p: p.write_text("no image"), "not an image"),
     "zeros.bmp": (lambda p: p.write_bytes(bytes(1000)), "not an image"),
-    "bomb.png": (lambda p: p.write_bytes(bomb()), "decompression bomb"),
     "phone.heic": (lambda p: p.write_bytes(b"\0\0\0\x18ftypheic"), "not an image"),
     "drawing.svg": (lambda p: p.write_text("<svg/>"), "not an image"),
     "print.eps": (lambda p: p.write_bytes(encoded("EPS")), "not an image"),
@@ -191,13 +174,11 @@ def test_each_file_is_a_row_with_its_picture_or_a_reason(
     with caplog.at_level("INFO"):
         table, gallery_nhwc = predict_images(classifier, params, device="cpu")
     assert len(table) > 70 and table["file"].is_unique
-
     reasons = table[table["error"].notna()].set_index("file")["error"]
     for name, (_, word) in FAULTS.items():
         assert word in reasons[name], (name, reasons[name])
         assert "\n" not in reasons[name] and str(folder) not in reasons[name]
     assert set(reasons.index) == set(FAULTS)
-
     names = table.loc[table["error"].isna(), "file"].tolist()
     assert "a/folder.png/of a folder/=1+1.png" in names and "two\nlines.png" in names
     assert ("caf\\udce9.png" in names) == (sys.platform == "linux")
@@ -206,7 +187,6 @@ def test_each_file_is_a_row_with_its_picture_or_a_reason(
         assert left.min() >= 225 and right.max() <= 30, (name, left.min(), right.max())
     assert not set(IGNORED) & set(names)
     assert f"{len(IGNORED)} files are no images" in caplog.text
-
     table.to_csv(folder / "predictions.csv", index=False)
     again = pd.read_csv(folder / "predictions.csv", keep_default_na=False, na_values=[""])
     assert again["file"].tolist() == table["file"].tolist()

@@ -15,18 +15,9 @@ from s10_pipeline.vision.report.overlay import enlarge
 def gallery(num_images: int, names: tuple[str, str] = ("cat", "dog"), size: int = 32) -> Figure:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (num_images, size, size, 3), dtype=np.uint8)
-    rows = pd.DataFrame(
-        {
-            "index": np.arange(num_images) * 7,
-            "label": 0,
-            "prediction": 1,
-            "label_name": names[0],
-            "prediction_name": names[1],
-            "confidence": 0.875,
-            f"p_{names[0]}": 0.125,
-            f"p_{names[1]}": 0.875,
-        }
-    )
+    rows = pd.DataFrame({"index": np.arange(num_images) * 7, "label": 0, "prediction": 1, "confidence": 0.875})
+    rows["label_name"], rows["prediction_name"] = names
+    rows[f"p_{names[0]}"], rows[f"p_{names[1]}"] = 0.125, 0.875
     cams, true_cams = rng.random((2, num_images, size, size), dtype=np.float32)
     return plot_gradcam_gallery(images, rows, cams, true_cams, title="mistakes")
 

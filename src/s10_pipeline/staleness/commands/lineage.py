@@ -60,16 +60,16 @@ class _Tree:
     def show(self, name: str, version: str | None, digest: str | None = None, indent: str = "") -> None:
         record = self.makers.get((name, version)) or self.makers.get((name, digest))
         label = f"{indent}{name} {version or '(not versioned)'}"
-        if record is None or (name, version) in self._shown:
-            click.echo(label + (" (above)" if record else " (nobody recorded what made it)"))
+        if record is None:
+            click.echo(f"{label} (nobody recorded what made it)")
             return
         told = (record.node, record.run) in self._shown
-        self._shown |= {(name, version), (record.node, record.run)}
-        click.echo(f"{label}  sha256:{str(record.outputs[name]['digest'])[:16]}")
-        indent += "  "
+        digest = str(record.outputs[name]["digest"])[:16]
+        click.echo(f"{label}  sha256:{digest}{f', by {record.node} (above)' if told else ''}")
         if told:
-            click.echo(f"{indent}by {record.node} (above)")
             return
+        self._shown.add((record.node, record.run))
+        indent += "  "
         for line in self._about(record):
             click.echo(indent + line)
         for parent, parent_version in record.inputs.items():

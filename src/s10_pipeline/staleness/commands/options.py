@@ -8,29 +8,23 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.context import KedroContext
 from kedro.io.core import is_parameter
+from omegaconf import OmegaConf
 
 from ..kedro_internals import split_params
 from ..records import RecordStore
 
 
-def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> dict[str, Any]:
-    """Several ``--params`` add up (Kedro alone takes the last); the last one wins where they name the same key."""
-    from omegaconf import OmegaConf
-
-    merged = OmegaConf.merge({}, *split_params(ctx, param, values))
-    return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
-
-
 class Params(click.Option):
-    """``--params``, which may be repeated."""
+    """``--params``, which may be repeated: all add up (Kedro alone takes the last), the last wins for the same key."""
 
     def __init__(self) -> None:
         help_text = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
-        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=_merge_params, help=help_text)
+        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, help=help_text)
 
-    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
         # --config hands over a dictionary that was read from YAML
-        return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
+        given = (value,) if isinstance(value, dict) else super().process_value(ctx, value)
+        return OmegaConf.to_container(OmegaConf.merge({}, *(split_params(ctx, self, params) for params in given)))
 
 
 def run_command(runner: str) -> click.Command:

@@ -52,7 +52,7 @@ def prune_command(rules: Rules) -> click.Command:
                 *_broken_paths(datasets[name] for name in versions),
                 *_shared_paths(datasets, keep),
                 *rules.unneeded(catalog, keep),
-                *(store.path_of(record) for record in store.all() if _is_lost(record, doomed)),
+                *(store.path_of(record) for record in store.all() if record.saved() & doomed),
             ]
             size = _freed_bytes(paths)
             for path in paths:
@@ -80,24 +80,11 @@ def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: f
 
 def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
     """The versions, those that their records read, those saved with them, and so on back."""
-    by_output: dict[tuple[str, str | None], list[Record]] = {}
-    for record in records:
-        for name, output in record.outputs.items():
-            by_output.setdefault((name, output["version"]), []).append(record)
     kept: Versions = set()
-    todo = list(keep)
-    while todo:
-        item = todo.pop()
-        if item not in kept:
-            kept.add(item)
-            for record in by_output.get(item, ()):
-                named = [*record.inputs.items(), *((n, o["version"]) for n, o in record.outputs.items())]
-                todo += [(name, version) for name, version in named if version]
+    while more := keep - kept:
+        kept |= more
+        keep = kept.union(*(record.saved() | record.read() for record in records if record.saved() & more))
     return kept
-
-
-def _is_lost(record: Record, doomed: Versions) -> bool:
-    return any((name, output["version"]) in doomed for name, output in record.outputs.items())
 
 
 def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
@@ -108,13 +95,11 @@ def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
 
 def _shared_paths(datasets: dict[str, Any], keep: Versions) -> list[Path]:
     """Files that no kept version names, in folders that versions share."""
-    folders, named = set(), set[str]()
-    for name, dataset in datasets.items():
-        if hasattr(dataset, "shared_files"):
-            folders.add(dataset.shared_folder)
-            paths = [str(path_of(dataset, version)) for kept, version in keep if kept == name]
-            named.update(*(dataset.shared_files(path) for path in paths if os.path.exists(path)))
-    found = [path for folder in folders if os.path.isdir(folder) for path in sorted(Path(folder).iterdir())]
+    sharing = {name: dataset for name, dataset in datasets.items() if hasattr(dataset, "shared_files")}
+    stored = [(sharing[name], str(path_of(sharing[name], version))) for name, version in keep if name in sharing]
+    named = {file for dataset, path in stored if os.path.exists(path) for file in dataset.shared_files(path)}
+    folders = {Path(dataset.shared_folder) for dataset in sharing.values()}
+    found = [path for folder in folders for path in sorted(folder.glob("*"))]
     return [path for path in found if str(path) not in named and _is_old(path)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...identity.digests import sha256_of
 from ..errors import UserError
 
 # Above this size pixels are collected in a file, so that ingesting never needs more memory than it.
@@ -80,11 +80,8 @@ def content_digest(images: ImageSet) -> str:
     """SHA-256 of shape, pixels, labels and class names: equal for equal content, wherever it came from."""
     if images.digest is not None:
         return images.digest
-    sha = hashlib.sha256(json.dumps([images.images_nhwc.shape, images.class_names]).encode())
-    for start in range(0, len(images), 1024):
-        sha.update(np.ascontiguousarray(images.images_nhwc[start : start + 1024]).data)
-    sha.update(np.ascontiguousarray(images.labels).data)
-    return sha.hexdigest()
+    header = json.dumps([images.images_nhwc.shape, images.class_names]).encode()
+    return sha256_of(header, np.ascontiguousarray(images.images_nhwc), np.ascontiguousarray(images.labels))
 
 
 def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -1,12 +1,12 @@
 """Training, validation and test sets: which images, and what is done to them before each epoch."""
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...identity.digests import sha256_of
 from .image_set import ImageSet
 from .params import AugmentParams
 from .stratified import stratified_split
@@ -40,7 +40,7 @@ class Split:
 
 def indices_digest(subset: Split) -> str:
     """SHA-256 of the set's indices: equal for equal choices of images."""
-    return hashlib.sha256(subset.indices.tobytes()).hexdigest()
+    return sha256_of(np.ascontiguousarray(subset.indices))
 
 
 def channel_mean_std(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
@@ -19,6 +20,13 @@ class McNemar:
     only_first: int
     only_second: int
     p_value: float
+
+
+def compare_mistakes(first: pd.DataFrame, second: pd.DataFrame) -> McNemar:
+    """McNemar's test of two tables of predictions (``index``, ``label``, ``prediction``) of the same images."""
+    merged = first.merge(second, on="index", suffixes=("_first", "_second"), validate="one_to_one")
+    right = [(merged[f"prediction_{side}"] == merged[f"label_{side}"]).to_numpy() for side in ("first", "second")]
+    return mcnemar_test(*right)
 
 
 def mcnemar_test(right_first: NDArray[np.bool_], right_second: NDArray[np.bool_]) -> McNemar:

@@ -1,6 +1,5 @@
 """The maps of the misclassified images, and of the shortcut probe where there is one."""
 
-import hashlib
 from functools import partial
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ...identity.digests import sha256_of
 from ..data.image_set import ImageSet
 from ..network.classifier import Classifier, classifier_to_bytes
 from .cams import Cams
@@ -36,5 +36,5 @@ def explain_mistakes(
         compute(images.images_nhwc[indices], misclassified[column].to_numpy(int)) for column in ("prediction", "label")
     )
     shortcut = explain_shortcut(compute, model, images, planted)
-    digest = f"sha256:{hashlib.sha256(classifier_to_bytes(model)).hexdigest()}"
+    digest = f"sha256:{sha256_of(classifier_to_bytes(model))}"
     return Cams(indices, predicted_nhw, true_nhw, params.model_dump(mode="json"), digest, *shortcut)

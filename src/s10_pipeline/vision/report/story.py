@@ -1,9 +1,10 @@
 """How the model came about, in what a reader asks: which learning rate and why, from which data."""
 
-import hashlib
 from typing import Any
 
 import pandas as pd
+
+from ...identity.digests import sha256_of
 
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
@@ -54,6 +55,5 @@ def trace_lineage(provenance: dict[str, Any], model: str, test_predictions: pd.D
     steps.append(("code", f"s10_pipeline {code.get('version', '')}{changed}", version))
     steps.append(("model", f"train.seed={train.get('seed')}, {train.get('epochs')} epochs", model))
     rows = pd.util.hash_pandas_object(test_predictions, index=False).to_numpy()
-    mark = hashlib.sha256(rows.tobytes()).hexdigest()
-    steps.append(("predictions", f"{len(test_predictions):,} test images", f"sha256:{mark}"))
+    steps.append(("predictions", f"{len(test_predictions):,} test images", f"sha256:{sha256_of(rows)}"))
     return steps

@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from s10_pipeline.vision.data.params import IngestParams
-from s10_pipeline.vision.data.resize import to_square_rgb
+from s10_pipeline.vision.data.resize import describe_rule, to_square_rgb
 from s10_pipeline.vision.data.sources import archive, read_source
 from s10_pipeline.vision.data.sources.archive import Archive
 from s10_pipeline.vision.errors import UserError
@@ -83,7 +83,6 @@ def never_open_anything(monkeypatch):
 
 def test_pixels_labels_and_names(official):
     train, test = read(path=str(official.file))
-
     assert train.images_nhwc.dtype == np.uint8
     np.testing.assert_array_equal(train.images_nhwc, official.images_nhwc[:20])
     np.testing.assert_array_equal(test.images_nhwc, official.images_nhwc[20:])
@@ -94,34 +93,26 @@ def test_pixels_labels_and_names(official):
 
 def test_the_source_is_described_without_absolute_paths(official):
     train, test = read(path=str(official.file))
-
     assert train.source == {
         "name": "cifar10",
         "split": "train",
         "title": "CIFAR-10, official archive",
         "checksum": f"md5:{md5(official.file.read_bytes())}",
         "parameters": {"source": "cifar10", "image_size": 32},
-        "resize": {
-            "image_size": [32, 32],
-            "rule": "shorter side to size, then centre crop",
-            "interpolation": "bicubic",
-        },
+        "resize": describe_rule((32, 32)),
     }
     assert test.source == {**train.source, "split": "test"}
 
 
 def test_nothing_but_the_readers_files_is_extracted(official, tmp_path):
     read(path=str(official.file))
-
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [official.file]
 
 
 def test_cifar100_takes_the_fine_labels(tmp_path, monkeypatch):
     official = Official(tmp_path / "server", CIFAR100)
     monkeypatch.setitem(archive.ARCHIVES, "cifar100", official.archive)
-
     train, test = read(source="cifar100", path=str(tmp_path / "server"))
-
     assert [*train.labels, *test.labels] == official.labels
     assert train.class_names == ("apple", "bear", "crab")
     assert train.source["name"] == "cifar100"
@@ -129,7 +120,6 @@ def test_cifar100_takes_the_fine_labels(tmp_path, monkeypatch):
 
 def test_another_image_size_goes_through_the_one_resize_rule(official):
     train, _ = read(path=str(official.file), image_size=48)
-
     np.testing.assert_array_equal(
         train.images_nhwc[3], to_square_rgb(Image.fromarray(np.ascontiguousarray(official.images_nhwc[3])), 48)
     )
@@ -145,9 +135,7 @@ def test_an_archive_that_is_there_is_read_where_it_is(official, tmp_path, monkey
         "download_dir": {"path": "nowhere", "download_dir": "server"},
         "home": {"path": "~/server"},
     }[place]
-
     train, _ = read(**params)
-
     assert len(train) == 20
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [official.file]
 
@@ -157,7 +145,6 @@ def test_a_missing_archive_is_downloaded_once(official, tmp_path, path):
     train, _ = read(path=path, download_dir="raw")
     official.reader.url = REFUSING_URL
     again, _ = read(path=path, download_dir="raw")
-
     assert (tmp_path / "raw" / "cifar-10-python.tar.gz").read_bytes() == official.file.read_bytes()
     np.testing.assert_array_equal(train.images_nhwc, again.images_nhwc)
 
@@ -166,18 +153,14 @@ def test_mirrors_are_tried_in_order(official, tmp_path):
     official.reader.url = REFUSING_URL
     wrong = tmp_path / "wrong.tar.gz"
     wrong.write_bytes(official.file.read_bytes()[::-1])
-
     train, _ = read(download_dir="raw", mirrors=[wrong.as_uri(), official.file.as_uri()])
-
     assert len(train) == 20
 
 
 def test_offline_without_the_archive_names_file_place_and_sample(official):
     official.reader.url = REFUSING_URL
-
     with pytest.raises(UserError) as error:
         read(download_dir="data/01_raw")
-
     assert str(error.value) == (
         "ingest.source=cifar10: no archive cifar-10-python.tar.gz in data/01_raw, and no network "
         "(127.0.0.1: Connection refused); put cifar-10-python.tar.gz into data/01_raw, or run with --env=sample"
@@ -188,7 +171,6 @@ def test_addresses_without_the_archive_are_not_called_no_network(official, tmp_p
     wrong = tmp_path / "wrong.tar.gz"
     wrong.write_bytes(official.file.read_bytes()[::-1])
     official.reader.url = wrong.as_uri()
-
     with pytest.raises(UserError, match=r"\(.*checksum\); put"):
         read(path="here", download_dir="raw")
 
@@ -200,12 +182,10 @@ def test_a_wrong_archive_of_the_user_is_an_error_and_stays(official, tmp_path, m
     mine.parent.mkdir()
     content = official.file.read_bytes()[:-1] + b"?"
     mine.write_bytes(content)
-
     with pytest.raises(
         UserError, match=f"^ingest.{setting}=mine/.*: not the official archive, its MD5 is {md5(content)}"
     ):
         read(**{setting: "mine"})
-
     assert mine.read_bytes() == content
 
 
@@ -213,21 +193,18 @@ def test_a_truncated_archive_is_called_truncated(official, monkeypatch):
     never_open_anything(monkeypatch)
     size = official.archive.num_bytes
     official.file.write_bytes(official.file.read_bytes()[:-100])
-
     with pytest.raises(UserError, match=f"truncated, {size - 100:,} of {size:,} bytes are there; delete it"):
         read(path="server")
 
 
 def test_a_download_dir_that_is_a_file(official, tmp_path):
     (tmp_path / "raw").write_text("")
-
     with pytest.raises(UserError, match=r"^ingest.download_dir=raw: cannot write raw/cifar-10.*; give a folder with"):
         read(download_dir="raw")
 
 
 def test_the_official_addresses_and_sizes_are_in_place():
     ten, hundred = archive.ARCHIVES["cifar10"], archive.ARCHIVES["cifar100"]
-
     assert ten.reader is CIFAR10
     assert hundred.reader is CIFAR100
     assert Path(ten.reader.url).name == "cifar-10-python.tar.gz"

@@ -17,6 +17,11 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 HALF = len(CONTENT) // 2
 
 
+def arrived(breaks: int) -> int:
+    """Bytes that are there after a number of transfers that each broke off halfway."""
+    return 0 if breaks == 0 else arrived(breaks - 1) + (len(CONTENT) - arrived(breaks - 1)) // 2
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers the n-th request as the n-th word of ``server.script`` says, the last word for all further ones."""
 
@@ -104,33 +109,38 @@ def refusing_url():
         return f"http://127.0.0.1:{probe.getsockname()[1]}/file.tar.gz"
 
 
-@pytest.mark.parametrize("word", ["full", "no length"])
-def test_a_download_in_one_go(serve, target, word):
-    server = serve(word)
+# what addresses answer in turn -> the ranges that each is asked for
+ANSWERS = {
+    "in one go": ({}, [(["full"], [None])]),
+    "without a length": ({}, [(["no length"], [None])]),
+    "broken off": ({}, [(["break off", "break off", "full"], [None, f"bytes={HALF}-", f"bytes={HALF + HALF // 2}-"])]),
+    "stalled": ({"timeout_seconds": 0.2}, [(["stall", "full"], [None, f"bytes={HALF}-"])]),
+    "ranges ignored": ({}, [(["break off", "no ranges"], [None, f"bytes={HALF}-"])]),
+    "progress is worth any number of attempts": (
+        {"attempts": 1}, [(["break off"] * 10 + ["full"], [None, *(f"bytes={arrived(n)}-" for n in range(1, 11))])],
+    ),
+    "busy": ({}, [(["503", "429", "full"], [None] * 3)]),
+    "gone, a mirror, and one not needed": ({}, [(["404"], [None]), (["full"], [None]), (["full"], [])]),
+    "wrong bytes, and a mirror": ({}, [(["wrong bytes"], [None]), (["full"], [None])]),
+    # an address gets a second chance where the part that a run before left may be to blame
+    "a part of other bytes": ({"part": b"x" * HALF}, [(["full"], [f"bytes={HALF}-", None])]),
+    "a whole part": ({"part": CONTENT}, [(["full"], [])]),
+    "too long a part": ({"part": CONTENT + b"12345"}, [(["full"], [None])]),
+}  # fmt: skip
 
-    fetch(target, server.url)
 
+@pytest.mark.parametrize("case", ANSWERS)
+def test_the_file_arrives_whole(serve, target, case):
+    given, addresses = ANSWERS[case]
+    options = dict(given)
+    if part := options.pop("part", b""):
+        target.parent.mkdir()
+        part_of(target).write_bytes(part)
+    servers = [serve(*script) for script, _ in addresses]
+    fetch(target, *(server.url for server in servers), **options)
     assert target.read_bytes() == CONTENT
-    assert server.ranges == [None]
     assert list(target.parent.iterdir()) == [target]
-
-
-def test_a_broken_download_is_resumed_where_it_broke_off(serve, target):
-    server = serve("break off", "break off", "full")
-
-    fetch(target, server.url)
-
-    assert target.read_bytes() == CONTENT
-    assert server.ranges == [None, f"bytes={HALF}-", f"bytes={HALF + HALF // 2}-"]
-
-
-def test_a_stalled_connection_times_out_and_is_resumed(serve, target):
-    server = serve("stall", "full")
-
-    fetch(target, server.url, timeout_seconds=0.2)
-
-    assert target.read_bytes() == CONTENT
-    assert server.ranges == [None, f"bytes={HALF}-"]
+    assert [server.ranges for server in servers] == [ranges for _, ranges in addresses]
 
 
 def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):
@@ -139,98 +149,24 @@ def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):
     assert part_of(target).stat().st_size == HALF
     assert not target.exists()
     server = serve("full")
-
     fetch(target, server.url)
-
     assert target.read_bytes() == CONTENT
     assert server.ranges == [f"bytes={HALF}-"]
 
 
-def test_a_server_that_ignores_ranges_starts_afresh(serve, target):
-    server = serve("break off", "no ranges")
-
-    fetch(target, server.url)
-
-    assert target.read_bytes() == CONTENT
-    assert len(server.ranges) == 2
-
-
 def test_an_address_that_brings_nothing_new_is_given_up(serve, target):
     server = serve("break off", "break off at once")
-
     with pytest.raises(DownloadError) as error:
         fetch(target, server.url, attempts=3)
-
     assert len(server.ranges) == 1 + 3
     assert not error.value.offline
-
-
-def test_progress_is_worth_any_number_of_attempts(serve, target):
-    server = serve(*["break off"] * 10, "full")
-
-    fetch(target, server.url, attempts=1)
-
-    assert target.read_bytes() == CONTENT
-    assert len(server.ranges) == 11
-
-
-def test_a_mirror_is_tried_when_the_first_address_is_gone(serve, target):
-    gone, mirror, unused = serve("404"), serve("full"), serve("full")
-
-    fetch(target, gone.url, mirror.url, unused.url)
-
-    assert target.read_bytes() == CONTENT
-    assert [len(server.ranges) for server in (gone, mirror, unused)] == [1, 1, 0]
-
-
-def test_a_busy_server_is_asked_again(serve, target):
-    server = serve("503", "429", "full")
-
-    fetch(target, server.url)
-
-    assert target.read_bytes() == CONTENT
-
-
-def test_wrong_bytes_are_removed_and_the_next_address_is_tried(serve, target):
-    wrong, mirror = serve("wrong bytes"), serve("full")
-
-    fetch(target, wrong.url, mirror.url)
-
-    assert target.read_bytes() == CONTENT
-    assert mirror.ranges == [None]
-    assert len(wrong.ranges) == 1
 
 
 def test_wrong_bytes_alone_leave_nothing_behind(serve, target):
     with pytest.raises(DownloadError, match=r"127.0.0.1: .*checksum"):
         fetch(target, serve("wrong bytes").url)
-
     assert not target.exists()
     assert not part_of(target).exists()
-
-
-def test_a_bad_beginning_does_not_spoil_a_good_address(serve, target):
-    """The part that a run before left holds other bytes: the address is asked once more, from the start."""
-    target.parent.mkdir()
-    part_of(target).write_bytes(b"x" * HALF)
-    server = serve("full")
-
-    fetch(target, server.url)
-
-    assert target.read_bytes() == CONTENT
-    assert server.ranges == [f"bytes={HALF}-", None]
-
-
-@pytest.mark.parametrize("length", [len(CONTENT), len(CONTENT) + 5])
-def test_a_part_that_is_complete_or_too_long(serve, target, length):
-    target.parent.mkdir()
-    part_of(target).write_bytes((CONTENT + b"12345")[:length])
-    server = serve("full")
-
-    fetch(target, server.url)
-
-    assert target.read_bytes() == CONTENT
-    assert len(server.ranges) == (0 if length == len(CONTENT) else 1)
 
 
 @pytest.mark.parametrize(
@@ -240,30 +176,25 @@ def test_a_part_that_is_complete_or_too_long(serve, target, length):
 def test_what_cannot_be_the_file_does_not_touch_what_arrived(serve, target, word, reason):
     target.parent.mkdir()
     part_of(target).write_bytes(CONTENT[:HALF])
-
     with pytest.raises(DownloadError, match=reason):
         fetch(target, serve(word).url)
-
     assert part_of(target).read_bytes() == CONTENT[:HALF]
 
 
 def test_offline_is_told_at_once_and_as_such(serve, target):
     with pytest.raises(DownloadError, match=r"127.0.0.1: Connection refused; 127.0.0.1: ") as error:
         fetch(target, refusing_url(), refusing_url(), pause_seconds=60)
-
     assert error.value.offline
 
 
 def test_an_address_that_is_none_is_not_offline(target):
     with pytest.raises(DownloadError, match="unknown url type") as error:
         fetch(target, "cifar-10-python.tar.gz")
-
     assert not error.value.offline
 
 
 def test_an_unwritable_folder_is_the_users_and_not_the_servers_fault(serve, tmp_path):
     (tmp_path / "raw").write_text("a file")
-
     with pytest.raises(FileExistsError):
         fetch(tmp_path / "raw" / "file.tar.gz", serve("full").url)
 
@@ -274,10 +205,8 @@ def test_a_disk_that_fills_up_is_not_retried(serve, target, monkeypatch):
 
     monkeypatch.setattr("s10_pipeline.vision.data.sources.download.os.fsync", full)
     server = serve("full")
-
     with pytest.raises(OSError, match="No space left"):
         fetch(target, server.url)
-
     assert len(server.ranges) == 1
 
 
@@ -286,21 +215,17 @@ def test_two_runs_at_once_download_once(serve, target):
     threads = [
         threading.Thread(target=fetch, args=(target, server.url), kwargs={"timeout_seconds": 0.3}) for _ in range(2)
     ]
-
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-
     assert target.read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={HALF}-"]
 
 
 def test_a_log_file_gets_a_line_every_ten_percent(serve, target, caplog):
     caplog.set_level(logging.INFO)
-
     fetch(target, serve("full").url)
-
     lines = [line for line in caplog.messages if "% of" in line]
     assert 3 <= len(lines) <= 10
     assert lines[-1] == "file.tar.gz: 100 % of 0 MB"
@@ -311,9 +236,7 @@ def test_a_terminal_gets_a_bar(serve, target, monkeypatch, caplog):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120)
     monkeypatch.setattr(rich, "get_console", lambda: console)
-
     fetch(target, serve("full").url)
-
     assert "file.tar.gz" in screen.getvalue()
     assert "256.0/256.0 kB" in screen.getvalue()
     assert not any("% of" in line for line in caplog.messages)

@@ -122,7 +122,6 @@ def test_shortcut_tags_one_class_in_training_only(image_size: int) -> None:
     assert (tagged.images_nhwc[changed] == TAG_RGB).all()
     np.testing.assert_array_equal(tagged.images_nhwc[~changed], plain.images_nhwc[~changed])
     np.testing.assert_array_equal(tagged.boxes_xyxy, plain.boxes_xyxy)
-
     test_images = [draw(50, image_size, 0, split="test", shortcut=s).images_nhwc for s in (None, "heart")]
     np.testing.assert_array_equal(*test_images)
 
@@ -140,14 +139,8 @@ def test_unknown_shortcut_is_a_user_error() -> None:
 
 
 def test_read_describes_what_it_drew() -> None:
-    params = IngestParams.model_validate(
-        {
-            "source": "shapes10",
-            "seed": 5,
-            "shortcut": "cross",
-            "shapes10": {"num_train_images": 40, "num_test_images": 20},
-        }
-    )
+    few = {"num_train_images": 40, "num_test_images": 20}
+    params = IngestParams.model_validate({"source": "shapes10", "seed": 5, "shortcut": "cross", "shapes10": few})
     train, test = read_source(params)
     assert (len(train), len(test)) == (40, 20)
     assert train.class_names == test.class_names == SHAPE_NAMES
@@ -157,12 +150,8 @@ def test_read_describes_what_it_drew() -> None:
         source = json.loads(json.dumps(image_set.source))
         assert (source["name"], source["split"], source["drawn"]) == ("shapes10", split, True)
         assert source["title"] == "shapes10: drawn data, not CIFAR-10"
-        assert source["parameters"] == {
-            "seed": 5,
-            "image_size": 32,
-            "num_images": len(image_set),
-            "shortcut": shortcut,
-        }
+        given = {"seed": 5, "image_size": 32, "num_images": len(image_set), "shortcut": shortcut}
+        assert source["parameters"] == given
     pixels_and_labels = train.images_nhwc.tobytes() + train.labels.astype("<i8").tobytes()
     assert train.source["checksum"] == "sha256:" + hashlib.sha256(pixels_and_labels).hexdigest()
 

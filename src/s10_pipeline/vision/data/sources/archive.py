@@ -5,6 +5,7 @@ import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -111,7 +112,7 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     return "ingest.download_dir", target
 
 
-def _check(file: IO[bytes], archive: Archive, setting: str) -> None:
+def _check(file: BufferedReader, archive: Archive, setting: str) -> None:
     """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
     size = file.seek(0, 2)
     file.seek(0)

@@ -1,6 +1,5 @@
 """Names of the classes of a parquet source: declared beside the data, recognised, or none."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....identity.digests import sha256_of
 from ...errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def inferred_names(
         UserError: labels with gaps, which could be anything, or fewer than two.
     """
     labels = np.concatenate([train_labels, test_labels])
-    if hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest() == CIFAR10_LABELS_SHA256:
+    if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
             "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are taken"
         )

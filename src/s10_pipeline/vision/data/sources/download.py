@@ -6,8 +6,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlsplit
 
 import rich
@@ -27,12 +27,9 @@ class DownloadError(Exception):
         self.offline = offline
 
 
-def md5_of(file: IO[bytes]) -> str:
+def md5_of(file: BufferedReader) -> str:
     """Hexadecimal MD5 from the file's position to its end."""
-    digest = hashlib.md5(usedforsecurity=False)
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()
+    return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def download(

@@ -1,6 +1,5 @@
 """The user's own images: one folder per class."""
 
-import hashlib
 import logging
 import os
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ....identity.digests import sha256_of
 from ...errors import UserError
 from ...progress import progress_bar
 from ..image_files import image_extensions, large_images_allowed, listing, printable, walk_images
@@ -187,7 +187,7 @@ def _read_images(
         except (UnreadableImage, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UserError(f"{setting}: {paths[index]}: {reason}; remove or replace it") from error
-        return hashlib.sha256(data).hexdigest()
+        return sha256_of(data)
 
     mean_bytes = sum(os.path.getsize(root / path) for path in paths if os.path.exists(root / path)) / len(paths)
     _log.info("reading %s %s images", f"{len(paths):,}", split)
@@ -202,4 +202,4 @@ def _read_images(
 def _checksum(digests: Mapping[str, str]) -> str:
     """SHA-256 over relative paths and contents, in the order of the paths."""
     lines = "".join(f"{path}\0{digests[path]}\n" for path in sorted(digests))
-    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
+    return f"sha256:{sha256_of(lines.encode())}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ....identity.digests import sha256_of
 from ...errors import UserError
 
 IMAGE_COLUMNS = ("img", "image")
@@ -79,8 +80,8 @@ def corrupt(setting: str, name: str, error: Exception) -> UserError:
 
 def checksum_of(folder: Path, names: Sequence[str]) -> str:
     """SHA-256 over names and contents, in this order."""
-    sha = hashlib.sha256()
+    digests = []
     for name in names:
         with (folder / name).open("rb") as file:
-            sha.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return f"sha256:{sha.hexdigest()}"
+            digests.append(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n")
+    return f"sha256:{sha256_of(''.join(digests).encode())}"

@@ -5,7 +5,6 @@ Two pairs are easily confused, ``pentagon`` with ``hexagon`` and ``star5`` with 
 wrong: each outline is exact, whole within the picture and at most a sixth of it hidden.
 """
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.random import Philox
 from numpy.typing import NDArray
 
+from ....identity.digests import sha256_of
 from ...errors import UserError, did_you_mean
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
@@ -110,13 +110,11 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
     drawing = draw(num_images, params.image_size, params.seed, split=split, shortcut=params.shortcut)
-    digest = hashlib.sha256(drawing.images_nhwc.data)
-    digest.update(drawing.labels.astype("<i8").data)
     source: dict[str, Any] = {
         "name": "shapes10",
         "split": split,
         "title": TITLE,
-        "checksum": f"sha256:{digest.hexdigest()}",
+        "checksum": f"sha256:{sha256_of(drawing.images_nhwc, drawing.labels.astype('<i8'))}",
         "drawn": True,
         "parameters": {
             "seed": params.seed,
