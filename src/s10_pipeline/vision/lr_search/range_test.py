@@ -52,10 +52,14 @@ def find_learning_rate(
         UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
             (where ``train.lr`` is given, it is taken instead, with a warning).
     """
-    parameters = params.model_dump()
-    given = {"lr": train.lr, "method": "train.lr", "candidates": {}, "read_to": None, "parameters": parameters}
-    if train.lr is not None:
-        given["band"] = [train.lr, train.lr]
+    given: dict[str, Any] = {
+        "lr": train.lr,
+        "method": "train.lr",
+        "candidates": {},
+        "band": [train.lr, train.lr],
+        "read_to": None,
+        "parameters": params.model_dump(),
+    }
     if not params.runs_test(train.lr):
         log.info("train.lr=%g was given: no range test; lr_search.always=true runs it all the same", train.lr)
         return pd.DataFrame(columns=COLUMNS, dtype=float), given
