@@ -50,7 +50,8 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         figure.legend(fontsize=13, loc="outside lower center", ncols=2, frameon=False)
     else:
         title += ": diverged too early to read"
-    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=literal(title))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    ax.set_title(literal(title), wrap=True)
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()):
         text.set_fontsize(14)
     ax.grid(alpha=0.25)
