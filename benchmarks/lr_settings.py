@@ -133,9 +133,7 @@ class LrSetting:
         }
 
     def test(self, kind: str, seed: int, cifar: str | None) -> dict[str, Any]:
-        """Run one range test of :data:`TESTS`; but the project's own, it goes on to 20 times the lowest loss, for every
-        rule's own stop.
-        """
+        """Run one range test of :data:`TESTS`; it goes on to 20 times the lowest loss, for every rule's own stop."""
         start_lr, end_lr, num_batches, warm_batches = TESTS[kind]
         data, _ = self.sets(cifar)
         params = self.params(seed)
@@ -148,10 +146,7 @@ class LrSetting:
         loader = TrainLoader(data.train_images, data.train_set, params.batch_size, seed)
         if warm_batches:
             self._warm_up(model, loader, params, warm_batches)
-        threshold = LrSearchParams().diverge_threshold if kind == "auto" else 20.0
-        search = LrSearchParams(
-            start_lr=start_lr, end_lr=end_lr, num_iterations=num_batches, diverge_threshold=threshold
-        )
+        search = LrSearchParams(start_lr=start_lr, end_lr=end_lr, num_iterations=num_batches, diverge_threshold=20.0)
         curve = run_range_test(model, loader, search, params)
         np.testing.assert_allclose(curve["lr"], rates_of_test(start_lr, end_lr, num_batches)[: len(curve)], rtol=1e-6)
         return {

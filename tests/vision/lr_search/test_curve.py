@@ -97,9 +97,13 @@ def test_divergence_at_once_leaves_next_to_nothing_to_read():
 
 
 @pytest.mark.parametrize(("height", "found"), [(3.0, None), (4.5, 0.5), (1e6, 0.5)])
-def test_the_loss_blows_up_where_it_is_one_and_a_half_times_the_first(height, found):
+def test_the_loss_blows_up_where_it_stays_above_one_and_a_half_times_the_first(height, found):
     loss = np.where(LR > 0.5, height, 2.3)
     assert blow_up(curve(loss), 5.0) == pytest.approx(found or np.inf, rel=0.3)
+    # a rise that passes is none, however high
+    assert blow_up(curve(np.where((LR > 0.05) & (LR < 0.3), height, loss)), 5.0) == pytest.approx(
+        found or np.inf, rel=0.3
+    )
     # what broke off blew up where it ended
     assert blow_up(curve(loss[LR < 0.4]), 5.0) == pytest.approx(0.4, rel=0.1)
 

@@ -12,7 +12,7 @@ SKIP_START = 10
 # Losses of constant mean rise by so many standard errors of the smoothed loss in 1 of 100 range tests.
 MAX_ERRORS = 9.0
 
-# The loss blows up where it is so many times that of the first batches.
+# The loss has blown up where it stays above so many times that of the first batches.
 BLOWN_UP = 1.5
 
 
@@ -61,15 +61,16 @@ def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
 
 
 def blow_up(lr_curve: pd.DataFrame, end_lr: float) -> float:
-    """Return the rate at which the loss exceeds 1.5 times the first ones, or the test broke off; infinite if neither.
+    """Return the rate from which on the loss stays above 1.5 times the first ones, or at which the test broke off.
 
-    A lower rise counts for nothing here: while the rate is raised fast, the loss often rises and falls again at rates
-    that train well.
+    Infinite if neither. A rise that passes counts for nothing: while the rate is raised fast, the loss often rises and
+    falls again at rates that train well.
     """
     lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
-    above = np.flatnonzero(loss > BLOWN_UP * np.median(lr_curve["raw_loss"][:SKIP_START]))
-    if len(above):
-        return float(lr[above[0]])
+    first = np.median(lr_curve["raw_loss"][:SKIP_START])
+    end = 1 + int(np.max(np.flatnonzero(loss <= BLOWN_UP * first), initial=-1))
+    if end < len(lr):
+        return float(lr[end])
     return float(lr[-1]) if lr[-1] < 0.99 * end_lr else float("inf")
 
 

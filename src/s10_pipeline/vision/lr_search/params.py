@@ -28,7 +28,7 @@ class LrSearchParams(Params):
     num_tests: int = Field(2, ge=1, le=20)
     num_iterations: int = Field(150, ge=MIN_BATCHES, le=100_000)
     smoothing: float = Field(0.15, gt=0, le=1)
-    diverge_threshold: float = Field(5.0, gt=1)
+    diverge_threshold: float = Field(20.0, gt=1)
     method: Literal["auto", "minimum"] = "auto"
     always: bool = False
 
