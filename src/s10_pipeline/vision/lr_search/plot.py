@@ -32,7 +32,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         for _, test in part.groupby("run"):
             ax.plot(test["lr"], test["loss"], color=line, linewidth=3)
     if not behind.empty:
-        ax.axvspan(read_to, lr_curve["lr"].max(), color="#000000", alpha=0.06, label="not read")
+        ax.axvspan(read_to, lr_curve["lr"].max(), color="#000000", alpha=0.06, label="not read for the lowest loss")
     for method, lr in best_lr["candidates"].items():
         taken = method == best_lr["method"]
         label = f"{METHODS[method]}: {lr:.2g}"
