@@ -50,12 +50,6 @@ def test_another_runner_is_taken_and_told_what_it_lacks(called, caplog):
     assert "records nothing" in message
 
 
-def test_params_without_a_value_are_refused(called):
-    result = invoke("--params=train.epochs")
-    assert result.exit_code != 0
-    assert "separated by `=`" in result.output
-
-
 def test_a_users_mistake_is_one_line_and_a_bug_is_not_hidden(monkeypatch):
     def mistake(**_: object) -> None:
         raise UserError("train.lr=-1: must be positive; raise it")

@@ -6,6 +6,7 @@ import yaml
 from kedro.config import OmegaConfigLoader
 from pydantic import BaseModel
 
+from s10_pipeline.cli import run
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import STAGES, Parameters, validate_parameters
 from s10_pipeline.vision.errors import UserError
@@ -186,3 +187,52 @@ def test_a_bare_on_or_off_of_yaml_is_the_choice_of_that_name(root, typed, meant)
     values = load(root, "base")
     values["train"]["cuda_graph"] = yaml.safe_load(typed)
     assert validate_parameters(values).train.cuda_graph == meant
+
+
+# What is typed behind --params=, the parameter, its value.
+TYPED = [
+    ("ingest.path=run #2", "ingest.path", "run #2"),
+    ("ingest.path=2024_01", "ingest.path", "2024_01"),
+    ("ingest.path=007", "ingest.path", "007"),
+    ("ingest.path=1e5", "ingest.path", "1e5"),
+    ("ingest.path=12:30", "ingest.path", "12:30"),
+    ("ingest.path=-", "ingest.path", "-"),
+    ("ingest.path=@w", "ingest.path", "@w"),
+    ("ingest.path=true", "ingest.path", "true"),
+    ("ingest.path=~", "ingest.path", "~"),
+    ("ingest.path=a: b", "ingest.path", "a: b"),
+    ("ingest.path=[2024]=x", "ingest.path", "[2024]=x"),
+    ("ingest.path=${oc.env:HOME}", "ingest.path", "${oc.env:HOME}"),
+    (r"ingest.path=\${x", "ingest.path", r"\${x"),
+    ("ingest.path=!!python/name:os.system", "ingest.path", "!!python/name:os.system"),
+    ("ingest.path=???", "ingest.path", "???"),
+    ("ingest.path=O'Brien's", "ingest.path", "O'Brien's"),
+    ("ingest.path='null'", "ingest.path", "null"),
+    ("ingest.path=null", "ingest.path", None),
+    ('ingest.path="a, b=c",train.lr=1e-3', "ingest.path", "a, b=c"),
+    ("ingest.path='it''s, so',train.lr=1e-3", "ingest.path", "it's, so"),
+    ('ingest.path="a,b",train.lr=1e-3', "train.lr", 1e-3),
+    ("train.epochs=7, train.lr=null", "train.lr", None),
+    ("train.epochs=1e2", "train.epochs", 100),
+    ("train.nesterov=off", "train.nesterov", False),
+    ("train.cuda_graph=on", "train.cuda_graph", "on"),
+    ("train.cuda_graph=off", "train.cuda_graph", "off"),
+    ("train.num_workers=2", "train.num_workers", 2),
+    ("train.num_workers=auto", "train.num_workers", "auto"),
+    ("explain.layer=layer2", "explain.layer", "layer2"),
+    ('augment.pixel_std="[63,62,66]"', "augment.pixel_std", (63, 62, 66)),
+]
+
+
+@pytest.mark.parametrize(("typed", "name", "value"), TYPED)
+def test_what_is_typed_is_a_value_of_the_declared_type(root, typed, name, value):
+    given = run.make_context("run", [f"--params={typed}"]).params["params"]
+    group, key = name.split(".")
+    found = getattr(getattr(validate_parameters(load(root, "base", **given)), group), key)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_number_of_a_file_is_no_text(root):
+    # YAML reads 2024_01 as 202401: another folder
+    with pytest.raises(UserError, match=r"^ingest.path=202401: must be a valid string, in quotes; "):
+        validate_parameters(load(root, "base", ingest=yaml.safe_load("path: 2024_01")))

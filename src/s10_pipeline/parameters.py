@@ -71,7 +71,7 @@ def _explain(error: Any) -> str:
         return f"{name}.{rule}"
     if error["type"] in ("model_type", "dict_type"):
         rule = f"is a group of parameters; give single ones, {name}.NAME=VALUE"
-    rule = rule.replace("Input should be", "must be")
+    rule = rule.replace("Input should be", "must be") + (", in quotes" if error["type"] == "string_type" else "")
     value = error["input"]
     shown = "null" if value is None else str(value)
     return f"{name}={shown[:80]}: {rule}; change it by --params or in parameters_{STAGES[keys[0]]}.yml"

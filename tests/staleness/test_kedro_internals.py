@@ -3,9 +3,7 @@
 import importlib
 import re
 
-import click
 import pytest
-from kedro.framework.cli.project import run
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import Version
 from kedro.pipeline import Pipeline, node
@@ -23,7 +21,6 @@ PRIVATE = [
     ("kedro.io:AbstractVersionedDataset", "_get_versioned_path", "gives the file of any version"),
     ("kedro.runner:AbstractRunner", "_release_datasets", "drops from memory what no later node reads"),
     ("kedro.runner:AbstractRunner", "_run", "is replaced by the runner that goes by records"),
-    ("kedro.framework.cli.utils", "_split_params", "parses --params"),
     ("kedro_datasets._typing", "JSONPreview", "marks what kedro-viz shows as JSON"),
     ("kedro_datasets._typing", "HTMLPreview", "marks what kedro-viz shows as a page"),
     ("kedro_datasets._typing", "ImagePreview", "marks what kedro-viz shows as an image"),
@@ -77,12 +74,6 @@ def test_runners_release_what_nobody_reads_any_more():
     catalog = DataCatalog({"a": MemoryDataset(1)})
     kedro_internals.release_datasets(runner, reading, catalog, {"a": 1}, Pipeline([reading, node(sorted, "b", "a")]))
     assert not catalog["a"].exists(), "a runner's _release_datasets changed: mend kedro_internals.py"
-
-
-def test_params_are_parsed_as_kedro_parses_them():
-    option = next(param for param in run.params if param.name == "params")
-    parsed = kedro_internals.split_params(click.Context(run), option, ["a.b=1,c=x", "a.c=null"])
-    assert parsed == [{"a": {"b": 1}, "c": "x"}, {"a": {"c": None}}], "_split_params changed: mend kedro_internals.py"
 
 
 def test_no_other_module_uses_them(root):

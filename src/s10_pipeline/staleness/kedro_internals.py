@@ -1,12 +1,9 @@
 """Private names of Kedro, and of the file systems under it: a new version that changes one breaks this module alone."""
 
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-import click
-from kedro.framework.cli.utils import _split_params
 from kedro.io import AbstractVersionedDataset
 from kedro.io.core import Version
 from kedro.pipeline import Node, Pipeline
@@ -79,8 +76,3 @@ def is_async(runner: AbstractRunner) -> bool:
 def release_datasets(runner: Any, node: Node, catalog: Any, load_counts: dict[str, int], pipeline: Pipeline) -> None:
     """Drop from memory what no later node reads."""
     runner._release_datasets(node, catalog, load_counts, pipeline)
-
-
-def split_params(ctx: click.Context, param: click.Parameter, values: Iterable[Any]) -> list[dict[str, Any]]:
-    """Parse each value of ``--params`` as Kedro does."""
-    return [_split_params(ctx, param, value) for value in values]

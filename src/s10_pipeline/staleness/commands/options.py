@@ -9,35 +9,15 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.context import KedroContext
 from kedro.io.core import is_parameter
 
-from ..kedro_internals import split_params
 from ..records import RecordStore
+from .params import Params
 
 
-def _merge_params(ctx: click.Context, param: click.Parameter, values: tuple[Any, ...]) -> dict[str, Any]:
-    """Several ``--params`` add up (Kedro alone takes the last); the last one wins where they name the same key."""
-    from omegaconf import OmegaConf
-
-    merged = OmegaConf.merge({}, *split_params(ctx, param, values))
-    return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
-
-
-class Params(click.Option):
-    """``--params``, which may be repeated."""
-
-    def __init__(self) -> None:
-        help_text = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
-        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=_merge_params, help=help_text)
-
-    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        # --config hands over a dictionary that was read from YAML
-        return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
-
-
-def run_command(runner: str) -> click.Command:
-    """Copy Kedro's ``run`` with another default runner and a repeatable ``--params``; other options stay Kedro's."""
+def run_command(runner: str, parameters: Any = None) -> click.Command:
+    """Copy Kedro's ``run`` with another default runner and another ``--params``; other options stay Kedro's."""
     command, options = copy.copy(kedro_run), {str(p.name): copy.copy(p) for p in kedro_run.params}
     options["runner"].default = runner
-    command.params = [*(options | {"params": Params()}).values()]
+    command.params = [*(options | {"params": Params(parameters)}).values()]
     return command
 
 

@@ -8,7 +8,8 @@ from kedro.framework.project import pipelines
 from ...identity.differences import did_you_mean
 from ..fingerprint import Rules
 from ..plan import Plan
-from .options import Params, in_environment, open_context, open_records
+from .options import in_environment, open_context, open_records
+from .params import Params
 
 
 def stages_command(rules: Rules) -> click.Command:
@@ -33,5 +34,5 @@ def stages_command(rules: Rules) -> click.Command:
             click.echo(f"{decision.node.name:{width}}  {decision.state:10}  {why}")
         store.memo.save()
 
-    stages.params.append(Params())
+    stages.params.append(Params(rules.parameters))
     return stages

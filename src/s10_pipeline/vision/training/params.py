@@ -118,7 +118,7 @@ class TrainParams(StepParams):
     anneal_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
     ema_decay: Annotated[float, TRAINING] = Field(0.0, ge=0, lt=1)
     deterministic: Annotated[bool, TRAINING] = False
-    # YAML reads a bare on and off as true and false
+    # in a file YAML reads a bare on and off as true and false
     cuda_graph: Annotated[
         Literal["auto", "on", "off"],
         BeforeValidator(lambda v: ("off", "on")[v] if isinstance(v, bool) else v),
