@@ -200,6 +200,31 @@ def test_a_configuration_file_that_is_not_yaml(fail, tmp_path):
     assert "line 0" in line or "line 1" in line
 
 
+def _file(path: Path) -> None:
+    path.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        ("data", _file),
+        ("data/sample", _file),
+        ("data/sample/06_models/provenance.json", _file),
+        ("data", lambda path: path.symlink_to("/nowhere/at/all")),
+        ("data", lambda path: path.symlink_to("/proc/sys")),
+        ("data/sample/06_models", lambda path: path.symlink_to(path)),
+        ("data/sample/08_reporting/report.html", lambda path: path.symlink_to("/nowhere")),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_runs(fail, tmp_path, place, make):
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    make(tmp_path / place)
+    line = fail("--env=sample", TINY)
+    assert line.startswith(f"Error: {tmp_path / place}: ")
+    assert "S10_DATA_ROOT" in line
+    assert not list(tmp_path.glob("data/sample/02_intermediate"))
+
+
 def test_a_truncated_model_is_one_line(fail, tmp_path, classifier):
     from s10_pipeline.vision.network.classifier import classifier_to_bytes
 

@@ -1,8 +1,14 @@
+import errno
+import logging
+import os
+from logging.handlers import RotatingFileHandler
+
 import click
 import pytest
 from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import configure_project
+from kedro.io import DatasetError
 
 from s10_pipeline import cli
 from s10_pipeline.vision.errors import UserError
@@ -66,6 +72,19 @@ def test_a_users_mistake_is_one_line_and_a_bug_is_not_hidden(monkeypatch):
     assert isinstance(invoke().exception, ValueError)
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT])
+def test_a_disk_that_takes_nothing_is_one_line(monkeypatch, number):
+    def full(**_: object) -> None:
+        try:
+            raise OSError(number, os.strerror(number), "/x/y")
+        except OSError as error:
+            raise DatasetError("Failed while saving data to dataset") from error
+
+    monkeypatch.setattr(kedro_run, "callback", full)
+    (line,) = invoke().output.splitlines()
+    assert line.startswith(f"Error: /x/y: {os.strerror(number)}; ") == (number != errno.ENOENT)
+
+
 def test_an_interruption_tells_how_to_go_on(monkeypatch):
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
@@ -75,6 +94,22 @@ def test_an_interruption_tells_how_to_go_on(monkeypatch):
     result = invoke()
     assert result.exit_code == 130
     assert "go on with: kedro run '--params=ingest.path=a b'" in result.output
+
+
+@pytest.mark.parametrize("place", ["missing/s10.log", "/proc/s10.log", "."])
+def test_a_log_that_cannot_be_written_costs_one_line(monkeypatch, tmp_path, caplog, capsys, place):
+    def told(**_: object) -> None:
+        for number in range(3):
+            logging.getLogger("s10_pipeline").warning("line %d", number)
+
+    handler = RotatingFileHandler(tmp_path / "x", delay=True)
+    handler.baseFilename = str(tmp_path / place)
+    monkeypatch.setattr(kedro_run, "callback", told)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler, *logging.getLogger().handlers])
+    assert invoke().exit_code == 0
+    assert [message for message in caplog.messages if "line" in message] == ["line 0", "line 1", "line 2"]
+    assert sum(handler.baseFilename in message for message in caplog.messages) == 1
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_command_is_a_click_command():

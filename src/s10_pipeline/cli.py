@@ -1,5 +1,6 @@
 """Commands of this project: ``kedro run``, with this project's care for the person who types it."""
 
+import errno
 import logging
 import os
 import shlex
@@ -8,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,8 +24,12 @@ from .commands.compare import compare
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
+from .vision.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
+
+# What the system says where nothing can be written.
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
 
 RUNNER = "s10_pipeline.runner.Runner"
 
@@ -49,8 +54,6 @@ def _run(**options: Any) -> Any:
 
 
 def _check_environment(env: str | None, conf_source: str | None) -> None:
-    from .vision.errors import UserError, did_you_mean
-
     conf = Path(conf_source or "conf")
     known = sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
     where, name = ("--env", env) if env else ("KEDRO_ENV", os.environ.get("KEDRO_ENV"))
@@ -61,36 +64,43 @@ def _check_environment(env: str | None, conf_source: str | None) -> None:
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
     """A user's mistake is one line and a non-zero exit; its traceback goes to the log file."""
-    from .vision.errors import UserError
-
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = partial(_do_without, handler)  # type: ignore[method-assign]
     try:
         yield
-    except UserError as error:
+    except (UserError, DatasetError, YAMLError, OSError) as error:
+        if (line := _one_line(error)) is None:
+            raise
         log.debug("traceback", exc_info=True)
-        raise click.ClickException(str(error)) from error
-    except DatasetError as error:
-        log.debug("traceback", exc_info=True)
-        raise click.ClickException(_explain_dataset_error(error)) from error
-    except YAMLError as error:
-        log.debug("traceback", exc_info=True)
-        raise click.ClickException(f"{' '.join(str(error).split())} Mend the file there.") from error
+        raise click.ClickException(line) from error
     except KeyboardInterrupt:
         click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
         # at once: worker processes and libraries may still be in the middle of something
         sys.exit(130)
 
 
-def _explain_dataset_error(error: BaseException) -> str:
-    """Kedro wraps what goes wrong in a dataset, our own one-line errors too."""
-    from .vision.errors import UserError
+def _do_without(handler: logging.FileHandler, _record: logging.LogRecord) -> None:
+    """Stop logging to a file that cannot be written, instead of a traceback for every line."""
+    logging.getLogger().handlers = [other for other in logging.getLogger().handlers if other is not handler]
+    log.warning("%s: cannot be written (%s); no log is kept", handler.baseFilename, sys.exc_info()[1])
 
+
+def _one_line(error: BaseException) -> str | None:
+    """Return the line that a user needs; None for an error of the program. Kedro wraps what goes wrong in a dataset."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
             return str(cause)
+        if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
+            remedy = "free space there, change owner or permissions, or set S10_DATA_ROOT to another folder"
+            return f"{cause.filename or 'a file'}: {cause.strerror}; {remedy}"
         cause = cause.__cause__
+    text = " ".join(str(error).split())
+    if isinstance(error, YAMLError):
+        return f"{text} Mend the file there."
     remedy = "make it again with the stage that writes it, or take another version with --load-versions"
-    return f"{' '.join(str(error).split())}; {remedy}"
+    return f"{text}; {remedy}" if isinstance(error, DatasetError) else None
 
 
 def _command_line() -> str:

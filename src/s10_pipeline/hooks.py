@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .configuration import CONFIG_LOADER_ARGS
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
-from .staleness.kedro_internals import load_path
+from .staleness.kedro_internals import is_local, load_path
 from .vision.errors import UserError
 from .vision.explain.params import split_layers
 from .vision.network.params import check_stage
@@ -41,6 +42,7 @@ class ProjectHooks:
     _parameters: Parameters
     _catalog: DataCatalog
     _announced = False
+    _unchecked: tuple[str, ...] = ()
     _trains = True
 
     @hook_impl
@@ -53,6 +55,7 @@ class ProjectHooks:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
+        self._unchecked = (*sorted(pipeline.all_outputs() | ({"checkpoints"} & pipeline.inputs())),)
         names = {node.name for node in pipeline.nodes}
         self._trains = "train_resnet" in names
         for name, version in (run_params.get("load_versions") or {}).items():
@@ -71,7 +74,14 @@ class ProjectHooks:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Before the first stage that takes long, say how long; here, since it is no part of what a stage makes."""
+        """Check once that results can be stored; before the first stage that takes long, say how long it takes.
+
+        Here, since neither is part of what a stage makes, and where all is up to date nothing need be written.
+        """
+        for dataset in map(self._catalog.get, self._unchecked):
+            if is_local(dataset) and (path := getattr(dataset, "filepath", None)):
+                _check_writable(Path(path))
+        self._unchecked = ()
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
         if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
@@ -133,6 +143,16 @@ class ProjectHooks:
             return False
         path = self._context.project_path / filepath
         return path.is_file() or any(path.glob(f"*/{path.name}"))
+
+
+def _check_writable(path: Path) -> None:
+    """Raises UserError where the folder of versions at ``path`` cannot be written, or cannot be made."""
+    place = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        remedy = "change its owner or permissions, or set S10_DATA_ROOT to a folder of yours"
+        raise UserError(f"{place}: results cannot be written there ({error.strerror}); {remedy}") from error
 
 
 def _epochs_left(inputs: dict[str, Any]) -> range:

@@ -99,7 +99,8 @@ class RecordStore:
         finally:
             self.memo.save()
             lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:

@@ -93,7 +93,9 @@ def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
     for candidate in (*null, text, text if parsed is None else parsed):
         with suppress(ValidationError):
             value = TypeAdapter(declared).validate_python(candidate)
-            return candidate if isinstance(candidate, (dict, list)) else _literally(value)
+            return _literally(
+                parsed if candidate is parsed or parsed == value else value
+            )  # -1 is shown as -1, not -1.0
     return _literally(text)
 
 
