@@ -56,6 +56,17 @@ def fail(root, tmp_path):
     return run_and_fail
 
 
+@pytest.fixture
+def stored_model(tmp_path, classifier):
+    """The file of a model that the environment ``sample`` has, of a network of depth 8."""
+    from s10_pipeline.vision.network.classifier import classifier_to_bytes
+
+    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(classifier_to_bytes(classifier))
+    return model
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -65,7 +76,6 @@ def fail(root, tmp_path):
         ("train.lr=-1", "train.lr=-1: must be greater than 0"),
         ("augment.val_fraction=0", "augment.val_fraction=0: must be greater than 0"),
         ("explain.selection=best", "explain.selection=best: must be 'most_confident'"),
-        ("train.device=gpu", "train.device=gpu: not a device"),
         ("ingest.shortcut=cirle", "ingest.shortcut=cirle: "),
     ],
 )
@@ -79,6 +89,33 @@ def test_a_layer_that_the_network_will_lack_is_told_before_anything_runs(fail, t
     assert line.startswith("Error: explain.layer=layer4: ")
     assert "depth 8 has layer1, layer2, layer3;" in line
     assert not list(tmp_path.glob("data/sample/*_*"))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("train.device=gpu", "train.device=gpu: not a device"),
+        ("train.device=cuda", "train.device=cuda: torch sees no CUDA GPU here"),
+        ("train.device=cuda:7", "train.device=cuda:7: torch sees no CUDA GPU here"),
+        ("train.device=mps", "train.device=mps: torch sees no Apple GPU"),
+        ("train.device=cpu:1", "train.device=cpu:1: not a device"),
+        ("train.precision=fp16,train.device=cpu", "train.precision=fp16: needs a CUDA GPU"),
+    ],
+)
+def test_what_this_host_cannot_do_is_told_before_anything_runs(fail, tmp_path, monkeypatch, params, message):
+    monkeypatch.setattr(device, "_cuda_is_usable", lambda: False)
+    monkeypatch.setattr(device, "NVIDIA_CARDS", tmp_path / "none")
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert message in fail("--env=sample", TINY, f"--params={params}")
+    assert not list(tmp_path.glob("data/sample/0*"))
+
+
+@pytest.mark.parametrize("pipeline", ["explain", "predict"])
+def test_a_layer_that_the_stored_model_lacks_is_told_before_anything_runs(fail, stored_model, pipeline, monkeypatch):
+    monkeypatch.setattr("s10_pipeline.datasets.atomic.AtomicDataset._exists", lambda _: True)
+    monkeypatch.setattr("s10_pipeline.datasets.atomic.AtomicDataset._load", lambda _: pytest.fail("read"))
+    params = f"--params=explain.layer=layer2+layer4,predict.path={stored_model.parent}"
+    assert "explain.layer=layer4: a network of depth 8 has" in fail("--env=sample", f"--pipeline={pipeline}", params)
 
 
 def test_a_misspelt_group_fails_in_a_slice_that_does_not_read_it(fail):
@@ -154,17 +191,13 @@ def test_explain_before_a_model_names_environments_that_have_one(fail, tmp_path)
     assert ": --env=sample" in fail("--env=cpu", "--pipeline=explain")
 
 
-def test_predict_without_a_path(fail, tmp_path, classifier):
-    from s10_pipeline.vision.network.classifier import classifier_to_bytes
-
-    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(classifier_to_bytes(classifier))
+def test_predict_without_a_path(fail, tmp_path, stored_model):
+    before = stored_model.read_bytes()
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "predict.path=null: " in fail("--env=sample", "--pipeline=predict")
     assert f"predict.path={empty}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={empty}")
-    assert model.read_bytes() == classifier_to_bytes(classifier)
+    assert stored_model.read_bytes() == before
 
 
 def test_an_environment_that_does_not_exist(fail):
@@ -210,10 +243,10 @@ def _file(path: Path) -> None:
         ("data", _file),
         ("data/sample", _file),
         ("data/sample/06_models/provenance.json", _file),
-        ("data", lambda path: path.symlink_to("/nowhere/at/all")),
+        ("data", lambda path: path.symlink_to("/proc/nowhere")),
         ("data", lambda path: path.symlink_to("/proc/sys")),
         ("data/sample/06_models", lambda path: path.symlink_to(path)),
-        ("data/sample/08_reporting/report.html", lambda path: path.symlink_to("/nowhere")),
+        ("data/sample/08_reporting/report.html", lambda path: path.symlink_to("/proc/nowhere")),
     ],
 )
 def test_what_cannot_be_written_is_told_before_anything_runs(fail, tmp_path, place, make):
@@ -225,12 +258,8 @@ def test_what_cannot_be_written_is_told_before_anything_runs(fail, tmp_path, pla
     assert not list(tmp_path.glob("data/sample/02_intermediate"))
 
 
-def test_a_truncated_model_is_one_line(fail, tmp_path, classifier):
-    from s10_pipeline.vision.network.classifier import classifier_to_bytes
-
-    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(classifier_to_bytes(classifier)[:5000])
+def test_a_truncated_model_is_one_line(fail, tmp_path, stored_model):
+    stored_model.write_bytes(stored_model.read_bytes()[:5000])
     line = fail("--env=sample", "--pipeline=predict", f"--params=predict.path={tmp_path}")
     assert "model.safetensors: " in line
     assert "train one" in line

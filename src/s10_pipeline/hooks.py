@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class ProjectHooks:
     _parameters: Parameters
     _catalog: DataCatalog
     _announced = False
-    _unchecked: tuple[str, ...] = ()
+    _unchecked: Pipeline | None = None
     _trains = True
 
     @hook_impl
@@ -55,7 +56,7 @@ class ProjectHooks:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
-        self._unchecked = (*sorted(pipeline.all_outputs() | ({"checkpoints"} & pipeline.inputs())),)
+        self._unchecked = pipeline
         names = {node.name for node in pipeline.nodes}
         self._trains = "train_resnet" in names
         for name, version in (run_params.get("load_versions") or {}).items():
@@ -67,21 +68,22 @@ class ProjectHooks:
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
-        if self._trains and names & {"compute_cams", "predict_images"}:
-            # a stored model is asked by the node itself: here, that would be after hours of training
-            for layer in split_layers(self._parameters.explain.layer):
-                check_stage(layer, self._parameters.train.architecture.depth)
+        if names & {"compute_cams", "predict_images"}:
+            depth = self._parameters.train.architecture.depth
+            if not self._trains:
+                depth = _describe(catalog.get("model")).get("architecture", {}).get("depth", 0)
+            for layer in split_layers(self._parameters.explain.layer) if depth else ():
+                check_stage(layer, depth)
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check once that results can be stored; before the first stage that takes long, say how long it takes.
+        """Check once that the host can do what was asked for; before the first stage that takes long, say how long.
 
         Here, since neither is part of what a stage makes, and where all is up to date nothing need be written.
         """
-        for dataset in map(self._catalog.get, self._unchecked):
-            if is_local(dataset) and (path := getattr(dataset, "filepath", None)):
-                _check_writable(Path(path))
-        self._unchecked = ()
+        if self._unchecked:
+            self._check_host(self._unchecked)
+            self._unchecked = None
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
         if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
@@ -119,6 +121,19 @@ class ProjectHooks:
         titles = (_drawn_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         if drawn := next(filter(None, titles), ""):
             log.info("made from %s", drawn)
+
+    def _check_host(self, pipeline: Pipeline) -> None:
+        inputs = pipeline.inputs()
+        for name in sorted(pipeline.all_outputs() | ({"checkpoints"} & inputs)):
+            dataset = self._catalog.get(name)
+            if is_local(dataset) and (path := getattr(dataset, "filepath", None)):
+                _check_writable(Path(path))
+        if inputs & {"params:train", "params:train.device"}:
+            from .vision.device import choose_device, choose_precision
+
+            train = self._parameters.train
+            device = choose_device(train.device)
+            choose_precision(train.precision if "params:train" in inputs else "auto", device)
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
@@ -166,10 +181,16 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
     return epochs_left(data, train.rate(inputs["best_lr"]), train, inputs["checkpoints"])
 
 
+def _describe(dataset: Any) -> dict[str, Any]:
+    """Return what the files of stored images or of a stored model say of them; reads no pixels, no weights."""
+    if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
+        with suppress(Exception):  # of a damaged file the stage that loads it tells
+            return dict(json.loads(dataset.preview()))
+    return {}
+
+
 def _drawn_title(dataset: Any) -> str:
-    """Return the title of stored images, or of a stored model's, if they are drawn; reads no pixels, no weights."""
-    if not isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
-        return ""
-    about = json.loads(dataset.preview())
+    """Return the title of stored images, or of a stored model's, if they are drawn."""
+    about = _describe(dataset)
     source = about.get("source", about)
     return str(source["title"]) if source.get("drawn") else ""

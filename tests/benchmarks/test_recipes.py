@@ -165,7 +165,7 @@ def test_seeds_of_a_recipe(page, scripts):
 
 @pytest.mark.slow
 def test_ablations_of_a_recipe(page, scripts):
-    given = [*SMALL.split(","), "train.epochs=1", "train.anneal_epochs=1"]
+    given = [*SMALL.split(","), "train.epochs=1", "train.warmup_epochs=0", "train.anneal_epochs=1"]
     told = page(scripts[1], "sample", "--only", "label smoothing", "--seeds", "0", "1", "--params", *given)
     assert re.search(r"^\| the recipe as it is \| \d+\.\d\d % \| +\|", told, re.MULTILINE)
     assert re.search(r"^\| label smoothing \| \d+\.\d\d % \| [+-]\d+\.\d\d \(", told, re.MULTILINE)

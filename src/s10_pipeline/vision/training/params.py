@@ -128,3 +128,10 @@ class TrainParams(StepParams):
     distributed: Annotated[DistributedParams, TRAINING] = DistributedParams()
     resizing: Annotated[ResizingParams, TRAINING] = ResizingParams()
     plateau: Annotated[PlateauParams, TRAINING] = PlateauParams()
+
+    @model_validator(mode="after")
+    def _check_annealing(self) -> Self:
+        if self.anneal_epochs > max(left := self.epochs - self.warmup_epochs, 0):
+            given = f"epochs={self.epochs} and warmup_epochs={self.warmup_epochs} leave {max(left, 0)}"
+            raise ValueError(f"anneal_epochs={self.anneal_epochs}: {given}; lower it, or raise epochs")
+        return self
