@@ -217,7 +217,7 @@ TYPED = [
     ('ingest.path="a, b=c",train.lr=1e-3', "ingest.path", "a, b=c"),
     ("ingest.path='it''s, so',train.lr=1e-3", "ingest.path", "it's, so"),
     ('ingest.path="a,b",train.lr=1e-3', "train.lr", 1e-3),
-    ("train.epochs=7, train.lr=null", "train.lr", None),
+    ("train.epochs=70, train.lr=null", "train.lr", None),
     ("train.epochs=1e2", "train.epochs", 100),
     ("train.nesterov=off", "train.nesterov", False),
     ("train.cuda_graph=on", "train.cuda_graph", "on"),

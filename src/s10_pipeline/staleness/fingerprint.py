@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -100,7 +101,7 @@ class Fingerprinter:
     def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
         """``pieces`` that it reaches, ``libraries`` that they name, ``function``: what it consists of."""
         folder = Path(str(sys.modules[self._rules.package].__file__)).parent
-        stamp = f"{sys.version} {self._memo.digest(str(folder))}"
+        stamp = f"{sys.version} {self._memo.digest(str(folder)) or time.time_ns()}"
         function = _consists_of(func)
 
         def walk() -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Plan:
         return decision
 
     def _compare(self, node: Node, parts: Parts) -> Decision:
-        for name, digest in parts["inputs"].items():
+        for name, digest in (*parts["inputs"].items(), *parts["files"].items()):
             if digest is None:
                 return Decision(node, parts, RUNS, f"{name} is missing, or of a kind that cannot be compared")
         if not any(self.is_stored(name) for name in node.outputs):
