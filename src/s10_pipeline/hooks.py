@@ -157,7 +157,7 @@ class ProjectHooks:
         if filepath is None or "://" in filepath:
             return False
         path = self._context.project_path / filepath
-        return path.is_file() or any(path.glob(f"*/{path.name}"))
+        return path.is_file() or (path.is_dir() and any((version / path.name).exists() for version in path.iterdir()))
 
 
 def _check_writable(path: Path) -> None:

@@ -7,6 +7,8 @@ import os
 import pytest
 from small_project import ALL, SmallProject
 
+from s10_pipeline.identity.digests import Memo
+
 AFTER_READ = ["clean", "prepare", "fit", "judge"]
 
 
@@ -111,6 +113,15 @@ def test_content_behind_a_path(project, tmp_path):
     assert project.run() == ["read"]
 
 
+def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
+    number, real = tmp_path / "number", Memo.digest
+    number.write_text("5")
+    project.parameters["source"]["path"] = str(number)
+    monkeypatch.setattr(Memo, "digest", lambda memo, path, *fs: None if path == str(number) else real(memo, path, *fs))
+    assert project.run()[0] == "read"
+    assert project.run() == ["read"]
+
+
 def shutil_copy(path, text):
     other = path.with_suffix(".new")
     other.write_text(text)
@@ -132,15 +143,35 @@ def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newes
     assert project.stored("score") == other
 
 
-def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project):
+def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project, monkeypatch):
     project.parameters["fit"]["epochs"] = 9
     project.run(run_id="2026-03-01T00.00.00.000Z")
     project.parameters["fit"]["epochs"] = 3
-    assert project.run(run_id="2026-02-01T00.00.00.000Z") == [], (
-        "it began before the other, and came to this stage after it"
-    )
+    # it began before the other, and came to this stage after it
+    monkeypatch.setattr("s10_pipeline.staleness.runner.newest_version", lambda *_: "")
+    assert project.run(run_id="2026-02-01T00.00.00.000Z") == []
     assert project.versions("score")[-1] == "2026-03-01T00.00.00.000Z"
     assert "2026-02-01T00.00.00.000Z" not in project.versions("score")
+
+
+@pytest.mark.parametrize(
+    ("stored", "run_id", "saved"),
+    [
+        ("2031-12-31T23.59.59.999Z", "2026-02-01T00.00.00.000Z", "2032-01-01T00.00.00.000Z"),
+        ("2026-02-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z", "2026-02-01T00.00.00.001Z"),
+        ("2026-01-31T23.59.59.999Z", "2026-02-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z"),
+        ("mine", "2026-02-01T00.00.00.000Z", "mine~"),
+        ("9999-12-31T23.59.59.999Z", "2026-02-01T00.00.00.000Z", "9999-12-31T23.59.59.999Z~"),
+    ],
+)
+@pytest.mark.parametrize("node", ["fit", "judge"])
+def test_a_version_is_above_all_that_are_stored_whatever_the_clock_says(project, stored, run_id, saved, node):
+    name = {"fit": "model", "judge": "score"}[node]
+    old = project.data / f"{name}.json" / project.versions(name)[-1]
+    old.rename(old.with_name(stored))
+    project.parameters["fit"]["epochs"] = 9
+    assert project.run("prepare", "fit", "judge", run_id=run_id, force=True) == ["prepare", "fit", "judge"]
+    assert project.versions("model")[-1] == project.versions("score")[-1] == saved
 
 
 def test_results_in_memory_are_made_only_where_they_are_needed(project):

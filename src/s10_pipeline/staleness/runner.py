@@ -58,8 +58,13 @@ class StalenessRunner(SequentialRunner):
         if self._only_stale:
             meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
             store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))  # once
-        with store.running(run_id) as run_id:
+        with store.running(run_id, newest_version(pipeline, catalog)) as run_id:
             Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
+
+
+def newest_version(pipeline: Pipeline, catalog: Any) -> str:
+    """Return the newest version of what a pipeline writes; a clock that was set back names new ones below it."""
+    return max((version for name in pipeline.all_outputs() for version in versions_of(catalog.get(name))), default="")
 
 
 class Run(Plan):
