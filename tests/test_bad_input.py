@@ -224,6 +224,24 @@ def test_names_that_there_are_not(fail, tmp_path, arguments, message):
     assert not list(tmp_path.rglob("*.json")), "something ran"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1, 2]", "run", "run:", "run: [1]", "params: {train: {epochs: 2}}", "run: {params: [1]}",
+     "run: {params: a.b=1}", "run: {params: {train: {epochs: 0}}}", "run: {params: {train: {epochs: '${nobody}'}}}",
+     "run: {a: 1", "\0", "run: !!python/name:os.system"],
+)  # fmt: skip
+def test_a_file_of_parameters_of_another_form(fail, tmp_path, text):
+    config = tmp_path / "run.yml"
+    config.write_text(text)
+    line = fail("--env=sample", f"--config={config}")
+    assert str(config) in line or "train.epochs" in line or "nobody" in line or "line 1" in line
+
+
+def test_a_misspelt_environment_is_told_in_a_folder_of_the_project_too(fail, monkeypatch, root):
+    monkeypatch.chdir(root / "src")
+    assert "--env=smaple: no such environment; did you mean sample?" in fail("--env=smaple")
+
+
 def test_a_configuration_file_that_is_not_yaml(fail, tmp_path):
     conf = tmp_path / "conf"
     shutil.copytree("conf", conf)

@@ -9,9 +9,12 @@ from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import configure_project
 from kedro.io import DatasetError
+from kedro.pipeline import node
 
 from s10_pipeline import cli
+from s10_pipeline.datasets.html import HTMLDataset
 from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.training.checkpoints import RunCheckpoints
 
 
 @pytest.fixture
@@ -83,6 +86,51 @@ def test_a_disk_that_takes_nothing_is_one_line(monkeypatch, number):
     monkeypatch.setattr(kedro_run, "callback", full)
     (line,) = invoke().output.splitlines()
     assert line.startswith(f"Error: /x/y: {os.strerror(number)}; ") == (number != errno.ENOENT)
+
+
+@pytest.mark.parametrize("where", ["node", "checkpoint", "dataset"])
+def test_a_signal_to_all_processes_ends_as_ctrl_c_does(monkeypatch, tmp_path, caplog, where):
+    # the words of torch, whose handler raises wherever the main process is
+    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+
+    def dies(*_: object) -> None:
+        raise killed
+
+    def saves(x: int) -> int:
+        monkeypatch.setattr("torch.save", dies)
+        RunCheckpoints(tmp_path, keep=1).save(x, {})
+
+    def stores(**_: object) -> None:
+        monkeypatch.setattr(HTMLDataset, "encode", dies)
+        HTMLDataset(filepath=str(tmp_path / "page.html")).save("")
+
+    calls = {"node": lambda **_: node(dies, "x", "y").run({"x": 1}), "dataset": stores,
+             "checkpoint": lambda **_: node(saves, "x", "y").run({"x": 1})}  # fmt: skip
+    monkeypatch.setattr(kedro_run, "callback", calls[where])
+    result = invoke()
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1].startswith("Interrupted. ")
+    assert "killed" not in result.output
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_message_cannot_forge_lines(monkeypatch):
+    def forged(**_: object) -> None:
+        raise UserError("predict.path=a\nError: fake\x1b[2J\r\u202e\x9b: no image; give another")
+
+    monkeypatch.setattr(kedro_run, "callback", forged)
+    assert invoke().output == "Error: predict.path=a\\nError: fake\\x1b[2J\\r\\u202e\\x9b: no image; give another\n"
+
+
+def test_an_error_in_a_node_is_told_once(monkeypatch, caplog):
+    def mistaken(x: int) -> int:
+        raise UserError(f"train.lr={x}: wrong")
+
+    monkeypatch.setattr(kedro_run, "callback", lambda **_: node(mistaken, "x", "y").run({"x": 1}))
+    output = invoke().output
+    assert output.endswith("Error: train.lr=1: wrong\n")
+    assert output.count("wrong") == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_an_interruption_tells_how_to_go_on(monkeypatch):

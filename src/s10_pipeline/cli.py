@@ -15,16 +15,19 @@ from types import FrameType
 from typing import Any
 
 import click
+import yaml
 from kedro import KedroDeprecationWarning
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
-from yaml import YAMLError
+from kedro.utils import find_kedro_project
+from omegaconf.errors import OmegaConfBaseException
 
 from .commands.compare import compare
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
-from .vision.errors import UserError, did_you_mean
+from .vision.errors import UserError, did_you_mean, printable
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ def _run(**options: Any) -> Any:
 
 
 def _check_environment(env: str | None, conf_source: str | None) -> None:
-    conf = Path(conf_source or "conf")
+    conf = Path(conf_source) if conf_source else (find_kedro_project(Path.cwd()) or Path()) / "conf"
     known = sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
     where, name = ("--env", env) if env else ("KEDRO_ENV", os.environ.get("KEDRO_ENV"))
     if name and known and name not in known:
@@ -69,15 +72,28 @@ def _errors_in_one_line() -> Iterator[None]:
             handler.handleError = partial(_do_without, handler)  # type: ignore[method-assign]
     try:
         yield
-    except (UserError, DatasetError, YAMLError, OSError) as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if _is_interruption(error):
+            click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
+            # at once: worker processes and libraries may still be in the middle of something
+            sys.exit(130)
         if (line := _one_line(error)) is None:
             raise
         log.debug("traceback", exc_info=True)
-        raise click.ClickException(line) from error
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
-        # at once: worker processes and libraries may still be in the middle of something
-        sys.exit(130)
+        raise click.ClickException(printable(line)) from error
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Return whether a signal is at the bottom of an error.
+
+    One that is sent to the whole process group ends loader workers too: torch raises an error wherever this process
+    is then, and others turn that into errors of their own.
+    """
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or "killed by signal: Terminated" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _do_without(handler: logging.FileHandler, _record: logging.LogRecord) -> None:
@@ -97,10 +113,22 @@ def _one_line(error: BaseException) -> str | None:
             return f"{cause.filename or 'a file'}: {cause.strerror}; {remedy}"
         cause = cause.__cause__
     text = " ".join(str(error).split())
-    if isinstance(error, YAMLError):
+    if isinstance(error, (yaml.YAMLError, OmegaConfBaseException)):
         return f"{text} Mend the file there."
+    if isinstance(error, MissingConfigException):
+        return f"{text}; Kedro finds none below a folder whose path holds [, * or ?"
     remedy = "make it again with the stage that writes it, or take another version with --load-versions"
     return f"{text}; {remedy}" if isinstance(error, DatasetError) else None
+
+
+def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: str | None) -> Any:
+    """Check the file of ``--config`` before Kedro reads it."""
+    with _errors_in_one_line(), open(path or os.devnull, "rb") as file:
+        content = yaml.safe_load(file)
+        section = content.get("run") if isinstance(content, dict) else None
+        if path and not (isinstance(section, dict) and isinstance(section.get("params", {}), dict)):
+            raise UserError(f"--config={path}: not of the form run: {{params: {{GROUP: {{NAME: VALUE}}}}}}; mend it")
+    return read(ctx, param, path)
 
 
 def _command_line() -> str:
@@ -113,8 +141,11 @@ def _command_line() -> str:
 @contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
     """End on SIGTERM (a batch system's time limit, ``kill``) as on Ctrl-C."""
+    own = os.getpid()
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own:  # a loader worker that was just forked
+            os._exit(128 + number)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -140,8 +171,13 @@ def _in_one_line(command: click.Command) -> click.Command:
     return command
 
 
+logging.getLogger("kedro.pipeline.node").addFilter(
+    lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])
+)
 run, *others = build_commands(RULES, RUNNER)
 run.callback = _run
+config = next(option for option in run.params if option.name == "config")
+config.callback = partial(_check_config, config.callback)
 cli.add_command(run)
 for command in (compare, *others):
     cli.add_command(_in_one_line(command))
