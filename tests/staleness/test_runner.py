@@ -3,11 +3,13 @@
 import json
 import logging
 import os
+import shlex
 
 import pytest
 from small_project import ALL, SmallProject
 
 from s10_pipeline.identity.digests import Memo
+from s10_pipeline.staleness.records import RecordsDataset
 
 AFTER_READ = ["clean", "prepare", "fit", "judge"]
 
@@ -252,17 +254,29 @@ def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
     caplog.set_level(logging.WARNING)
     assert project.run("judge", force=True) == ["judge"]
     assert not warned(caplog)
-    project.parameters["fit"]["epochs"] = 4
+    project.edit("models.py", "bonus = 0", "bonus = 1")
+    registered(project)
     assert project.run("judge") == []
     (warning,) = warned(caplog)
-    assert warning.startswith("model: stale, fit: fit.epochs 3 -> 4; ")
-    caplog.clear()
+    assert warning.startswith("model: stale, fit: code of models.Base")
+    assert warning.endswith(": kedro run --only-missing-outputs")
+
+
+def test_a_stored_result_goes_by_its_own_parameters(project, registered, caplog):
+    caplog.set_level(logging.INFO)
+    project.parameters["fit"]["epochs"] = "a, 'b'"  # Any
+    project.parameters["fit"]["rate"] = 1
+    project.edit("nodes.py", ' + fit["epochs"]', " + 9")
+    assert project.run("prepare", "fit") == ["prepare", "fit"]
+    registered(project)
+    project.parameters["fit"] |= {"epochs": 3, "device": "gpu"}
     project.parameters["source"]["start"] = 1
-    project.run("label", "judge")
-    assert [message.partition(";")[0] for message in warned(caplog)] == [
-        "table: stale, clean: runs if raw changes",
-        "model: stale, fit: fit.epochs 3 -> 4",
-    ]
+    caplog.clear()
+    project.run("judge", "label", force=True)
+    assert not warned(caplog)
+    (line,) = [message for message in caplog.messages if "the same again" in message]
+    assert line.startswith("model, table: ")
+    assert shlex.split(line)[-1] == """--params=source.start=5,fit.epochs="a, 'b'\""""
 
 
 def test_a_slice_passes_over_what_an_unfinished_run_left(project, registered, caplog):
@@ -310,6 +324,19 @@ def test_without_records_it_is_kedros_own_runner(project, caplog):
     project.runner().run(pipeline, catalog, run_id="2026-03-01T00.00.00.000Z", only_missing_outputs=True)
     assert any("nothing is recorded" in message for message in caplog.messages)
     assert len(project.versions("score")) == 1
+
+
+@pytest.mark.parametrize("only_missing", [True, False])
+@pytest.mark.parametrize("place", ["s3://bucket/.records", "memory://.records", "gs://x"])
+def test_where_records_cannot_be_kept_every_stage_runs_and_it_is_told_first(project, caplog, place, only_missing):
+    caplog.set_level(logging.INFO)
+    catalog = project.catalog("2026-03-01T00.00.00.000Z")
+    catalog["records"] = RecordsDataset(filepath=place)
+    caplog.clear()
+    run_id = "2026-03-01T00.00.00.000Z"
+    project.runner().run(project.pipeline(), catalog, run_id=run_id, only_missing_outputs=only_missing)
+    assert "every stage runs" in caplog.messages[0]
+    assert all(len(project.versions(name)) == 2 for name in ("raw", "model", "score", "labels"))
 
 
 def test_loading_and_saving_in_threads(project):

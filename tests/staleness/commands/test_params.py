@@ -1,12 +1,13 @@
 """What is typed behind ``--params``; tests/test_parameters.py has it with the project's own parameters."""
 
 import re
+import shlex
 
 import click
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
-from s10_pipeline.staleness.commands.params import Params
+from s10_pipeline.staleness.commands.params import Params, spell
 
 
 class Inner(BaseModel):
@@ -46,6 +47,14 @@ def test_given_once_or_several_times_parameters_add_up_and_the_last_wins(given, 
 def test_what_nobody_declared_is_yaml_unless_it_is_quoted():
     given = parse("""a.number=1e-3,b.c=null,b.d="007",b.e='[1,2]',b.f=@w,b.g=x""", model=None)
     assert given == {"a": {"number": 1e-3}, "b": {"c": None, "d": "007", "e": "[1,2]", "f": "@w", "g": "x"}}
+
+
+@pytest.mark.parametrize("value", ["x", "x, 'y'", '"', "null", "", " 5", "a=b", "${x}", "it's", None])
+def test_what_is_spelt_is_parsed_to_the_same(value):
+    option, given = shlex.split(f"run {spell({'a.text': value, 'a.number': 5})}")[1].split("=", 1)
+    declared = create_model("M", a=(create_model("A", text=(str | None, ""), number=(int, 0)), ...))
+    parsed = parse(given, model=declared)["a"]
+    assert (option, parsed["number"], parsed["text"]) == ("--params", 5, value and value.replace("${", r"\${"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """``--params``: what is typed becomes a value of the type that the parameter declares."""
 
+import json
 import re
 import shlex
 from contextlib import suppress
@@ -37,18 +38,15 @@ class Params(click.Option):
         return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
 
     def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> dict[str, Any]:
-        merged: dict[str, Any] = {}
+        merged = OmegaConf.create()
         for value in given:
-            if isinstance(value, dict):
-                return value
-            for name, text, is_quoted in _split(value):
-                *groups, key = name.split(".")
-                group = merged
-                for outer in groups:
-                    inner = group.get(outer)
-                    group[outer] = group = inner if isinstance(inner, dict) else {}
-                group[key] = _typed(text, is_quoted, self._declared(name))
-        return merged
+            for name, text, is_quoted in [] if isinstance(value, dict) else _split(value):
+                inner = _typed(text, is_quoted, self._declared(name))
+                for part in reversed(name.split(".")):
+                    inner = {part: inner}
+                merged.merge_with(inner)
+            merged.merge_with(value if isinstance(value, dict) else {})
+        return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
 
     def _declared(self, name: str) -> Any:
         """Return the type of a parameter (its dotted name); None where the model has none of that name."""
@@ -57,6 +55,17 @@ class Params(click.Option):
             field = getattr(declared, "model_fields", {}).get(key)
             declared = field.annotation if field else None
         return declared
+
+
+def spell(parameters: dict[str, Any]) -> str:
+    """Return the option that gives these parameters (dotted name -> JSON-able value), quoted for a shell."""
+    items = []
+    for name, value in parameters.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        if "," in text or text[:1] in ('"', "'") or value == "null":
+            text = '"{}"'.format(text.replace('"', '""'))
+        items.append(f"{name}={text}")
+    return f"--params={shlex.quote(','.join(items))}"
 
 
 def _split(text: str) -> list[tuple[str, str, bool]]:
@@ -72,9 +81,7 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
         if match is None:
             remedy = "give a name and a value, such as train.epochs=5"
             if items:
-                whole = f"{items[-1][1]},{rest}".replace('"', '""')
-                quoted = shlex.quote(f'{items[-1][0]}="{whole}"')
-                remedy = f"a value with a comma stands in quotes: --params={quoted}"
+                remedy = f"a value with a comma stands in quotes: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
             raise click.ClickException(f"--params={text}: {rest!r} is not of the form NAME=VALUE; {remedy}")
         quoted, rest = match["quoted"], match["rest"]
         value = quoted[1:-1].replace(quoted[0] * 2, quoted[0]) if quoted else match["plain"]
