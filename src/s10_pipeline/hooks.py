@@ -64,6 +64,9 @@ class ProjectHooks:
                 raise UserError(
                     f"--load-versions={name}:{version}: no such version; the folder of {name} has their names"
                 )
+        checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
+        if checkpoints and not is_local(catalog.get("model")):
+            log.info("checkpoints: on the local disk, in %s", os.path.abspath(checkpoints.filepath))
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
