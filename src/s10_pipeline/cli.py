@@ -46,7 +46,7 @@ def _run(**options: Any) -> Any:
     # the contract of this project keeps --pipeline beside --pipelines
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     assert kedro_run.callback is not None
-    with _errors_in_one_line(), _ending_on_sigterm():
+    with _ending_on_sigterm(), _errors_in_one_line():
         _check_environment(options.get("env"), options.get("conf_source"))
         check_selection(options)
         if options.get("runner") != RUNNER:
@@ -74,6 +74,9 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Exception) as error:
         if _is_interruption(error):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may still be on its way to this process
+            if hasattr(signal, "SIGCHLD"):  # torch's handler would raise again while loaders are cleared away
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
             # at once: worker processes and libraries may still be in the middle of something
             sys.exit(130)
