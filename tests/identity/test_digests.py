@@ -1,5 +1,6 @@
 """Digests of files and folders, and when they are remembered."""
 
+import json
 import os
 import stat
 
@@ -32,6 +33,23 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path, counted):
     file.write_text("abd")  # as long, and made to look as old
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert Memo(tmp_path / "memo.json").digest(str(file)) != first
+
+
+@pytest.mark.parametrize(
+    "damaged", ["", "[]", "null", '{"entries": {}}', "DIGEST-LESS", lambda text: text.replace("ba78", "ba79"), "{",
+                lambda text: text.replace('"entries": {', '"entries": {"x": 1, ')],
+)  # fmt: skip
+def test_a_memo_that_was_changed_is_computed_anew(tmp_path, counted, damaged):
+    file, stored = tmp_path / "file", tmp_path / "memo.json"
+    file.write_text("abc")
+    memo = Memo(stored)
+    memo.digest(str(file))
+    memo.save()
+    text = stored.read_text()
+    entries = json.dumps(json.loads(text)["entries"])
+    stored.write_text(damaged(text) if callable(damaged) else damaged.replace("DIGEST-LESS", entries))
+    assert Memo(stored).digest(str(file)).startswith("ba7816bf")
+    assert counted == ["file", "file"]
 
 
 def test_what_was_just_written_is_not_trusted(tmp_path):

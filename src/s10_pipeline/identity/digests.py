@@ -36,8 +36,10 @@ class Memo:
     def __init__(self, path: Path) -> None:
         self._path, self._changed = path, False
         self._entries: dict[str, list[Any]] = {}
-        with suppress(OSError, ValueError, TypeError):
-            self._entries = dict(json.loads(path.read_text(encoding="utf-8")))
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["digest"] == digest_of(stored["entries"]):  # else somebody or something has changed it
+                self._entries = stored["entries"]
 
     def get_or_compute(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
         """Return what ``compute`` gave when the stamp was the same; a new answer is kept only if it is settled."""
@@ -52,7 +54,7 @@ class Memo:
     def save(self) -> None:
         with suppress(OSError):  # a full disk
             if self._changed:
-                write_text(self._path, json.dumps(self._entries))
+                write_text(self._path, json.dumps({"digest": digest_of(self._entries), "entries": self._entries}))
 
     def digest(self, path: str, fs: fsspec.AbstractFileSystem = LOCAL) -> str | None:
         """Return the SHA-256 of a file, or of all files in a folder with their names; links count as their targets.
