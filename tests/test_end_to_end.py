@@ -257,6 +257,7 @@ def photos(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_whole_line_on_a_remote_data_root(root, tmp_path, monkeypatch, caplog):
     remote = fsspec.filesystem("memory")  # of this process; s3:// and the like go the same way
     monkeypatch.chdir(tmp_path)
