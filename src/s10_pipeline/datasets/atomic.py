@@ -51,7 +51,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
 
     def _versions(self, _pattern: str) -> list[str]:
         """List where each version's file would lie; no pattern is matched, since a path may hold ``[`` or ``*``."""
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):
             return [f"{folder}/{self.filepath.name}" for folder in self._fs.ls(str(self.filepath), detail=False)]
         return []
 
