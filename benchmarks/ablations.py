@@ -1,7 +1,7 @@
 """Change a recipe one part at a time, and see on validation images what each part is worth.
 
     python benchmarks/ablations.py base --seeds 0 1 --params ingest.source=parquet,ingest.path=DIR
-    python benchmarks/ablations.py cpu --only "no annealing" "no cut-out" --params train.epochs=5
+    python benchmarks/ablations.py cpu --only "no annealing" "no cut-out" --params train.epochs=5,train.anneal_epochs=3
 
 Test images are not measured. Changes stand in benchmarks/changes/<env>.yml (those of ``base`` where there is none), the
 ones from which most is expected first, so that a time limit (``--minutes``) leaves out what matters least. Prints a

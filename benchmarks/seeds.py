@@ -98,7 +98,7 @@ def main() -> None:
 
 def train(env: str, seed: int, params: Sequence[str]) -> Trained:
     """Run the stages that the accuracy needs, and read what they made."""
-    given = ",".join([*params, f"train.seed={seed}"])
+    given = ",".join([*(text.strip(", ") for text in params), f"train.seed={seed}"])
     where = [] if env == "base" else [f"--env={env}"]
     run = [sys.executable, "-m", "kedro", "run", f"--pipelines={STAGES}", f"--params={given}", "--only-missing-outputs"]
     began, started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), time.perf_counter()

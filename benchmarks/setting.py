@@ -11,10 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
 import numpy as np
 import torch
-from omegaconf import OmegaConf
 
+from s10_pipeline.identity.differences import flatten
+from s10_pipeline.parameters import Parameters
+from s10_pipeline.staleness.commands.params import Params
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.loader import TrainLoader, resolve_num_workers
 from s10_pipeline.vision.data.params import AugmentParams
@@ -133,13 +136,12 @@ def add_params(parser: argparse.ArgumentParser) -> None:
 
 def params_by_key(texts: Sequence[str]) -> dict[str, Any]:
     """Dotted keys and values of what :func:`add_params` gave, read as ``kedro run`` reads them."""
-    found = {}
-    for item in filter(None, (item.strip() for text in texts for item in text.split(","))):
-        key, equals, value = item.partition("=")
-        if not (key and equals):
-            raise SystemExit(f"--params: {item!r} is not KEY=VALUE")
-        found[key.strip()] = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))["value"]
-    return found
+    option = click.Command("benchmark", params=[Params(Parameters)])
+    try:
+        given = option.make_context("benchmark", [f"--params={text.strip(', ')}" for text in texts]).params["params"]
+    except click.ClickException as error:
+        raise SystemExit(error.message) from error
+    return flatten(given) if given else {}
 
 
 def hardware() -> str:

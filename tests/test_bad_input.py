@@ -39,6 +39,16 @@ def fail(root, tmp_path):
     return run_and_fail
 
 
+@pytest.fixture
+def stored_model(tmp_path, classifier):
+    """The file of a model that the environment ``sample`` has, of a network of depth 8."""
+
+    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(classifier_to_bytes(classifier))
+    return model
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -58,6 +68,33 @@ def test_a_layer_that_the_network_will_lack_is_told_before_anything_runs(fail, t
     assert line.startswith("Error: explain.layer=layer4: ")
     assert "depth 8 has layer1, layer2, layer3;" in line
     assert not list(tmp_path.glob("data/sample/*_*"))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("train.device=gpu", "train.device=gpu: not a device"),
+        ("train.device=cuda", "train.device=cuda: torch sees no CUDA GPU here"),
+        ("train.device=cuda:7", "train.device=cuda:7: torch sees no CUDA GPU here"),
+        ("train.device=mps", "train.device=mps: torch sees no Apple GPU"),
+        ("train.device=cpu:1", "train.device=cpu:1: not a device"),
+        ("train.precision=fp16,train.device=cpu", "train.precision=fp16: needs a CUDA GPU"),
+    ],
+)
+def test_what_this_host_cannot_do_is_told_before_anything_runs(fail, tmp_path, monkeypatch, params, message):
+    monkeypatch.setattr(device, "_cuda_is_usable", lambda: False)
+    monkeypatch.setattr(device, "NVIDIA_CARDS", tmp_path / "none")
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert message in fail("--env=sample", TINY, f"--params={params}")
+    assert not list(tmp_path.glob("data/sample/0*"))
+
+
+@pytest.mark.parametrize("pipeline", ["explain", "predict"])
+def test_a_layer_that_the_stored_model_lacks_is_told_before_anything_runs(fail, stored_model, pipeline, monkeypatch):
+    monkeypatch.setattr("s10_pipeline.datasets.atomic.AtomicDataset._exists", lambda _: True)
+    monkeypatch.setattr("s10_pipeline.datasets.atomic.AtomicDataset._load", lambda _: pytest.fail("read"))
+    params = f"--params=explain.layer=layer2+layer4,predict.path={stored_model.parent}"
+    assert "explain.layer=layer4: a network of depth 8 has" in fail("--env=sample", f"--pipeline={pipeline}", params)
 
 
 def test_a_misspelt_group_fails_in_a_slice_that_does_not_read_it(fail):
@@ -105,13 +142,13 @@ def test_explain_before_a_model_names_environments_that_have_one(fail, tmp_path)
     assert ": --env=sample" in fail("--env=cpu", "--pipeline=explain")
 
 
-def test_predict_without_a_path(fail, tmp_path, classifier):
-    model = store_model(tmp_path, classifier_to_bytes(classifier))
+def test_predict_without_a_path(fail, tmp_path, stored_model):
+    before = stored_model.read_bytes()
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "predict.path=null: " in fail("--env=sample", "--pipeline=predict")
     assert f"predict.path={empty}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={empty}")
-    assert model.read_bytes() == classifier_to_bytes(classifier)
+    assert stored_model.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -134,6 +171,24 @@ def test_an_environment_variable_that_names_no_environment(fail, monkeypatch):
     assert "KEDRO_ENV=smaple: no such environment; did you mean sample?" in fail()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "[1, 2]", "run", "run:", "run: [1]", "params: {train: {epochs: 2}}", "run: {params: [1]}",
+     "run: {params: a.b=1}", "run: {params: {train: {epochs: 0}}}", "run: {params: {train: {epochs: '${nobody}'}}}",
+     "run: {a: 1", "\0", "run: !!python/name:os.system"],
+)  # fmt: skip
+def test_a_file_of_parameters_of_another_form(fail, tmp_path, text):
+    config = tmp_path / "run.yml"
+    config.write_text(text)
+    line = fail("--env=sample", f"--config={config}")
+    assert str(config) in line or "train.epochs" in line or "nobody" in line or "line 1" in line
+
+
+def test_a_misspelt_environment_is_told_in_a_folder_of_the_project_too(fail, monkeypatch, root):
+    monkeypatch.chdir(root / "src")
+    assert "--env=smaple: no such environment; did you mean sample?" in fail("--env=smaple")
+
+
 def test_a_configuration_file_that_is_not_yaml(fail, tmp_path):
     conf = tmp_path / "conf"
     shutil.copytree("conf", conf)
@@ -143,8 +198,33 @@ def test_a_configuration_file_that_is_not_yaml(fail, tmp_path):
     assert "line 0" in line or "line 1" in line
 
 
-def test_a_truncated_model_is_one_line(fail, tmp_path, classifier):
-    store_model(tmp_path, classifier_to_bytes(classifier)[:5000])
+def _file(path: Path) -> None:
+    path.write_text("mine")
+
+
+@pytest.mark.parametrize(
+    ("place", "make"),
+    [
+        ("data", _file),
+        ("data/sample", _file),
+        ("data/sample/06_models/provenance.json", _file),
+        ("data", lambda path: path.symlink_to("/proc/nowhere")),
+        ("data", lambda path: path.symlink_to("/proc/sys")),
+        ("data/sample/06_models", lambda path: path.symlink_to(path)),
+        ("data/sample/08_reporting/report.html", lambda path: path.symlink_to("/proc/nowhere")),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_runs(fail, tmp_path, place, make):
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    make(tmp_path / place)
+    line = fail("--env=sample", TINY)
+    assert line.startswith(f"Error: {tmp_path / place}: ")
+    assert "S10_DATA_ROOT" in line
+    assert not list(tmp_path.glob("data/sample/02_intermediate"))
+
+
+def test_a_truncated_model_is_one_line(fail, tmp_path, stored_model):
+    stored_model.write_bytes(stored_model.read_bytes()[:5000])
     line = fail("--env=sample", "--pipeline=predict", f"--params=predict.path={tmp_path}")
     assert "model.safetensors: " in line
     assert "train one" in line

@@ -1,10 +1,19 @@
+import errno
+import logging
+import os
+from logging.handlers import RotatingFileHandler
+
 import pytest
 from click.testing import CliRunner
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import configure_project
+from kedro.io import DatasetError
+from kedro.pipeline import node
 
 from s10_pipeline import cli
+from s10_pipeline.datasets.html import HTMLDataset
 from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.training.checkpoints import RunCheckpoints
 
 
 @pytest.fixture
@@ -36,12 +45,6 @@ def test_another_runner_is_taken_and_told_what_it_lacks(called, caplog):
     assert "records nothing" in message
 
 
-def test_params_without_a_value_are_refused(called):
-    result = invoke("--params=train.epochs")
-    assert result.exit_code != 0
-    assert "separated by `=`" in result.output
-
-
 def test_a_users_mistake_is_one_line_and_a_bug_is_not_hidden(monkeypatch):
     def mistake(**_: object) -> None:
         raise UserError("train.lr=-1: must be positive; raise it")
@@ -58,6 +61,64 @@ def test_a_users_mistake_is_one_line_and_a_bug_is_not_hidden(monkeypatch):
     assert isinstance(invoke().exception, ValueError)
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT])
+def test_a_disk_that_takes_nothing_is_one_line(monkeypatch, number):
+    def full(**_: object) -> None:
+        try:
+            raise OSError(number, os.strerror(number), "/x/y")
+        except OSError as error:
+            raise DatasetError("Failed while saving data to dataset") from error
+
+    monkeypatch.setattr(kedro_run, "callback", full)
+    (line,) = invoke().output.splitlines()
+    assert line.startswith(f"Error: /x/y: {os.strerror(number)}; ") == (number != errno.ENOENT)
+
+
+@pytest.mark.parametrize("where", ["node", "checkpoint", "dataset"])
+def test_a_signal_to_all_processes_ends_as_ctrl_c_does(monkeypatch, tmp_path, caplog, where):
+    # the words of torch, whose handler raises wherever the main process is
+    killed = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. ")
+
+    def dies(*_: object) -> None:
+        raise killed
+
+    def saves(x: int) -> int:
+        monkeypatch.setattr("torch.save", dies)
+        RunCheckpoints(tmp_path, keep=1).save(x, {})
+
+    def stores(**_: object) -> None:
+        monkeypatch.setattr(HTMLDataset, "encode", dies)
+        HTMLDataset(filepath=str(tmp_path / "page.html")).save("")
+
+    calls = {"node": lambda **_: node(dies, "x", "y").run({"x": 1}), "dataset": stores,
+             "checkpoint": lambda **_: node(saves, "x", "y").run({"x": 1})}  # fmt: skip
+    monkeypatch.setattr(kedro_run, "callback", calls[where])
+    result = invoke()
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1].startswith("Interrupted. ")
+    assert "killed" not in result.output
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_message_cannot_forge_lines(monkeypatch):
+    def forged(**_: object) -> None:
+        raise UserError("predict.path=a\nError: fake\x1b[2J\r\u202e\x9b: no image; give another")
+
+    monkeypatch.setattr(kedro_run, "callback", forged)
+    assert invoke().output == "Error: predict.path=a\\nError: fake\\x1b[2J\\r\\u202e\\x9b: no image; give another\n"
+
+
+def test_an_error_in_a_node_is_told_once(monkeypatch, caplog):
+    def mistaken(x: int) -> int:
+        raise UserError(f"train.lr={x}: wrong")
+
+    monkeypatch.setattr(kedro_run, "callback", lambda **_: node(mistaken, "x", "y").run({"x": 1}))
+    output = invoke().output
+    assert output.endswith("Error: train.lr=1: wrong\n")
+    assert output.count("wrong") == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_an_interruption_tells_how_to_go_on(monkeypatch):
     def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
@@ -67,6 +128,22 @@ def test_an_interruption_tells_how_to_go_on(monkeypatch):
     result = invoke()
     assert result.exit_code == 130
     assert "go on with: kedro run '--params=ingest.path=a b'" in result.output
+
+
+@pytest.mark.parametrize("place", ["missing/s10.log", "/proc/s10.log", "."])
+def test_a_log_that_cannot_be_written_costs_one_line(monkeypatch, tmp_path, caplog, capsys, place):
+    def told(**_: object) -> None:
+        for number in range(3):
+            logging.getLogger("s10_pipeline").warning("line %d", number)
+
+    handler = RotatingFileHandler(tmp_path / "x", delay=True)
+    handler.baseFilename = str(tmp_path / place)
+    monkeypatch.setattr(kedro_run, "callback", told)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler, *logging.getLogger().handlers])
+    assert invoke().exit_code == 0
+    assert [message for message in caplog.messages if "line" in message] == ["line 0", "line 1", "line 2"]
+    assert sum(handler.baseFilename in message for message in caplog.messages) == 1
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_installed_command_has_the_other_commands_too(monkeypatch):

@@ -8,6 +8,7 @@ import typing
 import warnings
 from pathlib import Path
 
+import fsspec
 import nbformat
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from s10_pipeline.staleness.records import RecordStore
 SMALL = (
     "--env=sample",
     "--params=ingest.shapes10.num_train_images=400,ingest.shapes10.num_test_images=120",
-    "--params=train.epochs=2,train.architecture.width=4,lr_search.num_iterations=30",
+    "--params=train.epochs=2,train.batch_size=8,train.architecture.width=4",
 )
 
 
@@ -41,7 +42,7 @@ def command(data_root: Path, *arguments: str) -> Result:
     return result
 
 
-def kedro(data_root: Path, *arguments: str) -> Result:
+def kedro(data_root: Path | str, *arguments: str) -> Result:
     return command(data_root, "run", *arguments)
 
 
@@ -223,10 +224,30 @@ def photos(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
+def test_the_whole_line_on_a_remote_data_root(root, tmp_path, monkeypatch, caplog):
+    remote = fsspec.filesystem("memory")  # of this process; s3:// and the like go the same way
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level("INFO")
+    arguments = (*SMALL, f"--conf-source={root / 'conf'}")
+    for num_versions in (1, 2):
+        caplog.clear()
+        result = kedro("memory:///runs", *arguments, "--only-missing-outputs")
+        assert result.exit_code == 0, result.output
+        told = "\n".join(caplog.messages)
+        assert told.index("every stage runs") < told.index("Running node: ingest_cifar")
+        assert f"checkpoints: on the local disk, in {tmp_path}/data/sample/06_models/checkpoints" in told
+        assert len([path for path in remote.find("/runs") if path.endswith("/report.html")]) == num_versions
+    assert len(list(tmp_path.glob("data/sample/06_models/checkpoints/*/epoch-*.pt"))) > 0
+    assert {path.name for path in tmp_path.iterdir()} <= {"data", "s10_pipeline.log"}
+    remote.rm("/runs", recursive=True)
+
+
 def test_the_whole_line_on_a_folder_of_photos(tmp_path):
     folder = photos(tmp_path / "photos")
     source = f"--params=ingest.source=folder,ingest.path={folder},ingest.image_size=48"
-    small = "--params=train.epochs=1,train.batch_size=16,train.architecture.width=4,lr_search.num_iterations=20"
+    small = "--params=train.epochs=1,train.anneal_epochs=0,train.batch_size=16,train.architecture.width=4"
+    small += ",lr_search.num_iterations=20"
     result = kedro(tmp_path / "data", "--env=cpu", source, small, "--params=train.architecture.depth=8")
     assert result.exit_code == 0, result.output
     predictions = pd.read_parquet(newest(tmp_path / "data", "test_predictions.parquet", "cpu"))

@@ -1,6 +1,7 @@
 import copy
 import dataclasses
 import logging
+from types import SimpleNamespace
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -33,6 +34,7 @@ def inputs(data, tiny, tmp_path):
 def announced(hooks: ProjectHooks, inputs: dict, caplog, *names: str) -> list[str]:
     """What a run of these nodes tells."""
     caplog.clear()
+    hooks._parameters = SimpleNamespace(train=inputs["params:train"])
     pipeline = Pipeline([NODES[name] for name in names])
     hooks.before_pipeline_run({}, pipeline, DataCatalog({name: MemoryDataset(1) for name in pipeline.inputs()}))
     with caplog.at_level(logging.INFO):

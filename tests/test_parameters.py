@@ -5,6 +5,7 @@ import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
 
+from s10_pipeline.cli import run
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.identity.differences import flatten
 from s10_pipeline.parameters import STAGES, validate_parameters
@@ -41,6 +42,15 @@ def test_environments_are_valid_and_have_a_root_of_their_own(root, env, monkeypa
     moved = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
     assert moved["catalog"]["model"]["filepath"].startswith("/elsewhere/")
     assert moved["parameters"]["ingest"]["download_dir"] == "/elsewhere/01_raw"
+
+
+@pytest.mark.parametrize(("given", "local"), [("/runs", "/runs"), ("s3://bucket/runs", "data"), ("memory://r", "data")])
+def test_downloads_and_checkpoints_of_a_remote_data_root_are_local(given, local, root, monkeypatch):
+    monkeypatch.setenv("S10_DATA_ROOT", given)
+    loader = OmegaConfigLoader(str(root / "conf"), env="sample", **CONFIG_LOADER_ARGS)
+    assert loader["catalog"]["model"]["filepath"] == f"{given}/sample/06_models/model.safetensors"
+    assert loader["catalog"]["checkpoints"]["filepath"] == f"{local}/sample/06_models/checkpoints"
+    assert loader["parameters"]["ingest"]["download_dir"] == f"{local}/01_raw"
 
 
 def test_the_recipe_of_2020_stands_as_it_was(root):
@@ -98,6 +108,11 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("ingest.source", "cifar11", r"ingest.source=cifar11: not a known source; did you mean cifar10\?"),
         ("ingest.source", "folder", r"ingest.path=null: .*ingest.path=DIR"),
         ("ingest.shortcut", "circle", r"ingest.shortcut=circle: only source=shapes10 draws tags"),
+        ("ingest", {"source": "shapes10", "shortcut": "hart"}, r"^ingest.shortcut=hart: no shape .*mean heart\?"),
+        ("ingest", {"source": "shapes10", "shortcut": ""}, r"^ingest.shortcut=: no shape of this name; one of: "),
+        ("train.anneal_epochs", 49, r"^train.anneal_epochs=49: epochs=50 and warmup_epochs=2 leave 48; lower it"),
+        ("train.epochs", 11, r"^train.anneal_epochs=10: epochs=11 and warmup_epochs=2 leave 9; .*raise epochs"),
+        ("train.warmup_epochs", 60, r"^train.anneal_epochs=10: epochs=50 and warmup_epochs=60 leave 0; "),
         ("lr_search.end_lr", 1e-6, r"lr_search.end_lr=1e-06: must be above start_lr"),
         ("lr_search.method", "best", r"lr_search.method=best: must be 'auto' or 'minimum'"),
         ("explain.selection", "worst", r"explain.selection=worst: must be 'most_confident', 'first' or 'random'"),
@@ -117,8 +132,24 @@ def test_mistakes_are_one_line(root, key, value, message):
     assert "\n" not in str(caught.value)
 
 
-def test_several_mistakes_are_counted(root):
-    with pytest.raises(UserError, match=r"train.epochs=0.*\(1 more: .*evaluate.num_bins=1"):
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("train.num_workers", "x", "train.num_workers=x: must be 'auto' or must be a valid integer; change it by"),
+        ("augment.pixel_mean", "x", "augment.pixel_mean=x: must be a list; lists go into a file, see --config; change"),
+        ("train.nesterov", "x", "train.nesterov=x: must be true or false; change it by --params or in"),
+        ("explain.layer", 3, "explain.layer=3: must be a text, in quotes or must be a list; lists go into a file"),
+        ("ingest.mirrors", "http://x", "ingest.mirrors=http://x: must be a list; lists go into a file"),
+    ],
+)
+def test_rules_are_told_in_words_of_parameters(root, key, value, line):
+    group, name = key.split(".")
+    with pytest.raises(UserError, match=f"^{line}"):
+        validate_parameters(load(root, "base", **{group: {name: value}}))
+
+
+def test_several_mistakes_are_told(root):
+    with pytest.raises(UserError, match=r"train.epochs=0.*evaluate.num_bins=1"):
         validate_parameters(load(root, "base", train={"epochs": 0}, evaluate={"num_bins": 1}))
 
 
@@ -143,3 +174,52 @@ def test_a_bare_on_or_off_of_yaml_is_the_choice_of_that_name(root, typed, meant)
     values = load(root, "base")
     values["train"]["cuda_graph"] = yaml.safe_load(typed)
     assert validate_parameters(values).train.cuda_graph == meant
+
+
+# What is typed behind --params=, the parameter, its value.
+TYPED = [
+    ("ingest.path=run #2", "ingest.path", "run #2"),
+    ("ingest.path=2024_01", "ingest.path", "2024_01"),
+    ("ingest.path=007", "ingest.path", "007"),
+    ("ingest.path=1e5", "ingest.path", "1e5"),
+    ("ingest.path=12:30", "ingest.path", "12:30"),
+    ("ingest.path=-", "ingest.path", "-"),
+    ("ingest.path=@w", "ingest.path", "@w"),
+    ("ingest.path=true", "ingest.path", "true"),
+    ("ingest.path=~", "ingest.path", "~"),
+    ("ingest.path=a: b", "ingest.path", "a: b"),
+    ("ingest.path=[2024]=x", "ingest.path", "[2024]=x"),
+    ("ingest.path=${oc.env:HOME}", "ingest.path", "${oc.env:HOME}"),
+    (r"ingest.path=\${x", "ingest.path", r"\${x"),
+    ("ingest.path=!!python/name:os.system", "ingest.path", "!!python/name:os.system"),
+    ("ingest.path=???", "ingest.path", "???"),
+    ("ingest.path=O'Brien's", "ingest.path", "O'Brien's"),
+    ("ingest.path='null'", "ingest.path", "null"),
+    ("ingest.path=null", "ingest.path", None),
+    ('ingest.path="a, b=c",train.lr=1e-3', "ingest.path", "a, b=c"),
+    ("ingest.path='it''s, so',train.lr=1e-3", "ingest.path", "it's, so"),
+    ('ingest.path="a,b",train.lr=1e-3', "train.lr", 1e-3),
+    ("train.epochs=70, train.lr=null", "train.lr", None),
+    ("train.epochs=1e2", "train.epochs", 100),
+    ("train.nesterov=off", "train.nesterov", False),
+    ("train.cuda_graph=on", "train.cuda_graph", "on"),
+    ("train.cuda_graph=off", "train.cuda_graph", "off"),
+    ("train.num_workers=2", "train.num_workers", 2),
+    ("train.num_workers=auto", "train.num_workers", "auto"),
+    ("explain.layer=layer2", "explain.layer", "layer2"),
+    ('augment.pixel_std="[63,62,66]"', "augment.pixel_std", (63, 62, 66)),
+]
+
+
+@pytest.mark.parametrize(("typed", "name", "value"), TYPED)
+def test_what_is_typed_is_a_value_of_the_declared_type(root, typed, name, value):
+    given = run.make_context("run", [f"--params={typed}"]).params["params"]
+    group, key = name.split(".")
+    found = getattr(getattr(validate_parameters(load(root, "base", **given)), group), key)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_a_number_of_a_file_is_no_text(root):
+    # YAML reads 2024_01 as 202401: another folder
+    with pytest.raises(UserError, match=r"^ingest.path=202401: must be a text, in quotes; "):
+        validate_parameters(load(root, "base", ingest=yaml.safe_load("path: 2024_01")))

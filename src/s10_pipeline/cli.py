@@ -1,5 +1,6 @@
 """Commands of this project: ``kedro run``, with this project's care for the person who types it."""
 
+import errno
 import logging
 import os
 import shlex
@@ -8,23 +9,30 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
+import yaml
 from kedro import KedroDeprecationWarning
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
-from yaml import YAMLError
+from kedro.utils import find_kedro_project
+from omegaconf.errors import OmegaConfBaseException
 
 from .commands.compare import compare
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
+from .vision.errors import UserError, did_you_mean, printable
 
 log = logging.getLogger(__name__)
+
+# What the system says where nothing can be written.
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
 
 RUNNER = "s10_pipeline.runner.Runner"
 
@@ -38,7 +46,7 @@ def _run(**options: Any) -> Any:
     # the contract of this project keeps --pipeline beside --pipelines
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     assert kedro_run.callback is not None
-    with _errors_in_one_line(), _ending_on_sigterm():
+    with _ending_on_sigterm(), _errors_in_one_line():
         _check_environment(options.get("env"), options.get("conf_source"))
         check_selection(options)
         if options.get("runner") != RUNNER:
@@ -49,9 +57,7 @@ def _run(**options: Any) -> Any:
 
 
 def _check_environment(env: str | None, conf_source: str | None) -> None:
-    from .vision.errors import UserError, did_you_mean
-
-    conf = Path(conf_source or "conf")
+    conf = Path(conf_source) if conf_source else (find_kedro_project(Path.cwd()) or Path()) / "conf"
     known = sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
     where, name = ("--env", env) if env else ("KEDRO_ENV", os.environ.get("KEDRO_ENV"))
     if name and known and name not in known:
@@ -61,36 +67,71 @@ def _check_environment(env: str | None, conf_source: str | None) -> None:
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
     """A user's mistake is one line and a non-zero exit; its traceback goes to the log file."""
-    from .vision.errors import UserError
-
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = partial(_do_without, handler)  # type: ignore[method-assign]
     try:
         yield
-    except UserError as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if _is_interruption(error):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may still be on its way to this process
+            if hasattr(signal, "SIGCHLD"):  # torch's handler would raise again while loaders are cleared away
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
+            # at once: worker processes and libraries may still be in the middle of something
+            sys.exit(130)
+        if (line := _one_line(error)) is None:
+            raise
         log.debug("traceback", exc_info=True)
-        raise click.ClickException(str(error)) from error
-    except DatasetError as error:
-        log.debug("traceback", exc_info=True)
-        raise click.ClickException(_explain_dataset_error(error)) from error
-    except YAMLError as error:
-        log.debug("traceback", exc_info=True)
-        raise click.ClickException(f"{' '.join(str(error).split())} Mend the file there.") from error
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
-        # at once: worker processes and libraries may still be in the middle of something
-        sys.exit(130)
+        raise click.ClickException(printable(line)) from error
 
 
-def _explain_dataset_error(error: BaseException) -> str:
-    """Kedro wraps what goes wrong in a dataset, our own one-line errors too."""
-    from .vision.errors import UserError
+def _is_interruption(error: BaseException | None) -> bool:
+    """Return whether a signal is at the bottom of an error.
 
+    One that is sent to the whole process group ends loader workers too: torch raises an error wherever this process
+    is then, and others turn that into errors of their own.
+    """
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) or "killed by signal: Terminated" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _do_without(handler: logging.FileHandler, _record: logging.LogRecord) -> None:
+    """Stop logging to a file that cannot be written, instead of a traceback for every line."""
+    logging.getLogger().handlers = [other for other in logging.getLogger().handlers if other is not handler]
+    log.warning("%s: cannot be written (%s); no log is kept", handler.baseFilename, sys.exc_info()[1])
+
+
+def _one_line(error: BaseException) -> str | None:
+    """Return the line that a user needs; None for an error of the program. Kedro wraps what goes wrong in a dataset."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
             return str(cause)
+        if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
+            remedy = "free space there, change owner or permissions, or set S10_DATA_ROOT to another folder"
+            return f"{cause.filename or 'a file'}: {cause.strerror}; {remedy}"
         cause = cause.__cause__
+    text = " ".join(str(error).split())
+    if isinstance(error, (yaml.YAMLError, OmegaConfBaseException)):
+        return f"{text} Mend the file there."
+    if isinstance(error, MissingConfigException):
+        return f"{text}; Kedro finds none below a folder whose path holds [, * or ?"
     remedy = "make it again with the stage that writes it, or take another version with --load-versions"
-    return f"{' '.join(str(error).split())}; {remedy}"
+    return f"{text}; {remedy}" if isinstance(error, DatasetError) else None
+
+
+def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: str | None) -> Any:
+    """Check the file of ``--config`` before Kedro reads it."""
+    with _errors_in_one_line(), open(path or os.devnull, "rb") as file:
+        content = yaml.safe_load(file)
+        section = content.get("run") if isinstance(content, dict) else None
+        if path and not (isinstance(section, dict) and isinstance(section.get("params", {}), dict)):
+            raise UserError(f"--config={path}: not of the form run: {{params: {{GROUP: {{NAME: VALUE}}}}}}; mend it")
+    return read(ctx, param, path)
 
 
 def _command_line() -> str:
@@ -103,8 +144,11 @@ def _command_line() -> str:
 @contextmanager
 def _ending_on_sigterm() -> Iterator[None]:
     """End on SIGTERM (a batch system's time limit, ``kill``) as on Ctrl-C."""
+    own = os.getpid()
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own:  # a loader worker that was just forked
+            os._exit(128 + number)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -130,8 +174,13 @@ def _in_one_line(command: click.Command) -> click.Command:
     return command
 
 
+logging.getLogger("kedro.pipeline.node").addFilter(
+    lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])
+)
 run, *others = build_commands(RULES, RUNNER)
 run.callback = _run
+config = next(option for option in run.params if option.name == "config")
+config.callback = partial(_check_config, config.callback)
 cli.add_command(run)
 for command in (compare, *others):
     cli.add_command(_in_one_line(command))

@@ -16,10 +16,16 @@ def folder_from_environment(name: str, default: str) -> str:
     return folder if "://" in folder else os.path.abspath(os.path.expanduser(folder))
 
 
+def local_folder_from_environment(name: str, default: str) -> str:
+    """The same, but ``default`` for an address: downloads, locks and checkpoints need a local disk."""
+    folder = folder_from_environment(name, default)
+    return default if "://" in folder else folder
+
+
 # An environment's file replaces single values, not whole groups; ${env:NAME, default} reads an environment variable.
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "base",
     "merge_strategy": {"parameters": "soft", "catalog": "soft", "globals": "soft"},
-    "custom_resolvers": {"env": folder_from_environment},
+    "custom_resolvers": {"env": folder_from_environment, "local": local_folder_from_environment},
 }

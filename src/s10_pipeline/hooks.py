@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from .configuration import CONFIG_LOADER_ARGS
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
-from .staleness.kedro_internals import load_path
+from .staleness.kedro_internals import is_local, load_path
 from .vision.errors import UserError
 from .vision.explain.params import split_layers
 from .vision.network.params import check_stage
@@ -41,6 +43,7 @@ class ProjectHooks:
     _parameters: Parameters
     _catalog: DataCatalog
     _announced = False
+    _unchecked: Pipeline | None = None
     _trains = True
 
     @hook_impl
@@ -53,6 +56,7 @@ class ProjectHooks:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
+        self._unchecked = pipeline
         names = {node.name for node in pipeline.nodes}
         self._trains = "train_resnet" in names
         for name, version in (run_params.get("load_versions") or {}).items():
@@ -60,18 +64,29 @@ class ProjectHooks:
                 raise UserError(
                     f"--load-versions={name}:{version}: no such version; the folder of {name} has their names"
                 )
+        checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
+        if checkpoints and not is_local(catalog.get("model")):
+            log.info("checkpoints: on the local disk, in %s", os.path.abspath(checkpoints.filepath))
         # the model first: it is what people miss
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
-        if self._trains and names & {"compute_cams", "predict_images"}:
-            # a stored model is asked by the node itself: here, that would be after hours of training
-            for layer in split_layers(self._parameters.explain.layer):
-                check_stage(layer, self._parameters.train.architecture.depth)
+        if names & {"compute_cams", "predict_images"}:
+            depth = self._parameters.train.architecture.depth
+            if not self._trains:
+                depth = _describe(catalog.get("model")).get("architecture", {}).get("depth", 0)
+            for layer in split_layers(self._parameters.explain.layer) if depth else ():
+                check_stage(layer, depth)
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Before the first stage that takes long, say how long; here, since it is no part of what a stage makes."""
+        """Check once that the host can do what was asked for; before the first stage that takes long, say how long.
+
+        Here, since neither is part of what a stage makes, and where all is up to date nothing need be written.
+        """
+        if self._unchecked:
+            self._check_host(self._unchecked)
+            self._unchecked = None
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
         if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
@@ -111,6 +126,19 @@ class ProjectHooks:
         if drawn := next(filter(None, titles), ""):
             log.info("made from %s", drawn)
 
+    def _check_host(self, pipeline: Pipeline) -> None:
+        inputs = pipeline.inputs()
+        for name in sorted(pipeline.all_outputs() | ({"checkpoints"} & inputs)):
+            dataset = self._catalog.get(name)
+            if is_local(dataset) and (path := getattr(dataset, "filepath", None)):
+                _check_writable(Path(path))
+        if inputs & {"params:train", "params:train.device"}:
+            from .vision.device import choose_device, choose_precision
+
+            train = self._parameters.train
+            device = choose_device(train.device)
+            choose_precision(train.precision if "params:train" in inputs else "auto", device)
+
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
         having = [other for other in self._environments() if other != env and self._exists_in(name, other)]
@@ -133,7 +161,17 @@ class ProjectHooks:
         if filepath is None or "://" in filepath:
             return False
         path = self._context.project_path / filepath
-        return path.is_file() or any(path.glob(f"*/{path.name}"))
+        return path.is_file() or (path.is_dir() and any((version / path.name).exists() for version in path.iterdir()))
+
+
+def _check_writable(path: Path) -> None:
+    """Raises UserError where the folder of versions at ``path`` cannot be written, or cannot be made."""
+    place = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        remedy = "change its owner or permissions, or set S10_DATA_ROOT to a folder of yours"
+        raise UserError(f"{place}: results cannot be written there ({error.strerror}); {remedy}") from error
 
 
 def _epochs_left(inputs: dict[str, Any]) -> range:
@@ -147,10 +185,16 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
     return epochs_left(data, train.rate(inputs["best_lr"]), train, inputs["checkpoints"])
 
 
+def _describe(dataset: Any) -> dict[str, Any]:
+    """Return what the files of stored images or of a stored model say of them; reads no pixels, no weights."""
+    if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
+        with suppress(Exception):  # of a damaged file the stage that loads it tells
+            return dict(json.loads(dataset.preview()))
+    return {}
+
+
 def _drawn_title(dataset: Any) -> str:
-    """Return the title of stored images, or of a stored model's, if they are drawn; reads no pixels, no weights."""
-    if not isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
-        return ""
-    about = json.loads(dataset.preview())
+    """Return the title of stored images, or of a stored model's, if they are drawn."""
+    about = _describe(dataset)
     source = about.get("source", about)
     return str(source["title"]) if source.get("drawn") else ""

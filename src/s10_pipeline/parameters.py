@@ -40,41 +40,54 @@ class Parameters(Params):
     export: ExportParams
 
 
+# Of pydantic's errors, words that only a programmer understands.
+RULES = {
+    "string_type": "must be a text, in quotes",
+    "tuple_type": "must be a list; lists go into a file, see --config",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+}
+
+
 def validate_parameters(values: dict[str, Any]) -> Parameters:
     """Check all parameters, those of stages that do not run included.
 
     Raises:
-        UserError: ``key=value: rule; remedy``, for the first mistake and the number of further ones.
+        UserError: ``key=value: rule; remedy`` for each mistake, in one line.
     """
     try:
         return Parameters.model_validate(values)
     except ValidationError as error:
-        messages = list(dict.fromkeys(_explain(e) for e in error.errors(include_url=False)))
-        rest = f" ({len(messages) - 1} more: {'; '.join(messages[1:])})" if len(messages) > 1 else ""
-        raise UserError(messages[0] + rest) from error
+        found: dict[tuple[str, str], list[str]] = {}
+        for subject, rule, remedy in map(_explain, error.errors(include_url=False)):
+            found.setdefault((subject, remedy), []).append(rule)
+        # of a parameter with several types, each has a rule
+        messages = [f"{key[0]}: {' or '.join(dict.fromkeys(rules))}{key[1]}" for key, rules in found.items()]
+        raise UserError("; and ".join(messages)) from error
 
 
-def _explain(error: Any) -> str:
-    """One of pydantic's errors as ``key=value: rule; remedy``."""
+def _explain(error: Any) -> tuple[str, str, str]:
+    """Return ``key=value``, the rule and the remedy of one of pydantic's errors."""
     keys, model = _known_keys(error["loc"])
     name = ".".join(keys)
     if error["type"] == "extra_forbidden":
         unknown = ".".join([*keys, str(error["loc"][len(keys)])])
         kind = "parameter" if keys else "group of parameters"
         suggestion = did_you_mean(str(error["loc"][len(keys)]), model.model_fields if model else ())
-        return f"{unknown}: no such {kind}; {suggestion}"
+        return unknown, f"no such {kind}", f"; {suggestion}"
     if error["type"] == "missing":
-        return f"{name}: missing; every group stands in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
+        return name, "missing", f"; every group stands in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
     rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")
     if error["type"] == "value_error" and model is not None:
         # a check of the whole group: its message starts with the key inside the group
-        return f"{name}.{rule}"
+        subject, _, rule = rule.partition(": ")
+        return f"{name}.{subject}", rule, ""
     if error["type"] in ("model_type", "dict_type"):
         rule = f"is a group of parameters; give single ones, {name}.NAME=VALUE"
-    rule = rule.replace("Input should be", "must be")
+    rule = RULES.get(error["type"]) or rule.replace("Input should be", "must be").partition(", unable")[0]
     value = error["input"]
     shown = "null" if value is None else str(value)
-    return f"{name}={shown[:80]}: {rule}; change it by --params or in parameters_{STAGES[keys[0]]}.yml"
+    return f"{name}={shown[:80]}", rule, f"; change it by --params or in parameters_{STAGES[keys[0]]}.yml"
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:

@@ -41,7 +41,20 @@ SAVED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("broken", ["fsync", "replace"])
+@pytest.mark.parametrize("name", ["run[1]", "a*b", "what?", "{x,y}", "[!a]", "[", "plain"])
+@pytest.mark.parametrize("place", ["", "memory://"])
+def test_a_path_is_no_pattern(tmp_path, place, name):
+    folder = f"{place}{tmp_path}/{name}"
+    for version in ("2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"):
+        HTMLDataset(filepath=f"{folder}/{name}.html", version=Version(None, version)).save(version)
+    page = HTMLDataset(filepath=f"{folder}/{name}.html", version=Version(None, None))
+    assert page.exists()
+    assert page.load() == "2026-01-02T00.00.00.000Z"
+    assert page.list_versions(full_path=False) == ["2026-01-02T00.00.00.000Z", "2026-01-01T00.00.00.000Z"]
+    assert HTMLDataset(filepath=f"{folder}/none.html", version=Version(None, None)).list_versions() == []
+
+
+@pytest.mark.parametrize("broken", ["write", "replace"])
 @pytest.mark.parametrize("kind", SAVED)
 def test_a_save_that_breaks_leaves_no_version_behind(tmp_path, monkeypatch, broken, kind):
     def at(load: str | None, save: str | None) -> AtomicDataset:

@@ -1,6 +1,8 @@
 """Digests of files and folders, and when they are remembered."""
 
+import json
 import os
+import stat
 
 import pytest
 
@@ -33,6 +35,23 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path, counted):
     assert Memo(tmp_path / "memo.json").digest(str(file)) != first
 
 
+@pytest.mark.parametrize(
+    "damaged", ["", "[]", "null", '{"entries": {}}', "DIGEST-LESS", lambda text: text.replace("ba78", "ba79"), "{",
+                lambda text: text.replace('"entries": {', '"entries": {"x": 1, ')],
+)  # fmt: skip
+def test_a_memo_that_was_changed_is_computed_anew(tmp_path, counted, damaged):
+    file, stored = tmp_path / "file", tmp_path / "memo.json"
+    file.write_text("abc")
+    memo = Memo(stored)
+    memo.digest(str(file))
+    memo.save()
+    text = stored.read_text()
+    entries = json.dumps(json.loads(text)["entries"])
+    stored.write_text(damaged(text) if callable(damaged) else damaged.replace("DIGEST-LESS", entries))
+    assert Memo(stored).digest(str(file)).startswith("ba7816bf")
+    assert counted == ["file", "file"]
+
+
 def test_what_was_just_written_is_not_trusted(tmp_path):
     file = tmp_path / "file"
     file.write_text("abc")
@@ -56,6 +75,42 @@ def test_a_folder_is_its_names_and_contents(tmp_path, counted):
     (folder / "3").rename(folder / "2")
     assert memo.digest(str(folder)) == before
     assert memo.digest(str(tmp_path / "none")) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "1.png").write_text("other"),
+        lambda folder: (folder / "2.png").write_text("new"),
+        lambda folder: (folder / "linked/2.png").write_text("new"),
+        lambda folder: os.replace(folder / "../equal", folder / "../target"),  # of equal size and times
+        lambda folder: (folder / "../nowhere").write_text("now there"),
+        lambda folder: (folder / "to_nowhere").unlink(),
+        lambda folder: (folder / "again").symlink_to("linked"),
+    ],
+)
+def test_links_count_as_what_they_lead_to(tmp_path, counted, change):
+    folder, memo = tmp_path / "folder", Memo(tmp_path / "memo.json")
+    for name in ("folder/1.png", "elsewhere/1.png", "target", "equal"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name[0])
+        os.utime(tmp_path / name, (1, 1))
+    for name, target in {"to_file": "target", "to_nowhere": "nowhere", "linked": "elsewhere"}.items():
+        (folder / name).symlink_to(tmp_path / target)
+    before = memo.digest(str(folder))
+    assert before is not None
+    assert memo.digest(str(folder)) == before
+    change(folder)
+    assert memo.digest(str(folder)) not in (before, None)
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.symlink_to("."), os.mknod]
+)
+def test_what_cannot_be_read_to_its_end_has_no_digest(tmp_path, make):
+    (tmp_path / "1.png").write_text("1")
+    make(tmp_path / "2.png", 0o600 | stat.S_IFSOCK) if make is os.mknod else make(tmp_path / "2.png")
+    assert Memo(tmp_path / "memo.json").digest(str(tmp_path)) is None
 
 
 def test_digests_depend_on_content_alone():

@@ -3,9 +3,7 @@
 import importlib
 import re
 
-import click
 import pytest
-from kedro.framework.cli.project import run
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import Version
 from kedro.pipeline import Pipeline, node
@@ -19,7 +17,6 @@ PRIVATE = {
     "kedro.io:AbstractDataset": ["_EPHEMERAL", "_copy"],
     "kedro.io:AbstractVersionedDataset": ["_get_load_path", "_get_save_path", "_get_versioned_path"],
     "kedro.runner:AbstractRunner": ["_release_datasets", "_run"],
-    "kedro.framework.cli.utils": ["_split_params"],
     "kedro_datasets._typing": ["JSONPreview", "HTMLPreview", "ImagePreview", "TablePreview"],
 }
 
@@ -71,12 +68,6 @@ def test_runners_release_what_nobody_reads_any_more():
     catalog = DataCatalog({"a": MemoryDataset(1)})
     kedro_internals.release_datasets(runner, reading, catalog, {"a": 1}, Pipeline([reading, node(sorted, "b", "a")]))
     assert not catalog["a"].exists(), "a runner's _release_datasets changed: mend kedro_internals.py"
-
-
-def test_params_are_parsed_as_kedro_parses_them():
-    option = next(param for param in run.params if param.name == "params")
-    parsed = kedro_internals.split_params(click.Context(run), option, "a.b=1,c=x,a.d=null")
-    assert parsed == {"a": {"b": 1, "d": None}, "c": "x"}, "_split_params changed: mend kedro_internals.py"
 
 
 def test_no_other_module_uses_them(root):

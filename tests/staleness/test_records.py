@@ -1,5 +1,6 @@
 """Records on the disk, and who may run at once."""
 
+import json
 import logging
 
 import pytest
@@ -39,6 +40,25 @@ def test_what_cannot_be_read_or_written_costs_one_record(tmp_path, caplog, monke
         store.add(record("b", "3"))
     assert len(caplog.messages) == 2
     assert "2.json" in caplog.messages[0] and caplog.messages[1].startswith("b: ")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"run": "../../../precious"}, {"run": ".."}, {"run": ""}, {"run": "/etc/x"}, {"run": "a\\b"}, {"run": 5},
+        {"node": ".."}, {"node": ["a"]}, {"outputs": {"y": {"version": "../x"}}}, {"outputs": {"y": "1"}},
+        {"outputs": []}, {"inputs": {"x": ".."}}, {"same_as": "../1"}, {"parts": []}, {"parts": {"code": 1}},
+        {"about": None}, {"outputs": {"y": {"digest": 5}}},
+    ],
+)  # fmt: skip
+def test_a_record_of_another_shape_is_passed_over(tmp_path, caplog, wrong):
+    store = RecordStore(tmp_path)
+    store.add(record("a", "1"))
+    written = json.loads(store.path_of(record("a", "1")).read_text())
+    for text in (json.dumps(written | wrong), json.dumps([written]), "null"):
+        store.path_of(record("a", "2")).write_text(text)
+        assert [one.run for one in RecordStore(tmp_path).all()] == ["1"]
+        assert "2.json" in caplog.messages[-1]
 
 
 def test_those_who_prune_see_who_runs(tmp_path):

@@ -3,9 +3,13 @@
 import json
 import logging
 import os
+import shlex
 
 import pytest
 from small_project import ALL, SmallProject
+
+from s10_pipeline.identity.digests import Memo
+from s10_pipeline.staleness.records import RecordsDataset
 
 AFTER_READ = ["clean", "prepare", "fit", "judge"]
 
@@ -106,6 +110,15 @@ def test_content_behind_a_path(project, tmp_path):
     assert project.run() == ["read"]
 
 
+def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
+    number, real = tmp_path / "number", Memo.digest
+    number.write_text("5")
+    project.parameters["source"]["path"] = str(number)
+    monkeypatch.setattr(Memo, "digest", lambda memo, path, *fs: None if path == str(number) else real(memo, path, *fs))
+    assert project.run()[0] == "read"
+    assert project.run() == ["read"]
+
+
 def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newest(project):
     score = project.stored("score")
     project.parameters["fit"]["epochs"] = 9
@@ -121,15 +134,35 @@ def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newes
     assert project.stored("score") == other
 
 
-def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project):
+def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project, monkeypatch):
     project.parameters["fit"]["epochs"] = 9
     project.run(run_id="2026-03-01T00.00.00.000Z")
     project.parameters["fit"]["epochs"] = 3
-    assert project.run(run_id="2026-02-01T00.00.00.000Z") == [], (
-        "it began before the other, and came to this stage after it"
-    )
+    # it began before the other, and came to this stage after it
+    monkeypatch.setattr("s10_pipeline.staleness.runner.newest_version", lambda *_: "")
+    assert project.run(run_id="2026-02-01T00.00.00.000Z") == []
     assert project.versions("score")[-1] == "2026-03-01T00.00.00.000Z"
     assert "2026-02-01T00.00.00.000Z" not in project.versions("score")
+
+
+@pytest.mark.parametrize(
+    ("stored", "run_id", "saved"),
+    [
+        ("2031-12-31T23.59.59.999Z", "2026-02-01T00.00.00.000Z", "2032-01-01T00.00.00.000Z"),
+        ("2026-02-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z", "2026-02-01T00.00.00.001Z"),
+        ("2026-01-31T23.59.59.999Z", "2026-02-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z"),
+        ("mine", "2026-02-01T00.00.00.000Z", "mine~"),
+        ("9999-12-31T23.59.59.999Z", "2026-02-01T00.00.00.000Z", "9999-12-31T23.59.59.999Z~"),
+    ],
+)
+@pytest.mark.parametrize("node", ["fit", "judge"])
+def test_a_version_is_above_all_that_are_stored_whatever_the_clock_says(project, stored, run_id, saved, node):
+    name = {"fit": "model", "judge": "score"}[node]
+    old = project.data / f"{name}.json" / project.versions(name)[-1]
+    old.rename(old.with_name(stored))
+    project.parameters["fit"]["epochs"] = 9
+    assert project.run("prepare", "fit", "judge", run_id=run_id, force=True) == ["prepare", "fit", "judge"]
+    assert project.versions("model")[-1] == project.versions("score")[-1] == saved
 
 
 def test_results_in_memory_are_made_only_where_they_are_needed(project):
@@ -197,17 +230,29 @@ def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
     caplog.set_level(logging.WARNING)
     assert project.run("judge", force=True) == ["judge"]
     assert not warned(caplog)
-    project.parameters["fit"]["epochs"] = 4
+    project.edit("models.py", "bonus = 0", "bonus = 1")
+    registered(project)
     assert project.run("judge") == []
     (warning,) = warned(caplog)
-    assert warning.startswith("model: stale, fit: fit.epochs 3 -> 4; ")
-    caplog.clear()
+    assert warning.startswith("model: stale, fit: code of models.Base")
+    assert warning.endswith(": kedro run --only-missing-outputs")
+
+
+def test_a_stored_result_goes_by_its_own_parameters(project, registered, caplog):
+    caplog.set_level(logging.INFO)
+    project.parameters["fit"]["epochs"] = "a, 'b'"  # Any
+    project.parameters["fit"]["rate"] = 1
+    project.edit("nodes.py", ' + fit["epochs"]', " + 9")
+    assert project.run("prepare", "fit") == ["prepare", "fit"]
+    registered(project)
+    project.parameters["fit"] |= {"epochs": 3, "device": "gpu"}
     project.parameters["source"]["start"] = 1
-    project.run("label", "judge")
-    assert [message.partition(";")[0] for message in warned(caplog)] == [
-        "table: stale, clean: runs if raw changes",
-        "model: stale, fit: fit.epochs 3 -> 4",
-    ]
+    caplog.clear()
+    project.run("judge", "label", force=True)
+    assert not warned(caplog)
+    (line,) = [message for message in caplog.messages if "the same again" in message]
+    assert line.startswith("model, table: ")
+    assert shlex.split(line)[-1] == """--params=source.start=5,fit.epochs="a, 'b'\""""
 
 
 def test_a_slice_passes_over_what_an_unfinished_run_left(project, registered, caplog):
@@ -247,6 +292,19 @@ def test_without_records_it_is_kedros_own_runner(project, caplog):
     project.runner().run(pipeline, catalog, run_id="2026-03-01T00.00.00.000Z", only_missing_outputs=True)
     assert any("nothing is recorded" in message for message in caplog.messages)
     assert len(project.versions("score")) == 1
+
+
+@pytest.mark.parametrize("only_missing", [True, False])
+@pytest.mark.parametrize("place", ["s3://bucket/.records", "memory://.records", "gs://x"])
+def test_where_records_cannot_be_kept_every_stage_runs_and_it_is_told_first(project, caplog, place, only_missing):
+    caplog.set_level(logging.INFO)
+    catalog = project.catalog("2026-03-01T00.00.00.000Z")
+    catalog["records"] = RecordsDataset(filepath=place)
+    caplog.clear()
+    run_id = "2026-03-01T00.00.00.000Z"
+    project.runner().run(project.pipeline(), catalog, run_id=run_id, only_missing_outputs=only_missing)
+    assert "every stage runs" in caplog.messages[0]
+    assert all(len(project.versions(name)) == 2 for name in ("raw", "model", "score", "labels"))
 
 
 def test_loading_and_saving_in_threads(project):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ..vision.errors import UserError, did_you_mean
+
 
 def check_selection(options: dict[str, Any]) -> None:
     """Check what names pipelines, nodes, datasets and a runner among the options of ``kedro run``.
@@ -12,8 +14,6 @@ def check_selection(options: dict[str, Any]) -> None:
     from kedro.framework.project import pipelines
     from kedro.pipeline import Pipeline
     from kedro.utils import load_obj
-
-    from ..vision.errors import UserError, did_you_mean
 
     names = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or ["__default__"]
     if unknown := next((name for name in names if name not in pipelines), None):
@@ -26,17 +26,21 @@ def check_selection(options: dict[str, Any]) -> None:
         "to_nodes": ("--to-nodes", nodes),
         "from_inputs": ("--from-inputs", datasets),
         "to_outputs": ("--to-outputs", datasets),
+        "tags": ("--tags", {tag for node in chosen.nodes for tag in node.tags}),
+        "namespaces": ("--namespaces", {node.namespace for node in chosen.nodes if node.namespace}),
     }
     for option, (flag, known) in there_are.items():
         for name in options.get(option) or ():
             if name not in known:
                 where = ", ".join(f"pipeline {name}" for name in names)
-                raise UserError(f"{flag}={name}: not in {where}; {did_you_mean(name, known)}")
-    asked = {option: options.get(option) for option in (*there_are, "tags")}
+                remedy = did_you_mean(name, known) if known else "leave the option out, it has none"
+                raise UserError(f"{flag}={name}: not in {where}; {remedy}")
+    asked = {option: options.get(option) for option in there_are if option != "namespaces"}
     try:
         chosen.filter(**asked, node_namespaces=options.get("namespaces"))
     except ValueError as error:
-        raise UserError("no stage is left by these options together; leave one of them out") from error
+        given = " ".join(f"{flag}={','.join(options[o])}" for o, (flag, _) in there_are.items() if options.get(o))
+        raise UserError(f"{given}: no stage is all of this; leave one of them out") from error
     try:
         load_obj(options.get("runner") or "SequentialRunner", "kedro.runner")
     except (ImportError, AttributeError, ValueError) as error:

@@ -3,7 +3,7 @@
 import tempfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
@@ -46,8 +46,14 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         self._fs = fsspec.filesystem(protocol, **deepcopy(credentials or {}), **deepcopy(fs_args or {}))
         self.metadata, self.filepath = metadata, PurePosixPath(path)
         super().__init__(
-            filepath=self.filepath, version=version, exists_function=self._fs.exists, glob_function=self._fs.glob
+            filepath=self.filepath, version=version, exists_function=self._fs.exists, glob_function=self._versions
         )
+
+    def _versions(self, _pattern: str) -> list[str]:
+        """List where each version's file would lie; no pattern is matched, since a path may hold ``[`` or ``*``."""
+        with suppress(OSError):
+            return [f"{folder}/{self.filepath.name}" for folder in self._fs.ls(str(self.filepath), detail=False)]
+        return []
 
     @abstractmethod
     def encode(self, data: T) -> bytes:
@@ -78,7 +84,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / PurePosixPath(path).name
-            self._fs.get(path, str(copy))
+            self._fs.get_file(path, str(copy))
             yield copy
 
     def _write(self, path: str, write: Callable[[IO[bytes]], object]) -> None:
@@ -92,7 +98,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
             with open(whole, "wb") as file:
                 write(file)
             self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-            self._fs.put(str(whole), path)
+            self._fs.put_file(str(whole), path)
 
     def _exists(self) -> bool:
         return bool(self._fs.exists(get_filepath_str(load_path(self), self._protocol)))

@@ -107,5 +107,5 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         cached = Path(tempfile.gettempdir()) / "s10_pipeline-arrays" / name
         if not cached.exists():
             with replacing(cached) as partial:
-                self._fs.get(remote, str(partial))
+                self._fs.get_file(remote, str(partial))
         return cached

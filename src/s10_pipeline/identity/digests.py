@@ -1,9 +1,12 @@
 """Digests of values, files and folders; costly ones are remembered by name, size and times."""
 
+import errno
 import hashlib
 import json
+import os
+import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,8 +44,10 @@ class Memo:
     def __init__(self, path: Path) -> None:
         self._path, self._changed = path, False
         self._entries: dict[str, list[Any]] = {}
-        with suppress(OSError, ValueError, TypeError):
-            self._entries = dict(json.loads(path.read_text(encoding="utf-8")))
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["digest"] == digest_of(stored["entries"]):  # else somebody or something has changed it
+                self._entries = stored["entries"]
 
     def get_or_compute(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
         """Return what ``compute`` gave when the stamp was the same; a new answer is kept only if it is settled."""
@@ -57,14 +62,20 @@ class Memo:
     def save(self) -> None:
         with suppress(OSError):  # a full disk
             if self._changed:
-                write_text(self._path, json.dumps(self._entries))
+                write_text(self._path, json.dumps({"digest": digest_of(self._entries), "entries": self._entries}))
 
     def digest(self, path: str, fs: fsspec.AbstractFileSystem = LOCAL) -> str | None:
-        """Return the SHA-256 of a file, or of all files in a folder with their names; None where there is neither."""
+        """Return the SHA-256 of a file, or of all files in a folder with their names; links count as their targets.
+
+        None where there is neither, or where something cannot be read: a device, a FIFO, a loop of links.
+        """
         top = fs._strip_protocol(path)
         try:
-            files = [item for item in sorted(fs.find(path, detail=True).items()) if "/__pycache__/" not in item[0]]
-            digests = {name.removeprefix(top): self._file_digest(info, fs) for name, info in files}
+            found = dict(_local_files(top)) if "file" in fs.protocol else fs.find(top, detail=True)
+            files = [item for item in sorted(found.items()) if "/__pycache__/" not in item[0]]
+            digests = {
+                name.removeprefix(top): info.get("digest") or self._file_digest(info, fs) for name, info in files
+            }
         except OSError:
             return None
         return digests.get("") or (digest_of([*digests.items()]) if digests else None)
@@ -75,6 +86,22 @@ class Memo:
         settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
         stamp = [info["size"], *times]
         return str(self.get_or_compute(info["name"], stamp, lambda: _hash_file(info["name"], fs), settled))
+
+
+def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield name and facts of every file at or below a path, as fsspec's ``find`` tells them, links followed."""
+    if os.path.isdir(path):
+        if (real := os.path.realpath(path)) in above:
+            raise OSError(errno.ELOOP, "a link to a folder above", path)
+        for name in sorted(os.listdir(path)):
+            yield from _local_files(os.path.join(path, name), (*above, real))
+    elif os.path.islink(path) and not os.path.exists(path):
+        yield path, {"digest": digest_of(["link", os.readlink(path)])}
+    else:
+        facts = os.stat(path)
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(errno.EINVAL, "no regular file", path)
+        yield path, {"name": path, "size": facts.st_size, "mtime": facts.st_mtime, "created": facts.st_ctime}
 
 
 def _hash_file(path: str, fs: fsspec.AbstractFileSystem) -> str:

@@ -4,6 +4,7 @@ import functools
 import inspect
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -68,10 +69,13 @@ class Fingerprinter:
         self.code = functools.cache(self.code_now)
         self.version = functools.cache(self._installed)
 
-    def parts(self, node: Node, catalog: Any, inputs: Mapping[str, Content]) -> Parts:
-        """All that decides what the node makes, in groups."""
+    def parts(
+        self, node: Node, catalog: Any, inputs: Mapping[str, Content], stored: Mapping[str, Any] | None = None
+    ) -> Parts:
+        """All that decides what the node makes, in groups; ``stored`` parameters stand in for those of the catalog."""
         code = self.code(node.func)
         parameters = self.parameters(node, catalog)
+        parameters |= {name: value for name, value in (stored or {}).items() if name in parameters}
         decisive = {n: v for n, v in parameters.items() if can_change(self._rules.parameters, n, node.name)}
         files = [name for name in self._rules.path_parameters if decisive.get(name) is not None]
         libraries = [name for name in code["libraries"] if name not in self._rules.harmless_libraries]
@@ -100,7 +104,7 @@ class Fingerprinter:
     def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
         """``pieces`` that it reaches, ``libraries`` that they name, ``function``: what it consists of."""
         folder = Path(str(sys.modules[self._rules.package].__file__)).parent
-        stamp = f"{sys.version} {self._memo.digest(str(folder))}"
+        stamp = f"{sys.version} {self._memo.digest(str(folder)) or time.time_ns()}"
         function = _consists_of(func)
 
         def walk() -> dict[str, Any]:

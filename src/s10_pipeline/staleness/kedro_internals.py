@@ -4,7 +4,6 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.framework.cli.utils import _split_params as split_params
 from kedro.io import AbstractVersionedDataset
 from kedro.io.core import Version
 from kedro.pipeline import Node, Pipeline
@@ -15,7 +14,7 @@ from ..identity.digests import LOCAL
 with suppress(ImportError):  # for datasets with previews; the package itself can do without kedro-datasets
     from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, TablePreview
 
-__all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview", "split_params"]
+__all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview"]
 
 
 def is_versioned(dataset: Any) -> bool:

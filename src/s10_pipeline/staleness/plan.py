@@ -1,6 +1,7 @@
 """Which nodes must run, and why, one by one in the order of the pipeline."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from kedro.framework.project import pipelines as registered_pipelines
@@ -45,12 +46,14 @@ class Plan:
         known: dataset -> what is or will be read of it in this run.
         chosen: dataset -> the version that the user wants read, by ``--load-versions``.
         producers: dataset -> the node that writes it, over all pipelines of the project.
+        stored: node -> parameters by dotted names that stand in for those of the catalog.
     """
 
     def __init__(self, rules: Rules, pipeline: Pipeline, catalog: Any, store: RecordStore) -> None:
         self.rules, self.pipeline, self.catalog, self.store = rules, pipeline, catalog, store
         self.fingerprints = Fingerprinter(rules, store.memo)
         self.known: dict[str, Content] = {}
+        self.stored: dict[str, dict[str, Any]] = {}
         versions = {name: version_of(catalog.get(name)) for name in pipeline.datasets()}
         self.chosen = {name: version.load for name, version in versions.items() if version and version.load}
         every = [*dict(registered_pipelines).values(), pipeline]
@@ -64,13 +67,23 @@ class Plan:
 
     def decide(self, node: Node) -> Decision:
         """Compare a node with its records, and note what those after it would read."""
-        parts = self.fingerprints.parts(node, self.catalog, self.inputs(node))
+        parts = self.fingerprints.parts(node, self.catalog, self.inputs(node), self.stored.get(node.name))
         decision = self._compare(node, parts)
         self.know(node, parts, decision.record)
         return decision
 
+    def go_by_stored(self, versions: Iterable[tuple[str, str | None]]) -> None:
+        """Plan with the parameters that made these versions (dataset, version), and those that they were made from."""
+        todo, records = list(versions), self.store.all()
+        while todo:
+            name, version = todo.pop(0)
+            made = [r for r in records if name in r.outputs and r.outputs[name]["version"] == version]
+            if made and made[0].node not in self.stored:
+                self.stored[made[0].node] = made[0].about.get("parameters", {})
+                todo += made[0].inputs.items()
+
     def _compare(self, node: Node, parts: Parts) -> Decision:
-        for name, digest in parts["inputs"].items():
+        for name, digest in (*parts["inputs"].items(), *parts["files"].items()):
             if digest is None:
                 return Decision(node, RUNS, f"{name} is missing, or of a kind that cannot be compared")
         if not any(self.is_stored(name) for name in node.outputs):

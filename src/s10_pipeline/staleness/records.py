@@ -7,19 +7,32 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
-from kedro.io.core import generate_timestamp
+from pydantic import AfterValidator, StringConstraints, TypeAdapter
 
 from ..identity.atomic import write_text
 from ..identity.differences import Parts
 from ..identity.digests import Memo
 
 log = logging.getLogger(__name__)
+
+VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%f"  # of Kedro, which ends it with milliseconds and a Z
+
+
+def _one_component(name: str) -> str:
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise ValueError(f"{name!r} is no name of a file or folder")
+    return name
+
+
+# Versions and runs become parts of paths, some of which are removed.
+Name = Annotated[str, AfterValidator(_one_component)]
 
 
 @dataclass(frozen=True)
@@ -34,13 +47,13 @@ class Record:
         about: what cannot change the result: git, device, host, started, seconds, all parameters.
     """
 
-    node: str
-    run: str
+    node: Annotated[str, StringConstraints(pattern="[^.]")]
+    run: Name
     parts: Parts
-    inputs: dict[str, str | None]
-    outputs: dict[str, dict[str, str | None]]
+    inputs: dict[str, Name | None]
+    outputs: dict[str, dict[str, Name | None]]
     about: dict[str, Any] = field(default_factory=dict)
-    same_as: str | None = None
+    same_as: Name | None = None
 
     def read(self) -> set[tuple[str, str]]:
         """Return the versions that it read, each with its dataset."""
@@ -84,22 +97,23 @@ class RecordStore:
 
     def _read(self, path: Path) -> Record | None:
         try:
-            return Record(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return TypeAdapter(Record).validate_json(path.read_bytes())
+        except (OSError, ValueError) as error:
             log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
             return None
 
     @contextmanager
-    def running(self, run: str) -> Iterator[str]:
+    def running(self, run: str, newest: str = "") -> Iterator[str]:
         """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process.
 
-        Gives the run's id: a new one where a run of the same is going on, since it began in the same millisecond. What
-        the run found out for the memo is saved at its end.
+        Gives the run's id: above ``newest``, the newest version that is stored, whatever the clock says, and another
+        than those of runs that are going on. What the run found out for the memo is saved at its end.
         """
+        run = run if run > newest else _next_version(newest)
         lock = FileLock(self.folder / "running" / f"{run}.lock")
         with suppress(OSError), FileLock(self.folder / "prune.lock"):
             while _is_held(Path(lock.lock_file)):
-                run = generate_timestamp()
+                run = _next_version(run)
                 lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()  # on a full or read-only disk the first save, or record, says so
         try:
@@ -107,7 +121,8 @@ class RecordStore:
         finally:
             self.memo.save()
             lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(lock.lock_file).unlink()
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:
@@ -120,6 +135,15 @@ def _is_held(path: Path) -> bool:
     with suppress(Timeout), FileLock(path, timeout=0):
         return False
     return True
+
+
+def _next_version(version: str) -> str:
+    """Return the version a millisecond later, or the next as text after one that is no time."""
+    try:
+        later = datetime.strptime(version, f"{VERSION_FORMAT}Z") + timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return f"{version}~"
+    return f"{later.strftime(VERSION_FORMAT)[:-3]}Z"
 
 
 class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):

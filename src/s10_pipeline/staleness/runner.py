@@ -8,10 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+import click
 from kedro.io.core import generate_timestamp
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, Task
 
+from ..identity.affects import can_change
+from .commands.params import spell
 from .contents import Content, content_of, link_version, versions_of
 from .fingerprint import Rules
 from .kedro_internals import bind_version, is_async, is_versioned, release_datasets
@@ -24,8 +27,8 @@ log = logging.getLogger(__name__)
 class StalenessRunner(SequentialRunner):
     """Kedro's sequential runner with records; ``--only-missing-outputs`` then means missing *or stale*.
 
-    A project subclasses it with its own ``rules``, and has a dataset called ``records`` in its catalog. Without one, or
-    where that is not on a local disk, it does what Kedro's own runner does.
+    A project subclasses it with its own ``rules``, and has a dataset called ``records`` in its catalog. Without one it
+    does what Kedro's own runner does; where that is not on a local disk, it runs every stage.
     """
 
     rules: ClassVar[Rules]
@@ -38,8 +41,9 @@ class StalenessRunner(SequentialRunner):
     def run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         self._store: RecordStore | None = catalog["records"].load() if "records" in catalog else None
         if self._store is None:
-            log.warning("no folder for records on a local disk: nothing is recorded, and staleness is not noticed")
-        else:
+            every = ", every stage runs" if "records" in catalog else ", and staleness is not noticed"
+            log.warning("no folder for records on a local disk: nothing is recorded%s", every)
+        if "records" in catalog:
             self._only_stale = kwargs.pop("only_missing_outputs", False)  # nodes are decided as the run goes
         return super().run(pipeline, catalog, *args, **kwargs)
 
@@ -58,8 +62,13 @@ class StalenessRunner(SequentialRunner):
         if self._only_stale:
             meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
             store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))  # once
-        with store.running(run_id) as run_id:
+        with store.running(run_id, newest_version(pipeline, catalog)) as run_id:
             Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
+
+
+def newest_version(pipeline: Pipeline, catalog: Any) -> str:
+    """Return the newest version of what a pipeline writes; a clock that was set back names new ones below it."""
+    return max((version for name in pipeline.all_outputs() for version in versions_of(catalog.get(name))), default="")
 
 
 class Run(Plan):
@@ -102,16 +111,31 @@ class Run(Plan):
         Stale is what the stages before this part of a pipeline would make anew.
         """
         read = {name: self.content(name) for name in self.pipeline.inputs() if self.rules.is_input(name)}
-        made_elsewhere = read.keys() & self.producers.keys()
+        made_elsewhere = sorted(read.keys() & self.producers.keys())
         before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
         plan = Plan(self.rules, before, self.catalog, self.store)
         plan.chosen.clear()  # what the user chose may be stale too
+        plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
+        others = self._other_parameters(plan)
+        env = getattr(click.get_current_context(silent=True), "params", {}).get("env")
+        options = [f"--env={env}"] * bool(env) + ["--only-missing-outputs"] + [spell(others)] * bool(others)
+        again = " ".join(["kedro run", *options])
+        if others:
+            log.info("%s: made with other parameters; the same again: %s", ", ".join(made_elsewhere), again)
         for decision in plan.decisions():
-            outputs = sorted(made_elsewhere.intersection(decision.node.outputs))
+            outputs = sorted(set(made_elsewhere).intersection(decision.node.outputs))
             if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
                 why = decision.why or "another version is the newest, the one that fits is older"
-                remedy = "kedro run --only-missing-outputs renews it"
-                log.warning("%s: stale, %s: %s; %s", stale, decision.node.name, why, remedy)
+                log.warning("%s: stale, %s: %s; renew it: %s", stale, decision.node.name, why, again)
+
+    def _other_parameters(self, plan: Plan) -> dict[str, Any]:
+        """Return the parameters by which what a plan found stored was made, as far as those of this call differ."""
+        others: dict[str, Any] = {}
+        for node in plan.pipeline.nodes:
+            now, stored = self.fingerprints.parameters(node, self.catalog), plan.stored.get(node.name, {})
+            differing = {name for name in now.keys() & stored.keys() if now[name] != stored[name]}
+            others |= {n: stored[n] for n in sorted(differing) if can_change(self.rules.parameters, n, node.name)}
+        return others
 
     def _run(self, node: Node) -> None:
         for maker in self.pipeline.nodes:

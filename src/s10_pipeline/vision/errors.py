@@ -2,7 +2,7 @@
 
 from ..identity.differences import did_you_mean
 
-__all__ = ["UserError", "did_you_mean"]
+__all__ = ["UserError", "did_you_mean", "printable"]
 
 
 class UserError(ValueError):
@@ -10,3 +10,8 @@ class UserError(ValueError):
 
     Commands print it as ``Error: <message>`` without a traceback and exit non-zero.
     """
+
+
+def printable(text: str) -> str:
+    """Return a text in one line that only prints: what a file's name or a server says may hold escape codes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -6,4 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class Params(BaseModel):
     """A group of parameters: unknown keys are errors, values cannot be changed afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

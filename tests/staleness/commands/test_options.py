@@ -8,19 +8,7 @@ from s10_pipeline.staleness.commands.options import datasets_of, open_records, r
 from s10_pipeline.staleness.records import RecordsDataset
 
 
-@pytest.mark.parametrize(
-    ("given", "params"),
-    [
-        ([], {}),
-        (["--params=a.b=1,c=x"], {"a": {"b": 1}, "c": "x"}),
-        (["--params=a.b=1,a.c=2", "--params=a.b=3"], {"a": {"b": 3, "c": 2}}),
-    ],
-)
-def test_parameters_given_several_times_add_up_and_the_last_wins(given, params):
-    assert run_command("my.Runner").make_context("run", given).params["params"] == params
-
-
-def test_parameters_of_a_file_add_to_those_of_the_command_line(tmp_path):
+def test_parameters_may_come_from_a_file(tmp_path):
     (tmp_path / "run.yml").write_text("run:\n  params:\n    a: {b: [1, 2]}\n")
     options = run_command("my.Runner").make_context("run", [f"--config={tmp_path / 'run.yml'}"]).params
     assert options["params"] == {"a": {"b": [1, 2]}}

@@ -28,6 +28,17 @@ def test_each_stage_is_told_with_its_state_and_why(project, told):
     assert len(project.versions("model")) == 1, "nothing ran"
 
 
+def test_as_stored_goes_by_the_parameters_that_made_what_is_there(project, told):
+    project.parameters["fit"]["epochs"] = 9
+    project.parameters["source"]["start"] = 2
+    project.edit("page/page.txt", "score", "Score")
+    rows = [re.split(" {2,}", line)[:2] for line in told("--as-stored").output.splitlines()]
+    assert dict(rows) == {
+        "read": "up to date", "clean": "up to date", "prepare": "on demand", "fit": "up to date", "judge": "runs",
+        "label": "up to date",
+    }  # fmt: skip
+
+
 def test_a_pipeline_that_there_is_not(told):
     wrong = told("--pipeline=__defalt__")
     assert wrong.exit_code == 1

@@ -56,11 +56,6 @@ def test_the_plateau_has_no_say_while_annealing():
     assert all(row["lr_after"] == row["lr"] for row in rows)
 
 
-def test_annealing_longer_than_the_epochs_begins_after_warm_up():
-    seen = rates(schedule(epochs=2, warmup_epochs=1, anneal_epochs=9), range(1, 3))
-    assert seen[1] == pytest.approx([0.8, 0.6, 0.4, 0.2])
-
-
 def test_reasons_of_drops_known_by_hand():
     # warm-up ends after epoch 1; the best loss is 1.0 in epoch 2; 3 and 4 are not 5 % better; 5 is; 6 and 7 are not
     plateau = PlateauParams(factor=0.5, patience=1, threshold=0.05)

@@ -15,4 +15,4 @@ def build_commands(rules: Rules, runner: str) -> list[click.Command]:
     Args:
         runner: importable name of its :class:`~..runner.StalenessRunner`, the default of ``kedro run``.
     """
-    return [run_command(runner), stages_command(rules), lineage, prune_command(rules)]
+    return [run_command(runner, rules.parameters), stages_command(rules), lineage, prune_command(rules)]

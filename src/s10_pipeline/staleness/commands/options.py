@@ -8,30 +8,16 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.context import KedroContext
 from kedro.io.core import is_parameter
-from omegaconf import OmegaConf
 
-from ..kedro_internals import split_params
 from ..records import RecordStore
+from .params import Params
 
 
-class Params(click.Option):
-    """``--params``, which may be repeated: all add up (Kedro alone takes the last), the last wins for the same key."""
-
-    def __init__(self) -> None:
-        help_text = "Parameters as KEY=VALUE,KEY=VALUE; may be repeated. Lists go into a file, see --config."
-        super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, help=help_text)
-
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        # --config hands over a dictionary that was read from YAML
-        given = (value,) if isinstance(value, dict) else super().process_value(ctx, value)
-        return OmegaConf.to_container(OmegaConf.merge({}, *(split_params(ctx, self, params) for params in given)))
-
-
-def run_command(runner: str) -> click.Command:
-    """Copy Kedro's ``run`` with another default runner and a repeatable ``--params``; other options stay Kedro's."""
+def run_command(runner: str, parameters: Any = None) -> click.Command:
+    """Copy Kedro's ``run`` with another default runner and another ``--params``; other options stay Kedro's."""
     command, options = copy.copy(kedro_run), {str(p.name): copy.copy(p) for p in kedro_run.params}
     options["runner"].default = runner
-    command.params = [*(options | {"params": Params()}).values()]
+    command.params = [*(options | {"params": Params(parameters)}).values()]
     return command
 
 

@@ -6,9 +6,11 @@ import click
 from kedro.framework.project import pipelines
 
 from ...identity.differences import did_you_mean
+from ..contents import versions_of
 from ..fingerprint import Rules
 from ..plan import Plan
-from .options import Params, in_environment, open_context, open_records
+from .options import in_environment, open_context, open_records
+from .params import Params
 
 
 def stages_command(rules: Rules) -> click.Command:
@@ -17,13 +19,20 @@ def stages_command(rules: Rules) -> click.Command:
     @click.command()
     @in_environment
     @click.option("--pipeline", "--pipelines", "-p", "pipeline", default="__default__", help="Of this pipeline only.")
-    def stages(env: str | None, conf_source: str | None, pipeline: str, params: dict[str, Any]) -> None:
+    @click.option("--as-stored", is_flag=True, help="With the parameters that made what is stored, not this call's.")
+    def stages(
+        env: str | None, conf_source: str | None, pipeline: str, as_stored: bool, params: dict[str, Any]
+    ) -> None:
         """Which stages are up to date, which would run, and why. Runs nothing."""
         catalog = open_context(env, conf_source, params).catalog
         if pipeline not in pipelines:
             raise click.ClickException(f"--pipeline={pipeline}: no such pipeline; {did_you_mean(pipeline, pipelines)}")
         store = open_records(catalog)
-        decisions = Plan(rules, pipelines[pipeline], catalog, store).decisions()
+        plan = Plan(rules, pipelines[pipeline], catalog, store)
+        if as_stored:
+            outputs = [name for node in reversed(plan.pipeline.nodes) for name in node.outputs]
+            plan.go_by_stored((name, max(versions_of(catalog.get(name)), default=None)) for name in outputs)
+        decisions = plan.decisions()
         width = max(len(decision.node.name) for decision in decisions)
         for decision in decisions:
             made = decision.record
@@ -33,5 +42,5 @@ def stages_command(rules: Rules) -> click.Command:
             click.echo(f"{decision.node.name:{width}}  {decision.state:10}  {why}")
         store.memo.save()
 
-    stages.params.append(Params())
+    stages.params.append(Params(rules.parameters))
     return stages

@@ -119,7 +119,7 @@ class TrainParams(StepParams):
     anneal_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
     ema_decay: Annotated[float, TRAINING] = Field(0.0, ge=0, lt=1)
     deterministic: Annotated[bool, TRAINING] = False
-    # YAML reads a bare on and off as true and false
+    # in a file YAML reads a bare on and off as true and false
     cuda_graph: Annotated[
         Literal["auto", "on", "off"],
         BeforeValidator(lambda v: ("off", "on")[v] if isinstance(v, bool) else v),
@@ -129,3 +129,10 @@ class TrainParams(StepParams):
     distributed: Annotated[DistributedParams, TRAINING] = DistributedParams()
     resizing: Annotated[ResizingParams, TRAINING] = ResizingParams()
     plateau: Annotated[PlateauParams, TRAINING] = PlateauParams()
+
+    @model_validator(mode="after")
+    def _check_annealing(self) -> Self:
+        if self.anneal_epochs > max(left := self.epochs - self.warmup_epochs, 0):
+            given = f"epochs={self.epochs} and warmup_epochs={self.warmup_epochs} leave {max(left, 0)}"
+            raise ValueError(f"anneal_epochs={self.anneal_epochs}: {given}; lower it, or raise epochs")
+        return self

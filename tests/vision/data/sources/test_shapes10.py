@@ -11,7 +11,6 @@ from sklearn.linear_model import RidgeClassifier
 from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.data.sources.shapes10 import SHAPE_NAMES, TAG_RGB, Drawing, draw, tag_box
-from s10_pipeline.vision.errors import UserError
 
 NUM_TRAIN, NUM_TEST = 3000, 1000
 
@@ -131,11 +130,6 @@ def test_tag_lies_within_the_picture() -> None:
     for image_size in (8, 16, 64, 224, 1024):
         left, top, right, bottom = tag_box(image_size)
         assert 0 <= left < right < image_size / 4 and 0 <= top < bottom < image_size / 4
-
-
-def test_unknown_shortcut_is_a_user_error() -> None:
-    with pytest.raises(UserError, match=r"^ingest\.shortcut=hart: .*did you mean heart\?$"):
-        draw(10, 32, 0, split="train", shortcut="hart")
 
 
 def test_read_describes_what_it_drew() -> None:

@@ -1,0 +1,74 @@
+"""What is typed behind ``--params``; tests/test_parameters.py has it with the project's own parameters."""
+
+import re
+import shlex
+
+import click
+import pytest
+from pydantic import BaseModel, create_model
+
+from s10_pipeline.staleness.commands.params import Params, spell
+
+
+class Inner(BaseModel):
+    text: str = ""
+    number: int | None = 0
+
+
+class Model(BaseModel):
+    a: Inner = Inner()
+
+
+def parse(*given: str, model: type[BaseModel] | None = Model):
+    command = click.Command("run", params=[Params(model)])
+    return command.make_context("run", [f"--params={text}" for text in given]).params["params"]
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        ([], {}),
+        ([""], {}),
+        (["a.number=1,c=x"], {"a": {"number": 1}, "c": "x"}),
+        (["a.number=1, a.text=2", "a.number=3"], {"a": {"number": 3, "text": "2"}}),
+        (["a=1", "a.text=x"], {"a": {"text": "x"}}),
+        (["a={number: 1}", "a.text=x"], {"a": {"number": 1, "text": "x"}}),
+        (["a.text=,a.number=null"], {"a": {"text": "", "number": None}}),
+        (["a.number=many"], {"a": {"number": "many"}}),
+        (["a.text= x "], {"a": {"text": " x "}}),
+        (['a.text="say "",""",a.number=1'], {"a": {"text": 'say ","', "number": 1}}),
+        (['a.text="a"b'], {"a": {"text": '"a"b'}}),
+    ],
+)
+def test_given_once_or_several_times_parameters_add_up_and_the_last_wins(given, params):
+    assert parse(*given) == params
+
+
+def test_what_nobody_declared_is_yaml_unless_it_is_quoted():
+    given = parse("""a.number=1e-3,b.c=null,b.d="007",b.e='[1,2]',b.f=@w,b.g=x""", model=None)
+    assert given == {"a": {"number": 1e-3}, "b": {"c": None, "d": "007", "e": "[1,2]", "f": "@w", "g": "x"}}
+
+
+@pytest.mark.parametrize("value", ["x", "x, 'y'", '"', "null", "", " 5", "a=b", "${x}", "it's", None])
+def test_what_is_spelt_is_parsed_to_the_same(value):
+    option, given = shlex.split(f"run {spell({'a.text': value, 'a.number': 5})}")[1].split("=", 1)
+    declared = create_model("M", a=(create_model("A", text=(str | None, ""), number=(int, 0)), ...))
+    parsed = parse(given, model=declared)["a"]
+    assert (option, parsed["number"], parsed["text"]) == ("--params", 5, value and value.replace("${", r"\${"))
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        ("a.text=x,y", 'a.text="x,y"'),
+        ("a.number=1,a.text=x,y,z", 'a.text="x,y,z"'),
+        ('a.text="x,y', 'a.text="""x,y"'),
+        ("a.text=x,", 'a.text="x,"'),
+        ("a.text", "train.epochs=5"),
+        ("=5", "train.epochs=5"),
+        (" ", "train.epochs=5"),
+    ],
+)
+def test_a_comma_in_a_value_needs_quotes_and_the_error_shows_them(given, remedy):
+    with pytest.raises(click.ClickException, match=f"^--params={re.escape(given)}: .*; .*{re.escape(remedy)}'?$"):
+        parse(given)
