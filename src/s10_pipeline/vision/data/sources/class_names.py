@@ -52,6 +52,31 @@ def declared_names(
     return names
 
 
+def codes_of(
+    declared: Mapping[str, tuple[str, ...] | None], setting: str
+) -> tuple[tuple[str, ...] | None, dict[str, NDArray[np.int64] | None]]:
+    """The names of the first file, and for each file the labels in those names that its own labels 0, 1, ... mean.
+
+    Args:
+        declared: of each file the names from :func:`declared_names`.
+        setting: ``ingest.path=...``, for errors.
+
+    Raises:
+        UserError: a file has a class that the first has not, or no names where others have.
+    """
+    first, class_names = next(iter(declared.items()))
+    codes: dict[str, NDArray[np.int64] | None] = {}
+    for file, names in declared.items():
+        if (names is None) != (class_names is None) or not set(names or ()) <= set(class_names or ()):
+            told = [", ".join(these or ("none",)) for these in (names, class_names)]
+            raise UserError(
+                f"{setting}: {file} has the class names {told[0]}, {first} {told[1]}; name the classes alike in all "
+                f"files, or put the names of files without into {NAME_FILES[0]}"
+            )
+        codes[file] = np.array([class_names.index(name) for name in names]) if names and class_names else None
+    return class_names, codes
+
+
 def inferred_names(
     train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str
 ) -> tuple[tuple[str, ...], str | None]:
