@@ -337,10 +337,60 @@ def test_train_without_test_is_not_taken_for_a_class(tmp_path):
     assert read(tmp_path / "train")[0].class_names == ("ant", "bee", "cat")
 
 
-def test_a_class_may_be_called_train(tmp_path):
-    make_classes(tmp_path, names=("bus", "train"))
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Training", "Testing"),
+        ("seg_train", "seg_test"),
+        ("training_set", "test_set"),
+        ("TrainData", "test-images"),
+        ("train2017", "test2017"),
+        ("flowers.train", "flowers.test"),
+    ],
+)
+def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
+    make_split(tmp_path)
+    (tmp_path / "train").rename(tmp_path / train)
+    (tmp_path / "test").rename(tmp_path / test)
+    save(tmp_path / "Validation" / "ant" / "1.png")
 
-    assert read(tmp_path)[0].class_names == ("bus", "train")
+    with caplog.at_level("INFO"):
+        sets = read(tmp_path)
+
+    assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
+    assert [len(images) for images in sets] == [9, 3]
+    assert "9 training images of 3 classes: ant 3, bee 3, cat 3" in caplog.text
+    assert "not Validation" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("fold1", "fold2"), r"fold1 and fold2 .* same name \(ant\)"),
+        (("2019", "2020", "2021"), "which are the classes"),
+        (("train/a", "train/b", "test/a"), "train/: a and b hold no images"),
+        (("seg_train", "seg_val"), "has seg_train/<class>/ but no test/"),
+        (("testing", "dev"), "has testing/<class>/ but no train/"),
+        (("train_clean", "train_other", "test"), "train_clean, train_other, test all seem to hold"),
+    ],
+)
+def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
+    for name in folders:
+        make_classes(tmp_path / name, num_images=2)
+
+    with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("bus", "train"), ("bullet train", "test tube"), ("contest", "valley", "strain")])
+def test_a_class_may_be_called_train(tmp_path, names):
+    make_classes(tmp_path, names=names)
+    save(tmp_path / "contest" / "in" / "here.png")
+    save(tmp_path / "valley" / "deeper" / "there.png")
+    save(tmp_path / "contest" / "two.png")
+    save(tmp_path / "valley" / "two.png")
+
+    assert set(names) <= set(read(tmp_path)[0].class_names)
 
 
 def test_other_folders_beside_train_and_test_are_not_read(tmp_path, caplog):

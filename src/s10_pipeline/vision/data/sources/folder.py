@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from .decoding import map_images
 
 _log = logging.getLogger(__name__)
 
+# Names of folders of training and test images, in lower case: training, seg_train, test_set, testdata, train2017, ...
+SPLIT = re.compile(r"(?<![a-z])(?:(?P<train>train(?:ing)?)|(?P<test>test(?:ing)?))(?:set|data|images)?(?![a-z])")
+
 # Class name -> its files, relative to the source's folder, with "/" on every system; both sorted.
 Files = dict[str, list[str]]
 
@@ -27,7 +31,8 @@ Files = dict[str, list[str]]
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     """Training and test images, sorted by class and path, brought to ``params.image_size``.
 
-    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, or ``<class>/...`` alone: then
+    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, by these names or others with one of the usual
+    words (:data:`SPLIT`), or ``<class>/...`` alone: then
     ``params.test_fraction`` of each class, at least one image, is drawn for the test with ``params.seed``. Sub-folders
     of a class are searched too, links to folders among them not; hidden files and folders and files without the
     extension of an image are passed over, with a warning where they are pictures in a format that is not decoded.
@@ -74,19 +79,28 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 def _find_splits(root: Path, setting: str) -> tuple[str, str] | None:
     """Names of the folders of training and test images, or None where the folders are classes."""
     folders = _folders_in(root)
-    by_lower = {name.lower(): name for name in folders}
-    if "train" in by_lower and "test" in by_lower:
-        if others := [name for name in folders if name.lower() not in ("train", "test")]:
-            _log.warning("%s: only train and test are read, not %s", setting, ", ".join(others))
-        return by_lower["train"], by_lower["test"]
-    for lower in ("train", "test"):
-        # a class may be called "train", but then its images lie in it and not in folders of their own
-        if lower in by_lower and _folders_in(root / by_lower[lower]) and not _holds_images(root / by_lower[lower]):
-            name = by_lower[lower]
-            other = "test" if lower == "train" else "train"
+    by_lower = {name.lower(): [name] for name in folders}
+    named = {split: by_lower.get(split, []) for split in ("train", "test")}
+    if not all(named.values()):
+        # a class may be called "train" or "test tube", but then its images lie in it and not in folders of their own
+        words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
+        for split in named:
+            named[split] = [name for name in words if words[name] == split and _holds_only_folders(root / name)]
+    train, test = named["train"], named["test"]
+    if len(train) == len(test) == 1:
+        if others := [name for name in folders if name not in (*train, *test)]:
+            _log.warning("%s: only %s and %s are read, not %s", setting, *train, *test, ", ".join(others))
+        return train[0], test[0]
+    if len(train) > 1 or len(test) > 1:
+        raise UserError(
+            f"{setting}: {', '.join(train + test)} all seem to hold training or test images; "
+            "name the two that are to be read train and test"
+        )
+    for split, other, found in (("train", "test", train), ("test", "train", test)):
+        if found:
             raise UserError(
-                f"{setting}: has {name}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
-                f"ingest.path={root / name} to have part of it drawn for the test"
+                f"{setting}: has {found[0]}/<class>/ but no {other}/; name the folder of {other} images {other}, or "
+                f"give ingest.path={root / found[0]} to have part of its {split} images drawn for the test"
             )
     return None
 
@@ -101,6 +115,10 @@ def _holds_images(folder: Path) -> bool:
     return any(p.suffix.lower() in extensions and p.is_file() and not p.name.startswith(".") for p in folder.iterdir())
 
 
+def _holds_only_folders(folder: Path) -> bool:
+    return not _holds_images(folder) and bool(_folders_in(folder))
+
+
 def _list_classes(root: Path, split: str, setting: str) -> Files:
     """Files of each class folder in ``root/split``; raises UserError unless two or more, all with images."""
     names = _folders_in(root / split)
@@ -109,6 +127,15 @@ def _list_classes(root: Path, split: str, setting: str) -> Files:
         raise UserError(f"{where}: no class folders; sort the images into one folder per class")
     if len(names) == 1:
         raise UserError(f"{where}: one class only ({names[0]}); give two or more class folders")
+    holders: dict[str, str] = {}
+    for name in filter(lambda name: _holds_only_folders(root / split / name), names):
+        for inner in _folders_in(root / split / name):
+            if (other := holders.setdefault(inner, name)) != name:
+                raise UserError(
+                    f"{where}: {other} and {name} hold no images but folders of the same name ({inner}), so which are "
+                    "the classes? If the inner ones, name the outer ones train and test; if the outer ones, move their "
+                    "images up into them"
+                )
     files = _list_images(root, split, names, setting)
     for name, paths in files.items():
         if not paths:
