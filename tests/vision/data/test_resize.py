@@ -9,12 +9,10 @@ from PIL import EpsImagePlugin, Image
 from s10_pipeline.vision.data.image_files import large_images_allowed
 from s10_pipeline.vision.data.resize import (
     UnreadableImage,
-    check_rule,
     decode_square_rgb,
     describe_rule,
     to_square_rgb,
 )
-from s10_pipeline.vision.errors import UserError
 
 
 def encode(image, kind="PNG", **options):
@@ -191,13 +189,6 @@ def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():
         result = decode_square_rgb(data, 16)
 
     assert result[:, :6].max() < 30 < 225 < result[:, 10:].min()
-
-
-def test_a_rule_of_another_version_is_refused():
-    check_rule(describe_rule((32, 32)))
-    check_rule({"image_size": [32, 32]})
-    with pytest.raises(UserError, match="^model: .*'bilinear'.*'bicubic'.*; "):
-        check_rule({**describe_rule((32, 32)), "interpolation": "bilinear"})
 
 
 def test_the_given_image_is_not_changed():

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from ..data.image_files import large_images_allowed, printable
 from ..data.loader import cap_batch_size
-from ..data.resize import check_rule
 from ..explain.cams import is_blank
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -43,12 +42,10 @@ def predict_images(
         gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
 
     Raises:
-        UserError: no path, nothing there, no images, or a model whose resize rule this version does not know.
+        UserError: no path, nothing there, no images, or none that can be read.
     """
-    check_rule(model.spec.resize)
     files = find_images(params.path)
     height, width = model.spec.image_size
-    assert height == width, "images are stored square"
     probabilities_nk = np.full((len(files), len(model.class_names)), np.nan)
     reasons: dict[int, str] = {}
     gallery: list[NDArray[np.uint8]] = []
@@ -88,9 +85,8 @@ def classify_images(model: Classifier, images: Sequence[ImageLike], device: torc
         device: where to compute.
 
     Raises:
-        UserError: an image cannot be read, or a model whose resize rule this version does not know.
+        UserError: an image cannot be read.
     """
-    check_rule(model.spec.resize)
     height, width = model.spec.image_size
     batch_size = cap_batch_size(PredictParams().batch_size, (height, width))
     probabilities_nk = np.empty((len(images), len(model.class_names)))
