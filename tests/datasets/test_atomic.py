@@ -30,6 +30,13 @@ def test_the_latest_version_is_loaded_or_the_one_that_is_named(tmp_path):
         dataset(tmp_path / "empty", Version(None, None)).load()
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "page.html")
+    with pytest.raises(DatasetError, match="not a regular file"):
+        dataset(tmp_path).load()
+
+
 @pytest.mark.parametrize("broken", ["write", "replace"])
 def test_a_save_that_breaks_leaves_no_version_behind(tmp_path, monkeypatch, broken):
     dataset(tmp_path, Version(None, "2026-01-01T00.00.00.000Z")).save(PAGE)

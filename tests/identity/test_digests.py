@@ -58,6 +58,21 @@ def test_a_folder_is_its_names_and_contents(tmp_path, counted):
     assert memo.digest(str(tmp_path / "none")) is None
 
 
+def test_what_does_not_end_is_not_hashed(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").touch()
+    memo = Memo(tmp_path / "memo.json")
+    before = memo.digest(str(folder))
+    os.mkfifo(folder / "pipe")
+    (folder / "zero").symlink_to("/dev/zero")
+    assert memo.digest(str(folder)) not in (None, before)
+    os.truncate(folder / "file", 2**40)
+    assert memo.digest(str(folder)) is None
+    os.mkfifo(tmp_path / "memo")
+    assert Memo(tmp_path / "memo").digest(str(tmp_path / "memo")) is None
+
+
 def test_digests_depend_on_content_alone():
     assert digest_of({"a": 1, "b": [2.5]}) == digest_of({"b": [2.5], "a": 1})
     assert digest_of({"a": 1}) != digest_of({"a": 2})

@@ -12,6 +12,7 @@ import fsspec
 from kedro.io.core import AbstractVersionedDataset, Version, get_filepath_str, get_protocol_and_path
 
 from ..identity.atomic import replacing
+from ..identity.regular_files import regular_file
 from ..staleness.kedro_internals import load_path, save_path, version_of
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
     def _local(self, path: str) -> Iterator[Path]:
         """The file itself where it is local, else a copy for as long as the context lasts."""
         if self._protocol == "file":
-            yield Path(path)
+            yield regular_file(path)
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / PurePosixPath(path).name

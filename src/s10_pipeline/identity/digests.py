@@ -11,8 +11,12 @@ from typing import Any
 import fsspec
 
 from .atomic import write_text
+from .regular_files import regular_file
 
 LOCAL = fsspec.filesystem("file")
+
+# A larger file has no digest: the terabytes of a sparse one would be read for hours.
+MAX_BYTES = 2**37
 
 # A file younger than this may be written again without its size or times telling.
 SETTLED_SECONDS = 2.0
@@ -34,7 +38,7 @@ class Memo:
         self._path, self._changed = path, False
         self._entries: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError, TypeError):
-            self._entries = dict(json.loads(path.read_text(encoding="utf-8")))
+            self._entries = dict(json.loads(regular_file(path).read_text(encoding="utf-8")))
 
     def get_or_compute(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
         """Return what ``compute`` gave when the stamp was the same; a new answer is kept only if it is settled."""
@@ -59,9 +63,13 @@ class Memo:
             digests = {name.removeprefix(top): self._file_digest(info, fs) for name, info in files}
         except OSError:
             return None
-        return digests.get("") or (digest_of([*digests.items()]) if digests else None)
+        if "" in digests:
+            return digests[""]
+        return digest_of([*digests.items()]) if digests else None
 
-    def _file_digest(self, info: dict[str, Any], fs: fsspec.AbstractFileSystem) -> str:
+    def _file_digest(self, info: dict[str, Any], fs: fsspec.AbstractFileSystem) -> str | None:
+        if info["type"] == "other":
+            return None  # a pipe, socket or device: there is no content
         times = [info.get("mtime"), info.get("created")]
         # remote files have other signs of a change, each system its own: they are read again
         settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
@@ -70,5 +78,5 @@ class Memo:
 
 
 def _hash_file(path: str, fs: fsspec.AbstractFileSystem) -> str:
-    with fs.open(path, "rb") as file:
+    with fs.open(regular_file(path, MAX_BYTES) if fs is LOCAL else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

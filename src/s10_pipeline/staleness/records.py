@@ -18,6 +18,7 @@ from kedro.io.core import generate_timestamp
 from ..identity.atomic import write_text
 from ..identity.differences import Parts
 from ..identity.digests import Memo
+from ..identity.regular_files import regular_file
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class RecordStore:
 
     def _read(self, path: Path) -> Record | None:
         try:
-            return Record(**json.loads(path.read_text(encoding="utf-8")))
+            return Record(**json.loads(regular_file(path).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
             return None

@@ -1,5 +1,6 @@
 import logging
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -408,8 +409,13 @@ def test_an_unreadable_image_is_named(tmp_path, monkeypatch, with_threads):
     (tmp_path / "train" / "bee" / "1.png").write_bytes(b"no image")
     (tmp_path / "train" / "cat" / "1.png").write_bytes(b"no image either")
 
+    for name in "abcde":
+        (tmp_path / "test" / "bee" / f"{name}.png").write_bytes(b"")
+
     with pytest.raises(
-        UserError, match=r"^ingest.path=.*: train/bee/1.png: not an image .*; remove or replace it"
+        UserError,
+        match=r"^ingest.path=.*: train/bee/1.png: not an image .*; train/cat/1.png: not an image .*; "
+        r"test/bee/a.png: the file is empty; .*; 2 more; remove or replace",
     ) as error:
         read(tmp_path)
 
@@ -421,15 +427,26 @@ def test_a_decompression_bomb_is_an_unreadable_image(tmp_path, monkeypatch):
     save(tmp_path / "train" / "bee" / "1.png", noise(200))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
 
-    with pytest.raises(UserError, match=r"train/bee/1.png: not a readable image \(.*bomb.*\); remove or replace it"):
+    with pytest.raises(UserError, match=r"train/bee/1.png: not a readable image \(.*bomb.*\); remove or replace"):
         read(tmp_path)
 
 
-def test_a_dangling_link_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.symlink_to("gone.png"), "No such file or directory"),
+        (lambda path: path.symlink_to(path), "Too many levels"),
+        (lambda path: path.symlink_to("/dev/zero"), "device"),
+        (os.mkfifo, "pipe"),
+        (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), "socket"),
+        (lambda path: os.truncate(path.touch() or path, 2**40), "1,099,511,627,776 bytes, more than"),
+    ],
+)
+def test_what_is_no_file_that_ends_is_named_and_not_waited_for(tmp_path, make, reason):
     make_split(tmp_path)
-    (tmp_path / "train" / "bee" / "9.png").symlink_to(tmp_path / "gone.png")
+    make(tmp_path / "train" / "bee" / "9.png")
 
-    with pytest.raises(UserError, match=r"train/bee/9.png: No such file or directory"):
+    with pytest.raises(UserError, match=rf"train/bee/9.png: the file cannot be read \(.*{reason}"):
         read(tmp_path)
 
 

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -268,7 +269,7 @@ def test_a_batch_is_bounded_in_bytes(tmp_path, monkeypatch, options, large):
     sizes = []
     decode_rows = parquet._decode_rows
     monkeypatch.setattr(
-        parquet, "_decode_rows", lambda rows, *args: (sizes.append(sum(map(len, rows))), decode_rows(rows, *args))
+        parquet, "_decode_rows", lambda rows, *args: sizes.append(sum(map(len, rows))) or decode_rows(rows, *args)
     )
 
     train, _ = read(tmp_path)
@@ -411,6 +412,31 @@ def test_a_broken_image_is_found_in_its_file_and_row(tmp_path, monkeypatch, data
     with pytest.raises(
         UserError, match=rf"train-00000-of-00001.parquet, row 5 \(from 0\): {reason}.*; remove or replace"
     ):
+        read(tmp_path)
+
+
+def test_all_broken_images_are_named(tmp_path):
+    write_both(tmp_path, train=[*noise(3), b"", *noise(1), b"x"], test=[b"y", *noise(2)])
+
+    with pytest.raises(UserError, match=r"row 3 \(from 0\): without.*; train.*, row 5 .*; test-.*, row 0 .*; remove"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "pipe"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to("/dev/zero"), "device"),
+        (lambda path: os.truncate(path.touch() or path, 2**40), "1,099,511,627,776 bytes, more than"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "not UTF-8 text"),
+    ],
+)
+def test_names_that_cannot_be_read(tmp_path, make, reason):
+    write_both(tmp_path)
+    make(tmp_path / "labels.txt")
+
+    with pytest.raises(UserError, match=f"labels.txt: .*{reason}"):
         read(tmp_path)
 
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from ....identity.regular_files import regular_file
 from ...errors import UserError
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import describe_rule, to_square_rgb
 from .download import DownloadError, download, md5_of
+from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +57,8 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     archive = ARCHIVES[params.source]
     reader = archive.reader
     setting, path = _find(params, archive) or _download(params, archive)
-    with path.open("rb") as file, tempfile.TemporaryDirectory() as folder:
-        _check(file, archive, f"{setting}={path}")
+    with regular_file(path).open("rb") as file, tempfile.TemporaryDirectory() as folder:
+        _check(file, archive, setting, path)
         _extract(file, archive, Path(folder))
         splits = {split: reader(folder, train=split == "train") for split in ("train", "test")}
     train, test = (
@@ -86,6 +88,8 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
         path = path / filename if path.is_dir() else path
         if path.is_file():
             return "ingest.path", path
+        if remedy := suggest_source(Path(params.path).expanduser(), params.source):
+            raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
         _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
     path = Path(params.download_dir).expanduser() / filename
     return ("ingest.download_dir", path) if path.is_file() else None
@@ -111,18 +115,23 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     return "ingest.download_dir", target
 
 
-def _check(file: IO[bytes], archive: Archive, setting: str) -> None:
+def _check(file: IO[bytes], archive: Archive, setting: str, path: Path) -> None:
     """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
-    size = file.seek(0, 2)
+    reader, size = archive.reader, file.seek(0, 2)
     file.seek(0)
-    remedy = "delete it to have it downloaded, or put the official archive in its place"
-    if size < archive.num_bytes:
-        raise UserError(f"{setting}: truncated, {size:,} of {archive.num_bytes:,} bytes are there; {remedy}")
-    if (md5 := md5_of(file)) != archive.reader.tgz_md5:
-        raise UserError(
-            f"{setting}: not the official archive, its MD5 is {md5} instead of {archive.reader.tgz_md5}; {remedy}"
-        )
-    file.seek(0)
+    if size != archive.num_bytes:
+        what = "truncated" if size < archive.num_bytes and path.name == reader.filename else f"not {reader.filename}"
+        wrong = f"{what}, {size:,} of {archive.num_bytes:,} bytes are there"
+    elif (md5 := md5_of(file)) != reader.tgz_md5:
+        wrong = f"not the official archive, its MD5 is {md5} instead of {reader.tgz_md5}"
+    else:
+        file.seek(0)
+        return
+    source = next(name for name, known in ARCHIVES.items() if known is archive)
+    remedy = suggest_source(path, source) if path.name != reader.filename else None
+    if setting == "ingest.download_dir":
+        remedy = "delete it to have it downloaded, or put the official archive in its place"
+    raise UserError(f"{setting}={path}: {wrong}; {remedy or f'give the official archive, {reader.url}'}")
 
 
 def _extract(file: IO[bytes], archive: Archive, folder: Path) -> None:

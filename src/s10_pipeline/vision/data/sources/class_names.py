@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....identity.regular_files import regular_file
 from ...errors import UserError
 
 _log = logging.getLogger(__name__)
 
+MAX_NAME_BYTES = 2**24
 NAME_FILES = ("class_names.txt", "labels.txt")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # SHA-256 of the 50,000 training labels and then the 10,000 test labels (little-endian int64), in the order of the
@@ -37,11 +39,12 @@ def declared_names(
     """
     names, origin = _hub_names(metadata, label_column), "the parquet schema"
     for file in NAME_FILES:
-        if names is None and (folder / file).is_file():
+        if names is None and (folder / file).exists():
             try:
-                lines = (folder / file).read_text(encoding="utf-8-sig").splitlines()
-            except UnicodeDecodeError as error:
-                raise UserError(f"{setting}: {file} is not UTF-8 text; save it as UTF-8, one name a line") from error
+                lines = regular_file(folder / file, MAX_NAME_BYTES).read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+                raise UserError(f"{setting}: {file}: {reason}; save it as UTF-8, one name a line") from error
             names, origin = tuple(line.strip() for line in lines if line.strip()), file
     if names is None:
         return None

@@ -67,7 +67,7 @@ def download(
     part = target.with_name(target.name + ".part")
     failures: list[AddressFailed] = []
     with _one_run_at_a_time(target), _report_progress(target.name, num_bytes) as report:
-        if target.exists():  # the other run has it
+        if target.is_file():  # the other run has it
             return
         for url in urls:
             name = urlsplit(url).hostname or url  # not the whole address: it may hold a password
@@ -130,7 +130,7 @@ def _fetch(
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _has_md5(path: Path, md5: str) -> bool:

@@ -16,8 +16,9 @@ from ...progress import progress_bar
 from ..image_files import image_extensions, large_images_allowed, listing, printable, walk_images
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import UnreadableImage, decode_square_rgb, describe_rule
-from .decoding import map_images
+from ..resize import UnreadableImage, decode_square_rgb, describe_rule, opened
+from .decoding import list_unreadable, map_images
+from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         if not root.is_dir():
             what = "is a file" if root.exists() else "no such folder"
             layout = "give a folder with train/<class>/ and test/<class>/, or <class>/ alone"
-            raise UserError(f"{setting}: {what}; {layout}")
+            raise UserError(f"{setting}: {what}; {suggest_source(root, params.source) or layout}")
         if splits := _find_splits(root, setting):
             train_files = _list_classes(root, splits[0], setting)
             test_files = _list_test(root, splits[1], train_files, setting)
@@ -58,13 +59,15 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             parameters |= {"seed": params.seed, "test_fraction": params.test_fraction}
     class_names = tuple(train_files)
     sets = {}
-    digests: dict[str, str] = {}
+    digests: dict[str, str | UnreadableImage] = {}
     for split, files in (("train", train_files), ("test", test_files)):
         paths = tuple(path for name in class_names for path in files.get(name, ()))
         labels = np.repeat(np.arange(len(class_names)), [len(files.get(name, ())) for name in class_names])
-        pixels, digests_of_split = _read_images(root, paths, split, params.image_size, setting)
+        pixels, digests_of_split = _read_images(root, paths, split, params.image_size)
         digests |= digests_of_split
         sets[split] = (pixels, labels, class_names, paths)
+    if unreadable := {path: reason for path, reason in digests.items() if isinstance(reason, UnreadableImage)}:
+        raise UserError(f"{setting}: {list_unreadable(unreadable)}; remove or replace what is named")
     source = {
         "name": params.source,
         "title": f"{root.resolve().name}: a folder of images",
@@ -123,10 +126,10 @@ def _list_classes(root: Path, split: str, setting: str) -> Files:
     """Files of each class folder in ``root/split``; raises UserError unless two or more, all with images."""
     names = _folders_in(root / split)
     where = setting if split == "." else f"{setting}: {split}/"
-    if not names:
-        raise UserError(f"{where}: no class folders; sort the images into one folder per class")
-    if len(names) == 1:
-        raise UserError(f"{where}: one class only ({names[0]}); give two or more class folders")
+    if len(names) < 2:
+        what = f"one class only ({names[0]})" if names else "no class folders"
+        remedy = suggest_source(root, "folder") or "sort the images into two or more class folders"
+        raise UserError(f"{where}: {what}; {remedy}")
     holders: dict[str, str] = {}
     for name in filter(lambda name: _holds_only_folders(root / split / name), names):
         for inner in _folders_in(root / split / name):
@@ -202,19 +205,16 @@ def _draw_test(files: Files, params: IngestParams, setting: str) -> tuple[Files,
 
 
 def _read_images(
-    root: Path, paths: Sequence[str], split: str, size: int, setting: str
-) -> tuple[NDArray[np.uint8], dict[str, str]]:
-    """(pixels uint8 (N, size, size, 3), path -> SHA-256 of the file), each file read once."""
+    root: Path, paths: Sequence[str], split: str, size: int
+) -> tuple[NDArray[np.uint8], dict[str, str | UnreadableImage]]:
+    """(pixels uint8 (N, size, size, 3), path -> SHA-256 of the file, or why it cannot be read)."""
     pixels = allocate_pixels(len(paths), size, size)
 
     def read_image(index: int) -> str:
-        try:
-            data = (root / paths[index]).read_bytes()
-            pixels[index] = decode_square_rgb(data, size)
-        except (UnreadableImage, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UserError(f"{setting}: {paths[index]}: {reason}; remove or replace it") from error
-        return hashlib.sha256(data).hexdigest()
+        with opened(root / paths[index]) as stream:
+            pixels[index] = decode_square_rgb(stream, size)
+            stream.seek(0)
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     mean_bytes = sum(os.path.getsize(root / path) for path in paths if os.path.exists(root / path)) / len(paths)
     _log.info("reading %s %s images", f"{len(paths):,}", split)
@@ -226,7 +226,7 @@ def _read_images(
     return pixels, dict(zip(paths, digests, strict=True))
 
 
-def _checksum(digests: Mapping[str, str]) -> str:
+def _checksum(digests: Mapping[str, object]) -> str:
     """SHA-256 over relative paths and contents, in the order of the paths."""
     lines = "".join(f"{path}\0{digests[path]}\n" for path in sorted(digests))
     return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"

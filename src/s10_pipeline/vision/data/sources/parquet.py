@@ -16,7 +16,7 @@ from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb, describe_rule
 from .class_names import codes_of, declared_names, inferred_names
-from .decoding import map_images
+from .decoding import list_unreadable, map_images
 from .parquet_files import Table, checksum_of, corrupt, find_files, open_table
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,10 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         for table in (*tables["train"], *tables["test"])
     }
     (class_names, codes), known_as = codes_of(declared, setting), None
-    arrays = {split: _read_tables(tables[split], split, params.image_size, codes, setting) for split in tables}
+    broken: dict[str, UnreadableImage] = {}
+    arrays = {s: _read_tables(tables[s], s, params.image_size, codes, setting, broken) for s in tables}
+    if broken:
+        raise UserError(f"{setting}: {list_unreadable(broken)}; remove or replace what is named")
     if class_names is None:
         class_names, known_as = inferred_names(arrays["train"][1], arrays["test"][1], setting)
     missing = sorted(set(range(len(class_names))) - set(arrays["train"][1].tolist()))
@@ -76,9 +79,16 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _read_tables(
-    tables: Sequence[Table], split: str, size: int, codes: dict[str, NDArray[np.int64] | None], setting: str
+    tables: Sequence[Table],
+    split: str,
+    size: int,
+    codes: dict[str, NDArray[np.int64] | None],
+    setting: str,
+    broken: dict[str, UnreadableImage],
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], set[str]]:
-    """(pixels uint8 (N, size, size, 3), labels (N,), image formats) of one split."""
+    """(pixels uint8 (N, size, size, 3), labels (N,), image formats) of one split; images that cannot be read are noted
+    in ``broken``.
+    """
     num_images = sum(table.num_rows for table in tables)
     if num_images == 0:
         raise UserError(f"{setting}: the {split}*.parquet files have no rows; give files with images")
@@ -91,10 +101,12 @@ def _read_tables(
         for table in tables:
             row = 0
             for batch_labels, encoded in _batches(table, setting):
-                where, chosen = f"{setting}: {table.name}, row", slice(start + row, start + row + len(encoded))
+                chosen = slice(start + row, start + row + len(encoded))
+                where = f"{setting}: {table.name}, row"
                 labels[chosen] = _labels_of(batch_labels, codes[table.name], where, row)
                 formats.update(_format_of(data) for data in encoded if data)
-                _decode_rows(encoded, pixels[chosen], where, row)
+                reasons = _decode_rows(encoded, pixels[chosen]).items()
+                broken |= {f"{table.name}, row {row + i} (from 0)": reason for i, reason in reasons}
                 bar.advance(len(encoded))
                 row += len(encoded)
             start += row
@@ -144,17 +156,13 @@ def _labels_of(column: pa.Array, codes: NDArray[np.int64] | None, where: str, fi
     return labels.astype(np.int64) if codes is None else codes[labels]
 
 
-def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8], where: str, first_row: int) -> None:
-    size = pixels.shape[1]
+def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8]) -> dict[int, UnreadableImage]:
+    """Fill ``pixels``; gives the rows that cannot be read, and why."""
 
     def decode(row: int) -> None:
-        data = encoded[row]
-        try:
-            if not data:
-                raise UnreadableImage("without image bytes")
-            pixels[row] = decode_square_rgb(data, size)
-        except UnreadableImage as error:
-            raise UserError(f"{where} {first_row + row} (from 0): {error}; remove or replace it") from error
+        if not (data := encoded[row]):
+            raise UnreadableImage("without image bytes")
+        pixels[row] = decode_square_rgb(data, pixels.shape[1])
 
-    for _ in map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / max(1, len(encoded))):
-        pass
+    results = map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / len(encoded))
+    return {row: reason for row, reason in enumerate(results) if reason}

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...errors import UserError
+from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,8 @@ def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
     """Split -> sorted file names relative to ``folder``, POSIX separators; warns of files that are of neither split."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
-        raise UserError(f"{setting}: {what}; give the folder that holds train*.parquet and test*.parquet")
+        remedy = suggest_source(folder, "parquet") or "give the folder that holds train*.parquet and test*.parquet"
+        raise UserError(f"{setting}: {what}; {remedy}")
     names: dict[str, list[str]] = {"train": [], "test": []}
     unread = []
     for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet") if p.is_file()):
@@ -58,9 +60,8 @@ def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
         _log.warning("%s: only train*.parquet and test*.parquet are read, not %s", setting, ", ".join(unread))
     for split, found in names.items():
         if not found:
-            raise UserError(
-                f"{setting}: no {split}*.parquet in this folder; give the folder that holds the parquet files"
-            )
+            remedy = suggest_source(folder, "parquet") or "give the folder that holds the parquet files"
+            raise UserError(f"{setting}: no {split}*.parquet in this folder; {remedy}")
         folders = sorted({name.rpartition("/")[0] or "." for name in found})
         if len(folders) > 1:
             raise UserError(f"{setting}: {split}*.parquet in several folders ({', '.join(folders)}); give one of them")
