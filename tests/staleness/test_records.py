@@ -56,6 +56,20 @@ def test_those_who_prune_see_who_runs(tmp_path):
         assert going_on == []
 
 
+def test_what_killed_runs_left_goes_at_the_next_start(tmp_path):
+    store = RecordStore(tmp_path / ".records")
+    arrays, partial = tmp_path / "02" / "arrays", f".x.npy.{os.getpid()}.partial"
+    arrays.mkdir(parents=True)
+    with store.running("1"):
+        (arrays / partial).touch()
+        (store.folder / "running" / "0.lock").touch()
+        with store.running("2"):
+            assert sorted(p.name for p in store.folder.glob("running/*")) == ["1.lock", "2.lock"]
+            assert (arrays / partial).exists(), "the first run may be writing it"
+    with store.running("3"):
+        assert not list(arrays.iterdir())
+
+
 def test_on_a_remote_disk_there_are_none(tmp_path):
     assert RecordsDataset(filepath="s3://bucket/records").load() is None
     dataset = RecordsDataset(filepath=str(tmp_path))

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import generate_timestamp
 
-from ..identity.atomic import write_text
+from ..identity.atomic import remove_leftovers, write_text
 from ..identity.differences import Parts
 from ..identity.digests import Memo
 from ..identity.regular_files import regular_file
@@ -95,12 +95,22 @@ class RecordStore:
                 run = generate_timestamp()
                 lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()  # on a full or read-only disk the first save, or record, says so
+            self._remove_leftovers(run)
         try:
             yield run
         finally:
             self.memo.save()
             lock.release()
             Path(lock.lock_file).unlink(missing_ok=True)
+
+    def _remove_leftovers(self, run: str) -> None:
+        """Remove what killed runs left: their locks and, unless another run is going on, files half written."""
+        others = [path for path in self.folder.glob("running/*.lock") if path.stem != run]
+        ended = [path for path in others if not _is_held(path)]
+        for path in ended:
+            path.unlink(missing_ok=True)
+        if ended == others:  # of runs on other machines too, whose processes cannot be asked for
+            remove_leftovers(self.folder.parent)
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:
