@@ -16,12 +16,13 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
 
     Dots are single batches. Grey is what is not read, from ``best_lr["read_to"]`` on.
     """
+    title = literal(title)
     figure = Figure(figsize=(8, 5.6), dpi=120, layout="constrained")
     ax = figure.subplots()
     if lr_curve.empty:
         ax.set_axis_off()
         ax.text(0.5, 0.5, f"no range test: train.lr={best_lr['lr']:g} was given", ha="center", fontsize=16)
-        ax.set_title(literal(title))
+        ax.set_title(title)
         return figure
     read_to = best_lr.get("read_to") or float("inf")
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
@@ -46,7 +47,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         figure.legend(fontsize=13, loc="outside lower center", ncols=2, frameon=False)
     else:
         title += ": diverged too early to suggest a rate"
-    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=literal(title))
+    ax.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=title)
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()):
         text.set_fontsize(14)
     ax.grid(alpha=0.25)
