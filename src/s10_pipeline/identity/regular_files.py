@@ -18,10 +18,8 @@ def regular_file(path: str | Path, max_bytes: int | None = None) -> Path:
         OSError: there is none, it is something else, or it is too large.
     """
     status = os.stat(path)
-    if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file but a pipe, socket or device", str(path))
+        raise OSError(errno.EINVAL, "not a regular file but a folder, pipe, socket or device", str(path))
     if max_bytes is not None and status.st_size > max_bytes:
         raise OSError(errno.EFBIG, f"{status.st_size:,} bytes, more than {max_bytes:,}", str(path))
     return Path(path)

@@ -147,7 +147,7 @@ def test_outputs_that_are_not_finite_are_no_prediction(classifier, name, value):
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
 def test_what_is_no_file_is_not_waited_for(tmp_path, make):
     make(tmp_path / "model.safetensors")
-    with pytest.raises(UserError, match="not a regular file|Is a directory"):
+    with pytest.raises(UserError, match="not a regular file"):
         load_classifier(tmp_path / "model.safetensors")
 
 

@@ -426,7 +426,7 @@ def test_all_broken_images_are_named(tmp_path):
     ("make", "reason"),
     [
         (os.mkfifo, "pipe"),
-        (os.mkdir, "Is a directory"),
+        (os.mkdir, "folder"),
         (lambda path: path.symlink_to("/dev/zero"), "device"),
         (lambda path: os.truncate(path.touch() or path, 2**40), "1,099,511,627,776 bytes, more than"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "not UTF-8 text"),

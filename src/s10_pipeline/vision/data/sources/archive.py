@@ -1,7 +1,6 @@
 """CIFAR-10 and CIFAR-100 from their official python archives (Krizhevsky, 2009), through torchvision's reader."""
 
 import logging
-import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ from ....identity.regular_files import regular_file
 from ...errors import UserError
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import describe_rule, to_square_rgb
+from ..resize import to_square_rgb
+from .description import describe_source
 from .download import DownloadError, download, md5_of
 from .suggestion import suggest_source
 
@@ -58,7 +58,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     reader = archive.reader
     setting, path = _find(params, archive) or _download(params, archive)
     with regular_file(path).open("rb") as file, tempfile.TemporaryDirectory() as folder:
-        _check(file, archive, setting, path)
+        _check(file, params.source, setting, path)
         _extract(file, archive, Path(folder))
         splits = {split: reader(folder, train=split == "train") for split in ("train", "test")}
     train, test = (
@@ -66,14 +66,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             images_nhwc=_resized(data.data, params.image_size),
             labels=np.asarray(data.targets, np.int64),
             class_names=tuple(data.classes),
-            source={
-                "name": params.source,
-                "split": split,
-                "title": archive.title,
-                "checksum": f"md5:{reader.tgz_md5}",
-                "parameters": {"source": params.source, "image_size": params.image_size},
-                "resize": describe_rule((params.image_size, params.image_size)),
-            },
+            source=describe_source(params, split, archive.title, f"md5:{reader.tgz_md5}"),
         )
         for split, data in splits.items()
     )
@@ -115,8 +108,9 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     return "ingest.download_dir", target
 
 
-def _check(file: IO[bytes], archive: Archive, setting: str, path: Path) -> None:
+def _check(file: IO[bytes], source: str, setting: str, path: Path) -> None:
     """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
+    archive = ARCHIVES[source]
     reader, size = archive.reader, file.seek(0, 2)
     file.seek(0)
     if size != archive.num_bytes:
@@ -127,25 +121,23 @@ def _check(file: IO[bytes], archive: Archive, setting: str, path: Path) -> None:
     else:
         file.seek(0)
         return
-    source = next(name for name, known in ARCHIVES.items() if known is archive)
-    remedy = suggest_source(path, source) if path.name != reader.filename else None
     if setting == "ingest.download_dir":
         remedy = "delete it to have it downloaded, or put the official archive in its place"
-    raise UserError(f"{setting}={path}: {wrong}; {remedy or f'give the official archive, {reader.url}'}")
+    else:
+        fits = suggest_source(path, source) if path.name != reader.filename else None
+        remedy = fits or f"give the official archive, {reader.url}"
+    raise UserError(f"{setting}={path}: {wrong}; {remedy}")
 
 
 def _extract(file: IO[bytes], archive: Archive, folder: Path) -> None:
-    """Only the files that the reader wants, under names of our own choice: no path in the archive is followed."""
+    """Only the files that the reader wants."""
     reader = archive.reader
     names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
     wanted = {f"{reader.base_folder}/{name}" for name in names}
-    (folder / reader.base_folder).mkdir()
     with tarfile.open(fileobj=file, mode="r:gz") as tar:
         for member in tar:
-            content = tar.extractfile(member) if member.name in wanted and member.isreg() else None
-            if content is not None:
-                with (folder / member.name).open("wb") as copy:
-                    shutil.copyfileobj(content, copy)
+            if member.name in wanted and member.isreg():
+                tar.extract(member, folder, filter="data")
 
 
 def _resized(images_nhwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

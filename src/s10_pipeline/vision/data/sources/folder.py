@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,9 @@ from ...progress import progress_bar
 from ..image_files import image_extensions, large_images_allowed, listing, printable, walk_images
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import UnreadableImage, decode_square_rgb, describe_rule, opened
+from ..resize import UnreadableImage, decode_square_rgb, opened
 from .decoding import list_unreadable, map_images
+from .description import describe_source
 from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     assert params.path is not None
     root = Path(params.path).expanduser()
     setting = f"ingest.path={printable(params.path)}"
-    parameters: dict[str, object] = {"source": params.source, "image_size": params.image_size}
+    parameters: dict[str, Any] = {}
     with listing(setting):
         if not root.is_dir():
             what = "is a file" if root.exists() else "no such folder"
@@ -56,7 +58,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             test_files = _list_test(root, splits[1], train_files, setting)
         else:
             train_files, test_files = _draw_test(_list_classes(root, ".", setting), params, setting)
-            parameters |= {"seed": params.seed, "test_fraction": params.test_fraction}
+            parameters = {"seed": params.seed, "test_fraction": params.test_fraction}
     class_names = tuple(train_files)
     sets = {}
     digests: dict[str, str | UnreadableImage] = {}
@@ -68,14 +70,11 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         sets[split] = (pixels, labels, class_names, paths)
     if unreadable := {path: reason for path, reason in digests.items() if isinstance(reason, UnreadableImage)}:
         raise UserError(f"{setting}: {list_unreadable(unreadable)}; remove or replace what is named")
-    source = {
-        "name": params.source,
-        "title": f"{root.resolve().name}: a folder of images",
-        "checksum": _checksum(digests),
-        "parameters": parameters,
-        "resize": describe_rule((params.image_size, params.image_size)),
-    }
-    train, test = (ImageSet(*content, source={**source, "split": split}) for split, content in sets.items())
+    about = (f"{root.resolve().name}: a folder of images", _checksum(digests))
+    train, test = (
+        ImageSet(*content, source=describe_source(params, split, *about, **parameters))
+        for split, content in sets.items()
+    )
     return train, test
 
 

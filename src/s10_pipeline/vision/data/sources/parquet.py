@@ -14,9 +14,10 @@ from ...progress import progress_bar
 from ..image_files import large_images_allowed
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import UnreadableImage, decode_square_rgb, describe_rule
+from ..resize import UnreadableImage, decode_square_rgb
 from .class_names import codes_of, declared_names, inferred_names
 from .decoding import list_unreadable, map_images
+from .description import describe_source
 from .parquet_files import Table, checksum_of, corrupt, find_files, open_table
 
 _log = logging.getLogger(__name__)
@@ -64,14 +65,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             images_nhwc=pixels,
             labels=labels,
             class_names=class_names,
-            source={
-                "name": params.source,
-                "split": split,
-                "title": title,
-                "checksum": checksum,
-                "parameters": {"source": params.source, "image_size": params.image_size},
-                "resize": describe_rule((params.image_size, params.image_size)),
-            },
+            source=describe_source(params, split, title, checksum),
         )
         for split, (pixels, labels, _) in arrays.items()
     )
@@ -116,7 +110,7 @@ def _read_tables(
 def _batches(table: Table, setting: str) -> Iterator[tuple[pa.Array, list[bytes | None]]]:
     """Labels and encoded images of rows in a row: ``BATCH_ROWS``, or as many as pass ``BATCH_BYTES`` before.
 
-    Rows are decompressed one by one (0.04 ms each): how much a batch of them would take can be known only afterwards,
+    Rows are decompressed one by one (0.06 ms each): how much a batch of them would take can be known only afterwards,
     and a few kilobytes may stand for gigabytes.
     """
     labels: list[pa.Array] = []

@@ -26,12 +26,8 @@ class AddressFailed(Exception):
         self.offline = offline
 
 
-class BrokeOff(Exception):
+class BrokeOff(AddressFailed):
     """The connection broke off, stalled or was not made: another attempt may go better."""
-
-    def __init__(self, reason: str, offline: bool = False) -> None:
-        super().__init__(reason)
-        self.offline = offline
 
 
 def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> tuple[http.client.HTTPResponse, int]:
