@@ -73,16 +73,14 @@ def download(
         for url in urls:
             name = urlsplit(url).hostname or url  # not the whole address: it may hold a password
             _log.info("downloading %s from %s", target.name, name)
-            resumed = _size(part) > 0
             try:
-                _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
-                if resumed and not _has_md5(part, md5):
-                    part.unlink()  # bytes of another address or run may be to blame: this one gets a second chance
+                # bytes of another address or run may be to blame for a wrong checksum: then a second chance
+                for _ in range(2 if _size(part) else 1):
                     _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
-                if _has_md5(part, md5):
-                    os.replace(part, target)
-                    return
-                part.unlink()
+                    if _has_md5(part, md5):
+                        os.replace(part, target)
+                        return
+                    part.unlink()
                 raise AddressFailed("what it serves has a wrong checksum")
             except AddressFailed as error:
                 _log.warning("%s: %s", name, error)

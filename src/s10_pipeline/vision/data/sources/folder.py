@@ -93,17 +93,17 @@ def _find_splits(root: Path, setting: str) -> tuple[str, str] | None:
         if others := [name for name in folders if name not in (*train, *test)]:
             _log.warning("%s: only %s and %s are read, not %s", setting, *train, *test, ", ".join(others))
         return train[0], test[0]
-    if len(train) > 1 or len(test) > 1:
+    if train and test:
+        found = ", ".join(train + test)
         raise UserError(
-            f"{setting}: {', '.join(train + test)} all seem to hold training or test images; "
-            "name the two that are to be read train and test"
+            f"{setting}: {found} all seem to hold training or test images; name those to be read train and test"
         )
-    for split, other, found in (("train", "test", train), ("test", "train", test)):
-        if found:
-            raise UserError(
-                f"{setting}: has {found[0]}/<class>/ but no {other}/; name the folder of {other} images {other}, or "
-                f"give ingest.path={root / found[0]} to have part of its {split} images drawn for the test"
-            )
+    if train or test:
+        first, other = (train + test)[0], "test" if train else "train"
+        raise UserError(
+            f"{setting}: has {first}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
+            f"ingest.path={root / first} to have part of it drawn for the test"
+        )
     return None
 
 
