@@ -129,6 +129,8 @@ UNTESTED = {
     "vision/data/sources/class_names.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/parquet_files.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/decoding.py": "a part of two readers: test_parquet.py, test_folder.py",
+    "vision/data/sources/description.py": "a part of three readers, whose tests compare the whole of it",
+    "vision/data/sources/suggestion.py": "a part of three readers: test_archive.py",
     "vision/data/sources/transfer.py": "a part of the download: test_download.py",
     "vision/distributed/ranks.py": "calls of torch.distributed: test_launcher.py compares two processes with one",
     "vision/training/data.py": "fields without code",

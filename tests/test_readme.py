@@ -118,32 +118,54 @@ def test_commands_on_drawn_images_run(tmp_path):
     assert 0 <= names["facts"]["metrics"]["test_accuracy"] <= 1
 
 
+def save_awkward_images(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    rgba = Image.fromarray(rng.integers(0, 256, (60, 90, 4), np.uint8))
+    rgb, grey = rgba.convert("RGB"), rgba.convert("L")
+    for orientation in (2, 3, 6, 8):
+        turned = Image.Exif()
+        turned[0x0112] = orientation
+        rgb.save(folder / f"turned-{orientation}.jpg", exif=turned)
+        rgba.save(folder / f"turned-{orientation}.png", exif=turned)
+    rgba.save(folder / "transparent.png")
+    rgba.convert("LA").save(folder / "transparent-grey.png")
+    rgba.save(folder / "transparent.webp", lossless=True)
+    grey.save(folder / "one-grey-level-transparent.png", transparency=128)
+    rgb.quantize(64).save(folder / "palette.png")
+    rgb.quantize(64).save(folder / "palette-transparent.png", transparency=bytes(range(0, 256, 4)))
+    rgb.quantize(64).save(folder / "palette.gif", transparency=3)
+    Image.fromarray(rng.integers(0, 65536, (60, 90), np.uint16)).save(folder / "sixteen-bits.png")
+    Image.fromarray(rng.integers(0, 65536, (32, 32), np.uint16)).save(folder / "sixteen-bits.tif")
+    rgb.convert("CMYK").save(folder / "cmyk.jpg")
+    grey.save(folder / "grey.jpg")
+    grey.convert("1").save(folder / "bits.png")
+    rgb.resize((32, 32)).save(folder / "of-the-models-size.bmp")
+
+
 @pytest.fixture(scope="module")
 def served(data, tiny, tmp_path_factory):
-    """A folder with the model in both forms and an image; what ``predict`` says about it."""
+    """A folder with the model in both forms and images; what ``predict`` says about them."""
     folder = tmp_path_factory.mktemp("served")
     model = build_classifier(data.train_images, data.train_set, tiny)
     (folder / "model.safetensors").write_bytes(classifier_to_bytes(model))
     (folder / "model.onnx").write_bytes(to_onnx(model))
-    turned = Image.Exif()
-    turned[0x0112] = 6
-    pixels = np.array(data.test_images.images_nhwc[0])
-    Image.fromarray(pixels).resize((90, 60)).save(folder / "image.jpg", exif=turned)
-    table, _ = predictor.predict_images(model, PredictParams(path=str(folder / "image.jpg")), device="cpu")
-    return folder, table.loc[0, "prediction_name"], table.loc[0, "confidence"]
+    (folder / "images").mkdir()
+    save_awkward_images(folder / "images")
+    table, _ = predictor.predict_images(model, PredictParams(path=str(folder / "images")), device="cpu")
+    assert table["error"].isna().all()
+    return folder, table
 
 
-@pytest.mark.parametrize(
-    ("lines", "printed"), [(USE_MODEL, []), (SERVE_ONNX, ["image.jpg"])], ids=["model file", "onnx"]
-)
-def test_the_lines_that_use_the_model_say_what_predict_says(served, lines, printed, monkeypatch, capsys):
-    folder, name, confidence = served
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["serve.py", "image.jpg"])
-    exec(lines, {})
-    *words, probability = capsys.readouterr().out.split()
-    assert words == [*printed, name]
-    assert float(probability) == pytest.approx(confidence, abs=1e-6)
+@pytest.mark.parametrize("lines", [USE_MODEL, SERVE_ONNX], ids=["model file", "onnx"])
+def test_the_lines_that_use_the_model_say_what_predict_says(served, lines, monkeypatch, capsys):
+    folder, table = served
+    monkeypatch.chdir(folder / "images")
+    for file, name, confidence in table[["file", "prediction_name", "confidence"]].itertuples(index=False):
+        monkeypatch.setattr(sys, "argv", ["serve.py", file])
+        exec(lines.replace('"model.', '"../model.').replace("image.jpg", file), {})
+        *words, probability = capsys.readouterr().out.split()
+        assert words == [*([file] if lines == SERVE_ONNX else []), name], file
+        assert float(probability) == pytest.approx(confidence, abs=1e-6), file
 
 
 def test_the_lines_that_serve_need_neither_torch_nor_this_project():

@@ -54,6 +54,13 @@ def test_a_path_is_no_pattern(tmp_path, place, name):
     assert HTMLDataset(filepath=f"{folder}/none.html", version=Version(None, None)).list_versions() == []
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "page.html")
+    with pytest.raises(DatasetError, match="not a regular file"):
+        dataset(tmp_path).load()
+
+
 @pytest.mark.parametrize("broken", ["write", "replace"])
 @pytest.mark.parametrize("kind", SAVED)
 def test_a_save_that_breaks_leaves_no_version_behind(tmp_path, monkeypatch, broken, kind):

@@ -1,10 +1,12 @@
 """A file is the old one or the new one, whatever happens while it is written."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
-from s10_pipeline.identity.atomic import replacing, write_text
+from s10_pipeline.identity.atomic import remove_leftovers, replacing, write_text
 
 
 def test_the_new_file_appears_whole_at_the_end(tmp_path):
@@ -35,3 +37,16 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, br
     monkeypatch.undo()
     assert target.read_text() == "old"
     assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_leftovers_of_killed_processes_go(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    stay = [f".a.npy.{os.getppid()}.partial", "a.partial", ".b.partial", ".c.npy.x.partial"]
+    go = [f".a.npy.{ended.pid}.partial", f".b.json.{os.getpid()}.partial", ".c.d.99999999999.partial"]
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    for name in (*stay, *go):
+        for folder in (tmp_path, tmp_path / "deep" / "er"):
+            (folder / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted({p.name for p in tmp_path.rglob("*") if p.is_file()}) == sorted(stay)

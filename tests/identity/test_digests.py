@@ -113,6 +113,13 @@ def test_what_cannot_be_read_to_its_end_has_no_digest(tmp_path, make):
     assert Memo(tmp_path / "memo.json").digest(str(tmp_path)) is None
 
 
+def test_files_of_absurd_size_and_memos_that_are_pipes_are_not_read(tmp_path):
+    os.truncate((tmp_path / "file").touch() or tmp_path / "file", 2**40)
+    os.mkfifo(tmp_path / "memo")
+    memo = Memo(tmp_path / "memo")
+    assert memo.digest(str(tmp_path / "file")) is memo.digest(str(tmp_path / "memo")) is None
+
+
 def test_digests_depend_on_content_alone():
     assert digest_of({"a": 1, "b": [2.5]}) == digest_of({"b": [2.5], "a": 1})
     assert digest_of({"a": 1}) != digest_of({"a": 2})

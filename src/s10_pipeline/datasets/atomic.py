@@ -12,6 +12,7 @@ import fsspec
 from kedro.io.core import AbstractVersionedDataset, Version, get_filepath_str, get_protocol_and_path
 
 from ..identity.atomic import replacing
+from ..identity.regular_files import regular_file
 from ..staleness.kedro_internals import load_path, save_path, version_of
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         """The file (of the version to load) where it is local, else a copy for as long as the context lasts."""
         path = path or get_filepath_str(load_path(self), self._protocol)
         if self._protocol == "file":
-            yield Path(path)
+            yield regular_file(path)
             return
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / PurePosixPath(path).name

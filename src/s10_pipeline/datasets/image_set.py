@@ -1,18 +1,22 @@
 """Labelled images, their pixels stored once whatever the number of versions."""
 
 import json
+import os
+import stat
 import tempfile
-from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..identity.atomic import replacing
 from ..identity.digests import sha256_of
+from ..identity.regular_files import regular_file
 from ..staleness.kedro_internals import JSONPreview, load_path
 from ..vision.data.image_set import ImageSet, content_digest
+from ..vision.errors import UserError
 from .atomic import AtomicDataset
 
 
@@ -43,9 +47,9 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             "class_names": data.class_names,
             "source": data.source,
             "digest": content_digest(data),
-            "images": self._store_array(data.images_nhwc),
-            "labels": self._store_array(data.labels),
-            "paths": None if data.paths is None else self._store_paths(json.dumps(data.paths).encode()),
+            "images": self._store(data.images_nhwc),
+            "labels": self._store(data.labels),
+            "paths": None if data.paths is None else self._store(json.dumps(data.paths).encode()),
         }
         return json.dumps(manifest, indent=1).encode()
 
@@ -86,26 +90,56 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         with self._local(path) as local:
             return json.loads(local.read_text(encoding="utf-8"))
 
-    def _store_array(self, array: NDArray[Any]) -> str:
-        """Store as .npy under the digest of its content; returns the file's name."""
-        digest = sha256_of(f"{array.dtype} {array.shape}".encode(), np.ascontiguousarray(array))
-        return self._store_file(f"{digest}.npy", lambda file: np.save(file, array))
-
-    def _store_paths(self, content: bytes) -> str:
-        return self._store_file(f"{sha256_of(content)}.json", lambda file: file.write(content))
-
-    def _store_file(self, name: str, write: Callable[[IO[bytes]], object]) -> str:
+    def _store(self, content: NDArray[Any] | bytes) -> str:
+        """Store an array as .npy, or JSON, under the digest of its content; returns the file's name."""
+        name = _name_of(content)
         if not self._fs.exists(str(self.shared_folder / name)):
-            self._write(str(self.shared_folder / name), write)
+            if isinstance(content, bytes):
+                self._write(str(self.shared_folder / name), lambda file: file.write(content))
+            else:
+                self._write(str(self.shared_folder / name), lambda file: np.save(file, content))
         return name
 
     def _local_copy(self, name: str) -> Path:
-        """A local file of the store; of a remote one a copy in the temporary folder, kept for the next load."""
+        """A local file of the store; of a remote one a copy in the temporary folder, kept for the next load.
+
+        Raises:
+            UserError: the copies' folder is not ours alone, or the stored file is damaged.
+        """
         remote = str(self.shared_folder / name)
         if self._protocol == "file":
-            return Path(remote)
-        cached = Path(tempfile.gettempdir()) / "s10_pipeline-arrays" / name
-        if not cached.exists():
-            with replacing(cached) as partial:
-                self._fs.get_file(remote, str(partial))
-        return cached
+            return regular_file(remote)
+        cached = _private_folder() / name
+        for fetch in (False, True):
+            if fetch:
+                with replacing(cached) as partial:
+                    self._fs.get_file(remote, str(partial))
+            with suppress(OSError, ValueError, EOFError):  # whatever lies there
+                # whoever cleans the temporary folder, or a full disk, may leave a file of the same name
+                if regular_file(cached).stat().st_size == self._fs.size(remote):
+                    content = np.load(cached, mmap_mode="r") if name.endswith(".npy") else cached.read_bytes()
+                    if _name_of(content) == name:
+                        return cached
+        raise UserError(f"{remote}: damaged, its content is not that of its name; remove it and run the stage again")
+
+
+def _name_of(content: NDArray[Any] | bytes) -> str:
+    """File name in the store, by a digest of the content."""
+    if isinstance(content, bytes):
+        return f"{sha256_of(content)}.json"
+    return f"{sha256_of(f'{content.dtype} {content.shape}'.encode(), np.ascontiguousarray(content))}.npy"
+
+
+def _private_folder() -> Path:
+    """A folder in the temporary one that nobody else can write to or read (mode 700)."""
+    user = getattr(os, "getuid", str)()  # where there are no such numbers, each user has a temporary folder
+    folder = Path(tempfile.gettempdir()) / f"s10_pipeline-arrays-{user}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if user != "" and (status.st_uid != user or status.st_mode & ~0o7000 != stat.S_IFDIR | 0o700):
+        raise UserError(
+            f"TMPDIR={folder.parent}: {folder.name} there is not a folder of yours alone (mode 700); remove it, or set "
+            "TMPDIR to another folder"
+        )
+    return folder

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,8 +13,12 @@ from typing import Any
 import fsspec
 
 from .atomic import write_text
+from .regular_files import regular_file
 
 LOCAL = fsspec.filesystem("file")
+
+# A larger file has no digest: the terabytes of a sparse one would be read for hours.
+MAX_BYTES = 2**37
 
 # A file younger than this may be written again without its size or times telling.
 SETTLED_SECONDS = 2.0
@@ -45,7 +48,7 @@ class Memo:
         self._path, self._changed = path, False
         self._entries: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError, TypeError, KeyError):
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(regular_file(path).read_text(encoding="utf-8"))
             if stored["digest"] == digest_of(stored["entries"]):  # else somebody or something has changed it
                 self._entries = stored["entries"]
 
@@ -98,12 +101,10 @@ def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, 
     elif os.path.islink(path) and not os.path.exists(path):
         yield path, {"digest": digest_of(["link", os.readlink(path)])}
     else:
-        facts = os.stat(path)
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "no regular file", path)
+        facts = os.stat(regular_file(path))
         yield path, {"name": path, "size": facts.st_size, "mtime": facts.st_mtime, "created": facts.st_ctime}
 
 
 def _hash_file(path: str, fs: fsspec.AbstractFileSystem) -> str:
-    with fs.open(path, "rb") as file:
+    with fs.open(regular_file(path, MAX_BYTES) if fs is LOCAL else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

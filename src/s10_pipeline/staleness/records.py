@@ -16,9 +16,10 @@ from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
 from pydantic import AfterValidator, StringConstraints, TypeAdapter
 
-from ..identity.atomic import write_text
+from ..identity.atomic import remove_leftovers, write_text
 from ..identity.differences import Parts
 from ..identity.digests import Memo
+from ..identity.regular_files import regular_file
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class RecordStore:
 
     def _read(self, path: Path) -> Record | None:
         try:
-            return TypeAdapter(Record).validate_json(path.read_bytes())
+            return TypeAdapter(Record).validate_json(regular_file(path).read_bytes())
         except (OSError, ValueError) as error:
             log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
             return None
@@ -116,6 +117,7 @@ class RecordStore:
                 run = _next_version(run)
                 lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()  # on a full or read-only disk the first save, or record, says so
+            self._remove_leftovers(run)
         try:
             yield run
         finally:
@@ -123,6 +125,15 @@ class RecordStore:
             lock.release()
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
+
+    def _remove_leftovers(self, run: str) -> None:
+        """Remove what killed runs left: their locks and, unless another run is going on, files half written."""
+        others = [path for path in self.folder.glob("running/*.lock") if path.stem != run]
+        ended = [path for path in others if not _is_held(path)]
+        for path in ended:
+            path.unlink(missing_ok=True)
+        if ended == others:  # of runs on other machines too, whose processes cannot be asked for
+            remove_leftovers(self.folder.parent)
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:

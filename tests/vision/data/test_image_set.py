@@ -1,6 +1,8 @@
+import os
 import pickle
+import subprocess
+import sys
 import tempfile
-from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -70,13 +72,52 @@ def test_many_pixels_are_allocated_in_a_nameless_file(tmp_path, monkeypatch):
     np.testing.assert_array_equal(copy.images_nhwc, random_pixels(10))
 
 
-def test_too_little_space_is_found_before_the_first_write(tmp_path, monkeypatch):
+SPACE = """
+import resource, sys, tempfile
+from s10_pipeline.vision.data import image_set
+image_set.MAX_PIXEL_BYTES_IN_MEMORY = 1000
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+tempfile.tempdir = sys.argv[2]
+try:
+    pixels = image_set.allocate_pixels(int(sys.argv[3]), 32, 32)
+    pixels[:] = 1
+    print("written")
+except image_set.UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "num_images", "folder", "said"),
+    [
+        (10**9, 1000, ".", "written"),
+        (10**6, 1000, ".", "1,000 images of 32 x 32 need 0.0 GB there (File too large); set TMPDIR"),
+        (10**6, 10**9, ".", "need 3072.0 GB there (File too large); set TMPDIR"),
+        (10**9, 1000, "gone", "need 0.0 GB there (No such file or directory); set TMPDIR"),
+    ],
+)
+def test_space_is_reserved_before_the_first_write(tmp_path, limit, num_images, folder, said):
+    # in a process of its own, which a write to a map without space would kill
+    command = [sys.executable, "-c", SPACE, str(limit), str(tmp_path / folder), str(num_images)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def test_a_full_disk_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(image_set, "MAX_PIXEL_BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    usage = namedtuple("usage", "total used free")(10**9, 10**9, 0)
-    monkeypatch.setattr(image_set.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(UserError, match=r"^TMPDIR=.*1,000 images of 32 x 32 need 0\.0 GB.*; set TMPDIR"):
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    with pytest.raises(UserError, match=r"^TMPDIR=.*1,000 images .* \(No space left on device\); set TMPDIR"):
         allocate_pixels(1000, 32, 32)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

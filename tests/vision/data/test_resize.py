@@ -8,8 +8,11 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from s10_pipeline.vision.data.image_files import large_images_allowed
-from s10_pipeline.vision.data.resize import UnreadableImage, check_rule, decode_square_rgb, describe_rule, to_square_rgb
-from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.data.resize import (
+    UnreadableImage,
+    decode_square_rgb,
+    to_square_rgb,
+)
 
 
 def encode(image, kind="PNG", **options):
@@ -129,13 +132,6 @@ def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():
     with large_images_allowed():
         result = decode_square_rgb(data, 16)
     assert result[:, :6].max() < 30 < 225 < result[:, 10:].min()
-
-
-def test_a_rule_of_another_version_is_refused():
-    check_rule(describe_rule((32, 32)))
-    check_rule({"image_size": [32, 32]})
-    with pytest.raises(UserError, match="^model: .*'bilinear'.*'bicubic'.*; "):
-        check_rule({**describe_rule((32, 32)), "interpolation": "bilinear"})
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", encode(Image.fromarray(noise(64, 64)))[:3000]])

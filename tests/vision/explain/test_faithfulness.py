@@ -27,7 +27,9 @@ class LooksAtOnePlace(Classifier):
 
 def scene(size: int = 32) -> tuple[LooksAtOnePlace, np.ndarray, np.ndarray]:
     """A model, images whose bright patch lies in one of 16 places, and maps that point there."""
-    spec = ClassifierSpec({"depth": 8, "width": 4, "stem": "cifar"}, ("a", "b"), (0,) * 3, (60,) * 3, {})
+    spec = ClassifierSpec(
+        {"depth": 8, "width": 4, "stem": "cifar"}, ("a", "b"), (0,) * 3, (60,) * 3, {"image_size": [32, 32]}
+    )
     images = np.full((NUM, size, size, 3), 40, np.uint8)
     cams = np.zeros((NUM, size, size), np.float32)
     side = size // 4

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import subprocess
 import sys
 
@@ -74,16 +75,85 @@ def test_a_file_of_before_that_does_not_say_whether_its_data_was_drawn_is_read(c
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "reason"),
     [
-        ({"architecture": {"depth": 9}}, r"model.*\(.*depth"),
-        ({"architecture": {"depth": 8, "attention": True}}, r"model.*\(.*attention"),
-        ({"format": "s10_pipeline.classifier/9"}, "model format s10_pipeline.classifier/9; this version reads"),
+        ({"architecture": {"depth": 9}}, "architecture.depth"),
+        ({"architecture": {"depth": 8, "attention": True}}, "architecture.attention"),
+        ({"architecture": {"depth": 8, "width": 4, "stem": "auto"}}, "architecture: .*stem"),
+        ({"architecture": {"depth": 101, "width": 1024, "stem": "cifar"}}, "weights are not those of its architecture"),
+        ({"architecture": None}, "architecture"),
+        ({"std": [60.0, 0.0, 60.0]}, "std.1"),
+        ({"std": [60.0, 1e-40, 60.0]}, "std.1"),
+        ({"std": [60.0, 60.0]}, "std.2"),
+        ({"std": [60.0, 60.0, float("nan")]}, "NaN|expected"),
+        ({"mean": [60.0, 60.0, "Infinity"]}, "mean.2"),
+        ({"mean": [-1.0, 60.0, 60.0]}, "mean.0"),
+        ({"mean": [[60.0], 60.0, 60.0]}, "mean.0"),
+        ({"class_names": [str(k // 2) for k in range(10)]}, "two classes have the same name"),
+        ({"class_names": ["a", "b"]}, "weights are not those"),
+        ({"class_names": ["a"]}, "class_names"),
+        ({"class_names": [{}] * 10}, "class_names.0"),
+        ({"class_names": ["x" * 2000, *"abcdefghi"]}, "class_names.0"),
+        ({"class_names": None}, "class_names"),
+        ({"resize": {"image_size": [20_000, 20_000]}}, "resize.image_size.0"),
+        ({"resize": {"image_size": [32, 64]}}, "resize.image_size: .*square"),
+        ({"resize": {"image_size": [0, 0]}}, "resize.image_size"),
+        ({"resize": {"image_size": "32"}}, "resize.image_size"),
+        ({"resize": {"image_size": [32, 32], "interpolation": "bilinear"}}, "resize.interpolation: .*'bicubic'"),
+        ({"resize": {"image_size": [32, 32], "rule": "stretched"}}, "resize.rule"),
+        ({"resize": []}, "resize"),
+        ({"title": "x" * 2**20}, "title"),
+        ({"title": None}, "title"),
+        ({"drawn": "perhaps"}, "drawn"),
+        ({"owner": "somebody"}, "owner"),
     ],
 )
-def test_a_file_that_this_version_does_not_know_is_one_line(saved, changes, message):
-    with pytest.raises(UserError, match=message):
+def test_what_a_foreign_file_says_is_bounded(saved, changes, reason):
+    with pytest.raises(UserError, match=rf"model.safetensors: not a model of this project \(.*({reason})") as caught:
         load_classifier(rewritten(saved, **changes))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "7", "[" * 100_000, '{"format": "\\ud800"}'])
+def test_metadata_that_describes_nothing(saved, text):
+    saved.write_bytes(save({"x": torch.zeros(1)}, metadata={"spec": text}))
+    with pytest.raises(UserError, match="not a model of this project"):
+        load_classifier(saved)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["head.weight", "layer1.0.norm1.running_var", "stem.0.weight"])
+def test_weights_that_are_not_finite(saved, value, name):
+    with safe_open(saved, framework="pt") as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        metadata = file.metadata()
+    tensors[f"network.{name}"].view(-1)[0] = value
+    saved.write_bytes(save(tensors, metadata=metadata))
+    with pytest.raises(UserError, match="weights are not finite"):
+        load_classifier(saved)
+
+
+@pytest.mark.parametrize(("name", "value"), [("head.bias", 1e38), ("layer1.0.norm1.running_var", -1.0)])
+def test_outputs_that_are_not_finite_are_no_prediction(classifier, name, value):
+    with torch.no_grad():
+        classifier.network.state_dict()[name].fill_(value)
+        if name == "head.bias":
+            classifier.network.head.weight.fill_(1e38)
+    with pytest.raises(UserError, match="outputs are not finite"):
+        classifier.eval().probabilities(torch.full((2, 3, 32, 32), 255, dtype=torch.uint8))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_what_is_no_file_is_not_waited_for(tmp_path, make):
+    make(tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="not a regular file"):
+        load_classifier(tmp_path / "model.safetensors")
+
+
+def test_another_format_is_told_as_such(saved):
+    with pytest.raises(UserError, match="model format s10_pipeline.classifier/9; this version reads"):
+        load_classifier(rewritten(saved, format="s10_pipeline.classifier/9"))
 
 
 @pytest.mark.parametrize("fails", [False, True])

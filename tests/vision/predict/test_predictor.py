@@ -1,6 +1,8 @@
 """Prediction from files equals a forward pass on the pixels, and survives whatever lies in a folder."""
 
 import logging
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.explain.gradcam import compute_cams
 from s10_pipeline.vision.predict.params import PredictParams
 from s10_pipeline.vision.predict.predictor import plot_predictions_gallery, predict_images
@@ -68,12 +71,26 @@ def test_one_file(make_model, tmp_path: Path) -> None:
     assert table["file"].tolist() == ["red.png"] and (gallery == (255, 0, 0)).all()
 
 
-def test_nothing_readable_is_a_table_of_reasons(make_model, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("a.png", "b.jpg"):
-        (tmp_path / name).write_text("no image")
-    with caplog.at_level(logging.WARNING):
-        table, gallery = predict_images(make_model(), PredictParams(path=str(tmp_path)), device="cpu")
-    assert table["error"].notna().all() and table["prediction"].isna().all() and gallery.shape == (0, 32, 32, 3)
-    assert "2 of 2 files" in caplog.text
-    figure = plot_predictions_gallery(gallery, table, np.zeros((0, 32, 32), np.float32), title="mine")
-    assert "None of the files could be read." in [text.get_text() for text in figure.texts]
+NOTHING_READABLE: list[dict[str, Callable[[Path], object]]] = [
+    {"a.png": lambda path: path.write_text("no image")},
+    {"a.png": lambda path: path.write_bytes(b""), "b.jpg": lambda path: path.write_text("no image")},
+    {"a.png": os.mkfifo},
+    {"a.png": lambda path: path.symlink_to("/dev/zero"), "b.heic": Path.touch},
+    {f"{i}.jpg": Path.touch for i in range(9)},
+]
+
+
+@pytest.mark.parametrize("files", NOTHING_READABLE)
+@pytest.mark.parametrize("single", [False, True])
+def test_nothing_readable_is_an_error(
+    make_model, tmp_path: Path, files: dict[str, Callable[[Path], object]], single: bool
+) -> None:
+    for name, make in files.items():
+        make(tmp_path / name)
+    path = tmp_path / next(iter(files)) if single else tmp_path
+    with pytest.raises(
+        UserError, match=rf"^predict.path={path}: no image could be read \({next(iter(files))}: "
+    ) as error:
+        predict_images(make_model(), PredictParams(path=str(path)), device="cpu")
+    assert "\n" not in str(error.value) and str(error.value).endswith("; give images in a format that Pillow opens")
+    assert ("6 more" in str(error.value)) == (len(files) == 9 and not single)

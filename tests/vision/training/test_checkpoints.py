@@ -42,6 +42,7 @@ def test_a_damaged_or_foreign_checkpoint_is_set_aside(store, caplog):
         newest.write_bytes(newest.read_bytes()[:100])
         # what only pickle could load is never executed
         (checkpoints.folder / "epoch-00004.pt").write_bytes(pickle.dumps(Path("/")))
+        os.mkfifo(checkpoints.folder / "epoch-00005.pt")  # would be waited for
         with caplog.at_level(logging.WARNING):
             assert checkpoints.last()[0] == 2
     assert len(caplog.records) == 2

@@ -21,4 +21,4 @@ def test_the_model_carries_what_describes_its_images(shapes, sets, tiny):
     assert (spec.class_names, spec.mean, spec.std) == (shapes[0].class_names, sets[0].mean, sets[0].std)
     assert spec.drawn
     assert spec.title == shapes[0].source["title"]
-    assert spec.architecture["stem"] == "cifar"
+    assert spec.architecture.stem == "cifar"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,20 +89,23 @@ def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint
     The file has no name, lies in the folder for temporary files (TMPDIR) and is gone with the array.
 
     Raises:
-        UserError: that folder has too little space.
+        UserError: that folder has too little space, all of which is reserved.
     """
     shape = (num_images, height, width, 3)
     num_bytes = num_images * height * width * 3
     if num_bytes <= MAX_PIXEL_BYTES_IN_MEMORY:
         return np.empty(shape, np.uint8)
     folder = tempfile.gettempdir()
-    free_bytes = shutil.disk_usage(folder).free
-    if free_bytes < num_bytes:  # the file is sparse: on a full disk the first write to the map would kill the process
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # of a sparse file, a write to the map on a full disk would kill the process
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, num_bytes)
+            pixels = np.memmap(file, np.uint8, mode="w+", shape=shape)
+    except OSError as error:
         raise UserError(
-            f"TMPDIR={folder}: {num_images:,} images of {height} x {width} need {num_bytes / 1e9:.1f} GB there, "
-            f"{free_bytes / 1e9:.1f} GB are free; set TMPDIR to a folder with more space, or lower ingest.image_size"
-        )
-    with tempfile.TemporaryFile(dir=folder) as file:
-        pixels = np.memmap(file, np.uint8, mode="w+", shape=shape)
+            f"TMPDIR={folder}: {num_images:,} images of {height} x {width} need {num_bytes / 1e9:.1f} GB there "
+            f"({error.strerror}); set TMPDIR to a folder with more space, or lower ingest.image_size"
+        ) from error
     pixels.filename = None  # on some systems the file has a name for as long as it is open: none to pickle by
     return pixels

@@ -9,7 +9,8 @@ from ..errors import did_you_mean
 from ..params import Params
 
 Pixel = Annotated[float, Field(ge=0, le=255)]
-Deviation = Annotated[float, Field(gt=0, le=255)]
+# The smallest is a hundredth of the smallest that is measured; by much less, float32 overflows.
+Deviation = Annotated[float, Field(ge=0.01, le=255)]
 
 # Value of ``ingest.source`` -> the module of ``sources`` that reads it.
 SOURCES = {

@@ -1,37 +1,68 @@
 """The one rule by which an image of any size and format becomes a square RGB array."""
 
 import io
-from collections.abc import Mapping
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from pydantic import Field, field_validator
 
-from ..errors import UserError
+from ...identity.regular_files import regular_file
+from ..params import Params
 from .image_files import IMAGE_FORMATS
 
-RULE = "shorter side to size, then centre crop"
-INTERPOLATION = "bicubic"
+# More than any image that Pillow does not take for an attack: 179 million pixels of four channels of 16 bits.
+MAX_FILE_BYTES = 1_500_000_000
+
+Side = Annotated[int, Field(ge=1, le=1024)]
 
 
 class UnreadableImage(ValueError):
     """Bytes that are no image, or a broken one. The message is a reason for people: "not an image ..."."""
 
 
+class ResizeRule(Params):
+    """The rule as stored in a model; one of another version is no valid value.
+
+    Attributes:
+        image_size: (height, width) in pixels, which are equal.
+    """
+
+    image_size: tuple[Side, Side]
+    rule: Literal["shorter side to size, then centre crop"] = "shorter side to size, then centre crop"
+    interpolation: Literal["bicubic"] = "bicubic"
+
+    @field_validator("image_size")
+    @classmethod
+    def _square(cls, image_size: tuple[int, int]) -> tuple[int, int]:
+        if image_size[0] != image_size[1]:
+            raise ValueError(f"{image_size[0]} x {image_size[1]}: images are square")
+        return image_size
+
+
 def describe_rule(image_size: tuple[int, int]) -> dict[str, Any]:
-    """The rule as stored beside pixels and in a model, so that prediction repeats it."""
-    return {"image_size": list(image_size), "rule": RULE, "interpolation": INTERPOLATION}
+    """The rule as stored beside pixels, JSON-able."""
+    return ResizeRule(image_size=image_size).model_dump(mode="json")
 
 
-def check_rule(resize: Mapping[str, Any]) -> None:
-    """Raises UserError where a stored rule, of :func:`describe_rule`, is not the one that this module follows."""
-    for key, known in (("rule", RULE), ("interpolation", INTERPOLATION)):
-        if resize.get(key, known) != known:
-            raise UserError(
-                f"model: its images were resized by '{resize[key]}', this version knows '{known}'; "
-                "take the version that trained it, or train again"
-            )
+@contextmanager
+def opened(file: Path) -> Iterator[io.BufferedReader]:
+    """An image file, open for reading.
+
+    Raises:
+        UnreadableImage: it cannot be opened or read, also by what is done in the context; without the path.
+    """
+    try:
+        with regular_file(file, MAX_FILE_BYTES).open("rb") as stream:
+            if not stream.peek(1):
+                raise UnreadableImage("the file is empty")
+            yield stream
+    except OSError as error:
+        raise UnreadableImage(f"the file cannot be read ({error.strerror or type(error).__name__})") from error
 
 
 def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:

@@ -15,7 +15,8 @@ MAX_CLASSES_WITH_NUMBERS = 20
 
 def plot_confusion_matrix(test_predictions: pd.DataFrame, title: str) -> Figure:
     """Counts with their share of the true class, true classes down and predictions across; colour is the share."""
-    names = class_names(test_predictions)
+    names, title = class_names(test_predictions), literal(title)
+    short = [literal(name, max_length=14) for name in names]
     k = len(names)
     counts = count_confusions(test_predictions)
     rates = counts / np.maximum(counts.sum(1, keepdims=True), 1)
@@ -24,13 +25,12 @@ def plot_confusion_matrix(test_predictions: pd.DataFrame, title: str) -> Figure:
     figure = Figure(figsize=(side, side * 0.92), dpi=120, layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(rates, cmap="Blues", vmin=0, vmax=1)
-    short = [literal(name, max_length=14) for name in names]
     step = 1 if k <= 60 else k // 30
     size = 9 if numbered else 6
     slant: dict[str, Any] = {"rotation": 45, "ha": "right"} if numbered else {"rotation": 90, "ha": "center"}
     ax.set_xticks(range(0, k, step), short[::step], fontsize=size, **slant)
     ax.set_yticks(range(0, k, step), short[::step], fontsize=size)
-    ax.set(xlabel="prediction", ylabel="ground truth", title=literal(title))
+    ax.set(xlabel="prediction", ylabel="ground truth", title=title)
     for i, j in np.ndindex(k, k) if numbered else ():
         if counts[i, j]:
             color = "white" if rates[i, j] > 0.5 else "#222222"

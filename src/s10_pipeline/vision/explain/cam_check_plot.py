@@ -17,6 +17,7 @@ _CURVES = {
 
 def plot_cam_check(cam_check: dict[str, Any], title: str) -> Figure:
     """Fall of the explained class's probability over the share of pixels removed, by the maps and by controls."""
+    title = literal(title)
     figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
     ax = figure.subplots()
     for name, (label, color, style) in _CURVES.items():
@@ -30,6 +31,6 @@ def plot_cam_check(cam_check: dict[str, Any], title: str) -> Figure:
         ax.text(0.5, 0.5, "too few maps to check", ha="center", va="center", transform=ax.transAxes, color="#626a73")
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.set(xlabel="share of the pixels removed", ylabel="fall of the probability", title=literal(title))
+    ax.set(xlabel="share of the pixels removed", ylabel="fall of the probability", title=title)
     ax.grid(alpha=0.25)
     return figure

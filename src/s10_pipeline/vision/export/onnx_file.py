@@ -60,7 +60,7 @@ def to_onnx(model: Classifier) -> bytes:
     for item in (*program.model.graph, *program.model.graph.inputs, *program.model.graph.outputs):
         item.metadata_props.clear()
     spec = model.spec
-    about = {name: getattr(spec, name) for name in ("class_names", "resize", "title")}
+    about = {"class_names": spec.class_names, "resize": spec.resize.model_dump(), "title": spec.title}
     program.model.metadata_props.update({name: json.dumps(value) for name, value in about.items()})
     content: bytes = program.model_proto.SerializeToString(deterministic=True)
     return content

@@ -17,13 +17,14 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     Dots are single batches, one line per test is their smoothed loss. Grey is what is not read, from
     ``best_lr["read_to"]`` on; a coloured band spans the rates that single tests gave.
     """
+    title = literal(title)
     figure = Figure(figsize=(8, 5.6), dpi=120, layout="constrained")
     ax = figure.subplots()
     if lr_curve.empty:
         ax.set_axis_off()
         why = "train.lr was given" if best_lr["method"] == "train.lr" else "the training is too short for one"
         ax.text(0.5, 0.5, f"no range test at {best_lr['lr']:g}: {why}", ha="center", fontsize=16)
-        ax.set_title(literal(title))
+        ax.set_title(title)
         return figure
     read_to = best_lr.get("read_to") or float("inf")
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
@@ -56,7 +57,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     else:
         title += ": diverged too early to read"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
-    ax.set_title(literal(title), wrap=True)
+    ax.set_title(title, wrap=True)
     for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()):
         text.set_fontsize(14)
     ax.grid(alpha=0.25)

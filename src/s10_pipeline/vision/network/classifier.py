@@ -1,18 +1,23 @@
 """The model artifact: a network together with everything that an image meets before and after it."""
 
 import json
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import from_json, to_jsonable_python
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
+from ...identity.regular_files import regular_file
+from ..data.params import Deviation, Pixel
+from ..data.resize import ResizeRule
 from ..device import plain_fp32
 from ..errors import UserError
+from ..params import Params
 from .params import ArchitectureParams, check_stage
 from .resnet import ResNet
 
@@ -23,34 +28,49 @@ FORMAT = "s10_pipeline.classifier/1"
 MIN_CHANNELS_LAST = 16
 
 
-@dataclass(frozen=True)
+Name = Annotated[str, Field(max_length=1000)]
+
+
+@dataclass(config=Params.model_config)  # frozen, as that says
 class ClassifierSpec:
-    """What a model file says besides its weights.
+    """What a model file says besides its weights; the file may be anybody's, so everything in it is bounded.
 
     Attributes:
-        architecture: fields of :class:`ArchitectureParams`, ``stem`` resolved.
-        class_names: in label order.
+        architecture: ``stem`` resolved.
+        class_names: in label order, all different.
         mean, std: of the training images, a channel (RGB), in pixel units (0-255).
-        resize: rule by which images of other sizes are brought to ``image_size``
-            (:func:`s10_pipeline.vision.data.resize.describe_rule`).
+        resize: rule by which images of other sizes are brought to ``image_size``.
         title: the data that it was trained on, for people.
         drawn: whether the project drew that data itself.
     """
 
-    architecture: dict[str, Any]
-    class_names: tuple[str, ...]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    resize: dict[str, Any]
-    title: str = ""
+    architecture: ArchitectureParams
+    class_names: Annotated[tuple[Name, ...], Field(min_length=2, max_length=100_000)]
+    mean: tuple[Pixel, Pixel, Pixel]
+    std: tuple[Deviation, Deviation, Deviation]
+    resize: ResizeRule
+    title: Name = ""
     drawn: bool = False
-    format: str = field(default=FORMAT)
+    format: str = FORMAT
+
+    @field_validator("architecture")
+    @classmethod
+    def _resolved(cls, architecture: ArchitectureParams) -> ArchitectureParams:
+        if architecture.stem == "auto":
+            raise ValueError("stem=auto: which one the network has is not said")
+        return architecture
+
+    @field_validator("class_names")
+    @classmethod
+    def _different(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("two classes have the same name")
+        return names
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        height, width = self.resize["image_size"]
-        return height, width
+        return self.resize.image_size
 
 
 class Classifier(nn.Module):
@@ -65,9 +85,8 @@ class Classifier(nn.Module):
     def __init__(self, spec: ClassifierSpec) -> None:
         super().__init__()
         self.spec = spec
-        architecture = ArchitectureParams(**spec.architecture)
-        self.network = ResNet(architecture, len(spec.class_names))
-        wide = architecture.width >= MIN_CHANNELS_LAST
+        self.network = ResNet(spec.architecture, len(spec.class_names))
+        wide = spec.architecture.width >= MIN_CHANNELS_LAST
         self.memory_format = torch.channels_last if wide else torch.contiguous_format
         self.to(memory_format=self.memory_format)
         for name in ("mean", "std"):
@@ -94,9 +113,14 @@ class Classifier(nn.Module):
 
         Args:
             images_bchw: as of :meth:`forward`, on any device; the model should be in evaluation mode.
+
+        Raises:
+            UserError: the network's outputs are no finite numbers, which would count as its first class.
         """
         with plain_fp32():
             logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
+        if not logits_bk.isfinite().all():
+            raise UserError("model: its outputs are not finite numbers; train again or restore the file")
         return torch.softmax(logits_bk, dim=1)
 
     @property
@@ -109,7 +133,7 @@ class Classifier(nn.Module):
         Raises:
             UserError: the network has no such stage.
         """
-        check_stage(layer, ArchitectureParams(**self.spec.architecture).depth)
+        check_stage(layer, self.spec.architecture.depth)
         stage = getattr(self.network, layer)
         assert isinstance(stage, nn.Sequential)
         return stage[-1]
@@ -128,7 +152,7 @@ def classifier_to_bytes(model: Classifier) -> bytes:
     One metadata key only: safetensors writes several in random order.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return safetensors_bytes(tensors, metadata={"spec": json.dumps(asdict(model.spec), sort_keys=True)})
+    return safetensors_bytes(tensors, metadata={"spec": json.dumps(to_jsonable_python(model.spec), sort_keys=True)})
 
 
 def load_classifier(path: Path) -> Classifier:
@@ -138,33 +162,37 @@ def load_classifier(path: Path) -> Classifier:
         UserError: the file is missing, no model of this project, or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            spec = json.loads((file.metadata() or {})["spec"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        if spec.get("format") != FORMAT:
-            raise UserError(f"{path}: model format {spec.get('format')}; this version reads {FORMAT}; train again")
-        if spec.get("temperature", ...) is None:
-            del spec["temperature"]  # earlier files have the key, never a value
-        spec.update({name: tuple(spec[name]) for name in ("class_names", "mean", "std")})
-        model = Classifier(ClassifierSpec(**spec))
+        with safe_open(regular_file(path), framework="pt") as file:
+            spec = _read_spec((file.metadata() or {})["spec"])
+            with torch.device("meta"):  # sizes alone: what the file says may be any
+                expected = {name: list(tensor.shape) for name, tensor in Classifier(spec).state_dict().items()}
+            if expected != {name: file.get_slice(name).get_shape() for name in file.keys()}:  # noqa: SIM118 - no dict
+                raise ValueError("its weights are not those of its architecture")
+            tensors = {name: file.get_tensor(name) for name in expected}
+        if not all(tensor.isfinite().all() for tensor in tensors.values()):
+            raise ValueError("its weights are not finite numbers")
+        model = Classifier(spec)
         model.load_state_dict(tensors, strict=True)
-    except (
-        OSError,
-        SafetensorError,
-        KeyError,
-        TypeError,
-        json.JSONDecodeError,
-        RuntimeError,
-        ValidationError,
-    ) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path}: not a model of this project ({_reason(error)}); train one or restore the file"
         ) from error
     return model.eval()
 
 
+def _read_spec(text: str) -> ClassifierSpec:
+    fields = dict(from_json(text, allow_inf_nan=False))
+    if fields.get("format") != FORMAT:
+        raise ValueError(f"model format {fields.get('format')}; this version reads {FORMAT}")
+    if fields.get("temperature", ...) is None:
+        del fields["temperature"]  # earlier files have the key, never a value
+    return ClassifierSpec(**fields)
+
+
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"architecture.{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).splitlines()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).splitlines()[0][:200]

@@ -16,7 +16,7 @@ from ..data.image_files import (
     starts_like_an_image,
     walk_images,
 )
-from ..data.resize import UnreadableImage, decode_square_rgb, to_square_rgb
+from ..data.resize import UnreadableImage, decode_square_rgb, opened, to_square_rgb
 from ..data.sources.decoding import map_images
 from ..errors import UserError
 
@@ -45,10 +45,10 @@ def find_images(path: str | Path | None) -> list[Path]:
         )
     place = Path(path).expanduser()
     setting = f"predict.path={printable(str(path))}"
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
+    if not place.exists():
         raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
+    if not place.is_dir():
+        return [place]  # reading gives the reason where it is no file
     found = walk_images(place, setting, skip_unlistable=True)
     with large_images_allowed():
         unnamed = [file for file in found.others if not file.name.startswith(".") and starts_like_an_image(file)]
@@ -88,9 +88,9 @@ def read_batches(files: Sequence[Path], size: int, batch_size: int) -> Iterator[
         chosen = files[start : start + batch_size]
         mean_bytes = sum(map(_num_bytes, chosen)) / len(chosen)
         images, batch = [], ImageBatch(np.empty((0, size, size, 3), np.uint8))
-        for position, result in enumerate(map_images(lambda file: _try_read(file, size), chosen, mean_bytes), start):
-            if isinstance(result, str):
-                batch.reasons[position] = result
+        for position, result in enumerate(map_images(lambda file: _read(file, size), chosen, mean_bytes), start):
+            if isinstance(result, UnreadableImage):
+                batch.reasons[position] = str(result)
             else:
                 batch.positions.append(position)
                 images.append(result)
@@ -118,29 +118,13 @@ def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
         raise UserError(f"images: {printable(str(file))}: {error}; leave it out") from error
 
 
-def _try_read(file: Path, size: int) -> NDArray[np.uint8] | str:
-    """The image, or the reason why there is none."""
-    try:
-        return _read(file, size)
-    except UnreadableImage as error:
-        return str(error)
-
-
 def _read(file: Path, size: int) -> NDArray[np.uint8]:
     if file.suffix.lower() in CAMERA_RAW_EXTENSIONS:
         raise UnreadableImage("camera raw data, which is not decoded here; convert it to PNG or JPEG")
     if file.is_dir():
         raise UnreadableImage("the folder cannot be listed, so what is in it is not known")
-    try:
-        if file.exists() and not file.is_file():
-            raise UnreadableImage("not a regular file but a pipe, socket or device")
-        with file.open("rb") as stream:
-            if not stream.peek(1):
-                raise UnreadableImage("the file is empty")
-            return decode_square_rgb(stream, size)
-    except OSError as error:
-        # without the path, which the message would repeat
-        raise UnreadableImage(f"the file cannot be read ({error.strerror or type(error).__name__})") from error
+    with opened(file) as stream:
+        return decode_square_rgb(stream, size)
 
 
 def _num_bytes(file: Path) -> int:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from ..data.image_files import large_images_allowed, printable
 from ..data.loader import cap_batch_size
-from ..data.resize import check_rule
+from ..data.sources.decoding import list_unreadable
+from ..errors import UserError
 from ..explain.cams import is_blank
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -43,12 +44,10 @@ def predict_images(
         gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
 
     Raises:
-        UserError: no path, nothing there, no images, or a model whose resize rule this version does not know.
+        UserError: no path, nothing there, no images, or none that can be read.
     """
-    check_rule(model.spec.resize)
     files = find_images(params.path)
     height, width = model.spec.image_size
-    assert height == width, "images are stored square"
     probabilities_nk = np.full((len(files), len(model.class_names)), np.nan)
     reasons: dict[int, str] = {}
     gallery: list[NDArray[np.uint8]] = []
@@ -62,16 +61,18 @@ def predict_images(
             reasons |= batch.reasons
             bar.advance(len(batch.positions) + len(batch.reasons))
     model.cpu()
-    if reasons:
-        first = min(reasons)
-        _log.warning(
-            "predict.path=%s: %d of %d files could not be read, first %s (%s); predictions give the reason of each",
-            *(printable(str(params.path)), len(reasons), len(files), printable(files[first].name), reasons[first]),
-        )
-    shape = (len(gallery), height, width, 3)
     names = _relative_names(files, params.path)
+    if reasons:
+        told = list_unreadable({names[position]: reason for position, reason in reasons.items()}, most=3)
+        setting = f"predict.path={printable(str(params.path))}"
+        if len(reasons) == len(files):
+            raise UserError(f"{setting}: no image could be read ({told}); give images in a format that Pillow opens")
+        _log.warning(
+            "%s: %d of %d files could not be read (%s); predictions give the reason of each",
+            *(setting, len(reasons), len(files), told),
+        )
     table = prediction_table(names, probabilities_nk, reasons, model.class_names, params.top_k)
-    return table, np.stack(gallery) if gallery else np.empty(shape, np.uint8)
+    return table, np.stack(gallery)
 
 
 def _relative_names(files: list[Path], path: str | None) -> list[str]:
@@ -88,9 +89,8 @@ def classify_images(model: Classifier, images: Sequence[ImageLike], device: torc
         device: where to compute.
 
     Raises:
-        UserError: an image cannot be read, or a model whose resize rule this version does not know.
+        UserError: an image cannot be read.
     """
-    check_rule(model.spec.resize)
     height, width = model.spec.image_size
     batch_size = cap_batch_size(PredictParams().batch_size, (height, width))
     probabilities_nk = np.empty((len(images), len(model.class_names)))

@@ -174,4 +174,4 @@ class RunCheckpoints:
     def saved(self) -> list[tuple[int, Path]]:
         """(epoch, file) of each checkpoint, oldest first."""
         named = ((re.fullmatch(r"epoch-(\d+)", path.stem), path) for path in self.folder.glob("epoch-*.pt"))
-        return sorted((int(match[1]), path) for match, path in named if match)
+        return sorted((int(match[1]), path) for match, path in named if match and path.is_file())

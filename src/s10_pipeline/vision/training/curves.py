@@ -30,6 +30,7 @@ def plot_loss_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[Figure, Axes]:
+    title = literal(title)
     figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
     ax = figure.subplots()
     # the test curve lies on top: it is the one that people look for
@@ -40,7 +41,7 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
     ax.set_xlabel("epoch")
-    ax.set_title(literal(title), pad=18)
+    ax.set_title(title, pad=18)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.25)
     return figure, ax

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..data.image_set import ImageSet
-from ..data.resize import describe_rule
+from ..data.resize import ResizeRule
 from ..data.split import Split
 from ..network.classifier import Classifier, ClassifierSpec, resolve_stem
 from ..network.whitening import PatchWhitening
@@ -22,11 +22,11 @@ def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> 
     Those of a whitened stem are one of training images from all over the set, since folders come sorted by class.
     """
     spec = ClassifierSpec(
-        architecture=resolve_stem(params.architecture, images.image_size).model_dump(),
+        architecture=resolve_stem(params.architecture, images.image_size),
         class_names=images.class_names,
         mean=train_set.mean,
         std=train_set.std,
-        resize=describe_rule(images.image_size),
+        resize=ResizeRule(image_size=images.image_size),
         title=str(images.source.get("title", "")),
         drawn=bool(images.source.get("drawn", False)),
     )

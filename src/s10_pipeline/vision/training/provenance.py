@@ -47,7 +47,7 @@ def describe_training(
             "lr": result.lr,
             "lr_from": _origin_of(result.lr, best_lr, params),
             "num_weights": sum(p.numel() for p in model.parameters()),
-            "stem": model.spec.architecture["stem"],
+            "stem": model.spec.architecture.stem,
             "image_size": model.spec.image_size,
             "class_names": model.class_names,
         },

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 import pickle
 import tarfile
 from pathlib import Path
@@ -194,7 +195,65 @@ def test_a_truncated_archive_is_called_truncated(official, monkeypatch):
     size = official.archive.num_bytes
     official.file.write_bytes(official.file.read_bytes()[:-100])
     with pytest.raises(UserError, match=f"truncated, {size - 100:,} of {size:,} bytes are there; delete it"):
+        read(download_dir="server")
+    with pytest.raises(UserError, match=f"truncated, {size - 100:,} of {size:,} bytes are there; give the official"):
         read(path="server")
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("photos.zip", "not cifar-10-python.tar.gz, .*; unpack it and give the folder"),
+        ("photos.TAR.GZ", "unpack it"),
+        ("photos.7z", "unpack it"),
+        ("photos/cat/1.jpg", "no cifar-10-python.tar.gz there; give ingest.source=folder"),
+        ("photos/train/cat/1.jpg", "give ingest.source=folder"),
+        ("photos/data/train.parquet", "give ingest.source=parquet"),
+        ("train.parquet", "give its folder with ingest.source=parquet"),
+        ("cifar-100-python.tar.gz", "give ingest.source=cifar100"),
+        ("photos/cifar-100-python.tar.gz", "give ingest.source=cifar100"),
+        ("notes.txt", "not cifar-10-python.tar.gz, .*; give the official archive"),
+    ],
+)
+def test_what_another_source_reads_is_told_and_never_deleted(official, tmp_path, name, remedy):
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"x" * 10)
+
+    with pytest.raises(UserError, match=remedy) as error:
+        read(path=name.partition("/")[0])
+
+    assert "delete" not in str(error.value)
+    assert not (tmp_path / "data").exists(), "nothing is downloaded"
+
+
+def test_the_other_sources_tell_too(tmp_path):
+    parquet, images = tmp_path / "parquet" / "data" / "train.parquet", tmp_path / "images" / "cat" / "1.png"
+    packed = tmp_path / "photos.zip"
+    for file in (parquet, images, packed):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+
+    for source, path, remedy in (
+        ("folder", tmp_path / "parquet", "one class only .*; give ingest.source=parquet"),
+        ("folder", packed, "is a file; unpack it"),
+        ("parquet", tmp_path / "images", "no train.*; give ingest.source=folder"),
+        ("parquet", packed, "is a file; unpack it"),
+    ):
+        with pytest.raises(UserError, match=remedy):
+            read(source=source, path=str(path))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.truncate(path.touch() or path, 2**40)])
+def test_an_archive_that_does_not_end_is_not_read(official, tmp_path, make):
+    for folder in ("path", "raw"):
+        (tmp_path / folder).mkdir()
+        make(tmp_path / folder / "cifar-10-python.tar.gz")
+    if (tmp_path / "raw" / "cifar-10-python.tar.gz").is_file():
+        with pytest.raises(UserError, match=r"not cifar-10-python.tar.gz, 1,099,511,627,776 of"):
+            read(path="path", download_dir="raw")
+    else:
+        assert len(read(path="path", download_dir="raw")[0]) == 20
 
 
 def test_a_download_dir_that_is_a_file(official, tmp_path):

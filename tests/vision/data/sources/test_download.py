@@ -1,15 +1,19 @@
+import contextlib
 import hashlib
 import io
 import logging
 import random
+import signal
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import rich
 from rich.console import Console
 
+from s10_pipeline.vision.data.sources import download as download_module
 from s10_pipeline.vision.data.sources.download import DownloadError, download
 
 CONTENT = random.Random(0).randbytes(256_000)  # without a period, so that misplaced bytes show
@@ -30,6 +34,13 @@ class Handler(BaseHTTPRequestHandler):
         word = server.script[min(len(server.ranges), len(server.script) - 1)]
         server.ranges.append(self.headers.get("Range"))
         content = CONTENT[::-1] if word == "wrong bytes" else CONTENT
+        if word == "trickled headers":
+            for byte in b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 1000:
+                if server.released.wait(0.02):
+                    return
+                with contextlib.suppress(OSError):
+                    self.wfile.write(bytes([byte]))
+            return
         start = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if word != "no ranges" else 0
         if word.isdigit():
             self.send_error(int(word))
@@ -51,6 +62,17 @@ class Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         if word == "break off at once":
             body = b""
+        if word == "trickle" or (word == "trickle at the end" and not start):
+            whole = 0 if word == "trickle" else len(body) // 2
+            self.wfile.write(body[:whole])
+            for i in range(whole, len(body)):
+                if server.released.wait(0.02):
+                    return
+                try:
+                    self.wfile.write(body[i : i + 1])
+                except OSError:
+                    return
+            return
         self.wfile.write(body[: len(body) // 2] if word == "stall" else body)
         if word == "stall":
             self.wfile.flush()
@@ -141,6 +163,49 @@ def test_the_file_arrives_whole(serve, target, case):
     assert target.read_bytes() == CONTENT
     assert list(target.parent.iterdir()) == [target]
     assert [server.ranges for server in servers] == [ranges for _, ranges in addresses]
+
+
+@pytest.mark.parametrize("word", ["trickle", "trickled headers", "stall"])
+def test_an_address_that_sends_a_byte_now_and_then_is_given_up_for_the_next(serve, target, word, caplog):
+    slow, mirror = serve(*([word] if word != "stall" else ["break off", "break off", *["trickle"] * 9])), serve("full")
+
+    began = time.monotonic()
+    fetch(target, slow.url, mirror.url, timeout_seconds=0.3, attempts=2)
+
+    assert target.read_bytes() == CONTENT
+    assert time.monotonic() - began < 30
+    assert len(mirror.ranges) == 1
+    assert "slower than 10,000 bytes per second" in caplog.text or word == "trickled headers"
+
+
+def test_what_arrived_before_it_became_slow_is_kept(serve, target):
+    server = serve("trickle at the end", "full")
+
+    fetch(target, server.url, timeout_seconds=0.3)
+
+    assert target.read_bytes() == CONTENT
+    assert int(server.ranges[1][6:-1]) >= HALF
+
+
+def test_ctrl_c_is_heard_while_a_server_does_not_answer(serve, target):
+    server = serve("trickled headers")
+    # as Ctrl-C does it: a signal to the main thread, which waits
+    threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(target, server.url, timeout_seconds=60)
+    assert time.monotonic() - began < 10
+
+
+def test_a_slow_download_says_how_far_it_is(serve, target, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(download_module, "LOG_SECONDS", 0.05)
+    server = serve("trickle at the end", "full")
+
+    fetch(target, server.url, timeout_seconds=0.5)
+
+    assert len([line for line in caplog.messages if ": 50 % of" in line]) >= 2
 
 
 def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):

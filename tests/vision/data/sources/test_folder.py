@@ -1,5 +1,6 @@
 import logging
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -276,9 +277,60 @@ def test_train_without_test_is_not_taken_for_a_class(tmp_path):
     assert read(tmp_path / "train")[0].class_names == ("ant", "bee", "cat")
 
 
-def test_a_class_may_be_called_train(tmp_path):
-    make_classes(tmp_path, names=("bus", "train"))
-    assert read(tmp_path)[0].class_names == ("bus", "train")
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("Training", "Testing"),
+        ("seg_train", "seg_test"),
+        ("training_set", "test_set"),
+        ("TrainData", "test-images"),
+        ("train2017", "test2017"),
+        ("flowers.train", "flowers.test"),
+    ],
+)
+def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
+    make_split(tmp_path)
+    (tmp_path / "train").rename(tmp_path / train)
+    (tmp_path / "test").rename(tmp_path / test)
+    save(tmp_path / "Validation" / "ant" / "1.png")
+
+    with caplog.at_level("INFO"):
+        sets = read(tmp_path)
+
+    assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
+    assert [len(images) for images in sets] == [9, 3]
+    assert "9 training images of 3 classes: ant 3, bee 3, cat 3" in caplog.text
+    assert "not Validation" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [
+        (("fold1", "fold2"), r"fold1 and fold2 .* same name \(ant\)"),
+        (("2019", "2020", "2021"), "which are the classes"),
+        (("train/a", "train/b", "test/a"), "train/: a and b hold no images"),
+        (("seg_train", "seg_val"), "has seg_train/<class>/ but no test/"),
+        (("testing", "dev"), "has testing/<class>/ but no train/"),
+        (("train_clean", "train_other", "test"), "train_clean, train_other, test all seem to hold"),
+    ],
+)
+def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
+    for name in folders:
+        make_classes(tmp_path / name, num_images=2)
+
+    with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("names", [("bus", "train"), ("bullet train", "test tube"), ("contest", "valley", "strain")])
+def test_a_class_may_be_called_train(tmp_path, names):
+    make_classes(tmp_path, names=names)
+    save(tmp_path / "contest" / "in" / "here.png")
+    save(tmp_path / "valley" / "deeper" / "there.png")
+    save(tmp_path / "contest" / "two.png")
+    save(tmp_path / "valley" / "two.png")
+
+    assert set(names) <= set(read(tmp_path)[0].class_names)
 
 
 @pytest.mark.parametrize("with_threads", [False, True])
@@ -287,11 +339,45 @@ def test_an_unreadable_image_is_named(tmp_path, monkeypatch, with_threads):
     make_split(tmp_path)
     (tmp_path / "train" / "bee" / "1.png").write_bytes(b"no image")
     (tmp_path / "train" / "cat" / "1.png").write_bytes(b"no image either")
+
+    for name in "abcde":
+        (tmp_path / "test" / "bee" / f"{name}.png").write_bytes(b"")
+
     with pytest.raises(
-        UserError, match=r"^ingest.path=.*: train/bee/1.png: not an image .*; remove or replace it"
+        UserError,
+        match=r"^ingest.path=.*: train/bee/1.png: not an image .*; train/cat/1.png: not an image .*; "
+        r"test/bee/a.png: the file is empty; .*; 2 more; remove or replace",
     ) as error:
         read(tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_a_decompression_bomb_is_an_unreadable_image(tmp_path, monkeypatch):
+    make_split(tmp_path)
+    save(tmp_path / "train" / "bee" / "1.png", noise(200))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+
+    with pytest.raises(UserError, match=r"train/bee/1.png: not a readable image \(.*bomb.*\); remove or replace"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.symlink_to("gone.png"), "No such file or directory"),
+        (lambda path: path.symlink_to(path), "Too many levels"),
+        (lambda path: path.symlink_to("/dev/zero"), "device"),
+        (os.mkfifo, "pipe"),
+        (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), "socket"),
+        (lambda path: os.truncate(path.touch() or path, 2**40), "1,099,511,627,776 bytes, more than"),
+    ],
+)
+def test_what_is_no_file_that_ends_is_named_and_not_waited_for(tmp_path, make, reason):
+    make_split(tmp_path)
+    make(tmp_path / "train" / "bee" / "9.png")
+
+    with pytest.raises(UserError, match=rf"train/bee/9.png: the file cannot be read \(.*{reason}"):
+        read(tmp_path)
 
 
 def test_a_file_name_that_is_no_text(tmp_path):

@@ -1,5 +1,7 @@
+import contextlib
 import io
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -157,6 +159,107 @@ def test_without_names_a_text_file_gives_them_and_else_numbers(tmp_path, metadat
     assert read(tmp_path)[0].class_names == ("x", "y", "z")
 
 
+def test_labels_are_read_with_the_names_of_their_own_file(tmp_path):
+    write(tmp_path / "train-0.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(NAMES))
+    write(tmp_path / "train-1.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(NAMES[::-1]))
+    write(tmp_path / "test.parquet", noise(2), [0, 1], metadata=hub_metadata(["bee", "ape"]))
+
+    train, test = read(tmp_path)
+
+    assert train.class_names == test.class_names == tuple(NAMES)
+    assert train.labels.tolist() == [0, 1, 2, 2, 1, 0]
+    assert test.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        (NAMES, None, "test.parquet has the class names none, train.parquet ape, bee, cat; name"),
+        (None, NAMES, "test.parquet has the class names ape, bee, cat, train.parquet none; name"),
+        (
+            NAMES,
+            [*NAMES, "dog"],
+            "test.parquet has the class names ape, bee, cat, dog, train.parquet ape, bee, cat; name",
+        ),
+    ],
+)
+def test_files_that_disagree_about_names(tmp_path, train, test, message):
+    for split, names in (("train", train), ("test", test)):
+        write(tmp_path / f"{split}.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(names) if names else None)
+
+    with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shards", "message"),
+    [
+        (["0-of-00003", "1-of-00003"], "1 of 3 shards are missing, the first is train-00002"),
+        (["1-of-00002"], "1 of 2 .* train-00000"),
+        (["0-of-00002", "5-of-00002"], "1 of 2 .* train-00001"),
+        (["0-of-00001", "0-of-00002", "1-of-00002"], r"train-\* of [12] shards and of another"),
+        (["0-of-99999"], "99998 of 99999 .* train-00001"),
+    ],
+)
+def test_shards_that_are_not_whole(tmp_path, shards, message):
+    for shard in shards:
+        write(tmp_path / f"train-0000{shard}-8f2a.parquet", noise(3), [0, 1, 2])
+    write(tmp_path / "test.parquet", noise(1), [0])
+
+    with pytest.raises(UserError, match=message):
+        read(tmp_path)
+
+
+def test_other_files_are_named(tmp_path, caplog):
+    write_both(tmp_path)
+    write(tmp_path / "validation-00000-of-00001.parquet", noise(1), [0])
+    write(tmp_path / "extra" / "more.parquet", noise(1), [0])
+
+    read(tmp_path)
+
+    assert "not extra/more.parquet, validation-00000-of-00001.parquet" in caplog.text
+
+
+@pytest.mark.parametrize("claimed", [5, 7, 63, 0])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_footer_that_claims_another_number_of_rows(tmp_path, claimed, split):
+    write_both(tmp_path, test=noise(3), labels=[0, 1, 2] * 2)
+    if split == "test":  # six rows there, too
+        write(tmp_path / "test-00000-of-00001.parquet", noise(6), [0, 1, 2] * 2)
+    file = tmp_path / f"{split}-00000-of-00001.parquet"
+    data = file.read_bytes()
+    for place in range(len(data) - 4 - int.from_bytes(data[-8:-4], "little"), len(data) - 8):
+        changed = data[:place] + bytes([2 * claimed]) + data[place + 1 :]  # one byte, in zigzag
+        with contextlib.suppress(Exception):
+            metadata = pq.read_metadata(io.BytesIO(changed))
+            if data[place] == 12 and metadata.num_rows == claimed and metadata.row_group(0).num_rows == 6:
+                file.write_bytes(changed)
+
+    with pytest.raises(UserError, match=r"-00000-of-00001.parquet is not a readable parquet file .* rows|no rows"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False, "data_page_size": 1}, {"row_group_size": 1}])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_batch_is_bounded_in_bytes(tmp_path, monkeypatch, options, large):
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 100_000)
+    image = encode(noise(1)[0]) + bytes(60_000)  # behind an image, Pillow reads none of it
+    kind = pa.struct({"bytes": pa.large_binary() if large else pa.binary()})
+    for split in ("train", "test"):
+        columns = {"img": pa.array([{"bytes": image}] * 40, kind), "label": [0, 1] * 20}
+        pq.write_table(pa.table(columns), tmp_path / f"{split}.parquet", compression="zstd", **options)
+    sizes = []
+    decode_rows = parquet._decode_rows
+    monkeypatch.setattr(
+        parquet, "_decode_rows", lambda rows, *args: sizes.append(sum(map(len, rows))) or decode_rows(rows, *args)
+    )
+
+    train, _ = read(tmp_path)
+
+    assert len(train) == 40
+    assert max(sizes) < 200_000
+
+
 def test_cifar10_is_known_by_all_its_labels_in_order(tmp_path, monkeypatch):
     labels = np.array([3, 8, 0, 1, 2, 0, 2, 1, 0], "<i8")
     monkeypatch.setattr(class_names, "CIFAR10_LABELS_SHA256", sha256_of(labels))
@@ -242,7 +345,8 @@ def test_a_wrong_label_is_found_in_its_file_and_row(tmp_path, monkeypatch, label
     monkeypatch.setattr(parquet, "BATCH_ROWS", 4)
     write(tmp_path / "train-0.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(NAMES))
     write(tmp_path / "train-1.parquet", noise(6), [0, 1, 2, 0, 1, label], metadata=hub_metadata(NAMES))
-    write(tmp_path / "test.parquet", noise(1), [0])
+    write(tmp_path / "test.parquet", noise(1), [0], metadata=hub_metadata(NAMES))
+
     with pytest.raises(UserError, match=rf"train-1.parquet, row 5 \(from 0\): its label {rule}"):
         read(tmp_path)
 
@@ -276,6 +380,31 @@ def test_a_broken_image_is_found_in_its_file_and_row(tmp_path, monkeypatch, data
     with pytest.raises(
         UserError, match=rf"train-00000-of-00001.parquet, row 5 \(from 0\): {reason}.*; remove or replace"
     ):
+        read(tmp_path)
+
+
+def test_all_broken_images_are_named(tmp_path):
+    write_both(tmp_path, train=[*noise(3), b"", *noise(1), b"x"], test=[b"y", *noise(2)])
+
+    with pytest.raises(UserError, match=r"row 3 \(from 0\): without.*; train.*, row 5 .*; test-.*, row 0 .*; remove"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (os.mkfifo, "pipe"),
+        (os.mkdir, "folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "device"),
+        (lambda path: os.truncate(path.touch() or path, 2**40), "1,099,511,627,776 bytes, more than"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "not UTF-8 text"),
+    ],
+)
+def test_names_that_cannot_be_read(tmp_path, make, reason):
+    write_both(tmp_path)
+    make(tmp_path / "labels.txt")
+
+    with pytest.raises(UserError, match=f"labels.txt: .*{reason}"):
         read(tmp_path)
 
 

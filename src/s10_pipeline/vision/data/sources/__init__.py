@@ -1,19 +1,30 @@
 """Readers of sources. Each module of :data:`~..params.SOURCES` has ``read(params) -> (train, test)``."""
 
+import logging
 from collections.abc import Callable
 from importlib import import_module
 
+import numpy as np
+
 from ..image_set import ImageSet
 from ..params import SOURCES, IngestParams
+
+_log = logging.getLogger(__name__)
 
 Reader = Callable[[IngestParams], tuple[ImageSet, ImageSet]]
 
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images from ``params.source``.
+    """Read training and test images from ``params.source``; classes and their numbers of images are logged.
 
     Raises:
         UserError: anything about the source that the user can mend.
     """
     reader: Reader = import_module(f".{SOURCES[params.source]}", __package__).read
-    return reader(params)
+    sets = reader(params)
+    for split, images in zip(("training", "test"), sets, strict=True):
+        counts = np.bincount(images.labels, minlength=len(images.class_names))
+        told = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]
+        more = f", ... ({len(told) - 20} more)" if len(told) > 20 else ""
+        _log.info("%s %s images of %d classes: %s%s", f"{len(images):,}", split, len(told), ", ".join(told[:20]), more)
+    return sets

@@ -1,7 +1,6 @@
 """CIFAR-10 and CIFAR-100 from their official python archives (Krizhevsky, 2009), through torchvision's reader."""
 
 import logging
-import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -14,11 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from ....identity.regular_files import regular_file
 from ...errors import UserError
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import describe_rule, to_square_rgb
+from ..resize import to_square_rgb
+from .description import describe_source
 from .download import DownloadError, download, md5_of
+from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
 
@@ -56,8 +58,8 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     archive = ARCHIVES[params.source]
     reader = archive.reader
     setting, path = _find(params, archive) or _download(params, archive)
-    with path.open("rb") as file, tempfile.TemporaryDirectory() as folder:
-        _check(file, archive, f"{setting}={path}")
+    with regular_file(path).open("rb") as file, tempfile.TemporaryDirectory() as folder:
+        _check(file, params.source, setting, path)
         _extract(file, archive, Path(folder))
         splits = {split: reader(folder, train=split == "train") for split in ("train", "test")}
     train, test = (
@@ -65,14 +67,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             images_nhwc=_resized(data.data, params.image_size),
             labels=np.asarray(data.targets, np.int64),
             class_names=tuple(data.classes),
-            source={
-                "name": params.source,
-                "split": split,
-                "title": archive.title,
-                "checksum": f"md5:{reader.tgz_md5}",
-                "parameters": {"source": params.source, "image_size": params.image_size},
-                "resize": describe_rule((params.image_size, params.image_size)),
-            },
+            source=describe_source(params, split, archive.title, f"md5:{reader.tgz_md5}"),
         )
         for split, data in splits.items()
     )
@@ -87,6 +82,8 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
         path = path / filename if path.is_dir() else path
         if path.is_file():
             return "ingest.path", path
+        if remedy := suggest_source(Path(params.path).expanduser(), params.source):
+            raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
         _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
     path = Path(params.download_dir).expanduser() / filename
     return ("ingest.download_dir", path) if path.is_file() else None
@@ -112,32 +109,36 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     return "ingest.download_dir", target
 
 
-def _check(file: BufferedReader, archive: Archive, setting: str) -> None:
+def _check(file: BufferedReader, source: str, setting: str, path: Path) -> None:
     """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
-    size = file.seek(0, 2)
+    archive = ARCHIVES[source]
+    reader, size = archive.reader, file.seek(0, 2)
     file.seek(0)
-    remedy = "delete it to have it downloaded, or put the official archive in its place"
-    if size < archive.num_bytes:
-        raise UserError(f"{setting}: truncated, {size:,} of {archive.num_bytes:,} bytes are there; {remedy}")
-    if (md5 := md5_of(file)) != archive.reader.tgz_md5:
-        raise UserError(
-            f"{setting}: not the official archive, its MD5 is {md5} instead of {archive.reader.tgz_md5}; {remedy}"
-        )
-    file.seek(0)
+    if size != archive.num_bytes:
+        what = "truncated" if size < archive.num_bytes and path.name == reader.filename else f"not {reader.filename}"
+        wrong = f"{what}, {size:,} of {archive.num_bytes:,} bytes are there"
+    elif (md5 := md5_of(file)) != reader.tgz_md5:
+        wrong = f"not the official archive, its MD5 is {md5} instead of {reader.tgz_md5}"
+    else:
+        file.seek(0)
+        return
+    if setting == "ingest.download_dir":
+        remedy = "delete it to have it downloaded, or put the official archive in its place"
+    else:
+        fits = suggest_source(path, source) if path.name != reader.filename else None
+        remedy = fits or f"give the official archive, {reader.url}"
+    raise UserError(f"{setting}={path}: {wrong}; {remedy}")
 
 
 def _extract(file: IO[bytes], archive: Archive, folder: Path) -> None:
-    """Only the files that the reader wants, under names of our own choice: no path in the archive is followed."""
+    """Only the files that the reader wants."""
     reader = archive.reader
     names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
     wanted = {f"{reader.base_folder}/{name}" for name in names}
-    (folder / reader.base_folder).mkdir()
     with tarfile.open(fileobj=file, mode="r:gz") as tar:
         for member in tar:
-            content = tar.extractfile(member) if member.name in wanted and member.isreg() else None
-            if content is not None:
-                with (folder / member.name).open("wb") as copy:
-                    shutil.copyfileobj(content, copy)
+            if member.name in wanted and member.isreg():
+                tar.extract(member, folder, filter="data")
 
 
 def _resized(images_nhwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

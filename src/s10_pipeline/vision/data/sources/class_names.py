@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....identity.digests import sha256_of
+from ....identity.regular_files import regular_file
 from ...errors import UserError
 
 _log = logging.getLogger(__name__)
 
+MAX_NAME_BYTES = 2**24
 NAME_FILES = ("class_names.txt", "labels.txt")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # SHA-256 of the 50,000 training labels and then the 10,000 test labels (little-endian int64), in the order of the
@@ -37,11 +39,12 @@ def declared_names(
     """
     names, origin = _hub_names(metadata, label_column), "the parquet schema"
     for file in NAME_FILES:
-        if names is None and (folder / file).is_file():
+        if names is None and (folder / file).exists():
             try:
-                lines = (folder / file).read_text(encoding="utf-8-sig").splitlines()
-            except UnicodeDecodeError as error:
-                raise UserError(f"{setting}: {file} is not UTF-8 text; save it as UTF-8, one name a line") from error
+                lines = regular_file(folder / file, MAX_NAME_BYTES).read_text(encoding="utf-8-sig").splitlines()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+                raise UserError(f"{setting}: {file}: {reason}; save it as UTF-8, one name a line") from error
             names, origin = tuple(line.strip() for line in lines if line.strip()), file
     if names is None:
         return None
@@ -50,6 +53,31 @@ def declared_names(
             f"{setting}: {origin} gives the class names {', '.join(names)}; give two or more, all different"
         )
     return names
+
+
+def codes_of(
+    declared: Mapping[str, tuple[str, ...] | None], setting: str
+) -> tuple[tuple[str, ...] | None, dict[str, NDArray[np.int64] | None]]:
+    """The names of the first file, and for each file the labels in those names that its own labels 0, 1, ... mean.
+
+    Args:
+        declared: of each file the names from :func:`declared_names`.
+        setting: ``ingest.path=...``, for errors.
+
+    Raises:
+        UserError: a file has a class that the first has not, or no names where others have.
+    """
+    first, class_names = next(iter(declared.items()))
+    codes: dict[str, NDArray[np.int64] | None] = {}
+    for file, names in declared.items():
+        if (names is None) != (class_names is None) or not set(names or ()) <= set(class_names or ()):
+            told = [", ".join(these or ("none",)) for these in (names, class_names)]
+            raise UserError(
+                f"{setting}: {file} has the class names {told[0]}, {first} {told[1]}; name the classes alike in all "
+                f"files, or put the names of files without into {NAME_FILES[0]}"
+            )
+        codes[file] = np.array([class_names.index(name) for name in names]) if names and class_names else None
+    return class_names, codes
 
 
 def inferred_names(

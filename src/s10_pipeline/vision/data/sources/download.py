@@ -14,8 +14,9 @@ import rich
 from filelock import FileLock, Timeout
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from .transfer import AddressFailed, BrokeOff, open_from, read_chunks
+from .transfer import MIN_BYTES_PER_SECOND, AddressFailed, BrokeOff, open_from, read_chunks
 
+LOG_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -52,8 +53,8 @@ def download(
         target: final name; its folder is made.
         md5: hexadecimal.
         num_bytes: size of the file.
-        timeout_seconds: longest silence of a server.
-        attempts: how many in a row may bring nothing new before an address is given up.
+        timeout_seconds: longest silence of a server, and longest wait for its answer's beginning.
+        attempts: how many in a row may bring nothing new, or less than 10 kB per second, before an address is given up.
         pause_seconds: before the second attempt; doubled before each further one that follows a fruitless one.
 
     Raises:
@@ -64,21 +65,19 @@ def download(
     part = target.with_name(target.name + ".part")
     failures: list[AddressFailed] = []
     with _one_run_at_a_time(target), _report_progress(target.name, num_bytes) as report:
-        if target.exists():  # the other run has it
+        if target.is_file():  # the other run has it
             return
         for url in urls:
             name = urlsplit(url).hostname or url  # not the whole address: it may hold a password
             _log.info("downloading %s from %s", target.name, name)
-            resumed = _size(part) > 0
             try:
-                _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
-                if resumed and not _has_md5(part, md5):
-                    part.unlink()  # bytes of another address or run may be to blame: this one gets a second chance
+                # bytes of another address or run may be to blame for a wrong checksum: then a second chance
+                for _ in range(2 if _size(part) else 1):
                     _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
-                if _has_md5(part, md5):
-                    os.replace(part, target)
-                    return
-                part.unlink()
+                    if _has_md5(part, md5):
+                        os.replace(part, target)
+                        return
+                    part.unlink()
                 raise AddressFailed("what it serves has a wrong checksum")
             except AddressFailed as error:
                 _log.warning("%s: %s", name, error)
@@ -101,14 +100,14 @@ def _fetch(
     most_bytes = _size(part)
     fruitless, reached = 0, False
     while _size(part) < num_bytes:
-        reason, offline = "broke off", False
+        reason, offline, began = "broke off", False, time.monotonic()
         try:
             response, start = open_from(url, _size(part), num_bytes, timeout_seconds)
             reached = True
             with response, part.open("r+b" if part.exists() else "wb") as file:
                 file.truncate(start)
                 file.seek(start)
-                for chunk in read_chunks(response, num_bytes - start):
+                for chunk in read_chunks(response, num_bytes - start, timeout_seconds):
                     file.write(chunk)
                     report(file.tell())
                 file.flush()
@@ -116,7 +115,8 @@ def _fetch(
         except BrokeOff as error:
             reason, offline = str(error), error.offline
         size = _size(part)
-        fruitless = 0 if size > most_bytes else fruitless + 1
+        enough = size - most_bytes > MIN_BYTES_PER_SECOND * (time.monotonic() - began)
+        fruitless = 0 if enough else fruitless + 1
         most_bytes = max(most_bytes, size)
         if size < num_bytes:
             # one try is enough to see that a machine is offline, unless it was online a moment ago
@@ -127,7 +127,7 @@ def _fetch(
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _has_md5(path: Path, md5: str) -> bool:
@@ -156,7 +156,7 @@ def _one_run_at_a_time(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _report_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function to be told how many bytes are there: a bar on a terminal, else a log line every 10 %."""
+    """Yields a function to be told how many bytes are there: a bar on a terminal, else log lines every 10 % or 30 s."""
     console = rich.get_console()
     if console.is_terminal:
         columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -164,13 +164,13 @@ def _report_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], None
             task = progress.add_task(name, total=num_bytes)
             yield lambda size: progress.update(task, completed=size)
         return
-    logged = 0
+    logged, when = 0, time.monotonic()
 
-    def log_tenths(size: int) -> None:
-        nonlocal logged
-        tenths = size * 10 // num_bytes
-        if tenths > logged:
-            _log.info("%s: %d %% of %.0f MB", name, tenths * 10, num_bytes / 1e6)
-        logged = tenths
+    def log_progress(size: int) -> None:
+        nonlocal logged, when
+        percent = size * 100 // num_bytes
+        if percent >= logged + 10 or time.monotonic() > when + LOG_SECONDS:
+            _log.info("%s: %d %% of %.0f MB", name, percent, num_bytes / 1e6)
+            logged, when = percent, time.monotonic()
 
-    yield log_tenths
+    yield log_progress

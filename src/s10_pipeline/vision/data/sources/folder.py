@@ -2,9 +2,11 @@
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,15 @@ from ...progress import progress_bar
 from ..image_files import image_extensions, large_images_allowed, listing, printable, walk_images
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import UnreadableImage, decode_square_rgb, describe_rule
-from .decoding import map_images
+from ..resize import UnreadableImage, decode_square_rgb, opened
+from .decoding import list_unreadable, map_images
+from .description import describe_source
+from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
+
+# Names of folders of training and test images, in lower case: training, seg_train, test_set, testdata, train2017, ...
+SPLIT = re.compile(r"(?<![a-z])(?:(?P<train>train(?:ing)?)|(?P<test>test(?:ing)?))(?:set|data|images)?(?![a-z])")
 
 # Class name -> its files, relative to the source's folder, with "/" on every system; both sorted.
 Files = dict[str, list[str]]
@@ -27,7 +34,8 @@ Files = dict[str, list[str]]
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     """Training and test images, sorted by class and path, brought to ``params.image_size``.
 
-    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, or ``<class>/...`` alone: then
+    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, by these names or others with one of the usual
+    words (:data:`SPLIT`), or ``<class>/...`` alone: then
     ``params.test_fraction`` of each class, at least one image, is drawn for the test with ``params.seed``. Sub-folders
     of a class are searched too, links to folders among them not; hidden files and folders and files without the
     extension of an image are passed over, with a warning where they are pictures in a format that is not decoded.
@@ -39,55 +47,63 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     assert params.path is not None
     root = Path(params.path).expanduser()
     setting = f"ingest.path={printable(params.path)}"
-    parameters: dict[str, object] = {"source": params.source, "image_size": params.image_size}
+    parameters: dict[str, Any] = {}
     with listing(setting):
         if not root.is_dir():
             what = "is a file" if root.exists() else "no such folder"
             layout = "give a folder with train/<class>/ and test/<class>/, or <class>/ alone"
-            raise UserError(f"{setting}: {what}; {layout}")
+            raise UserError(f"{setting}: {what}; {suggest_source(root, params.source) or layout}")
         if splits := _find_splits(root, setting):
             train_files = _list_classes(root, splits[0], setting)
             test_files = _list_test(root, splits[1], train_files, setting)
         else:
             train_files, test_files = _draw_test(_list_classes(root, ".", setting), params, setting)
-            parameters |= {"seed": params.seed, "test_fraction": params.test_fraction}
+            parameters = {"seed": params.seed, "test_fraction": params.test_fraction}
     class_names = tuple(train_files)
     sets = {}
-    digests: dict[str, str] = {}
+    digests: dict[str, str | UnreadableImage] = {}
     for split, files in (("train", train_files), ("test", test_files)):
         paths = tuple(path for name in class_names for path in files.get(name, ()))
         labels = np.repeat(np.arange(len(class_names)), [len(files.get(name, ())) for name in class_names])
-        pixels, digests_of_split = _read_images(root, paths, split, params.image_size, setting)
+        pixels, digests_of_split = _read_images(root, paths, split, params.image_size)
         digests |= digests_of_split
         sets[split] = (pixels, labels, class_names, paths)
-    source = {
-        "name": params.source,
-        "title": f"{root.resolve().name}: a folder of images",
-        "checksum": _checksum(digests),
-        "parameters": parameters,
-        "resize": describe_rule((params.image_size, params.image_size)),
-    }
-    train, test = (ImageSet(*content, source={**source, "split": split}) for split, content in sets.items())
+    if unreadable := {path: reason for path, reason in digests.items() if isinstance(reason, UnreadableImage)}:
+        raise UserError(f"{setting}: {list_unreadable(unreadable)}; remove or replace what is named")
+    about = (f"{root.resolve().name}: a folder of images", _checksum(digests))
+    train, test = (
+        ImageSet(*content, source=describe_source(params, split, *about, **parameters))
+        for split, content in sets.items()
+    )
     return train, test
 
 
 def _find_splits(root: Path, setting: str) -> tuple[str, str] | None:
     """Names of the folders of training and test images, or None where the folders are classes."""
     folders = _folders_in(root)
-    by_lower = {name.lower(): name for name in folders}
-    if "train" in by_lower and "test" in by_lower:
-        if others := [name for name in folders if name.lower() not in ("train", "test")]:
-            _log.warning("%s: only train and test are read, not %s", setting, ", ".join(others))
-        return by_lower["train"], by_lower["test"]
-    for lower in ("train", "test"):
-        # a class may be called "train", but then its images lie in it and not in folders of their own
-        if lower in by_lower and _folders_in(root / by_lower[lower]) and not _holds_images(root / by_lower[lower]):
-            name = by_lower[lower]
-            other = "test" if lower == "train" else "train"
-            raise UserError(
-                f"{setting}: has {name}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
-                f"ingest.path={root / name} to have part of it drawn for the test"
-            )
+    by_lower = {name.lower(): [name] for name in folders}
+    named = {split: by_lower.get(split, []) for split in ("train", "test")}
+    if not all(named.values()):
+        # a class may be called "train" or "test tube", but then its images lie in it and not in folders of their own
+        words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
+        for split in named:
+            named[split] = [name for name in words if words[name] == split and _holds_only_folders(root / name)]
+    train, test = named["train"], named["test"]
+    if len(train) == len(test) == 1:
+        if others := [name for name in folders if name not in (*train, *test)]:
+            _log.warning("%s: only %s and %s are read, not %s", setting, *train, *test, ", ".join(others))
+        return train[0], test[0]
+    if train and test:
+        found = ", ".join(train + test)
+        raise UserError(
+            f"{setting}: {found} all seem to hold training or test images; name those to be read train and test"
+        )
+    if train or test:
+        first, other = (train + test)[0], "test" if train else "train"
+        raise UserError(
+            f"{setting}: has {first}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
+            f"ingest.path={root / first} to have part of it drawn for the test"
+        )
     return None
 
 
@@ -101,14 +117,27 @@ def _holds_images(folder: Path) -> bool:
     return any(p.suffix.lower() in extensions and p.is_file() and not p.name.startswith(".") for p in folder.iterdir())
 
 
+def _holds_only_folders(folder: Path) -> bool:
+    return not _holds_images(folder) and bool(_folders_in(folder))
+
+
 def _list_classes(root: Path, split: str, setting: str) -> Files:
     """Files of each class folder in ``root/split``; raises UserError unless two or more, all with images."""
     names = _folders_in(root / split)
     where = setting if split == "." else f"{setting}: {split}/"
-    if not names:
-        raise UserError(f"{where}: no class folders; sort the images into one folder per class")
-    if len(names) == 1:
-        raise UserError(f"{where}: one class only ({names[0]}); give two or more class folders")
+    if len(names) < 2:
+        what = f"one class only ({names[0]})" if names else "no class folders"
+        remedy = suggest_source(root, "folder") or "sort the images into two or more class folders"
+        raise UserError(f"{where}: {what}; {remedy}")
+    holders: dict[str, str] = {}
+    for name in filter(lambda name: _holds_only_folders(root / split / name), names):
+        for inner in _folders_in(root / split / name):
+            if (other := holders.setdefault(inner, name)) != name:
+                raise UserError(
+                    f"{where}: {other} and {name} hold no images but folders of the same name ({inner}), so which are "
+                    "the classes? If the inner ones, name the outer ones train and test; if the outer ones, move their "
+                    "images up into them"
+                )
     files = _list_images(root, split, names, setting)
     for name, paths in files.items():
         if not paths:
@@ -175,19 +204,16 @@ def _draw_test(files: Files, params: IngestParams, setting: str) -> tuple[Files,
 
 
 def _read_images(
-    root: Path, paths: Sequence[str], split: str, size: int, setting: str
-) -> tuple[NDArray[np.uint8], dict[str, str]]:
-    """(pixels uint8 (N, size, size, 3), path -> SHA-256 of the file), each file read once."""
+    root: Path, paths: Sequence[str], split: str, size: int
+) -> tuple[NDArray[np.uint8], dict[str, str | UnreadableImage]]:
+    """(pixels uint8 (N, size, size, 3), path -> SHA-256 of the file, or why it cannot be read)."""
     pixels = allocate_pixels(len(paths), size, size)
 
     def read_image(index: int) -> str:
-        try:
-            data = (root / paths[index]).read_bytes()
-            pixels[index] = decode_square_rgb(data, size)
-        except (UnreadableImage, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UserError(f"{setting}: {paths[index]}: {reason}; remove or replace it") from error
-        return sha256_of(data)
+        with opened(root / paths[index]) as stream:
+            pixels[index] = decode_square_rgb(stream, size)
+            stream.seek(0)
+            return sha256_of(stream.read())
 
     mean_bytes = sum(os.path.getsize(root / path) for path in paths if os.path.exists(root / path)) / len(paths)
     _log.info("reading %s %s images", f"{len(paths):,}", split)
@@ -199,7 +225,7 @@ def _read_images(
     return pixels, dict(zip(paths, digests, strict=True))
 
 
-def _checksum(digests: Mapping[str, str]) -> str:
+def _checksum(digests: Mapping[str, object]) -> str:
     """SHA-256 over relative paths and contents, in the order of the paths."""
     lines = "".join(f"{path}\0{digests[path]}\n" for path in sorted(digests))
     return f"sha256:{sha256_of(lines.encode())}"

@@ -1,13 +1,12 @@
 """Images in parquet files, in the layout that dataset hubs use for ``uoft-cs/cifar10``."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...errors import UserError
@@ -15,15 +14,16 @@ from ...progress import progress_bar
 from ..image_files import large_images_allowed
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
-from ..resize import UnreadableImage, decode_square_rgb, describe_rule
-from .class_names import declared_names, inferred_names
-from .decoding import map_images
+from ..resize import UnreadableImage, decode_square_rgb
+from .class_names import codes_of, declared_names, inferred_names
+from .decoding import list_unreadable, map_images
+from .description import describe_source
 from .parquet_files import Table, checksum_of, corrupt, find_files, open_table
 
 _log = logging.getLogger(__name__)
 
-# Encoded images of one batch are in memory at once.
-BATCH_ROWS = 256
+# Encoded images of one batch are in memory at once: so many, or fewer where they are large.
+BATCH_ROWS, BATCH_BYTES = 256, 256 * 2**20
 SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}
 
 
@@ -42,10 +42,15 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     setting = f"ingest.path={params.path}"
     names = find_files(folder, setting)
     tables = {split: [open_table(folder, name, setting) for name in names[split]] for split in names}
-    first = tables["train"][0]
-    class_names, known_as = declared_names(first.file.schema_arrow.metadata, first.label_column, folder, setting), None
-    num_classes = len(class_names) if class_names else None
-    arrays = {split: _read_tables(tables[split], split, params.image_size, num_classes, setting) for split in tables}
+    declared = {
+        table.name: declared_names(table.file.schema_arrow.metadata, table.label_column, folder, setting)
+        for table in (*tables["train"], *tables["test"])
+    }
+    (class_names, codes), known_as = codes_of(declared, setting), None
+    broken: dict[str, UnreadableImage] = {}
+    arrays = {s: _read_tables(tables[s], s, params.image_size, codes, setting, broken) for s in tables}
+    if broken:
+        raise UserError(f"{setting}: {list_unreadable(broken)}; remove or replace what is named")
     if class_names is None:
         class_names, known_as = inferred_names(arrays["train"][1], arrays["test"][1], setting)
     missing = sorted(set(range(len(class_names))) - set(arrays["train"][1].tolist()))
@@ -60,14 +65,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             images_nhwc=pixels,
             labels=labels,
             class_names=class_names,
-            source={
-                "name": params.source,
-                "split": split,
-                "title": title,
-                "checksum": checksum,
-                "parameters": {"source": params.source, "image_size": params.image_size},
-                "resize": describe_rule((params.image_size, params.image_size)),
-            },
+            source=describe_source(params, split, title, checksum),
         )
         for split, (pixels, labels, _) in arrays.items()
     )
@@ -75,71 +73,90 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _read_tables(
-    tables: Sequence[Table], split: str, size: int, num_classes: int | None, setting: str
+    tables: Sequence[Table],
+    split: str,
+    size: int,
+    codes: dict[str, NDArray[np.int64] | None],
+    setting: str,
+    broken: dict[str, UnreadableImage],
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], set[str]]:
-    """(pixels uint8 (N, size, size, 3), labels (N,), image formats) of one split."""
-    num_images = sum(table.file.metadata.num_rows for table in tables)
+    """(pixels uint8 (N, size, size, 3), labels (N,), image formats) of one split; images that cannot be read are noted
+    in ``broken``.
+    """
+    num_images = sum(table.num_rows for table in tables)
     if num_images == 0:
         raise UserError(f"{setting}: the {split}*.parquet files have no rows; give files with images")
     pixels = allocate_pixels(num_images, size, size)
     labels = np.empty(num_images, np.int64)
     formats: set[str] = set()
-    end = 0
+    start = 0
     _log.info("reading %s %s images", f"{num_images:,}", split)
     with large_images_allowed(), progress_bar(f"reading {split} images", num_images) as bar:
         for table in tables:
-            start_of_file = end
-            batches = table.file.iter_batches(BATCH_ROWS, columns=[f"{table.image_column}.bytes", table.label_column])
-            while True:
-                try:
-                    batch = next(batches, None)
-                except (pa.ArrowException, OSError) as error:
-                    raise corrupt(setting, table.name, error) from error
-                if batch is None:
-                    break
-                start, end = end, end + batch.num_rows
+            row = 0
+            for batch_labels, encoded in _batches(table, setting):
+                chosen = slice(start + row, start + row + len(encoded))
                 where = f"{setting}: {table.name}, row"
-                labels[start:end] = _labels_of(
-                    batch.column(table.label_column), num_classes, where, start - start_of_file
-                )
-                encoded = pc.struct_field(batch.column(table.image_column), "bytes").to_pylist()
+                labels[chosen] = _labels_of(batch_labels, codes[table.name], where, row)
                 formats.update(_format_of(data) for data in encoded if data)
-                _decode_rows(encoded, pixels[start:end], where, start - start_of_file)
-                bar.advance(batch.num_rows)
+                reasons = _decode_rows(encoded, pixels[chosen]).items()
+                broken |= {f"{table.name}, row {row + i} (from 0)": reason for i, reason in reasons}
+                bar.advance(len(encoded))
+                row += len(encoded)
+            start += row
     return pixels, labels, formats
+
+
+def _batches(table: Table, setting: str) -> Iterator[tuple[pa.Array, list[bytes | None]]]:
+    """Labels and encoded images of rows in a row: ``BATCH_ROWS``, or as many as pass ``BATCH_BYTES`` before.
+
+    Rows are decompressed one by one (0.06 ms each): how much a batch of them would take can be known only afterwards,
+    and a few kilobytes may stand for gigabytes.
+    """
+    labels: list[pa.Array] = []
+    encoded: list[bytes | None] = []
+    num_rows, num_bytes = 0, 0
+    try:
+        for row in table.file.iter_batches(1, columns=[f"{table.image_column}.bytes", table.label_column]):
+            labels.append(row.column(table.label_column))
+            encoded.append((row.column(table.image_column)[0].as_py() or {}).get("bytes"))
+            num_rows, num_bytes = num_rows + 1, num_bytes + len(encoded[-1] or b"")
+            if num_rows == table.num_rows or len(encoded) == BATCH_ROWS or num_bytes > BATCH_BYTES:
+                yield pa.concat_arrays(labels), encoded
+                labels, encoded, num_bytes = [], [], 0
+    except (pa.ArrowException, OSError) as error:
+        raise corrupt(setting, table.name, error) from error
+    if num_rows != table.num_rows:
+        raise corrupt(setting, table.name, f"{num_rows:,} rows of {table.num_rows:,}")
 
 
 def _format_of(data: bytes) -> str:
     return next((name for signature, name in SIGNATURES.items() if data.startswith(signature)), "other")
 
 
-def _labels_of(column: pa.Array, num_classes: int | None, where: str, first_row: int) -> NDArray[np.int64]:
+def _labels_of(column: pa.Array, codes: NDArray[np.int64] | None, where: str, first_row: int) -> NDArray[np.int64]:
     if column.null_count:
         row = first_row + column.is_null().to_pylist().index(True)
         raise UserError(f"{where} {row} (from 0): its label is null; remove the row or give it a class")
     labels: NDArray[np.integer[Any]] = column.to_numpy()  # of any integer type; a uint64 may be too large for an int64
-    limit = num_classes or int(np.iinfo(np.int64).max)
+    limit = int(np.iinfo(np.int64).max) if codes is None else len(codes)
     wrong = np.flatnonzero((labels < 0) | (labels >= limit))
     if len(wrong):
-        rule = f"0 to {limit - 1}" if num_classes or labels[wrong[0]] > 0 else "0 or more"
+        rule = f"0 to {limit - 1}" if codes is not None or labels[wrong[0]] > 0 else "0 or more"
         raise UserError(
             f"{where} {first_row + wrong[0]} (from 0): its label is {labels[wrong[0]]}, labels are {rule}; "
             "remove the row or give it a class (hubs write -1 where labels are withheld)"
         )
-    return labels.astype(np.int64)
+    return labels.astype(np.int64) if codes is None else codes[labels]
 
 
-def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8], where: str, first_row: int) -> None:
-    size = pixels.shape[1]
+def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8]) -> dict[int, UnreadableImage]:
+    """Fill ``pixels``; gives the rows that cannot be read, and why."""
 
     def decode(row: int) -> None:
-        data = encoded[row]
-        try:
-            if not data:
-                raise UnreadableImage("without image bytes")
-            pixels[row] = decode_square_rgb(data, size)
-        except UnreadableImage as error:
-            raise UserError(f"{where} {first_row + row} (from 0): {error}; remove or replace it") from error
+        if not (data := encoded[row]):
+            raise UnreadableImage("without image bytes")
+        pixels[row] = decode_square_rgb(data, pixels.shape[1])
 
-    for _ in map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / max(1, len(encoded))):
-        pass
+    results = map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / len(encoded))
+    return {row: reason for row, reason in enumerate(results) if reason}

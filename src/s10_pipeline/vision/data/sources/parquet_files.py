@@ -1,6 +1,9 @@
 """Which parquet files and columns hold the images: the layout that dataset hubs use for ``uoft-cs/cifar10``."""
 
 import hashlib
+import logging
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,9 @@ import pyarrow.parquet as pq
 
 from ....identity.digests import sha256_of
 from ...errors import UserError
+from .suggestion import suggest_source
+
+_log = logging.getLogger(__name__)
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -17,20 +23,30 @@ LABEL_COLUMNS = ("label", "fine_label")
 
 @dataclass(frozen=True)
 class Table:
-    """One parquet file: ``name`` relative to the source's folder, and the columns that hold images and labels."""
+    """One parquet file.
+
+    Attributes:
+        name: relative to the source's folder.
+        file: opened.
+        num_rows: as the file's footer says.
+        image_column, label_column: their names.
+    """
 
     name: str
     file: pq.ParquetFile
+    num_rows: int
     image_column: str
     label_column: str
 
 
 def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
-    """Split -> sorted file names relative to ``folder``, POSIX separators."""
+    """Split -> sorted file names relative to ``folder``, POSIX separators; warns of files that are of neither split."""
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "no such folder"
-        raise UserError(f"{setting}: {what}; give the folder that holds train*.parquet and test*.parquet")
+        remedy = suggest_source(folder, "parquet") or "give the folder that holds train*.parquet and test*.parquet"
+        raise UserError(f"{setting}: {what}; {remedy}")
     names: dict[str, list[str]] = {"train": [], "test": []}
+    unread = []
     for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet") if p.is_file()):
         parts = name.split("/")
         if any(part.startswith(".") for part in parts):  # a hub's download cache
@@ -39,15 +55,38 @@ def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
             if parts[-1].startswith(split) or parts[-2:-1] == [split]:
                 found.append(name)
                 break
+        else:
+            unread.append(name)
+    if unread:
+        _log.warning("%s: only train*.parquet and test*.parquet are read, not %s", setting, ", ".join(unread))
     for split, found in names.items():
         if not found:
-            raise UserError(
-                f"{setting}: no {split}*.parquet in this folder; give the folder that holds the parquet files"
-            )
+            remedy = suggest_source(folder, "parquet") or "give the folder that holds the parquet files"
+            raise UserError(f"{setting}: no {split}*.parquet in this folder; {remedy}")
         folders = sorted({name.rpartition("/")[0] or "." for name in found})
         if len(folders) > 1:
             raise UserError(f"{setting}: {split}*.parquet in several folders ({', '.join(folders)}); give one of them")
+        _check_shards(found, setting)
     return names
+
+
+def _check_shards(names: Sequence[str], setting: str) -> None:
+    """Raises UserError unless each ``...-00000-of-00003.parquet`` has its fellows, and fellows of one number only."""
+    shards: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+    for name in names:
+        if match := re.match(r"(.+-)(\d+)-of-(\d{1,6})\b", name):
+            shards[match[1], int(match[3])].add(int(match[2]))
+    prefixes = [prefix for prefix, _ in shards]
+    for (prefix, total), numbers in shards.items():
+        if prefixes.count(prefix) > 1:
+            raise UserError(
+                f"{setting}: {prefix}* of {total} shards and of another number; remove those of one data set"
+            )
+        if missing := sorted(set(range(total)) - numbers):
+            raise UserError(
+                f"{setting}: {len(missing)} of {total} shards are missing, the first is {prefix}{missing[0]:05}; "
+                "copy or download them"
+            )
 
 
 def open_table(folder: Path, name: str, setting: str) -> Table:
@@ -64,7 +103,7 @@ def open_table(folder: Path, name: str, setting: str) -> Table:
             f"{setting}: {name} needs a struct column img or image with a field bytes, and an integer column label or "
             f"fine_label; it has {columns}"
         )
-    return Table(name, file, image, label)
+    return Table(name, file, file.metadata.num_rows, image, label)
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
@@ -73,7 +112,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind.field("bytes").type) or pa.types.is_large_binary(kind.field("bytes").type))
 
 
-def corrupt(setting: str, name: str, error: Exception) -> UserError:
+def corrupt(setting: str, name: str, error: Exception | str) -> UserError:
     reason = " ".join(str(error).split())
     return UserError(f"{setting}: {name} is not a readable parquet file ({reason}); copy or download it again")
 

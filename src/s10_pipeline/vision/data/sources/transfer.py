@@ -3,11 +3,19 @@
 import http.client
 import re
 import ssl
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import TypeVar
 
 CHUNK_BYTES = 64 * 1024
+# CIFAR-10 at this rate would take five hours; an address that is slower is not waited for.
+MIN_BYTES_PER_SECOND = 10_000
+
+Result = TypeVar("Result")
 
 
 class AddressFailed(Exception):
@@ -18,12 +26,8 @@ class AddressFailed(Exception):
         self.offline = offline
 
 
-class BrokeOff(Exception):
+class BrokeOff(AddressFailed):
     """The connection broke off, stalled or was not made: another attempt may go better."""
-
-    def __init__(self, reason: str, offline: bool = False) -> None:
-        super().__init__(reason)
-        self.offline = offline
 
 
 def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> tuple[http.client.HTTPResponse, int]:
@@ -42,7 +46,7 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
     try:
         # any scheme will do (a mirror may be file:///...): nothing that arrives is opened before its checksum matched
         request = urllib.request.Request(url, headers=headers)  # noqa: S310
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310
+        response = _in_time(lambda: urllib.request.urlopen(request, timeout=timeout_seconds), timeout_seconds)  # noqa: S310
     except urllib.error.HTTPError as error:
         error.close()
         passing = error.code >= 500 or error.code in (408, 429)
@@ -62,8 +66,28 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
     return response, start if response.status == 206 else 0
 
 
-def read_chunks(response: http.client.HTTPResponse, num_bytes: int) -> Iterator[bytes]:
-    """The body as it arrives, at most ``num_bytes``; raises BrokeOff, or ends early where the server does."""
+def _in_time(call: Callable[[], Result], seconds: float) -> Result:
+    """``call()``, or TimeoutError: a socket's own timeout begins anew with each byte, and a name is looked up without
+    any; in another thread, so that Ctrl-C is heard.
+    """
+    outcome: Future[Result] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return outcome.result(seconds)
+
+
+def read_chunks(response: http.client.HTTPResponse, num_bytes: int, timeout_seconds: float) -> Iterator[bytes]:
+    """The body as it arrives, at most ``num_bytes``; raises BrokeOff, or ends early where the server does.
+
+    Each stretch of ``timeout_seconds`` has to bring ``MIN_BYTES_PER_SECOND``, so an attempt has an end.
+    """
+    began, arrived = time.monotonic(), 0
     while num_bytes > 0:
         try:
             chunk = response.read1(min(CHUNK_BYTES, num_bytes))
@@ -71,8 +95,12 @@ def read_chunks(response: http.client.HTTPResponse, num_bytes: int) -> Iterator[
             raise BrokeOff(_reason(error)) from error
         if not chunk:
             return
-        num_bytes -= len(chunk)
+        num_bytes, arrived = num_bytes - len(chunk), arrived + len(chunk)
         yield chunk
+        if (seconds := time.monotonic() - began) > timeout_seconds:
+            if arrived < MIN_BYTES_PER_SECOND * seconds:
+                raise BrokeOff(f"slower than {MIN_BYTES_PER_SECOND:,} bytes per second")
+            began, arrived = time.monotonic(), 0
 
 
 def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) -> str | None:

@@ -1,0 +1,24 @@
+"""Which source reads what a user gave to another one."""
+
+import shutil
+from pathlib import Path
+
+from ..image_files import image_extensions, walk_images
+
+ARCHIVES = {"cifar-10-python.tar.gz": "cifar10", "cifar-100-python.tar.gz": "cifar100"}
+# Those that Python unpacks, and others that people have.
+UNPACK = "unpack it and give the folder, with ingest.source=folder for class folders of images"
+PACKED = (".rar", ".7z", *(extension for _, extensions, _ in shutil.get_unpack_formats() for extension in extensions))
+
+
+def suggest_source(path: Path, source: str) -> str | None:
+    """Return a remedy, ``give ingest.source=...``, if what is at ``path`` fits another source than ``source``."""
+    files, kinds = [path] if path.exists() else [], {".parquet": "parquet"}
+    if path.is_dir():
+        found = walk_images(path, f"ingest.path={path}", skip_unlistable=True)
+        files, kinds = [*found.images, *found.others], {**dict.fromkeys(image_extensions(), "folder"), **kinds}
+    for file in files:
+        fitting = ARCHIVES.get(file.name) or kinds.get(file.suffix.lower(), source)
+        if fitting != source:
+            return f"give {'its folder with ' if file == path and fitting == 'parquet' else ''}ingest.source={fitting}"
+    return UNPACK if path.name.lower().endswith(PACKED) and path.is_file() else None
