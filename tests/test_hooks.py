@@ -27,7 +27,7 @@ def inputs(data, tiny, tmp_path):
         "best_lr": {"lr": 0.05},
         "checkpoints": CheckpointStore(tmp_path),
         "params:train": tiny,
-        "params:lr_search": LrSearchParams(num_iterations=30),
+        "params:lr_search": LrSearchParams(),
     }
 
 
@@ -46,23 +46,24 @@ def announced(hooks: ProjectHooks, inputs: dict, caplog, *names: str) -> list[st
 @pytest.mark.parametrize(
     ("lr", "always", "names", "facts"),
     [
-        (None, False, ["ingest_cifar", "lr_range_test", "train_resnet", "evaluate"], {"2 epochs", "range test"}),
-        (None, False, ["train_resnet"], {"2 epochs"}),
+        (None, False, ["ingest_cifar", "lr_range_test", "train_resnet", "evaluate"], {"80 epochs", "range test"}),
+        (None, False, ["train_resnet"], {"80 epochs"}),
         (None, False, ["lr_range_test"], {"range test"}),
         # with a given rate no range test runs
-        (0.05, False, ["lr_range_test", "train_resnet"], {"2 epochs"}),
+        (0.05, False, ["lr_range_test", "train_resnet"], {"80 epochs"}),
         (0.05, False, ["lr_range_test"], set()),
         (0.05, True, ["lr_range_test"], {"range test"}),
     ],
 )
 def test_what_will_run_is_announced_and_nothing_else(inputs, tiny, caplog, lr, always, names, facts):
-    search = LrSearchParams(num_iterations=30, always=always)
-    given = {**inputs, "params:train": tiny.model_copy(update={"lr": lr}), "params:lr_search": search}
+    # long enough for a range test
+    train, search = tiny.model_copy(update={"lr": lr, "epochs": 80}), LrSearchParams(always=always)
+    given = {**inputs, "params:train": train, "params:lr_search": search}
     hooks = ProjectHooks()
     for _ in range(2):  # every run tells, once
         told = announced(hooks, given, caplog, *names)
         assert len(told) == bool(facts)
-        assert {fact for fact in ("2 epochs", "range test") for line in told if f"{fact} about" in line} == facts
+        assert {fact for fact in ("80 epochs", "range test") for line in told if f"{fact} about" in line} == facts
 
 
 def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, caplog):

@@ -26,7 +26,9 @@ from s10_pipeline.vision.training.checkpoints import CheckpointStore
 def artifacts(data, tiny, tmp_path_factory):
     """What the stages before this one leave, by dataset name."""
     search = LrSearchParams(num_iterations=25, start_lr=1e-3, end_lr=1.0, method="minimum")
-    lr_curve, best_lr, _ = lr_range_test(data.train_images, data.train_set, search, tiny)
+    lr_curve, best_lr, _ = lr_range_test(
+        data.train_images, data.train_set, search, tiny.model_copy(update={"epochs": 80})
+    )
     store = CheckpointStore(tmp_path_factory.mktemp("checkpoints"))
     images = (data.train_images, data.test_images)
     sets = (data.train_set, data.val_set, data.test_set)
