@@ -23,6 +23,7 @@ from s10_pipeline.cli import cli, run
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.staleness.records import RecordStore
+from s10_pipeline.vision.evaluation.verdict import KINDS
 
 # the sample environment, smaller still
 SMALL = (
@@ -74,7 +75,7 @@ def test_a_run_leaves_every_artifact(finished):
         "lr_curve_plot.png", "accuracy_curves.png", "confusion_matrix.png", "gradcam_gallery.png",
         "class_metrics.parquet", "reliability.parquet", "reliability_diagram.png", "near_duplicates.parquet",
         "label_error_candidates.parquet", "shortcut_probe.parquet", "cam_check.json", "cam_check_plot.png",
-        "cams.safetensors", "augmented_examples.json",
+        "cams.safetensors", "augmented_examples.json", "verdicts.json",
     ):  # fmt: skip
         assert newest(finished, name).stat().st_size > 0
     for figure in finished.rglob("*.png"):
@@ -105,7 +106,11 @@ def test_figures_agree_with_each_other(finished):
     classes = pd.read_parquet(newest(finished, "class_metrics.parquet"))
     assert dict(zip(classes["class_name"], classes["recall"], strict=True)) == metrics["per_class_accuracy"]
     check = json.loads(newest(finished, "cam_check.json").read_text())
-    assert check["num_maps"] + check["num_blank"] == 25
+    wrong = int((predictions["label"] != predictions["prediction"]).sum())
+    assert check["num_maps"] + check["num_blank"] == min(200, wrong)
+    verdicts = {v["kind"]: v for v in json.loads(newest(finished, "verdicts.json").read_text())}
+    assert {*verdicts, check["verdict"]["kind"]} == KINDS.keys()
+    assert verdicts["accuracy"]["value"] == metrics["test_accuracy"]
     # the history is measured in training's own precision
     assert history["test_accuracy"].iloc[-1] == pytest.approx(metrics["test_accuracy"], abs=0.03)
     assert history["epoch"].tolist() == [1, 2]

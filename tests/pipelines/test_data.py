@@ -19,6 +19,15 @@ def test_ingest_cifar_reads_the_source_that_is_named():
     assert (again.images_nhwc == train.images_nhwc).all()
 
 
+@pytest.mark.parametrize(("kept", "warned"), [(8, False), (7, True)])
+def test_unequal_classes_are_warned_of(caplog, kept, warned):
+    drawn = {"num_train_images": 400, "num_test_images": 20}
+    ingest_cifar(
+        IngestParams.model_validate({"source": "shapes10", "plant": f"starve:heart:{kept}", "shapes10": drawn})
+    )
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
+
+
 def test_ingest_cifar_ends_in_one_line_without_archive_and_network(tmp_path):
     params = IngestParams(download_dir=str(tmp_path / "none"), mirrors=("http://127.0.0.1:9/cifar-10-python.tar.gz",))
     with pytest.raises(UserError, match=r"cifar-10-python.tar.gz.*--env=sample") as caught:

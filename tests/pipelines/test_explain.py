@@ -9,7 +9,13 @@ from inspect import signature
 import numpy as np
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
+from s10_pipeline.pipelines.evaluation.nodes import (
+    evaluate,
+    find_label_errors,
+    find_near_duplicates,
+    judge,
+    probe_shortcut,
+)
 from s10_pipeline.pipelines.explain.nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
@@ -19,6 +25,7 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain import faithfulness, gradcam
 from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
+from s10_pipeline.vision.explain.selection import draw_mistakes
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
@@ -32,10 +39,13 @@ def artifacts(data, tiny, tmp_path_factory):
     images = (data.train_images, data.test_images)
     sets = (data.train_set, data.val_set, data.test_set)
     model, history, timing, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
-    duplicates = find_near_duplicates(*images, EvaluateParams())
+    duplicates = find_near_duplicates(*images, data.train_set, data.val_set, EvaluateParams())
     metrics, predictions, _, class_metrics, reliability, _ = evaluate(
         model, *images, data.val_set, data.test_set, duplicates, provenance, EvaluateParams(), "cpu"
     )
+    candidates = find_label_errors(predictions, metrics)
+    probe = probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
+    tables = (metrics, predictions, candidates, duplicates, probe)
     return {
         "model": model,
         "train_images": data.train_images,
@@ -51,10 +61,11 @@ def artifacts(data, tiny, tmp_path_factory):
         "test_predictions": predictions,
         "class_metrics": class_metrics,
         "reliability": reliability,
-        "label_error_candidates": find_label_errors(predictions),
+        "label_error_candidates": candidates,
         "near_duplicates": duplicates,
         "device": "cpu",
-        "shortcut_probe": probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu"),
+        "shortcut_probe": probe,
+        "verdicts": judge(data.train_images, data.train_set, provenance, *tables, EvaluateParams()),
     }
 
 
@@ -97,9 +108,10 @@ def test_each_chosen_mistake_is_shown(artifacts, explained, num_images):
     assert len(shown) == num_images
     assert "drawn data, not CIFAR-10" in page
     assert given["gradcam_gallery"].get_size_inches().min() > 1
-    assert check["num_maps"] + check["num_blank"] == num_images
-    assert (check["verdict"] == "too_few") == (check["num_maps"] < 5)
-    assert page.count('<figure class="plot">') == 6 + (check["verdict"] != "too_few")
+    wrong = artifacts["test_predictions"].eval("label != prediction").sum()
+    assert check["num_maps"] + check["num_blank"] == wrong, "all mistakes are checked, whatever is shown"
+    assert check["verdict"]["n"] == check["num_maps"]
+    assert page.count('<figure class="plot">') == 6 + bool(check["advantage"])
     assert "Lineage" in page
 
 
@@ -110,7 +122,11 @@ def test_maps_are_of_both_classes_and_the_check_is_of_the_predicted_one(artifact
     for maps, targets in ((cams.predicted_nhw, predicted), (cams.true_nhw, mistakes["label"].to_numpy())):
         by_hand = gradcam.compute_cams(model, pixels, targets, method="gradcam", layer="layer3")
         np.testing.assert_array_equal(maps, by_hand)
-    assert explained["cam_check"] == faithfulness.check_cams(model, pixels, predicted, cams.predicted_nhw, seed=0)
+    drawn = draw_mistakes(artifacts["test_predictions"], 200, seed=0)
+    pixels, predicted = images.images_nhwc[drawn["index"]], drawn["prediction"].to_numpy()
+    maps, grids = gradcam.compute_cams(model, pixels, predicted, method="gradcam", layer="layer3"), [(8, 8)]
+    assert gradcam.find_grids(model, "layer3", (32, 32)) == grids
+    assert explained["cam_check"] == faithfulness.check_cams(model, pixels, predicted, maps, grids, seed=0)
 
 
 def test_the_report_needs_no_torch(explained, tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 
+from ..faults import plant_faults
 from ..image_set import ImageSet
 from ..params import SOURCES, IngestParams
 
@@ -10,10 +11,11 @@ Reader = Callable[[IngestParams], tuple[ImageSet, ImageSet]]
 
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images from ``params.source``.
+    """Read training and test images from ``params.source``, and plant the faults of ``params.plant``.
 
     Raises:
         UserError: anything about the source that the user can mend.
     """
     reader: Reader = import_module(f".{SOURCES[params.source]}", __package__).read
-    return reader(params)
+    train, test = reader(params)
+    return plant_faults(train, test, params.plant, params.seed) if params.plant else (train, test)
