@@ -83,12 +83,9 @@ def _verdict_rows(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> list[tupl
         figures = [f"{verdict[name]:.4g}" for name in ("value", "low", "high") if verdict[name] is not None]
         return f"{verdict['verdict'].replace('_', ' ')}{' ' * bool(figures)}{' '.join(figures)}"
 
-    sides = in_order(a), in_order(b)
-    return [
-        (words, *(short(side.get(kind)) for side in sides))
-        for kind, words in KINDS.items()
-        if kind in {**sides[0], **sides[1]}
-    ]
+    of_a, of_b = in_order(a), in_order(b)
+    kinds = [kind for kind in KINDS if kind in of_a or kind in of_b]
+    return [(KINDS[kind], short(of_a.get(kind)), short(of_b.get(kind))) for kind in kinds]
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:

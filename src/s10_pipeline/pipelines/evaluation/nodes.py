@@ -111,19 +111,21 @@ def judge(
     Returns:
         verdicts.
     """
+    from ...vision.evaluation import judge as judges
     from ...vision.evaluation.checks import check_same_images, check_same_split
-    from ...vision.evaluation.judge import judge_all
 
     check_same_images(provenance, train_images, "train")
     check_same_split(provenance, train_set)
-    verdicts = judge_all(
-        train_images.labels[train_set.indices],
-        provenance,
-        metrics,
-        test_predictions,
-        label_error_candidates,
-        near_duplicates,
-        shortcut_probe,
-        evaluate.num_bins,
+    train_labels = train_images.labels[train_set.indices]
+    verdicts = (
+        judges.judge_accuracy(metrics, test_predictions),
+        judges.judge_baseline(train_labels, test_predictions),
+        judges.judge_classes(train_labels, test_predictions),
+        judges.judge_shortcut(shortcut_probe, provenance),
+        judges.judge_duplicates(near_duplicates, metrics),
+        judges.judge_shift(metrics),
+        judges.judge_labels(label_error_candidates, metrics, test_predictions),
+        judges.judge_calibration(metrics, test_predictions, evaluate.num_bins),
+        judges.judge_schedule(provenance),
     )
     return [verdict.as_dict() for verdict in verdicts]

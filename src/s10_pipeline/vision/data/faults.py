@@ -4,11 +4,12 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 from ..errors import UserError, did_you_mean
 from .image_set import ImageSet, allocate_pixels
@@ -57,12 +58,12 @@ def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple
         train, test, *changed = FAULTS[name][2](train, test, np.random.default_rng([seed, number]), *arguments)
         for split, indices in zip(rows, changed, strict=True):
             rows[split][":".join([name, *arguments])] = np.sort(indices).tolist()
-    return _noted(train, text, rows["train"]), _noted(test, text, rows["test"])
-
-
-def _noted(images: ImageSet, text: str, rows: dict[str, list[int]]) -> ImageSet:
-    source = {**images.source, "title": f"{images.source.get('title', '')}; {PLANTED}: {text}", "faults": rows}
-    return dataclasses.replace(images, source=source, digest=None)
+    noted = []
+    for images, faults in zip((train, test), rows.values(), strict=True):
+        title = f"{images.source.get('title', '')}; {PLANTED}: {text}"
+        source = {**images.source, "title": title, "faults": faults}
+        noted.append(dataclasses.replace(images, source=source, digest=None))
+    return noted[0], noted[1]
 
 
 def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool = False) -> Planted:
@@ -78,10 +79,6 @@ def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool
         parts.append(dataclasses.replace(images, labels=labels))
         changed.append(rows)
     return parts[0], parts[1], changed[0], changed[1]
-
-
-def _labels_similar(train: ImageSet, test: ImageSet, rng: Rng, share: str) -> Planted:
-    return _labels(train, test, rng, share, similar=True)
 
 
 def _most_alike(images: ImageSet) -> Rows:
@@ -119,7 +116,7 @@ def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "ex
     """Replace training images by copies of test images, and their labels with them."""
     leaked = _some(rng, len(test), int(number), f"leak:{number}", "test images")
     replaced = _some(rng, len(train), int(number), f"leak:{number}", "training images")
-    copies = np.stack([COPIES[how](image) for image in test.images_nhwc[leaked]])
+    copies = _changed(test, leaked, how)
     labels = train.labels.copy()
     labels[replaced] = test.labels[leaked]
     return dataclasses.replace(_with_pixels(train, replaced, copies), labels=labels), test, replaced, leaked
@@ -141,8 +138,7 @@ def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -
 def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
     """Change all test images and no training image."""
     rows = np.arange(len(test))
-    shifted = np.stack([SHIFTS[how](image) for image in test.images_nhwc])
-    return train, _with_pixels(test, rows, shifted), NO_ROWS, rows
+    return train, _with_pixels(test, rows, _changed(test, rows, how)), NO_ROWS, rows
 
 
 def _some(rng: Rng, total: int, number: int, fault: str, of: str) -> Rows:
@@ -152,6 +148,10 @@ def _some(rng: Rng, total: int, number: int, fault: str, of: str) -> Rows:
     return rows
 
 
+def _changed(images: ImageSet, rows: Rows, how: str) -> Pixels:
+    return np.stack([np.asarray(CHANGES[how](Image.fromarray(images.images_nhwc[row]))) for row in rows])
+
+
 def _with_pixels(images: ImageSet, rows: Rows, pixels: Pixels) -> ImageSet:
     changed = allocate_pixels(len(images), *images.image_size)
     changed[...] = images.images_nhwc
@@ -159,38 +159,25 @@ def _with_pixels(images: ImageSet, rows: Rows, pixels: Pixels) -> ImageSet:
     return dataclasses.replace(images, images_nhwc=changed)
 
 
-def _reencoded(image: Pixels) -> Pixels:
+def _reencoded(image: Image.Image) -> Image.Image:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=75)
-    return np.asarray(Image.open(buffer))
+    image.save(buffer, "JPEG", quality=75)
+    return Image.open(buffer)
 
 
-def _cropped(image: Pixels) -> Pixels:
-    height, width = image.shape[:2]
-    box = (width // 16, height // 16, width - width // 16, height - height // 16)
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR, box))
-
-
-def _blurred(image: Pixels) -> Pixels:
-    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(len(image) / 36)))
-
-
-def _darkened(image: Pixels) -> Pixels:
-    return (image * 0.6).astype(np.uint8)
-
-
-COPIES: dict[str, Callable[[Pixels], Pixels]] = {
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "exact": lambda image: image,
     "reencoded": _reencoded,
-    "flipped": lambda image: image[:, ::-1],
-    "cropped": _cropped,
+    "flipped": ImageOps.mirror,
+    "cropped": lambda image: ImageOps.crop(image, image.width // 16).resize(image.size, Image.Resampling.BILINEAR),
+    "blur": lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 36)),
+    "brightness": lambda image: image.point(lambda grey: int(0.6 * grey)),
 }
-SHIFTS: dict[str, Callable[[Pixels], Pixels]] = {"blur": _blurred, "brightness": _darkened}
 
 # Name in ingest.plant -> pattern of its arguments, their form for people, what plants it.
 FAULTS: dict[str, tuple[str, str, Callable[..., Planted]]] = {
     "labels": (r"(0?\.\d+)", "SHARE, below 1", _labels),
-    "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", _labels_similar),
+    "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", partial(_labels, similar=True)),
     "duplicates": (r"(\d+)", "NUMBER", _duplicates),
     "leak": (r"(\d+)(?::(reencoded|flipped|cropped))?", "NUMBER[:reencoded|flipped|cropped]", _leak),
     "starve": (r"(.+):(\d+)", "CLASS:NUMBER", _starve),

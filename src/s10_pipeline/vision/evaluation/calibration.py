@@ -55,7 +55,7 @@ def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) ->
     log_best = -float(np.log(best))
     highest = loss(log_best) + chi2.ppf(LEVEL, 1) / (2 * len(labels))
     high, low = (
-        bound if loss(bound) <= highest else brentq(lambda x: loss(x) - highest, bound, log_best)
+        bound if loss(bound) <= highest else brentq(lambda x: loss(x) - highest, bound, log_best, xtol=1e-5)
         for bound in _LOG_INVERSES
     )
     return best, _temperature(low), _temperature(high)
@@ -157,7 +157,8 @@ def calibration_error_interval(
 
 
 def _bins(confidence: Floats, num_bins: int) -> NDArray[np.int64]:
-    return np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    bins: NDArray[np.int64] = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    return bins
 
 
 def tabulate_reliability(

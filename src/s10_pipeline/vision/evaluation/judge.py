@@ -4,7 +4,7 @@ The thresholds were set on simulated data without the fault (``benchmarks/nulls.
 false alarm in at most one of 200 data sets, calibration in one of 20.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,35 +28,6 @@ SHIFT_LEVEL = 0.99
 # A difference of accuracies below this is no shift worth a name.
 SHIFT = 0.05
 FALSE_ALARMS = 0.005
-
-
-def judge_all(
-    train_labels: NDArray[np.int64],
-    provenance: dict[str, Any],
-    metrics: dict[str, Any],
-    test_predictions: pd.DataFrame,
-    label_error_candidates: pd.DataFrame,
-    near_duplicates: pd.DataFrame,
-    shortcut_probe: pd.DataFrame,
-    num_bins: int,
-) -> list[Verdict]:
-    """Judge what the other nodes measured.
-
-    Args:
-        train_labels: int64 (N,), of the images that were trained on.
-        num_bins: of the calibration error.
-    """
-    return [
-        judge_accuracy(metrics, test_predictions),
-        judge_baseline(train_labels, test_predictions),
-        judge_classes(train_labels, test_predictions),
-        judge_shortcut(shortcut_probe, provenance),
-        judge_duplicates(near_duplicates, metrics),
-        judge_shift(metrics),
-        judge_labels(label_error_candidates, metrics, test_predictions),
-        judge_calibration(metrics, test_predictions, num_bins),
-        judge_schedule(provenance),
-    ]
 
 
 def judge_accuracy(metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
@@ -125,10 +96,7 @@ def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> 
     taken = [round(float((others[c] * others["num_images"]).sum())) for c in ("taken_tagged", "taken")]
     value, low, high = difference((taken[0], n), (taken[1], n), SHIFT_LEVEL)
     told = f"the tag of {name} makes {name} of {value:.1%} of other test images (99 % interval {_range(low, high)})"
-    if low > 0:
-        return Verdict("shortcut", "found", n, f"T{told[1:]}", value, low, high, [name])
-    verdict = "not_found" if high < SHIFT else "unknown"
-    return Verdict("shortcut", verdict, n, f"Not shown: {told}", value, low, high)
+    return _differing("shortcut", n, told, (value, low, high), [{"class_name": name}])
 
 
 def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
@@ -154,15 +122,10 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
     right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
     value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
     told = (
-        f"validation accuracy minus test accuracy is {100 * value:+.1f} points (99 % interval {_points(low, high)}; "
-        f"{sizes[0]:,} and {sizes[1]:,} images)"
+        f"validation accuracy minus test accuracy is {100 * value:+.1f} points (99 % interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
     )
-    if low > 0:
-        sentence = f"Test images differ from training's: {told}"
-        return Verdict("train_test_shift", "found", sum(sizes), sentence, value, low, high)
-    if high < SHIFT:
-        return Verdict("train_test_shift", "not_found", sum(sizes), f"None shown: {told}", value, low, high)
-    return Verdict("train_test_shift", "unknown", sum(sizes), f"Cannot be told: {told}", value, low, high)
+    return _differing("train_test_shift", sum(sizes), told, (value, low, high))
 
 
 def judge_labels(candidates: pd.DataFrame, metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
@@ -218,6 +181,14 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
     return Verdict("decided_schedule", "found", 0, sentence, float(len(drops)), items=decided)
 
 
+def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], items: Sequence[Any] = ()) -> Verdict:
+    """Find a difference whose interval lies above zero; not found where it lies below five points."""
+    value, low, high = ends
+    if low > 0:
+        return Verdict(kind, "found", n, f"Shown: {told}", value, low, high, items)
+    return Verdict(kind, "not_found" if high < SHIFT else "unknown", n, f"Not shown: {told}", value, low, high)
+
+
 def _first(texts: Iterable[str], most: int = 3) -> str:
     texts = list(texts)
     return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
@@ -229,7 +200,3 @@ def _images(number: int, what: str = "image") -> str:
 
 def _range(low: float, high: float) -> str:
     return f"{low:.1%} to {high:.1%}"
-
-
-def _points(low: float, high: float) -> str:
-    return f"{100 * low:+.1f} to {100 * high:+.1f}"

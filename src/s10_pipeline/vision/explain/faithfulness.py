@@ -161,7 +161,9 @@ def _falls(
 
 def _random_map(grids: Sequence[tuple[int, int]], size: int, rng: np.random.Generator) -> Cams:
     """A map of random cells; of several layers the mean of theirs, as with the maps themselves."""
-    return np.mean([_resize(rng.random(grid, dtype=np.float32), size) for grid in grids], axis=0)
+    cells = [_resize(rng.random(grid, dtype=np.float32), size) for grid in grids]
+    mean: Cams = np.mean(cells, axis=0, dtype=np.float32)
+    return mean
 
 
 def _remove(
