@@ -111,15 +111,27 @@ def test_a_shift_is_a_difference_between_validation_and_test(val, test, verdict)
 
 
 def test_wrong_labels_are_told_with_the_share_that_chance_does_not_explain():
-    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [0, 0, 500]], sureness=0.999)
+    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [0, 0, 500]], sureness=0.9995)
+    metrics["val_accuracy"] = 1.0
     assert judge_labels(find_label_errors(table, 1.0), metrics, table).verdict == "not_found"
-    table.loc[[3, 700, 701, 1400, 1401, 1402], "label"] = [1, 0, 2, 0, 1, 0]
+    changed = {3: 1, 4: 2, 700: 0, 701: 2, 702: 2, 1400: 0, 1401: 1, 1402: 0}
+    table.loc[list(changed), "label"] = list(changed.values())
     judged = judge_labels(find_label_errors(table, 1.0), metrics, table)
     assert judged.verdict == "found"
-    assert [item["index"] for item in judged.items] == [3, 700, 701, 1400, 1401, 1402]
-    # 1,500 images have 0.1 % for the two other classes together
-    assert judged.value == pytest.approx(1 - 1.5 / 6)
+    assert [item["index"] for item in judged.items] == list(changed)
+    # 1,500 images have 0.05 % for the two other classes together
+    assert judged.value == pytest.approx(1 - 0.75 / 8)
     assert judged.low < judged.value < judged.high
+    # where the model is wrong about test images for another reason, labels are not accused
+    shifted = metrics | {"test_accuracy": 0.8}
+    assert judge_labels(find_label_errors(table, 1.0), shifted, table).verdict == "unknown"
+
+
+def test_labels_of_a_class_that_the_model_does_not_know_are_not_accused():
+    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [8, 4, 488]], sureness=0.9995)
+    judged = judge_labels(find_label_errors(table, 1.0), metrics | {"val_accuracy": 1.0}, table)
+    assert (judged.verdict, list(judged.items)) == ("unknown", [])
+    assert "eel" in judged.sentence
 
 
 @pytest.mark.parametrize(("taken", "verdict"), [(0.9, "found"), (0.02, "not_found"), (0.06, "unknown")])

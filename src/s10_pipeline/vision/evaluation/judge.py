@@ -34,7 +34,7 @@ def judge_accuracy(metrics: dict[str, Any], test_predictions: pd.DataFrame) -> V
     """Tell the accuracy beside the balanced one; unknown where its interval is wider than 20 points."""
     n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
     told = (
-        f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95 % interval {_range(low, high)}); the mean "
+        f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95% interval {_range(low, high)}); the mean "
         f"over classes is {metrics['balanced_accuracy']:.1%}"
     )
     if high - low > WIDEST:
@@ -95,7 +95,7 @@ def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> 
     n = int(others["num_images"].sum())
     taken = [round(float((others[c] * others["num_images"]).sum())) for c in ("taken_tagged", "taken")]
     value, low, high = difference((taken[0], n), (taken[1], n), SHIFT_LEVEL)
-    told = f"the tag of {name} makes {name} of {value:.1%} of other test images (99 % interval {_range(low, high)})"
+    told = f"the tag of {name} makes {name} of {value:.1%} of other test images (99% interval {_range(low, high)})"
     return _differing("shortcut", n, told, (value, low, high), [{"class_name": name}])
 
 
@@ -122,7 +122,7 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
     right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
     value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
     told = (
-        f"validation accuracy minus test accuracy is {100 * value:+.1f} points (99 % interval {100 * low:+.1f} to "
+        f"validation accuracy minus test accuracy is {100 * value:+.1f} points (99% interval {100 * low:+.1f} to "
         f"{100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
     )
     return _differing("train_test_shift", sum(sizes), told, (value, low, high))
@@ -132,18 +132,29 @@ def judge_labels(candidates: pd.DataFrame, metrics: dict[str, Any], test_predict
     """Tell whether more labels contradict the model than its own mistakes explain.
 
     ``value`` is the share of the listed labels that are expected to be wrong: one minus what chance explains, with an
-    exact interval of the Poisson distribution (Garwood 1936).
+    exact interval of the Poisson distribution (Garwood 1936). Where the probabilities do not hold on test images, or
+    for one class, nothing is found.
     """
     n, listed = len(test_predictions), len(candidates)
-    chance = expected_by_chance(test_predictions, metrics["temperature"])
-    told = f"{listed:,} of {n:,} test labels have a probability below {SUSPICIOUS:.0%}, {chance:.1f} by chance"
-    if not listed or poisson.sf(listed - 1, chance) >= FALSE_ALARMS:
+    chance_k = expected_by_chance(test_predictions, metrics["temperature"])
+    told = f"{listed:,} of {n:,} test labels have a probability below {SUSPICIOUS:.0%}, {chance_k.sum():.1f} by chance"
+    if poisson.sf(listed - 1, chance_k.sum()) >= FALSE_ALARMS:
         return Verdict("label_errors", "not_found", n, f"No more than the model's own mistakes: {told}")
+    if judge_shift(metrics).verdict == "found":
+        return Verdict("label_errors", "unknown", n, f"Cannot be told, because test images differ: {told}")
+    names = class_names(test_predictions)
+    by_label = candidates["label_name"].value_counts().reindex(names, fill_value=0).to_numpy()
+    most = int(by_label.argmax())
+    if poisson.sf(listed - by_label[most] - 1, chance_k.sum() - chance_k[most]) >= FALSE_ALARMS:
+        sentence = (
+            f"Either labels of {names[most]} are wrong, {by_label[most]:,}, or the model does not know it: {told}"
+        )
+        return Verdict("label_errors", "unknown", n, sentence)
     ends = chi2.ppf(0.025, 2 * listed) / 2, chi2.ppf(0.975, 2 * listed + 2) / 2
-    precision, low, high = (max(0.0, 1 - chance / count) for count in (listed, *ends))
-    sentence = f"{told}, so about {precision:.0%} of them are wrong (95 % interval {_range(low, high)})"
+    precision, low, high = (max(0.0, 1 - float(chance_k.sum() / count)) for count in (listed, *ends))
+    sentence = f"{told}, so about {precision:.0%} of them are wrong (95% interval {_range(low, high)})"
     items = candidates[["index", "label_name", "suggested_name"]].assign(split="test").to_dict("records")
-    return Verdict("label_errors", "found", n, sentence, precision, float(low), float(high), items)
+    return Verdict("label_errors", "found", n, sentence, precision, low, high, items)
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
@@ -153,8 +164,8 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
     value, low, high = temperature_interval(p_nk, labels)
     ece_low, ece_high, usual = calibration_error_interval(p_nk, labels, num_bins)
     told = (
-        f"temperature {value:.2f} (95 % interval {low:.2f} to {high:.2f}); the calibration error is "
-        f"{metrics['ece']:.1%} (95 % interval {_range(ece_low, ece_high)}), where a calibrated model shows {usual:.1%} "
+        f"temperature {value:.2f} (95% interval {low:.2f} to {high:.2f}); the calibration error is "
+        f"{metrics['ece']:.1%} (95% interval {_range(ece_low, ece_high)}), where a calibrated model shows {usual:.1%} "
         f"on {_images(n)}"
     )
     items = [{"ece": metrics["ece"], "low": ece_low, "high": ece_high, "of_a_calibrated_model": usual}]
@@ -169,13 +180,15 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
     """Tell what lowered the learning rate, from the reasons that the history holds."""
     schedule = provenance.get("schedule")
     if schedule is None:
-        return Verdict("decided_schedule", "unknown", 0, "Not recorded when this model was trained")
+        return Verdict(
+            "decided_schedule", "unknown", 0, "Not recorded. The version that trained this model did not note it"
+        )
     decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
     n, told = int(provenance["train"].get("epochs", 0)), list(schedule["falls"])
     if drops:
         told.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
     if not decided:
-        sentence = f"Nothing: the rate never dropped in {n} epochs"
+        sentence = f"Nothing. The rate never dropped in {n} epochs"
         return Verdict("decided_schedule", "not_found", 0, sentence, 0.0)
     sentence = f"{', then '.join(decided).capitalize()}. {'. '.join(told)}"
     return Verdict("decided_schedule", "found", 0, sentence, float(len(drops)), items=decided)

@@ -44,13 +44,13 @@ def find_label_errors(test_predictions: pd.DataFrame, temperature: float) -> pd.
     return found.sort_values("p_label", kind="stable", ignore_index=True)
 
 
-def expected_by_chance(test_predictions: pd.DataFrame, temperature: float) -> float:
-    """Return how many images :func:`find_label_errors` lists if all labels are right and the model is calibrated.
+def expected_by_chance(test_predictions: pd.DataFrame, temperature: float) -> NDArray[np.float64]:
+    """For each class (K,), how many images of its label are listed if labels are right and the model is calibrated.
 
     The label of an image is then drawn from its probabilities, and lies among those below 1 % with their sum.
     """
     p_nk = _calibrated(test_predictions, temperature)
-    return float(p_nk[p_nk < SUSPICIOUS].sum())
+    return np.asarray(np.where(p_nk < SUSPICIOUS, p_nk, 0.0).sum(0))
 
 
 def _calibrated(test_predictions: pd.DataFrame, temperature: float) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 # The kinds of verdicts, in words, in the order in which a reader needs them.
 KINDS = {
     "accuracy": "accuracy",
-    "baseline": "no better than one class",
+    "baseline": "no better than one guess",
     "class_starved": "starved classes",
     "shortcut": "shortcut",
     "near_duplicates": "near-duplicates",

@@ -93,7 +93,7 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
     mean, low, high = worst["mean"], worst["low"], worst["high"]
     told = (
         f"without the pixels that a map marks the prediction's probability falls by {100 * mean:.1f} points more than "
-        f"without {against} (95 % interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
+        f"without {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
     )
     if low > MIN_ADVANTAGE:
         return Verdict("cam_trust", "found", num_maps, f"Shown: {told}", mean, low, high)
