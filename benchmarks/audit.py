@@ -55,7 +55,7 @@ def main() -> None:
         folder = scratch / fault.replace(" ", "-") / str(seed)
         if not (folder / "done").exists() and time.monotonic() < deadline:
             train(folder, fault, seed, arguments.env, arguments.params)
-        return (folder / "done").exists()
+        return bool((folder / "done").exists())
 
     # all faults with the first seed, then all with the next: whenever it ends, each has been tried
     runs = [(fault, seed) for seed in arguments.seeds for fault in arguments.faults]

@@ -15,7 +15,7 @@ from scipy.special import softmax
 
 from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.sources import read_source
-from s10_pipeline.vision.evaluation.calibration import temperature_interval
+from s10_pipeline.vision.evaluation.calibration import fit_temperature, temperature_interval
 from s10_pipeline.vision.evaluation.duplicates import find_copies
 from s10_pipeline.vision.evaluation.intervals import wilson
 from s10_pipeline.vision.evaluation.judge import judge_baseline, judge_classes, judge_labels, judge_shift
@@ -56,15 +56,18 @@ def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
     p_nk, labels = draw(rng, scale, n)
     validation, val_labels = draw(rng, scale, 400)
     table, right = table_of(p_nk, labels), float((p_nk.argmax(1) == labels).mean())
-    fitted = temperature_interval(validation, val_labels)[0]
+    fitted = fit_temperature(validation, val_labels)
     metrics = {"temperature": fitted, "test_accuracy": right, "num_test_images": n, "num_val_images": 400}
     metrics["val_accuracy"] = float((validation.argmax(1) == val_labels).mean())
+    by_class = [np.bincount(of, minlength=NUM_CLASSES) for of in (labels, p_nk.argmax(1))]
+    counts = pd.DataFrame({"class_name": range(NUM_CLASSES), "support": by_class[0], "predicted": by_class[1]})
+    counts["recall"] = np.nan
     train_labels = rng.integers(0, NUM_CLASSES, 4000)
     verdicts = [
         judge_labels(find_label_errors(table, fitted), metrics, table),
         judge_shift(metrics),
         judge_baseline(train_labels, table),
-        judge_classes(train_labels, table),
+        judge_classes(train_labels, counts),
     ]
     return {verdict.kind: verdict.verdict == "found" for verdict in verdicts}
 

@@ -101,8 +101,9 @@ def test_candidates_and_probe_are_tables(classifier, data, provenance):
 
 def test_judge_answers_each_question_once(classifier, data, provenance):
     params = EvaluateParams()
-    metrics, predictions, *_ = run_evaluate(classifier, data, provenance)
+    metrics, predictions, _, classes, *_ = run_evaluate(classifier, data, provenance)
     tables = (
+        classes,
         find_label_errors(predictions, metrics),
         find_near_duplicates(data.train_images, data.test_images, data.train_set, data.val_set, params),
         probe_shortcut(classifier, data.test_images, data.test_set, provenance, params, "cpu"),

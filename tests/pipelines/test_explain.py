@@ -45,7 +45,7 @@ def artifacts(data, tiny, tmp_path_factory):
     )
     candidates = find_label_errors(predictions, metrics)
     probe = probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
-    tables = (metrics, predictions, candidates, duplicates, probe)
+    tables = (metrics, predictions, class_metrics, candidates, duplicates, probe)
     return {
         "model": model,
         "train_images": data.train_images,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from s10_pipeline.vision.evaluation.classes import measure_classes
 from s10_pipeline.vision.evaluation.intervals import wilson
 from s10_pipeline.vision.evaluation.judge import (
     judge_accuracy,
@@ -46,7 +47,7 @@ def test_400_30_30_photos_where_one_class_is_never_recognised():
     assert baseline.value == pytest.approx(80 / 92)
     assert (baseline.low, baseline.high) == wilson(82, 92)
     assert "cat" in baseline.sentence
-    starved = judge_classes(train, table)
+    starved = judge_classes(train, measure_classes(table))
     assert starved.verdict == "found"
     assert [item["class_name"] for item in starved.items] == ["dog", "eel"]
     assert starved.items[1]["recall"] == 0
@@ -56,7 +57,7 @@ def test_400_30_30_photos_where_one_class_is_never_recognised():
 def test_a_better_model_on_equal_classes_has_none_of_it():
     table, metrics = predicted([[90, 5, 5], [5, 90, 5], [5, 5, 90]])
     train = train_labels(300, 300, 290)
-    assert judge_baseline(train, table).verdict == judge_classes(train, table).verdict == "not_found"
+    assert judge_baseline(train, table).verdict == judge_classes(train, measure_classes(table)).verdict == "not_found"
     assert judge_accuracy(metrics, table).verdict == "found"
 
 
@@ -70,7 +71,7 @@ def test_a_better_model_on_equal_classes_has_none_of_it():
     ],
 )
 def test_starved_classes(counts, train, verdict):
-    judged = judge_classes(train_labels(*train), predicted(counts)[0])
+    judged = judge_classes(train_labels(*train), measure_classes(predicted(counts)[0]))
     assert judged.verdict == verdict
     assert [item["class_name"] for item in judged.items] == ["eel"]
 
@@ -81,7 +82,7 @@ def test_three_images_tell_nothing():
     verdicts = [
         judge_accuracy(metrics, table),
         judge_baseline(train, table),
-        judge_classes(train, table),
+        judge_classes(train, measure_classes(table)),
         judge_shift(metrics),
         judge_calibration(metrics, table, 15),
     ]

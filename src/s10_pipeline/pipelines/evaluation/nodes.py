@@ -101,6 +101,7 @@ def judge(
     provenance: dict[str, Any],
     metrics: dict[str, Any],
     test_predictions: DataFrame,
+    class_metrics: DataFrame,
     label_error_candidates: DataFrame,
     near_duplicates: DataFrame,
     shortcut_probe: DataFrame,
@@ -120,7 +121,7 @@ def judge(
     verdicts = (
         judges.judge_accuracy(metrics, test_predictions),
         judges.judge_baseline(train_labels, test_predictions),
-        judges.judge_classes(train_labels, test_predictions),
+        judges.judge_classes(train_labels, class_metrics),
         judges.judge_shortcut(shortcut_probe, provenance),
         judges.judge_duplicates(near_duplicates, metrics),
         judges.judge_shift(metrics),

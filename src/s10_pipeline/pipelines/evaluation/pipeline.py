@@ -57,6 +57,7 @@ def create_pipeline() -> Pipeline:
                     "provenance",
                     "metrics",
                     "test_predictions",
+                    "class_metrics",
                     "label_error_candidates",
                     "near_duplicates",
                     "shortcut_probe",

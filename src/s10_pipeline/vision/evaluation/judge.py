@@ -14,7 +14,7 @@ from scipy.stats import chi2, poisson
 
 from ..data.image_set import MAX_RATIO
 from .calibration import calibration_error_interval, temperature_interval
-from .classes import class_names, measure_classes
+from .classes import class_names
 from .intervals import difference, wilson
 from .label_errors import SUSPICIOUS, expected_by_chance
 from .verdict import Verdict
@@ -58,12 +58,11 @@ def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFra
     return Verdict("baseline", "found", n, told, share, low, high)
 
 
-def judge_classes(train_labels: NDArray[np.int64], test_predictions: pd.DataFrame) -> Verdict:
+def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
     """Find classes with few training images and classes that are never predicted; both may hide in the accuracy."""
-    table = measure_classes(test_predictions)
-    counts = np.bincount(train_labels, minlength=len(table))
+    counts = np.bincount(train_labels, minlength=len(class_metrics))
     items, found = [], []
-    for row, count in zip(table.to_dict("records"), counts.tolist(), strict=True):
+    for row, count in zip(class_metrics.to_dict("records"), counts.tolist(), strict=True):
         name, reasons = row["class_name"], []
         if MAX_RATIO * count < counts.max():
             reasons.append(f"{name} has {count:,} training images")
@@ -75,7 +74,7 @@ def judge_classes(train_labels: NDArray[np.int64], test_predictions: pd.DataFram
         if reasons:
             recall = None if row["support"] == 0 else row["recall"]
             items.append({"class_name": name, "train_images": count, "recall": recall, "why": reasons})
-    smallest, n = float(counts.min() / counts.max()), len(test_predictions)
+    smallest, n = float(counts.min() / counts.max()), int(class_metrics["support"].sum())
     if found:
         told = f"{_first(found)}; the largest class has {counts.max():,}"
         return Verdict("class_starved", "found", n, told, smallest, items=items)
