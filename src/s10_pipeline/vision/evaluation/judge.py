@@ -27,7 +27,8 @@ FEW_IMAGES = 10
 SHIFT_LEVEL = 0.99
 # A difference of accuracies below this is no shift worth a name.
 SHIFT = 0.05
-FALSE_ALARMS = 0.005
+# Below the 0.5 % that are wanted, because the temperature is fitted to few images too.
+FALSE_ALARMS = 0.002
 
 
 def judge_accuracy(metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
