@@ -156,6 +156,8 @@ def test_copies_are_told_by_split_with_the_accuracy_without_them():
     assert [item["index"] for item in judged.items] == [3, 5]
     assert "87.50%" in judged.sentence
     assert judge_duplicates(copies.head(0), metrics).verdict == "not_found"
+    alike = judge_duplicates(copies.assign(similarity=[0.9, 0.86]), metrics)
+    assert (alike.verdict, list(alike.items)) == ("unknown", []), "drawn images reach 0.87 by chance"
     not_looked_for = {"num_test_images": 300, "num_val_images": 100}
     assert judge_duplicates(copies.head(0), not_looked_for).verdict == "unknown"
 
