@@ -24,6 +24,7 @@ from s10_pipeline.cli import cli
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.staleness.records import RecordStore
+from s10_pipeline.vision.evaluation.verdict import KINDS
 
 # the sample environment, smaller still
 SMALL = (
@@ -81,7 +82,11 @@ def test_figures_agree_with_each_other(finished):
     classes = pd.read_parquet(newest(finished, "class_metrics.parquet"))
     assert dict(zip(classes["class_name"], classes["recall"], strict=True)) == metrics["per_class_accuracy"]
     check = json.loads(newest(finished, "cam_check.json").read_text())
-    assert check["num_maps"] + check["num_blank"] == 25
+    wrong = int((predictions["label"] != predictions["prediction"]).sum())
+    assert check["num_maps"] + check["num_blank"] == min(200, wrong)
+    verdicts = {v["kind"]: v for v in json.loads(newest(finished, "verdicts.json").read_text())}
+    assert {*verdicts, check["verdict"]["kind"]} == KINDS.keys()
+    assert verdicts["accuracy"]["value"] == metrics["test_accuracy"]
     # the history is measured in training's own precision
     assert history["test_accuracy"].iloc[-1] == pytest.approx(metrics["test_accuracy"], abs=0.03)
     assert history["epoch"].tolist() == [1, 2]

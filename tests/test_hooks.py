@@ -13,6 +13,7 @@ from s10_pipeline.datasets.classifier import ClassifierDataset
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.hooks import ProjectHooks
 from s10_pipeline.pipeline_registry import register_pipelines
+from s10_pipeline.vision.evaluation.verdict import Verdict, in_lines
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.engine import train_classifier
@@ -123,3 +124,21 @@ def test_every_run_on_drawn_images_says_so(name, stored, caplog, monkeypatch):
         assert not caplog.messages
         ProjectHooks().after_pipeline_run(pipeline, drawn)
     assert caplog.messages == ["made from shapes10: drawn data, not CIFAR-10"]
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        ProjectHooks().after_pipeline_run(pipeline, stored("photographs; planted faults: labels:0.05", drawn=False))
+    assert caplog.messages == ["made from photographs; planted faults: labels:0.05"]
+
+
+def test_the_last_lines_tell_the_verdicts(caplog):
+    pipeline = Pipeline([NODES["judge"], NODES["check_cams"]])
+    verdicts = [
+        Verdict("shortcut", "found", 9, "The tag").as_dict(),
+        Verdict("accuracy", "found", 9, "9 of 9").as_dict(),
+    ]
+    check = {"verdict": Verdict("cam_trust", "unknown", 3, "3 maps").as_dict()}
+    catalog = DataCatalog({"verdicts": MemoryDataset(verdicts), "cam_check": MemoryDataset(check)})
+    with caplog.at_level(logging.INFO):
+        ProjectHooks().after_pipeline_run(pipeline, catalog)
+    assert caplog.messages == in_lines([*verdicts, check["verdict"]])
+    assert len(caplog.messages) == 3

@@ -28,10 +28,10 @@ def test_stages_have_the_names_that_commands_rely_on():
     ]  # fmt: skip
     assert NODES.keys() == {
         "ingest_cifar", "build_augmented_datasets", "lr_range_test", "train_resnet", "find_near_duplicates", "evaluate",
-        "find_label_errors", "probe_shortcut", "collect_misclassified", "compute_cams", "check_cams", "gradcam_report",
-        "predict_images", "export_onnx",
+        "find_label_errors", "probe_shortcut", "judge", "collect_misclassified", "compute_cams", "check_cams",
+        "gradcam_report", "predict_images", "export_onnx",
     }  # fmt: skip
-    assert len(PIPELINES["__default__"].nodes) == 12
+    assert len(PIPELINES["__default__"].nodes) == 13
 
 
 def test_nodes_are_named_after_their_functions():

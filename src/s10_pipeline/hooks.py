@@ -20,7 +20,9 @@ from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
 from .staleness.kedro_internals import is_local, load_path
+from .vision.data.faults import PLANTED
 from .vision.errors import UserError
+from .vision.evaluation.verdict import in_lines
 from .vision.explain.params import split_layers
 from .vision.network.params import check_stage
 
@@ -116,13 +118,18 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Say where the pages are that a person will want to open, and where drawn images stood in for others."""
+        """Tell the verdicts, where the pages are, and that images were drawn or faults planted."""
+        judging = {"verdicts", "cam_check"} & pipeline.all_outputs()
+        made = [catalog.load(name) for name in sorted(judging) if catalog.exists(name)]
+        verdicts = [v for part in made for v in (part if isinstance(part, list) else [part["verdict"]])]
+        for line in in_lines(verdicts):
+            log.info("%s", line)
         for name in PAGES:
             dataset = catalog.get(name) if name in pipeline.outputs() else None
             if isinstance(dataset, AbstractVersionedDataset):
                 path = Path(load_path(dataset))
                 log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
-        titles = (_drawn_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
+        titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         if drawn := next(filter(None, titles), ""):
             log.info("made from %s", drawn)
 
@@ -193,8 +200,9 @@ def _describe(dataset: Any) -> dict[str, Any]:
     return {}
 
 
-def _drawn_title(dataset: Any) -> str:
-    """Return the title of stored images, or of a stored model's, if they are drawn."""
+def _made_up_title(dataset: Any) -> str:
+    """Return the title of stored images, or of a stored model's, if they are drawn or have planted faults."""
     about = _describe(dataset)
     source = about.get("source", about)
-    return str(source["title"]) if source.get("drawn") else ""
+    title = str(source.get("title", ""))
+    return title if source.get("drawn") or PLANTED in title else ""

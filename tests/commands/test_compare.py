@@ -3,7 +3,8 @@ import re
 import pandas as pd
 import pytest
 
-from s10_pipeline.commands.compare import _differences, _mcnemar, _metric_rows, _table
+from s10_pipeline.commands.compare import _differences, _mcnemar, _metric_rows, _table, _verdict_rows
+from s10_pipeline.vision.evaluation.verdict import Verdict
 
 
 def side(digest, predictions):
@@ -37,3 +38,12 @@ def test_metrics_of_both_are_compared_where_both_are_numbers(capsys):
     assert all(name.startswith(("acc", "ci")) for name, _, _ in rows)
     _table("metric", [("accuracy", "0.5", "")])
     assert capsys.readouterr().out == "metric    A    B\naccuracy  0.5\n"
+
+
+def test_verdicts_of_both_are_shown_in_order_and_none_of_a_model_without():
+    judged = [
+        Verdict("calibration", "unknown", 9, "", 1.1, 0.9, 1.3).as_dict(),
+        Verdict("baseline", "not_found", 9, "", 0.1).as_dict(),
+    ]
+    rows = _verdict_rows(judged, [])
+    assert [(a, b) for _, a, b in rows] == [("not found 0.1", "-"), ("unknown 1.1 0.9 1.3", "-")]

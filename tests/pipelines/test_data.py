@@ -19,6 +19,15 @@ def test_ingest_cifar_reads_the_source_that_is_named():
     assert (again.images_nhwc == train.images_nhwc).all()
 
 
+@pytest.mark.parametrize(("kept", "warned"), [(8, False), (7, True)])
+def test_unequal_classes_are_warned_of(caplog, kept, warned):
+    drawn = {"num_train_images": 400, "num_test_images": 20}
+    ingest_cifar(
+        IngestParams.model_validate({"source": "shapes10", "plant": f"starve:heart:{kept}", "shapes10": drawn})
+    )
+    assert [r.levelname for r in caplog.records if r.levelname != "INFO"] == ["WARNING"] * warned
+
+
 def test_build_augmented_datasets_splits_and_shows(shapes):
     params = AugmentParams.model_validate({"train": [{"Cutout": {"size": 8}}], "val_fraction": 0.2})
     train_set, val_set, test_set, preview = build_augmented_datasets(*shapes, params)

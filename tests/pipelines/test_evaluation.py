@@ -1,14 +1,21 @@
 import dataclasses
-import logging
+import json
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
+from s10_pipeline.pipelines.evaluation.nodes import (
+    evaluate,
+    find_label_errors,
+    find_near_duplicates,
+    judge,
+    probe_shortcut,
+)
 from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import build_sets, indices_digest
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
+from s10_pipeline.vision.evaluation.verdict import KINDS
 
 
 @pytest.fixture
@@ -19,8 +26,9 @@ def provenance(data):
 
 def run_evaluate(model, data, provenance, params=None):
     """The node on what a run has."""
-    params, images = params or EvaluateParams(), (data.train_images, data.test_images)
-    duplicates = find_near_duplicates(*images, params)
+    params = params or EvaluateParams()
+    duplicates = find_near_duplicates(data.train_images, data.test_images, data.train_set, data.val_set, params)
+    images = (data.train_images, data.test_images)
     return evaluate(model, *images, data.val_set, data.test_set, duplicates, provenance, params, "cpu")
 
 
@@ -41,16 +49,14 @@ def test_evaluate_refuses_another_split_of_the_same_images(classifier, data, pro
         run_evaluate(classifier, dataclasses.replace(data, val_set=val_set), {**provenance, "augment": trained})
 
 
-def test_evaluate_gives_metrics_rows_and_matrix(classifier, data, provenance, caplog):
-    caplog.set_level(logging.INFO)
+def test_evaluate_gives_metrics_rows_and_matrix(classifier, data, provenance):
     metrics, predictions, matrix, classes, reliability, diagram = run_evaluate(classifier, data, provenance)
     assert {
         "test_accuracy", "test_accuracy_ci95", "test_loss", "balanced_accuracy", "macro_f1", "per_class_accuracy",
-        "ece", "num_test_images", "temperature", "ece_after_temperature", "num_near_duplicates",
+        "ece", "num_test_images", "temperature", "ece_after_temperature", "num_near_duplicates", "val_accuracy",
         "test_accuracy_without_near_duplicates",
     } <= set(metrics)  # fmt: skip
     assert len(predictions) == metrics["num_test_images"] == 120
-    assert "drawn data, not CIFAR-10" in caplog.text
     low, high = metrics["test_accuracy_ci95"]
     assert low < metrics["test_accuracy"] < high
     assert f"{metrics['test_accuracy']:.2%}" in matrix.axes[0].get_title()
@@ -63,15 +69,35 @@ def test_near_duplicates_are_looked_for_only_where_that_is_wanted(classifier, da
     off = EvaluateParams(duplicate_similarity=None)
     metrics, *_ = run_evaluate(classifier, data, provenance, params=off)
     assert "num_near_duplicates" not in metrics
-    assert len(find_near_duplicates(data.train_images, data.train_images, off)) == 0
-    assert len(find_near_duplicates(data.train_images, data.train_images, EvaluateParams())) >= 390
+    found = find_near_duplicates(data.train_images, data.train_images, data.train_set, data.val_set, off)
+    assert len(found) == 0
+    found = find_near_duplicates(data.train_images, data.train_images, data.train_set, data.val_set, EvaluateParams())
+    assert (found["split"] == "test").sum() >= 390
 
 
 def test_candidates_and_probe_are_tables(classifier, data, provenance):
-    _, predictions, *_ = run_evaluate(classifier, data, provenance)
-    assert set(find_label_errors(predictions)["index"]) <= set(range(120))
+    metrics, predictions, *_ = run_evaluate(classifier, data, provenance)
+    assert set(find_label_errors(predictions, metrics)["index"]) <= set(range(120))
     arguments = (classifier, data.test_images, data.test_set)
     assert probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu").empty
     planted = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
     provenance["data"]["train"]["planted"] = planted
     assert len(probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu")) == 10
+
+
+def test_judge_answers_each_question_once(classifier, data, provenance):
+    params = EvaluateParams()
+    metrics, predictions, _, classes, *_ = run_evaluate(classifier, data, provenance)
+    tables = (
+        classes,
+        find_label_errors(predictions, metrics),
+        find_near_duplicates(data.train_images, data.test_images, data.train_set, data.val_set, params),
+        probe_shortcut(classifier, data.test_images, data.test_set, provenance, params, "cpu"),
+    )
+    judged = judge(data.train_images, data.train_set, provenance, metrics, predictions, *tables, params)
+    assert [verdict["kind"] for verdict in judged] == [kind for kind in KINDS if kind != "cam_trust"]
+    assert json.loads(json.dumps(judged)) == judged
+    # a network that was not trained is not better than one class
+    assert next(v for v in judged if v["kind"] == "baseline")["verdict"] in ("found", "unknown")
+    with pytest.raises(UserError, match="^train_images: newer"):
+        judge(data.test_images, data.train_set, provenance, metrics, predictions, *tables, params)

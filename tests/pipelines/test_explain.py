@@ -8,7 +8,13 @@ from inspect import signature
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
+from s10_pipeline.pipelines.evaluation.nodes import (
+    evaluate,
+    find_label_errors,
+    find_near_duplicates,
+    judge,
+    probe_shortcut,
+)
 from s10_pipeline.pipelines.explain.nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
 from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
 from s10_pipeline.pipelines.training.nodes import train_resnet
@@ -16,8 +22,9 @@ from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
-from s10_pipeline.vision.explain import faithfulness
+from s10_pipeline.vision.explain import faithfulness, gradcam
 from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
+from s10_pipeline.vision.explain.selection import draw_mistakes
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
@@ -33,10 +40,13 @@ def artifacts(data, tiny, tmp_path_factory):
     images = (data.train_images, data.test_images)
     sets = (data.train_set, data.val_set, data.test_set)
     model, history, timing, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
-    duplicates = find_near_duplicates(*images, EvaluateParams())
+    duplicates = find_near_duplicates(*images, data.train_set, data.val_set, EvaluateParams())
     metrics, predictions, _, class_metrics, reliability, _ = evaluate(
         model, *images, data.val_set, data.test_set, duplicates, provenance, EvaluateParams(), "cpu"
     )
+    candidates = find_label_errors(predictions, metrics)
+    probe = probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
+    tables = (metrics, predictions, class_metrics, candidates, duplicates, probe)
     return {
         "model": model,
         **vars(data),
@@ -49,10 +59,11 @@ def artifacts(data, tiny, tmp_path_factory):
         "test_predictions": predictions,
         "class_metrics": class_metrics,
         "reliability": reliability,
-        "label_error_candidates": find_label_errors(predictions),
+        "label_error_candidates": candidates,
         "near_duplicates": duplicates,
         "device": "cpu",
-        "shortcut_probe": probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu"),
+        "shortcut_probe": probe,
+        "verdicts": judge(data.train_images, data.train_set, provenance, *tables, EvaluateParams()),
     }
 
 
@@ -86,17 +97,20 @@ def test_each_chosen_mistake_is_shown(artifacts, explained, num_images):
     assert len(shown) == num_images
     assert "drawn data, not CIFAR-10" in page
     assert given["gradcam_gallery"].get_size_inches().min() > 1
-    assert check["num_maps"] + check["num_blank"] == num_images
-    assert (check["verdict"] == "too_few") == (check["num_maps"] < 5)
-    assert page.count('<figure class="plot">') == 6 + (check["verdict"] != "too_few")
+    wrong = artifacts["test_predictions"].eval("label != prediction").sum()
+    assert check["num_maps"] + check["num_blank"] == wrong, "all mistakes are checked, whatever is shown"
+    assert check["verdict"]["n"] == check["num_maps"]
+    assert page.count('<figure class="plot">') == 6 + bool(check["advantage"])
     assert "Lineage" in page
 
 
 def test_the_check_is_of_the_maps_of_the_predicted_class(artifacts, explained):
-    cams, mistakes = explained["cams"], explained["misclassified"]
-    pixels, predicted = artifacts["test_images"].images_nhwc[mistakes["index"]], mistakes["prediction"].to_numpy()
-    found = faithfulness.check_cams(artifacts["model"], pixels, predicted, cams.predicted_nhw, seed=0)
-    assert explained["cam_check"] == found
+    model, images = artifacts["model"], artifacts["test_images"]
+    drawn = draw_mistakes(artifacts["test_predictions"], 200, seed=0)
+    pixels, predicted = images.images_nhwc[drawn["index"]], drawn["prediction"].to_numpy()
+    maps, grids = gradcam.compute_cams(model, pixels, predicted, method="gradcam", layer="layer3"), [(8, 8)]
+    assert gradcam.find_grids(model, "layer3", (32, 32)) == grids
+    assert explained["cam_check"] == faithfulness.check_cams(model, pixels, predicted, maps, grids, seed=0)
 
 
 def test_the_report_needs_no_torch(explained, tmp_path):

@@ -9,7 +9,9 @@ from ..identity.differences import flatten
 from ..staleness.commands.options import in_environment, open_context, open_records
 from ..staleness.contents import content_of, versions_of
 from ..staleness.kedro_internals import at_version
+from ..staleness.records import RecordStore
 from ..vision.errors import UserError
+from ..vision.evaluation.verdict import KINDS, in_order
 
 
 @click.command()
@@ -19,7 +21,7 @@ from ..vision.errors import UserError
 def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
-    """Two models: parameters that differ, metrics, and McNemar's test of their mistakes."""
+    """Two models: parameters that differ, metrics, verdicts, and McNemar's test of their mistakes."""
     names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
     if not versions:
@@ -37,6 +39,8 @@ def compare(
     click.echo()
     _table("metric", _metric_rows(a["metrics"], b["metrics"]))
     click.echo()
+    _table("verdict", _verdict_rows(a["verdicts"], b["verdicts"]))
+    click.echo()
     click.echo(_mcnemar(a, b))
 
 
@@ -51,7 +55,7 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
         if "metrics" in record.outputs and record.parts["inputs"].get("model") == model:
             chosen |= {name: str(record.outputs[name]["version"]) for name in ("metrics", "test_predictions")}
             break
-    found = {}
+    found = {"verdicts": _read_verdicts(catalog, store, chosen["metrics"])}
     for name, chosen_version in chosen.items():
         dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
@@ -60,6 +64,28 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
             )
         found[name] = dataset.load()
     return found
+
+
+def _read_verdicts(catalog: Any, store: RecordStore, metrics_version: str) -> list[dict[str, Any]]:
+    """Load the verdicts that were judged from these metrics; none of a model that nobody judged."""
+    metrics = content_of(catalog["metrics"], metrics_version, store.memo).digest
+    for record in store.all():
+        if "verdicts" in record.outputs and record.parts["inputs"].get("metrics") == metrics:
+            dataset = at_version(catalog["verdicts"], str(record.outputs["verdicts"]["version"]))
+            return list(dataset.load()) if dataset.exists() else []
+    return []
+
+
+def _verdict_rows(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    def short(verdict: dict[str, Any] | None) -> str:
+        if verdict is None:
+            return "-"
+        figures = [f"{verdict[name]:.4g}" for name in ("value", "low", "high") if verdict[name] is not None]
+        return f"{verdict['verdict'].replace('_', ' ')}{' ' * bool(figures)}{' '.join(figures)}"
+
+    of_a, of_b = in_order(a), in_order(b)
+    kinds = [kind for kind in KINDS if kind in of_a or kind in of_b]
+    return [(KINDS[kind], short(of_a.get(kind)), short(of_b.get(kind))) for kind in kinds]
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:

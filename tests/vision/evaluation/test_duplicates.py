@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import io
 from types import SimpleNamespace
 
@@ -10,11 +11,15 @@ from PIL import Image
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.sources.shapes10 import draw
 from s10_pipeline.vision.evaluation import duplicates
-from s10_pipeline.vision.evaluation.duplicates import COLUMNS, find_near_duplicates, no_duplicates
+from s10_pipeline.vision.evaluation.duplicates import COLUMNS, find_copies, find_near_duplicates, no_duplicates
 
 
 def image_set(images: np.ndarray, names: tuple[str, ...] = ("a", "b")) -> ImageSet:
     return ImageSet(images, np.arange(len(images)) % len(names), names)
+
+
+def copies(train: ImageSet, test: ImageSet, min_similarity: float) -> pd.DataFrame:
+    return find_copies(train, np.arange(len(train)), test, np.arange(len(test)), min_similarity)
 
 
 def as_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -38,22 +43,24 @@ def test_finds_altered_copies_and_nothing_else(scenes):
     test[20] = (0.7 * train[3].astype(float) + 40).clip(0, 255)  # paler
     test[33] = np.abs(train[9] - np.array([0, 255, 0]))  # the same outlines in other colours
     test[50] = train[0]
-    found = find_near_duplicates(image_set(train), image_set(test), 0.85)
-    assert dict(zip(found["test_index"], found["train_index"], strict=True)) == {50: 0, 20: 3, 7: 150}
+    test[60] = as_jpeg(train[30][:, ::-1], 75)
+    found = copies(image_set(train), image_set(test), 0.85)
+    assert dict(zip(found["index"], found["train_index"], strict=True)) == {50: 0, 20: 3, 7: 150, 60: 30}
     assert found["similarity"].is_monotonic_decreasing
     assert found["similarity"].iloc[0] == pytest.approx(1, abs=1e-5)
-    row = found[found["test_index"] == 7].iloc[0]
-    assert (row["test_label_name"], row["train_label_name"]) == ("b", "a")
-    assert list(found.columns) == list(COLUMNS)
+    row = found[found["index"] == 7].iloc[0]
+    assert (row["label_name"], row["train_label_name"]) == ("b", "a")
+    assert list(found.columns) == list(COLUMNS[1:])
+    assert found.loc[found["mirrored"], "index"].tolist() == [60]
 
 
 def test_blocks_change_nothing(scenes, monkeypatch):
     train, test = image_set(scenes[:200]), image_set(scenes[150:])
-    whole = find_near_duplicates(train, test, 0.85)
-    monkeypatch.setattr(duplicates, "_BLOCK", 256 * 17)
-    in_blocks = find_near_duplicates(train, test, 0.85)
+    whole = copies(train, test, 0.85)
+    monkeypatch.setattr(duplicates, "_BLOCK", 512 * 17)
+    in_blocks = copies(train, test, 0.85)
     assert len(whole) == 50
-    order = ["test_index", "train_index"]
+    order = ["index", "train_index"]
     assert (
         whole[order].sort_values(order).to_numpy().tolist() == in_blocks[order].sort_values(order).to_numpy().tolist()
     )
@@ -63,7 +70,7 @@ def test_blocks_change_nothing(scenes, monkeypatch):
 def test_steps_are_small_and_the_bar_moves_after_each(scenes, monkeypatch, num_test):
     """However few test images: the thumbnails of all training images at once would take gigabytes."""
     train, test = image_set(scenes), image_set(scenes[:num_test].copy())
-    whole = find_near_duplicates(train, test, 0.85)
+    whole = copies(train, test, 0.85)
     at_once, moves, details = [], [], duplicates._details
 
     @contextlib.contextmanager
@@ -78,29 +85,39 @@ def test_steps_are_small_and_the_bar_moves_after_each(scenes, monkeypatch, num_t
     monkeypatch.setattr(duplicates, "_STEP", 64)
     monkeypatch.setattr(duplicates, "_details", watched)
     monkeypatch.setattr(duplicates, "progress_bar", bar)
-    found = find_near_duplicates(train, test, 0.85)
+    found = copies(train, test, 0.85)
     assert moves == at_once[1:] == [64, 64, 64, 64, 44]
     assert at_once[0] == num_test
     # rounding orders the most similar ones, which are all at 1
-    by_index = [table.sort_values("test_index", ignore_index=True) for table in (found, whole)]
+    by_index = [table.sort_values("index", ignore_index=True) for table in (found, whole)]
     pd.testing.assert_frame_equal(*by_index, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [8, 50])
 def test_other_sizes(size):
     images = np.random.default_rng(0).integers(0, 256, (20, size, size, 3), dtype=np.uint8)
-    found = find_near_duplicates(image_set(images), image_set(images[5:8].copy()), 0.99)
+    found = copies(image_set(images), image_set(images[5:8].copy()), 0.99)
     assert sorted(found["train_index"]) == [5, 6, 7]
 
 
 def test_images_without_detail_are_copies_of_nothing():
     flat = np.full((4, 32, 32, 3), 90, np.uint8)
-    assert find_near_duplicates(image_set(flat), image_set(flat.copy()), 0.1).empty
-    assert (
-        no_duplicates().dtypes.tolist() == find_near_duplicates(image_set(flat), image_set(flat), 0.9).dtypes.tolist()
-    )
+    assert copies(image_set(flat), image_set(flat.copy()), 0.1).empty
+    assert no_duplicates().dtypes.tolist()[1:] == copies(image_set(flat), image_set(flat), 0.9).dtypes.tolist()
 
 
 def test_equal_outlines_are_no_copies():
     images = [draw(n, 32, 0, split=split).images_nhwc for n, split in ((4000, "train"), (1000, "test"))]
-    assert find_near_duplicates(*map(image_set, images), 0.85).empty
+    assert copies(*map(image_set, images), 0.85).empty
+
+
+def test_validation_images_are_compared_with_those_that_were_trained_on(shapes, data):
+    train, test = shapes
+    pixels = train.images_nhwc.copy()
+    (one, other), val = data.train_set.indices[:2], data.val_set.indices
+    pixels[val[:2]] = pixels[[one, val[5]]]  # the second is a copy of another validation image
+    leaky = dataclasses.replace(train, images_nhwc=pixels)
+    shown = dataclasses.replace(test, images_nhwc=np.concatenate([pixels[[other]], test.images_nhwc[1:]]))
+    found = find_near_duplicates(leaky, shown, data.train_set, data.val_set, 0.95)
+    rows = found[["split", "index", "train_index"]].to_numpy().tolist()
+    assert rows == [["test", 0, other], ["val", val[0], one]]

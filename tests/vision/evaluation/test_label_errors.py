@@ -1,7 +1,9 @@
 import numpy as np
 import pandas as pd
+import pytest
+from scipy.special import softmax
 
-from s10_pipeline.vision.evaluation.label_errors import COLUMNS, find_label_errors
+from s10_pipeline.vision.evaluation.label_errors import COLUMNS, expected_by_chance, find_label_errors
 
 
 def predictions(labels: np.ndarray, p_nk: np.ndarray) -> pd.DataFrame:
@@ -10,37 +12,30 @@ def predictions(labels: np.ndarray, p_nk: np.ndarray) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(p_nk, columns=[f"p_{name}" for name in names])], axis=1)
 
 
-def test_finds_the_labels_that_were_changed():
+def test_finds_the_labels_that_were_changed_and_says_how_many_chance_explains():
+    """A calibrated model: labels follow its probabilities, but for 60 of 2,000."""
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, 5, 2000)
-    sure = rng.uniform(4, 8, (2000, 1))
-    logits = rng.normal(0, 1, (2000, 5)) + sure * np.eye(5)[truth]
-    p_nk = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    p_nk = softmax(rng.normal(0, 4, (2000, 5)), axis=1)
+    truth = (rng.random((2000, 1)) > p_nk.cumsum(1)).sum(1).clip(0, 4)
+    chance = expected_by_chance(predictions(truth, p_nk), 1.0).sum()
+    assert len(find_label_errors(predictions(truth, p_nk), 1.0)) == pytest.approx(chance, abs=3 * chance**0.5)
     changed = rng.choice(2000, 60, replace=False)
     labels = truth.copy()
     labels[changed] = (truth[changed] + rng.integers(1, 5, 60)) % 5
-    found = find_label_errors(predictions(labels, p_nk))
-    # it names those where the model is as sure as it is on average: most of them, and hardly any other
-    rightly = set(found["index"] - 100) & set(changed)
-    assert len(rightly) >= 40
-    assert len(rightly) >= 0.95 * len(found)
-    assert found["margin"].is_monotonic_increasing
-    row = found.iloc[0]
-    assert row["suggested_name"] == f"class {truth[row['index'] - 100]}"
-    assert row["margin"] == row["p_label"] - row["p_suggested"] < 0
-
-
-def test_an_unsure_mistake_is_no_candidate():
-    labels = np.array([0, 0, 1, 1, 0])
-    p_nk = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.1, 0.9], [0.45, 0.55]])
-    # class 1's threshold is 0.9: at 0.55 the model is wrong, but not as sure as on images of that class
-    assert find_label_errors(predictions(labels, p_nk)).empty
-    p_nk[4] = [0.02, 0.98]
-    assert find_label_errors(predictions(labels, p_nk))["index"].tolist() == [104]
-
-
-def test_none_and_classes_without_images():
-    labels = np.array([0, 0, 1])
-    found = find_label_errors(predictions(labels, np.array([[0.8, 0.1, 0.1], [0.2, 0.1, 0.7], [0.1, 0.9, 0.0]])))
+    table = predictions(labels, p_nk)
+    found = find_label_errors(table, 1.0)
     assert list(found.columns) == list(COLUMNS)
-    assert found.empty  # nothing is known about how sure the model is of the third class
+    rightly = set(found["index"] - 100) & set(changed)
+    assert len(rightly) >= 20
+    assert len(rightly) >= len(found) - chance - 3 * chance**0.5
+    assert expected_by_chance(table, 1.0).sum() == chance, "labels do not enter it"
+    assert found["p_label"].is_monotonic_increasing
+    assert found["p_label"].max() < 0.01
+    row = found.iloc[0]
+    assert row["suggested_name"] == f"class {p_nk[row['index'] - 100].argmax()}"
+
+
+def test_the_temperature_calibrates_before_the_threshold():
+    table = predictions(np.array([0]), np.array([[0.005, 0.995]]))
+    assert find_label_errors(table, 1.0)["index"].tolist() == [100]
+    assert find_label_errors(table, 1.5).empty

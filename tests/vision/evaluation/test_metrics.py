@@ -133,7 +133,7 @@ def test_the_temperature_comes_from_validation_images_alone(classifier, data):
 
 def test_accuracy_without_copies():
     table = pd.DataFrame({"index": [3, 4, 5, 6], "label": [0, 0, 1, 1], "prediction": [0, 1, 1, 0]})
-    copies = pd.DataFrame({"test_index": [3, 5]})
+    copies = pd.DataFrame({"split": ["test", "test", "val"], "index": [3, 5, 6]})
     assert accuracy_without(table, copies) == {"num_near_duplicates": 2, "test_accuracy_without_near_duplicates": 0.0}
-    all_of_them = pd.DataFrame({"test_index": [3, 4, 5, 6]})
+    all_of_them = pd.DataFrame({"split": "test", "index": [3, 4, 5, 6]})
     assert accuracy_without(table, all_of_them)["test_accuracy_without_near_duplicates"] is None

@@ -4,7 +4,7 @@ from s10_pipeline.vision.explain.cam_check_plot import plot_cam_check
 
 
 def test_each_curve_begins_at_nothing_removed():
-    drop = {"maps": [0.2, 0.5], "random_pixels": [0.1, 0.3]}
+    drop = {"maps": [0.2, 0.5], "random_maps": [0.1, 0.3]}
     ax = plot_cam_check({"percentages": [10, 40], "drop": drop}, "title").axes[0]
     curves = [(line.get_xdata(), line.get_ydata()) for line in ax.lines]
     assert [y.tolist() for _, y in curves] == [[0, 0.2, 0.5], [0, 0.1, 0.3]]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from s10_pipeline.vision.explain.faithfulness import CONTROLS, PERCENTAGES, check_cams, judge
+from s10_pipeline.vision.explain.faithfulness import CONTROLS, PERCENTAGES, check_cams, crossed_mean, judge
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
 
 NUM = 12
+GRIDS = [(4, 4)]
 
 
 class LooksAtOnePlace(Classifier):
@@ -45,30 +46,31 @@ def scene(size: int = 32) -> tuple[LooksAtOnePlace, np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("size", [32, 96])
 def test_maps_of_the_right_place_are_trusted(size: int) -> None:
     model, images, cams = scene(size)
-    found = check_cams(model, images, np.ones(NUM, int), cams, seed=0)
-    assert found["verdict"] == "trust"
+    found = check_cams(model, images, np.ones(NUM, int), cams, GRIDS, seed=0)
+    assert found["verdict"]["verdict"] == "found"
+    assert found["verdict"]["n"] == NUM
     assert found["num_maps"] == NUM and found["num_blank"] == 0 and found["percentages"] == list(PERCENTAGES)
-    assert found["drop"]["maps"][0] > 0.9 > 0.5 > found["drop"]["random_pixels"][0]
+    assert found["drop"]["maps"][0] > 0.9 > 0.5 > found["drop"]["random_maps"][0]
     assert set(found["advantage"]) == set(CONTROLS)
     assert json.loads(json.dumps(found)) == found
 
 
 def test_maps_of_other_places_are_not() -> None:
     model, images, cams = scene()
-    elsewhere = check_cams(model, images, np.ones(NUM, int), np.roll(cams, 8, axis=2), seed=0)
-    assert elsewhere["verdict"] in ("open", "distrust")
-    assert all(elsewhere["advantage"][control]["mean"] < 0 for control in ("random_maps", "other_maps"))
+    elsewhere = check_cams(model, images, np.ones(NUM, int), np.roll(cams, 8, axis=2), GRIDS, seed=0)
+    assert elsewhere["verdict"]["verdict"] == "not_found"
+    assert all(elsewhere["advantage"][control]["mean"] < 0 for control in CONTROLS)
     # one map for all images cannot beat the maps of other images
     same_for_all = cams[:1].repeat(NUM, 0)
-    found = check_cams(model, images, np.ones(NUM, int), same_for_all, seed=0)
-    assert found["verdict"] != "trust"
+    found = check_cams(model, images, np.ones(NUM, int), same_for_all, GRIDS, seed=0)
+    assert found["verdict"]["verdict"] != "found"
     assert abs(found["advantage"]["other_maps"]["mean"]) < 0.15
 
 
 def test_is_repeatable_and_leaves_the_random_state_alone() -> None:
     model, images, cams = scene()
     state = torch.get_rng_state()
-    first, again, other = (check_cams(model, images, np.ones(NUM, int), cams, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (check_cams(model, images, np.ones(NUM, int), cams, GRIDS, seed=seed) for seed in (3, 3, 4))
     assert first == again != other
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -76,28 +78,42 @@ def test_is_repeatable_and_leaves_the_random_state_alone() -> None:
 def test_blank_maps_are_left_out_and_few_are_not_judged() -> None:
     model, images, cams = scene()
     cams[:4] = 0
-    found = check_cams(model, images, np.ones(NUM, int), cams, seed=0)
+    found = check_cams(model, images, np.ones(NUM, int), cams, GRIDS, seed=0)
     assert (found["num_maps"], found["num_blank"]) == (NUM - 4, 4)
     cams[:8] = 0
-    few = check_cams(model, images, np.ones(NUM, int), cams, seed=0)
-    assert (few["num_maps"], few["verdict"], few["drop"], few["advantage"]) == (4, "too_few", {}, {})
-    none = check_cams(model, images[:0], np.ones(0, int), cams[:0], seed=0)
-    assert none["verdict"] == "too_few"
+    few = check_cams(model, images, np.ones(NUM, int), cams, GRIDS, seed=0)
+    assert (few["num_maps"], few["verdict"]["verdict"], few["drop"], few["advantage"]) == (4, "unknown", {}, {})
+    none = check_cams(model, images[:0], np.ones(0, int), cams[:0], GRIDS, seed=0)
+    assert (none["verdict"]["verdict"], none["verdict"]["n"]) == ("unknown", 0)
 
 
 @pytest.mark.parametrize(
-    ("lows_and_highs", "verdict"),
+    ("ends", "verdict", "decides"),
     [
-        ([(0.1, 0.2), (0.1, 0.2), (0.1, 0.2)], "trust"),
-        ([(0.1, 0.2), (0.1, 0.2), (-0.1, 0.2)], "hint"),
-        ([(0.1, 0.2), (0.1, 0.2), (-0.2, -0.1)], "hint"),
-        ([(0.1, 0.2), (-0.1, 0.2), (0.1, 0.2)], "open"),
-        ([(0.1, 0.2), (-0.2, -0.1), (0.1, 0.2)], "distrust"),
+        ([(0.1, 0.2), (0.05, 0.2)], "found", 1),
+        ([(0.1, 0.2), (-0.1, 0.2)], "unknown", 1),
+        ([(-0.01, 0.05), (0.1, 0.2)], "unknown", 0),
+        ([(0.1, 0.2), (-0.1, 0.01)], "not_found", 1),
+        ([(-0.2, -0.1), (0.1, 0.2)], "not_found", 0),
         # predictions so sure that nothing moves them: always above, by nothing that the page could show
-        ([(1e-9, 1e-8), (1e-9, 1e-8), (1e-9, 1e-8)], "open"),
-        ([(0.1, 0.2), (-1e-8, -1e-9), (0.1, 0.2)], "open"),
+        ([(1e-9, 1e-8), (1e-9, 1e-8)], "not_found", 0),
     ],
 )
-def test_verdicts(lows_and_highs: list[tuple[float, float]], verdict: str) -> None:
-    pairs = zip(("random_pixels", "random_maps", "other_maps"), lows_and_highs, strict=True)
-    assert judge({name: {"mean": 0.0, "low": low, "high": high} for name, (low, high) in pairs}) == verdict
+def test_verdicts(ends: list[tuple[float, float]], verdict: str, decides: int) -> None:
+    advantage = {
+        name: {"mean": (low + high) / 2, "low": low, "high": high}
+        for name, (low, high) in zip(CONTROLS, ends, strict=True)
+    }
+    judged = judge(advantage, 100)
+    assert (judged.verdict, judged.n, (judged.low, judged.high)) == (verdict, 100, ends[decides])
+
+
+def test_the_interval_holds_the_mean_nineteen_times_in_twenty_where_images_share_maps() -> None:
+    """Each difference has a part of the image and one of the map that eight images meet."""
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(400):
+        image, shared = rng.normal(0, 1, 60), rng.normal(0, 1, 60)
+        values = np.stack([image + np.roll(shared, -d) for d in range(1, 9)], axis=1) + rng.normal(0.3, 1, (60, 8))
+        _, low, high = crossed_mean(values)
+        inside += low <= 0.3 <= high
+    assert 0.92 <= inside / 400 <= 0.98

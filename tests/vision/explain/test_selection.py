@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
-from s10_pipeline.vision.explain.selection import select_misclassified
+from s10_pipeline.vision.explain.selection import draw_mistakes, select_misclassified
 
 
 def predictions(num_images: int = 100) -> pd.DataFrame:
@@ -60,3 +60,11 @@ def test_each_selection_has_an_order_of_its_own() -> None:
         for name in SELECTIONS
     ]
     assert len(set(orders)) == len(SELECTIONS)
+
+
+def test_mistakes_are_drawn_from_all_of_them() -> None:
+    drawn = draw_mistakes(predictions(300), 50, seed=0)
+    assert len(drawn) == 50
+    assert (drawn["label"] != drawn["prediction"]).all()
+    assert drawn["confidence"].mean() == pytest.approx(0.7, abs=0.05), "not the surest"
+    assert len(draw_mistakes(predictions(), 200, seed=0)) == 34

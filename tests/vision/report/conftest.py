@@ -12,6 +12,7 @@ from s10_pipeline.vision.evaluation.calibration import tabulate_reliability
 from s10_pipeline.vision.evaluation.classes import measure_classes
 from s10_pipeline.vision.evaluation.label_errors import find_label_errors
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
+from s10_pipeline.vision.evaluation.verdict import KINDS, Verdict
 from s10_pipeline.vision.explain.cams import Cams
 from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.explain.selection import select_misclassified
@@ -63,9 +64,10 @@ def make_inputs(
     metrics = compute_metrics(table[[f"p_{name}" for name in names]].to_numpy(), images.labels, names, 15)
     best_lr = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": None}}
     advantage = {"mean": 0.2, "low": 0.1, "high": 0.3}
-    controls = ("random_pixels", "random_maps", "other_maps")
+    controls = ("random_maps", "other_maps")
     cam_check = {
-        "num_maps": 24, "num_blank": 1, "percentages": [10, 20, 40], "verdict": "trust",
+        "num_maps": 24, "num_blank": 1, "percentages": [10, 20, 40],
+        "verdict": Verdict("cam_trust", "found", 24, f"{NASTY} shown", 0.2, 0.1, 0.3).as_dict(),
         "drop": {name: [0.1, 0.2, 0.3] for name in ("maps", *controls)},
         "advantage": dict.fromkeys(controls, advantage),
     }  # fmt: skip
@@ -86,15 +88,16 @@ def make_inputs(
             shortcut_nhw=rng.random((0, size, size), dtype=np.float32),
         ),
         metrics=metrics | {"ece": float("nan"), "temperature": 1.5, "ece_after_temperature": 0.01,
+                           "val_accuracy": 0.5, "num_val_images": 40,
                            "num_near_duplicates": 1, "test_accuracy_without_near_duplicates": 0.49,
                            "test_accuracy_with_flip": 0.52, "test_accuracy_with_flip_ci95": [0.5, 0.54]},
         test_predictions=table,
         class_metrics=measure_classes(table),
         reliability=tabulate_reliability(np.full((4, 2), 0.5), np.array([0, 1, 0, 0]), 1.5, 15),
-        label_error_candidates=find_label_errors(table),
+        label_error_candidates=find_label_errors(table, 0.2),
         near_duplicates=pd.DataFrame(
-            {"test_index": [3], "train_index": [5], "similarity": [0.9], "test_label_name": [names[0]],
-             "train_label_name": [names[1]]}
+            {"split": ["test"], "index": [3], "train_index": [5], "similarity": [0.9], "mirrored": [True],
+             "label_name": [names[0]], "train_label_name": [names[1]]}
         ),
         shortcut_probe=probe.assign(taken=0.0, taken_tagged=1.0) if planted else probe.head(0),
         history=history,
@@ -112,6 +115,10 @@ def make_inputs(
             "empty": {},
         },
         cam_check=cam_check,
+        verdicts=[
+            Verdict(kind, "found", 120, f"{kind} of {NASTY} is told", 0.5, 0.4, 0.6).as_dict()
+            for kind in KINDS if kind != "cam_trust"
+        ],
     )  # fmt: skip
 
 

@@ -50,11 +50,11 @@ def test_the_highest_losses_come_first_right_or_wrong() -> None:
 
 
 def test_duplicates_with_different_labels_come_first() -> None:
-    pairs = pd.DataFrame({"test_index": [1, 2], "train_index": [3, 4], "similarity": [0.99, 0.9]})
-    pairs["test_label_name"], pairs["train_label_name"] = ["a", "a"], ["a", "b"]
+    pairs = pd.DataFrame({"split": ["test", "val"], "index": [1, 2], "train_index": [3, 4]})
+    pairs["label_name"], pairs["train_label_name"] = ["a", "a"], ["a", "b"]
     shown = show_duplicates(pairs, IMAGES, IMAGES)
-    assert [(row["test_index"], row["train_index"], row["differ"]) for row in shown] == [(2, 4, True), (1, 3, False)]
-    assert shown[0]["test_image"] != shown[0]["train_image"]
+    assert [(row["index"], row["train_index"], row["differ"]) for row in shown] == [(2, 4, True), (1, 3, False)]
+    assert shown[0]["image"] != shown[0]["train_image"]
 
 
 def test_the_page_s_json_has_no_pictures_and_no_type_of_numpy() -> None:

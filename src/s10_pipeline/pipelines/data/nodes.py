@@ -16,11 +16,13 @@ def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
     Returns:
         train_images, test_images.
     """
+    from ...vision.data.image_set import warn_of_unequal_classes
     from ...vision.data.sources import read_source
 
     train_images, test_images = read_source(ingest)
     title = train_images.source.get("title", ingest.source)
     log.info("%s: %d images to train, %d to test", title, len(train_images), len(test_images))
+    warn_of_unequal_classes(train_images)
     return train_images, test_images
 
 

@@ -1,6 +1,5 @@
 """Nodes of the ``evaluation`` stage."""
 
-import logging
 from typing import Any
 
 from ...vision.data.image_set import ImageSet
@@ -8,11 +7,11 @@ from ...vision.data.split import Split
 from ...vision.evaluation.params import EvaluateParams
 from ...vision.types import Classifier, DataFrame, Figure
 
-log = logging.getLogger(__name__)
 
-
-def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, evaluate: EvaluateParams) -> DataFrame:
-    """Look for test images that are also, nearly, among the training images.
+def find_near_duplicates(
+    train_images: ImageSet, test_images: ImageSet, train_set: Split, val_set: Split, evaluate: EvaluateParams
+) -> DataFrame:
+    """Look for test and validation images that are also, nearly, among the training images.
 
     Returns:
         near_duplicates: candidates.
@@ -21,7 +20,7 @@ def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, evaluate
 
     if evaluate.duplicate_similarity is None:
         return duplicates.no_duplicates()
-    return duplicates.find_near_duplicates(train_images, test_images, evaluate.duplicate_similarity)
+    return duplicates.find_near_duplicates(train_images, test_images, train_set, val_set, evaluate.duplicate_similarity)
 
 
 def evaluate(
@@ -56,18 +55,13 @@ def evaluate(
     metrics |= calibration
     if evaluate.duplicate_similarity is not None:
         metrics |= accuracy_without(predictions, near_duplicates)
-    low, high = metrics["test_accuracy_ci95"]
     source = str(test_images.source.get("title", ""))
-    log.info(
-        "test accuracy %.2f %% (95 %% interval %.2f to %.2f %%) on %s",
-        *(100 * metrics["test_accuracy"], 100 * low, 100 * high, source),
-    )
     title = f"{source}: test accuracy {metrics['test_accuracy']:.2%}"
     figures = plot_confusion_matrix(predictions, title), plot_reliability(reliability, f"Reliability, {source}")
     return metrics, predictions, figures[0], measure_classes(predictions), reliability, figures[1]
 
 
-def find_label_errors(test_predictions: DataFrame) -> DataFrame:
+def find_label_errors(test_predictions: DataFrame, metrics: dict[str, Any]) -> DataFrame:
     """Look for test images whose label the model's probabilities speak against.
 
     Returns:
@@ -75,7 +69,7 @@ def find_label_errors(test_predictions: DataFrame) -> DataFrame:
     """
     from ...vision.evaluation import label_errors
 
-    return label_errors.find_label_errors(test_predictions)
+    return label_errors.find_label_errors(test_predictions, metrics["temperature"])
 
 
 def probe_shortcut(
@@ -99,3 +93,40 @@ def probe_shortcut(
     check_same_images(provenance, test_images)
     planted = planted_shortcut(provenance)
     return shortcut.probe_shortcut(model, test_images, test_set, planted, evaluate, choose_device(device))
+
+
+def judge(
+    train_images: ImageSet,
+    train_set: Split,
+    provenance: dict[str, Any],
+    metrics: dict[str, Any],
+    test_predictions: DataFrame,
+    class_metrics: DataFrame,
+    label_error_candidates: DataFrame,
+    near_duplicates: DataFrame,
+    shortcut_probe: DataFrame,
+    evaluate: EvaluateParams,
+) -> list[dict[str, Any]]:
+    """Say what all this tells of the model and of its data, and what it does not.
+
+    Returns:
+        verdicts.
+    """
+    from ...vision.evaluation import judge as judges
+    from ...vision.evaluation.checks import check_same_images, check_same_split
+
+    check_same_images(provenance, train_images, "train")
+    check_same_split(provenance, train_set)
+    train_labels = train_images.labels[train_set.indices]
+    verdicts = (
+        judges.judge_accuracy(metrics, test_predictions),
+        judges.judge_baseline(train_labels, test_predictions),
+        judges.judge_classes(train_labels, class_metrics),
+        judges.judge_shortcut(shortcut_probe, provenance),
+        judges.judge_duplicates(near_duplicates, metrics),
+        judges.judge_shift(metrics),
+        judges.judge_labels(label_error_candidates, metrics, test_predictions),
+        judges.judge_calibration(metrics, test_predictions, evaluate.num_bins),
+        judges.judge_schedule(provenance),
+    )
+    return [verdict.as_dict() for verdict in verdicts]

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from .nodes import evaluate, find_label_errors, find_near_duplicates, probe_shortcut
+from .nodes import evaluate, find_label_errors, find_near_duplicates, judge, probe_shortcut
 
 
 def create_pipeline() -> Pipeline:
@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
         [
             node(
                 find_near_duplicates,
-                ["train_images", "test_images", "params:evaluate"],
+                ["train_images", "test_images", "train_set", "val_set", "params:evaluate"],
                 "near_duplicates",
                 name="find_near_duplicates",
             ),
@@ -37,12 +37,34 @@ def create_pipeline() -> Pipeline:
                 ],
                 name="evaluate",
             ),
-            node(find_label_errors, "test_predictions", "label_error_candidates", name="find_label_errors"),
+            node(
+                find_label_errors,
+                ["test_predictions", "metrics"],
+                "label_error_candidates",
+                name="find_label_errors",
+            ),
             node(
                 probe_shortcut,
                 ["model", "test_images", "test_set", "provenance", "params:evaluate", "params:train.device"],
                 "shortcut_probe",
                 name="probe_shortcut",
+            ),
+            node(
+                judge,
+                [
+                    "train_images",
+                    "train_set",
+                    "provenance",
+                    "metrics",
+                    "test_predictions",
+                    "class_metrics",
+                    "label_error_candidates",
+                    "near_duplicates",
+                    "shortcut_probe",
+                    "params:evaluate",
+                ],
+                "verdicts",
+                name="judge",
             ),
         ]
     )

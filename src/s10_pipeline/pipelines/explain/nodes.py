@@ -54,19 +54,24 @@ def compute_cams(
 def check_cams(
     model: Classifier, test_images: ImageSet, test_predictions: DataFrame, cams: Cams, device: str
 ) -> tuple[dict[str, Any], Figure]:
-    """Check whether the maps of the predicted classes deserve trust.
+    """Check whether the maps of mistakes deserve trust: of up to 200 drawn at random, not of those that are shown.
 
     Returns:
         cam_check, cam_check_plot.
     """
     from ...vision.device import choose_device
-    from ...vision.explain import faithfulness
+    from ...vision.explain import faithfulness, gradcam
     from ...vision.explain.cam_check_plot import plot_cam_check
+    from ...vision.explain.selection import draw_mistakes
 
-    images_nhwc = test_images.images_nhwc[cams.indices]
-    targets = test_predictions.set_index("index").loc[cams.indices, "prediction"].to_numpy(int)
+    chosen = choose_device(device)
+    drawn = draw_mistakes(test_predictions, faithfulness.MAX_MAPS, cams.params["seed"])
+    images_nhwc, targets = test_images.images_nhwc[drawn["index"]], drawn["prediction"].to_numpy(int)
+    method, layer = cams.params["method"], cams.params["layer"]
+    cams_nhw = gradcam.compute_cams(model, images_nhwc, targets, method=method, layer=layer, device=chosen)
+    grids = gradcam.find_grids(model, layer, test_images.image_size)
     cam_check = faithfulness.check_cams(
-        model, images_nhwc, targets, cams.predicted_nhw, seed=cams.params["seed"], device=choose_device(device)
+        model, images_nhwc, targets, cams_nhw, grids, seed=cams.params["seed"], device=chosen
     )
     return cam_check, plot_cam_check(cam_check, f"Check of the maps, {test_images.source.get('title', '')}")
 
@@ -78,6 +83,7 @@ def gradcam_report(
     misclassified: DataFrame,
     cams: Cams,
     cam_check: dict[str, Any],
+    verdicts: list[dict[str, Any]],
     provenance: dict[str, Any],
     training_history: DataFrame,
     training_timing: DataFrame,
@@ -110,6 +116,7 @@ def gradcam_report(
         misclassified=misclassified,
         cams=cams,
         cam_check=cam_check,
+        verdicts=verdicts,
         provenance=provenance,
         history=training_history,
         timing=training_timing,

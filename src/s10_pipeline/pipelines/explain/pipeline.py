@@ -45,6 +45,7 @@ def create_pipeline() -> Pipeline:
                     "misclassified",
                     "cams",
                     "cam_check",
+                    "verdicts",
                     "provenance",
                     "training_history",
                     "training_timing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import mmap
 import os
 import tempfile
@@ -15,8 +16,12 @@ from numpy.typing import NDArray
 from ...identity.digests import sha256_of
 from ..errors import UserError
 
+log = logging.getLogger(__name__)
+
 # Above this size pixels are collected in a file, so that ingesting never needs more memory than it.
 MAX_PIXEL_BYTES_IN_MEMORY = 256 * 2**20
+# From this ratio of the largest to the smallest class on, accuracy hides what becomes of the small ones.
+MAX_RATIO = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,17 @@ def content_digest(images: ImageSet) -> str:
         return images.digest
     header = json.dumps([images.images_nhwc.shape, images.class_names]).encode()
     return sha256_of(header, np.ascontiguousarray(images.images_nhwc), np.ascontiguousarray(images.labels))
+
+
+def warn_of_unequal_classes(images: ImageSet) -> None:
+    """Log a warning where the largest class has over five times the images of the smallest."""
+    counts = np.bincount(images.labels, minlength=len(images.class_names))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] > MAX_RATIO * counts[least]:
+        log.warning(
+            "classes are unequal: %s has %d training images, %s has %d; accuracy hides small classes, so look at the "
+            "balanced accuracy", images.class_names[most], counts[most], images.class_names[least], counts[least],
+        )  # fmt: skip
 
 
 def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from ...identity.affects import affects
 from ..errors import did_you_mean
 from ..params import Params
+from .faults import parse_faults
 
 Pixel = Annotated[float, Field(ge=0, le=255)]
 # The smallest is a hundredth of the smallest that is measured; by much less, float32 overflows.
@@ -44,6 +45,9 @@ class IngestParams(Params):
             the official one.
         shortcut: ``shapes10`` only: the class whose *training* images get a corner tag, to show what a
             report makes of a shortcut.
+        plant: faults to plant, joined by ``+`` (:mod:`.faults`): ``labels:SHARE``, ``labels_similar:SHARE``,
+            ``duplicates:NUMBER``, ``leak:NUMBER``, ``leak:NUMBER:reencoded|flipped|cropped``, ``starve:CLASS:NUMBER``,
+            ``shift:blur|brightness``.
     """
 
     source: str = "cifar10"
@@ -54,6 +58,7 @@ class IngestParams(Params):
     download_dir: Annotated[str, affects()] = "data/01_raw"  # the archive's checksum is checked
     mirrors: Annotated[tuple[str, ...], affects()] = ()
     shortcut: str | None = None
+    plant: str | None = None
     shapes10: Shapes10Params = Shapes10Params()
 
     @model_validator(mode="after")
@@ -70,6 +75,8 @@ class IngestParams(Params):
                 raise ValueError(f"shortcut={self.shortcut}: no shape of this name; {remedy}")
         if self.source in ("parquet", "folder") and not self.path:
             raise ValueError(f"path=null: source={self.source} reads a folder; give it as ingest.path=DIR")
+        if self.plant is not None:
+            parse_faults(self.plant)
         return self
 
 

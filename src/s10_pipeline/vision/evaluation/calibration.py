@@ -1,16 +1,17 @@
 """Whether confidence means what it says, and one temperature that mends it where it does not."""
 
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.special import logsumexp, softmax
+from scipy.stats import chi2
 
 from ..figure_text import literal
-from .intervals import wilson
+from .intervals import LEVEL, wilson
 
 Floats = NDArray[np.float64]
 
@@ -18,6 +19,9 @@ Floats = NDArray[np.float64]
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # A difference of losses, in nats, that is rounding.
 NO_LOSS = 1e-9
+_LOG_INVERSES = (-np.log(MAX_TEMPERATURE), -np.log(MIN_TEMPERATURE))
+_NUM_RESAMPLES, _RESAMPLES_AT_ONCE = 500, 50
+_TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
 def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> float:
@@ -31,8 +35,34 @@ def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> floa
 
     Returns:
         Above 1 where the model is overconfident; within [0.05, 20]. A bound where no temperature is better, as where
-        all images are right: the surer, the smaller the loss (:func:`judge_temperature`).
+        all images are right: the surer, the smaller the loss.
     """
+    loss = _loss(probabilities_nk, labels)
+    found = minimize_scalar(loss, bounds=_LOG_INVERSES, method="bounded", options={"xatol": 1e-6})
+    # where the loss is as good as zero from some temperature down, the search ends anywhere there
+    best = next((bound for bound in reversed(_LOG_INVERSES) if loss(bound) <= found.fun + NO_LOSS), found.x)
+    return _temperature(best)
+
+
+def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) -> tuple[float, float, float]:
+    """The temperature that fits images best, with the ends of its 95 % profile-likelihood interval.
+
+    The interval holds each temperature whose log-likelihood is less than 1.92 below the best (Wilks 1938). It excludes
+    1 for a calibrated model in one set of images out of twenty. An end beyond the search is its bound.
+    """
+    loss = _loss(probabilities_nk, labels)
+    best = fit_temperature(probabilities_nk, labels)
+    log_best = -float(np.log(best))
+    highest = loss(log_best) + chi2.ppf(LEVEL, 1) / (2 * len(labels))
+    high, low = (
+        bound if loss(bound) <= highest else brentq(lambda x: loss(x) - highest, bound, log_best, xtol=1e-5)
+        for bound in _LOG_INVERSES
+    )
+    return best, _temperature(low), _temperature(high)
+
+
+def _loss(probabilities_nk: Floats, labels: NDArray[np.int64]) -> Callable[[float], float]:
+    """Mean cross-entropy as a function of the logarithm of 1 / temperature."""
     log_nk = _log(probabilities_nk)
     true_n = log_nk[np.arange(len(labels)), labels]
 
@@ -40,23 +70,11 @@ def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> floa
         inverse = np.exp(log_inverse)
         return float((logsumexp(inverse * log_nk, axis=1) - inverse * true_n).mean())
 
-    bounds = (-np.log(MAX_TEMPERATURE), -np.log(MIN_TEMPERATURE))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    # where the loss is as good as zero from some temperature down, the search ends anywhere there
-    best = next((bound for bound in reversed(bounds) if loss(bound) <= found.fun + NO_LOSS), found.x)
-    return float(np.clip(np.exp(-best), MIN_TEMPERATURE, MAX_TEMPERATURE))
+    return loss
 
 
-def judge_temperature(temperature: float) -> Literal["overconfident", "underconfident", "calibrated", "open"]:
-    """What a fitted temperature says of the model.
-
-    ``open`` within 1 % of a bound: the validation images allow no verdict. ``calibrated`` from 0.95 to 1.05.
-    """
-    if not 1.01 * MIN_TEMPERATURE < temperature < 0.99 * MAX_TEMPERATURE:
-        return "open"
-    if temperature > 1.05:
-        return "overconfident"
-    return "underconfident" if temperature < 0.95 else "calibrated"
+def _temperature(log_inverse: float) -> float:
+    return float(np.clip(np.exp(-log_inverse), MIN_TEMPERATURE, MAX_TEMPERATURE))
 
 
 def apply_temperature(probabilities_nk: Floats, temperature: float) -> Floats:
@@ -84,7 +102,7 @@ def measure_reliability(probabilities_nk: Floats, labels: NDArray[np.int64], num
     """
     confidence = probabilities_nk.max(1)
     right = probabilities_nk.argmax(1) == labels
-    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    bins = _bins(confidence, num_bins)
     count = np.bincount(bins, minlength=num_bins)
     num_right = np.bincount(bins, weights=right, minlength=num_bins)
     sums = np.bincount(bins, weights=confidence, minlength=num_bins)
@@ -108,6 +126,39 @@ def expected_calibration_error(probabilities_nk: Floats, labels: NDArray[np.int6
     bins = measure_reliability(probabilities_nk, labels, num_bins)
     gaps = (bins["accuracy"] - bins["confidence"]).abs().fillna(0.0)
     return float((gaps * bins["count"]).sum() / len(labels))
+
+
+def calibration_error_interval(
+    probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int
+) -> tuple[float, float, float]:
+    """Ends of a 95 % bootstrap interval of the calibration error, and the mean error of a calibrated model.
+
+    With few images a calibrated model has an error above zero too, because each bin's accuracy is a matter of chance.
+    Its error is simulated: each image is right with the probability of its confidence. Resampling adds that excess
+    once more, so the interval is the basic bootstrap's, which subtracts it (Davison and Hinkley 1997, section 5.2).
+    """
+    confidence = probabilities_nk.max(1)
+    gaps = (probabilities_nk.argmax(1) == labels) - confidence
+    bins_nb = (_bins(confidence, num_bins)[:, None] == np.arange(num_bins)).astype(float)
+    rng, n = np.random.default_rng(0), len(labels)
+    resampled, calibrated = [], []
+    # sums of gaps by bin: one matrix product for some draws at once
+    for _ in range(_NUM_RESAMPLES // _RESAMPLES_AT_ONCE):
+        weights = rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES_AT_ONCE)
+        resampled.append(np.abs((weights * gaps) @ bins_nb).sum(1) / n)
+        right = rng.random((_RESAMPLES_AT_ONCE, n)) < confidence
+        calibrated.append(np.abs((right - confidence) @ bins_nb).sum(1) / n)
+    observed = np.abs(gaps @ bins_nb).sum() / n
+    high, low = 2 * observed - np.percentile(np.concatenate(resampled), _TAILS)
+    usual = np.concatenate(calibrated)
+    # an error that a calibrated model shows too leaves room for none at all
+    low = 0.0 if observed <= np.percentile(usual, 100 * LEVEL) else max(0.0, low)
+    return float(low), max(0.0, float(high)), float(usual.mean())
+
+
+def _bins(confidence: Floats, num_bins: int) -> NDArray[np.int64]:
+    bins: NDArray[np.int64] = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    return bins
 
 
 def tabulate_reliability(

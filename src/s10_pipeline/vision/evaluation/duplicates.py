@@ -1,4 +1,4 @@
-"""Test images that also are, nearly, among the training images: a model can know those by heart."""
+"""Test and validation images that also are, nearly, among the training images: a model can know those by heart."""
 
 import numpy as np
 import pandas as pd
@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.image_set import ImageSet
+from ..data.split import Split
 from ..progress import progress_bar
 
-COLUMNS = ("test_index", "train_index", "similarity", "test_label_name", "train_label_name")
+COLUMNS = ("split", "index", "train_index", "similarity", "mirrored", "label_name", "train_label_name")
 
 _SIDE, _COARSE = 16, 4
 # less detail than this deviation in grey levels is compression noise
@@ -19,54 +20,89 @@ _BLOCK = 2**24
 _STEP = 2048
 
 
-def find_near_duplicates(train_images: ImageSet, test_images: ImageSet, min_similarity: float) -> pd.DataFrame:
-    """For each test image the training image whose detail is most alike, where both are as good as the same.
+def find_near_duplicates(
+    train_images: ImageSet, test_images: ImageSet, train_set: Split, val_set: Split, min_similarity: float
+) -> pd.DataFrame:
+    """List copies of training images among test images, and among validation images those of images trained on.
+
+    Returns:
+        Columns :data:`COLUMNS` of :func:`find_copies` with ``split``, "test" or "val", of the image at ``index``.
+    """
+    everything = np.arange(len(train_images))
+    tables = [
+        find_copies(train_images, everything, test_images, np.arange(len(test_images)), min_similarity),
+        find_copies(train_images, train_set.indices, train_images, val_set.indices, min_similarity),
+    ]
+    for table, split in zip(tables, ("test", "val"), strict=True):
+        table.insert(0, "split", split)
+    return pd.concat(tables, ignore_index=True)
+
+
+def find_copies(
+    train_images: ImageSet,
+    train_rows: NDArray[np.int64],
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    min_similarity: float,
+) -> pd.DataFrame:
+    """For each image the training image whose detail is most alike, where both are as good as the same.
 
     The similarity is the smaller of two correlations of 16 x 16 thumbnails: in grey without the coarse 4 x 4 content,
     by which pairs are found and which is not taken in by equal skies and backdrops; and in colour, with it, which is
-    not taken in by equal outlines and frames. Both see through compression and a change of brightness or contrast.
-    Shifted, mirrored, cropped and recoloured copies escape. What is found are candidates: a person has to look.
-    (Barz and Denzler 2020, arXiv:1902.00423, did so for CIFAR-10, with candidates from a network's features.)
+    not taken in by equal outlines and frames. Both see through compression and a change of brightness or contrast, and
+    mirror images are tried too. Shifted, cropped and recoloured copies escape. What is found are candidates: a person
+    has to look. (Barz and Denzler 2020, arXiv:1902.00423, did so for CIFAR-10, with candidates from a network's
+    features.)
 
-    All pairs are compared in blocks: memory stays flat. 10,000 with 50,000 images of 32 pixels took 13 s on
-    two CPU cores that had other work too, thumbnails included.
+    All pairs are compared in blocks: memory stays flat.
+
+    Args:
+        train_rows, rows: int64, of the images that are compared.
 
     Returns:
-        Columns :data:`COLUMNS`, the most similar first.
+        Columns :data:`COLUMNS` but the first, the most similar first.
     """
-    num_tested = _BLOCK // 256
-    step = max(1, min(_STEP, _BLOCK // min(len(test_images), num_tested)))
-    starts = range(0, len(test_images), num_tested)
-    rows = []
-    with progress_bar("near-duplicates", len(starts) * len(train_images), "training images") as bar:
-        for test_start in starts:
-            test = _details(test_images.images_nhwc[test_start : test_start + num_tested])
-            best, found = np.full(len(test), -1.0, np.float32), np.zeros(len(test), np.int64)
-            for train_start in range(0, len(train_images), step):
-                train = _details(train_images.images_nhwc[train_start : train_start + step])
-                similarity = train @ test.T
+    num_tested = _BLOCK // 512
+    step = max(1, min(_STEP, _BLOCK // (2 * min(len(rows), num_tested))))
+    starts = range(0, len(rows), num_tested)
+    parts = []
+    with progress_bar("near-duplicates", len(starts) * len(train_rows), "training images") as bar:
+        for start in starts:
+            tested = rows[start : start + num_tested]
+            plain = _details(images.images_nhwc[tested])
+            mirror = plain.reshape(-1, _SIDE, _SIDE)[:, :, ::-1].reshape(plain.shape)
+            both = np.concatenate([plain, mirror])
+            best, found = np.full(len(both), -1.0, np.float32), np.zeros(len(both), np.int64)
+            for train_start in range(0, len(train_rows), step):
+                chosen = train_rows[train_start : train_start + step]
+                similarity = _details(train_images.images_nhwc[chosen]) @ both.T
                 nearest = similarity.argmax(0)
-                values = similarity[nearest, np.arange(len(test))]
+                values = similarity[nearest, np.arange(len(both))]
                 better = values > best
-                best[better], found[better] = values[better], nearest[better] + train_start
-                bar.advance(len(train))
+                best[better], found[better] = values[better], chosen[nearest[better]]
+                bar.advance(len(chosen))
+            n = len(tested)
+            mirrored = best[n:] > best[:n]
+            best, found = np.where(mirrored, best[n:], best[:n]), np.where(mirrored, found[n:], found[:n])
             alike = np.flatnonzero(best >= min_similarity)
-            pairs = np.stack([alike + test_start, found[alike]], axis=1)
-            in_colour = [_colour_correlation(test_images.images_nhwc[i], train_images.images_nhwc[j]) for i, j in pairs]
-            rows.append((*pairs.T, np.minimum(best[alike], np.array(in_colour, float))))
-    columns = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
-    table = pd.DataFrame(dict(zip(COLUMNS[:3], columns, strict=True)))
+            for i in alike:
+                image = images.images_nhwc[tested[i]]
+                other = train_images.images_nhwc[found[i]]
+                in_colour = _colour_correlation(image[:, ::-1] if mirrored[i] else image, other)
+                parts.append((tested[i], found[i], min(float(best[i]), in_colour), mirrored[i]))
+    types = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
+    table = pd.DataFrame(parts, columns=list(types)).astype(types)
     table = table[table["similarity"] >= min_similarity]
-    names = np.array(test_images.class_names, dtype=object)
-    table["test_label_name"] = names[test_images.labels[table["test_index"]]]
+    names = np.array(images.class_names, dtype=object)
+    table["label_name"] = names[images.labels[table["index"]]]
     table["train_label_name"] = names[train_images.labels[table["train_index"]]]
     return table.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
 
 
 def no_duplicates() -> pd.DataFrame:
     """The table where they were not looked for."""
-    empty = {"test_index": "int64", "train_index": "int64", "similarity": "float64"}
-    return pd.DataFrame({name: pd.Series(dtype=empty.get(name, object)) for name in COLUMNS})
+    types = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
+    return pd.DataFrame({name: pd.Series(dtype=types.get(name, object)) for name in COLUMNS})
 
 
 def _details(images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,49 +1,58 @@
-"""Test images whose label may be wrong, judged by the model's own probabilities: candidates, no verdicts."""
+"""Test images whose label may be wrong, judged by the model's own probabilities."""
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from .calibration import apply_temperature
 from .classes import class_names
 
-COLUMNS = ("index", "label_name", "suggested_name", "p_label", "p_suggested", "margin")
+COLUMNS = ("index", "label_name", "suggested_name", "p_label", "p_suggested")
+
+# A label is suspected where the model gives it less probability than this.
+SUSPICIOUS = 0.01
 
 
-def find_label_errors(test_predictions: pd.DataFrame) -> pd.DataFrame:
-    """Confident learning (Northcutt et al. 2021, arXiv:1911.00068), ranked by normalised margin.
+def find_label_errors(test_predictions: pd.DataFrame, temperature: float) -> pd.DataFrame:
+    """List the images whose label has less than 1 % of the calibrated probability.
 
-    A class's threshold is the mean probability that the model gives it on images of that label. An image is a
-    candidate where another class reaches its own threshold, and does so with more probability than the label. The
-    model never saw these images in training, as the method asks. It cannot tell a wrong label from its own mistake:
-    a person has to look.
+    The model never saw these images in training. A person has to look, because the model cannot tell a wrong label
+    from its own mistake; :func:`expected_by_chance` says how many mistakes of its own to expect on the list.
 
     Args:
         test_predictions: as written by ``evaluate``.
+        temperature: fitted on validation images; it calibrates the probabilities.
 
     Returns:
-        Columns :data:`COLUMNS`: ``index`` into the test images, ``margin`` = ``p_label - p_suggested``, the lowest
-        (most suspicious) first.
+        Columns :data:`COLUMNS`: ``index`` into the test images, calibrated probabilities of the label and of the class
+        that is suggested in its place; the most suspicious first.
     """
-    names = class_names(test_predictions)
+    names = np.array(class_names(test_predictions), dtype=object)
     labels = test_predictions["label"].to_numpy()
-    p_nk = test_predictions[[f"p_{name}" for name in names]].to_numpy(float)
-    # a class without images has no threshold, and nothing can be suspected of belonging to it
-    thresholds_k = np.array([p_nk[labels == k, k].mean() if (labels == k).any() else np.inf for k in range(len(names))])
-    confident_nk = np.where(p_nk >= thresholds_k, p_nk, -1.0)
-    rows = np.arange(len(labels))
-    p_label = p_nk[rows, labels]
-    confident_nk[rows, labels] = -1.0
-    suggested = confident_nk.argmax(1)
-    p_suggested = confident_nk[rows, suggested]
-    chosen = np.flatnonzero((p_suggested > 0) & (p_suggested > p_label))
-    found = pd.DataFrame(
-        {
-            "index": test_predictions["index"].to_numpy()[chosen],
-            "label_name": np.array(names, dtype=object)[labels[chosen]],
-            "suggested_name": np.array(names, dtype=object)[suggested[chosen]],
-            "p_label": p_label[chosen],
-            "p_suggested": p_suggested[chosen],
-            "margin": (p_label - p_suggested)[chosen],
-        },
-        columns=list(COLUMNS),
+    p_nk = _calibrated(test_predictions, temperature)
+    p_label = p_nk[np.arange(len(labels)), labels]
+    chosen = np.flatnonzero(p_label < SUSPICIOUS)
+    suggested = p_nk[chosen].argmax(1)
+    columns = (
+        test_predictions["index"].to_numpy()[chosen],
+        names[labels[chosen]],
+        names[suggested],
+        p_label[chosen],
+        p_nk[chosen, suggested],
     )
-    return found.sort_values("margin", kind="stable", ignore_index=True)
+    found = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    return found.sort_values("p_label", kind="stable", ignore_index=True)
+
+
+def expected_by_chance(test_predictions: pd.DataFrame, temperature: float) -> NDArray[np.float64]:
+    """For each class (K,), how many images of its label are listed if labels are right and the model is calibrated.
+
+    The label of an image is then drawn from its probabilities, and lies among those below 1 % with their sum.
+    """
+    p_nk = _calibrated(test_predictions, temperature)
+    return np.asarray(np.where(p_nk < SUSPICIOUS, p_nk, 0.0).sum(0))
+
+
+def _calibrated(test_predictions: pd.DataFrame, temperature: float) -> NDArray[np.float64]:
+    columns = [f"p_{name}" for name in class_names(test_predictions)]
+    return apply_temperature(test_predictions[columns].to_numpy(float), temperature)

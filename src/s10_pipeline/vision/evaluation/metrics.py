@@ -132,20 +132,24 @@ def calibrate(
         val_images: the training images, of which ``val_set`` was held out.
 
     Returns:
-        ``temperature`` and ``ece_after_temperature``; ``reliability`` (:func:`tabulate_reliability`).
+        ``temperature`` and ``ece_after_temperature``, ``val_accuracy`` and ``num_val_images``; ``reliability``
+        (:func:`tabulate_reliability`).
     """
     p_val = predict_probabilities(model, val_images, val_set, params.batch_size, device)
-    temperature = fit_temperature(p_val, val_images.labels[val_set.indices])
+    val_labels = val_images.labels[val_set.indices]
+    temperature = fit_temperature(p_val, val_labels)
     p_test = test_predictions[[f"p_{name}" for name in val_images.class_names]].to_numpy(float)
     labels = test_predictions["label"].to_numpy()
     ece = expected_calibration_error(apply_temperature(p_test, temperature), labels, params.num_bins)
     measured = {"temperature": temperature, "ece_after_temperature": ece}
+    measured |= {"val_accuracy": float((p_val.argmax(1) == val_labels).mean()), "num_val_images": len(val_labels)}
     return measured, tabulate_reliability(p_test, labels, temperature, params.num_bins)
 
 
 def accuracy_without(test_predictions: pd.DataFrame, near_duplicates: pd.DataFrame) -> dict[str, Any]:
     """The accuracy on the test images that have no near-duplicate among the training images; None without any."""
-    copied = test_predictions["index"].isin(near_duplicates["test_index"])
+    copies = near_duplicates.loc[near_duplicates["split"] == "test", "index"]
+    copied = test_predictions["index"].isin(copies)
     rest = test_predictions[~copied]
     right = int((rest["label"] == rest["prediction"]).sum())
     return {

@@ -11,7 +11,6 @@ _CURVES = {
     "maps": ("what the maps mark", "#B2182B", "-"),
     "other_maps": ("what other images' maps mark", "#E69F00", "--"),
     "random_maps": ("random patches", "#0072B2", "--"),
-    "random_pixels": ("random pixels", "#7f7f7f", ":"),
 }
 
 

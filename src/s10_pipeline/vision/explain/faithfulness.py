@@ -4,15 +4,17 @@ ROAD, "remove and debias" (Rong et al. 2022, arXiv:2202.00449): the pixels are r
 suggest, so that neither a hole nor its outline tells the network anything.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.stats import t as student
 
 from ..data.loader import cap_batch_size
-from ..evaluation.intervals import bootstrap_mean
+from ..evaluation.verdict import Verdict
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from .cams import is_blank
@@ -20,17 +22,17 @@ from .imputation import impute
 
 # shares of an image's pixels that are removed
 PERCENTAGES = (10, 20, 40)
-# What a map has to beat: pixels at random; patches at random, as connected as a map's; and the maps of other
-# images, which know where objects usually are. Each is drawn so many times for each image.
-CONTROLS = {"random_pixels": 2, "random_maps": 2, "other_maps": 2}
-MIN_MAPS = 5
-# A tenth of a point, the last digit that a report shows: less is nothing, however surely it is not zero. Predictions
-# that nothing moves would give such differences.
-MIN_ADVANTAGE = 0.001
+# What a map has to beat: patches at random, in cells as large as a map's; and the maps of other images, which know
+# where objects usually are. Each image meets so many of either.
+CONTROLS = ("random_maps", "other_maps")
+NUM_DRAWS = 8
+MIN_MAPS, MAX_MAPS = 5, 200
+# Predictions that nothing moves give differences that are surely not zero and too small for a report: a tenth of a
+# point. Maps that are better by less than two points are not worth looking at.
+MIN_ADVANTAGE, WORTH_LOOKING = 0.001, 0.02
 
 # Of larger images the solution is looked for at this size: what neighbours suggest is smooth.
 _SOLVED_SIZE = 64
-_RANDOM_CELLS = 8  # of a random map, as layer3 has on 32 pixels
 _NOISE = 0.01  # as in the paper, of a pixel's deviation
 
 Cams = NDArray[np.float32]
@@ -41,6 +43,7 @@ def check_cams(
     images_nhwc: NDArray[np.uint8],
     targets: NDArray[np.integer],
     cams_nhw: Cams,
+    grids: Sequence[tuple[int, int]],
     *,
     seed: int,
     device: torch.device | str = "cpu",
@@ -52,13 +55,14 @@ def check_cams(
         images_nhwc: uint8 (N, H, H, 3), RGB.
         targets: the explained class of each.
         cams_nhw: float32 (N, H, H) in [0, 1]; blank maps are left out: they point at nothing.
-        seed: of the random pixels and maps.
+        grids: rows and columns of cells of the layers that the maps are of (:func:`~.gradcam.find_grids`).
+        seed: of the random maps.
 
     Returns:
         JSON-able: ``num_maps``, ``num_blank``, ``percentages``, ``drop`` (mean fall of the explained class's
-        probability at each percentage, of ``maps`` and each control), ``advantage`` (a control: ``mean`` over images
-        of the map's fall minus the control's, with the ends ``low`` and ``high`` of a 95 % interval) and ``verdict``:
-        ``trust``, ``hint``, ``distrust``, ``open``, or ``too_few`` (fewer than 5 maps).
+        probability at each percentage, of ``maps`` and each control), ``advantage`` (a control: ``mean`` of the map's
+        fall minus the control's, with the ends ``low`` and ``high`` of a 95 % interval) and ``verdict``, of
+        :class:`~..evaluation.verdict.Verdict`.
     """
     kept = np.flatnonzero(~is_blank(cams_nhw))
     found: dict[str, Any] = {
@@ -67,89 +71,122 @@ def check_cams(
         "percentages": list(PERCENTAGES),
         "drop": {},
         "advantage": {},
-        "verdict": "too_few",
     }
-    if len(kept) < MIN_MAPS:
-        return found
-    falls = _falls(model.to(device).eval(), images_nhwc[kept], np.asarray(targets)[kept], cams_nhw[kept], seed)
-    model.cpu()
-    found["drop"] = {name: fall_np.mean(0).tolist() for name, fall_np in falls.items()}
-    for control in CONTROLS:
-        advantage_n = (falls["maps"] - falls[control]).mean(1)
-        low, high = bootstrap_mean(advantage_n, seed)
-        found["advantage"][control] = {"mean": float(advantage_n.mean()), "low": low, "high": high}
-    found["verdict"] = judge(found["advantage"])
-    return found
+    if len(kept) >= MIN_MAPS:
+        model = model.to(device).eval()
+        falls = _falls(model, images_nhwc[kept], np.asarray(targets)[kept], cams_nhw[kept], grids, seed)
+        model.cpu()
+        found["drop"] = {name: fall_ndp.mean((0, 1)).tolist() for name, fall_ndp in falls.items()}
+        for control in CONTROLS:
+            interval = crossed_mean((falls["maps"] - falls[control]).mean(2))
+            found["advantage"][control] = dict(zip(("mean", "low", "high"), interval, strict=True))
+    return {**found, "verdict": judge(found["advantage"], len(kept)).as_dict()}
 
 
-def judge(advantage: dict[str, dict[str, float]]) -> str:
-    """``trust``: clearly above all controls; ``hint``: above random ones; ``distrust``: below one of those.
+def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
+    """Found: the maps are shown to be better than both controls; not found: not better than one by over two points."""
+    if not advantage:
+        told = f"{num_maps} map{'s are' if num_maps != 1 else ' is'} too few to judge by"
+        return Verdict("cam_trust", "unknown", num_maps, told)
+    control, worst = min(advantage.items(), key=lambda item: item[1]["low"])
+    against = {"random_maps": "random patches", "other_maps": "what another image's map marks"}[control]
+    mean, low, high = worst["mean"], worst["low"], worst["high"]
+    told = (
+        f"without the pixels that a map marks the prediction's probability falls by {100 * mean:.1f} points more than "
+        f"without {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
+    )
+    if low > MIN_ADVANTAGE:
+        return Verdict("cam_trust", "found", num_maps, f"Shown: {told}", mean, low, high)
+    if high < WORTH_LOOKING:
+        sentence = f"Shown not to be better by over {100 * WORTH_LOOKING:.0f} points: {told}"
+        return Verdict("cam_trust", "not_found", num_maps, sentence, mean, low, high)
+    return Verdict("cam_trust", "unknown", num_maps, f"Not shown: {told}", mean, low, high)
 
-    Clearly: the whole interval lies beyond :data:`MIN_ADVANTAGE`.
+
+def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Mean, and the ends of its 95 % interval, of the differences between an image's own map and map i + d + 1.
+
+    Neither images nor maps are independent draws here: each map meets several images. So the variance is that of both
+    factors less what they share (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136).
+
+    Args:
+        values_nd: (N, D): row i, column d compares image i with the control map (i + d + 1) modulo N.
     """
-    if any(advantage[control]["high"] < -MIN_ADVANTAGE for control in ("random_pixels", "random_maps")):
-        return "distrust"
-    better = {control for control, interval in advantage.items() if interval["low"] > MIN_ADVANTAGE}
-    if better >= {"random_pixels", "random_maps"}:
-        return "trust" if "other_maps" in better else "hint"
-    return "open"
+    mean = values_nd.mean()
+    rest_nd = values_nd - mean
+    by_map_nd = np.stack([np.roll(rest, d + 1) for d, rest in enumerate(rest_nd.T)], axis=1)
+    variance = (rest_nd.sum(1) ** 2).sum() + (by_map_nd.sum(1) ** 2).sum() - (rest_nd**2).sum()
+    half = float(student.ppf(0.975, len(rest_nd) - 1)) * np.sqrt(max(variance, 0.0)) / rest_nd.size
+    return float(mean), float(mean - half), float(mean + half)
 
 
 def _falls(
-    model: Classifier, images_nhwc: NDArray[np.uint8], targets: NDArray[np.integer], cams_nhw: Cams, seed: int
+    model: Classifier,
+    images_nhwc: NDArray[np.uint8],
+    targets: NDArray[np.integer],
+    cams_nhw: Cams,
+    grids: Sequence[tuple[int, int]],
+    seed: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Fall of the target's probability, (N, percentages), of the maps and of each control's draws in the mean."""
+    """Fall of the target's probability, (N, draws, percentages): of an image's own map, and of each control's draws.
+
+    A map's pixels are removed from all images that meet it at once: the system that replaces them is the same.
+    """
     rng = np.random.default_rng(seed)
     n, size = len(images_nhwc), min(images_nhwc.shape[1], _SOLVED_SIZE)
-    small_cams = np.stack([_resize(cam, size) for cam in cams_nhw])
-    rankings = {"maps": [small_cams]}
-    for name, num_draws in CONTROLS.items():
-        rankings[name] = [_control(name, draw, small_cams, rng) for draw in range(num_draws)]
+    num_draws = min(NUM_DRAWS, n - 1)
     before_n = _probabilities(model, images_nhwc, targets)
     noise = _NOISE * float(model.std.mean())
-    falls = {}
-    with progress_bar("check of the maps", sum(map(len, rankings.values())), "draws") as bar:
-        for name, draws in rankings.items():
-            total = np.zeros((n, len(PERCENTAGES)))
-            for values_nhw in draws:
+    small_cams = np.stack([_resize(cam, size) for cam in cams_nhw])
+    random_cams = np.stack([_random_map(grids, size, rng) for _ in range(n)])
+    falls = {name: np.empty((n, num_draws, len(PERCENTAGES))) for name in CONTROLS}
+    falls["maps"] = np.empty((n, 1, len(PERCENTAGES)))
+    with progress_bar("check of the maps", 2 * n, "maps") as bar:
+        for name, maps_nhw, first in (("other_maps", small_cams, 0), ("random_maps", random_cams, 1)):
+            for j, map_hw in enumerate(maps_nhw):
+                # the images that meet this map, an own one first
+                met = (j - np.arange(first, num_draws + 1)) % n
                 # ties, where a map is flat, are broken at random
-                order = np.lexsort((rng.random((n, size * size)), values_nhw.reshape(n, -1)), axis=1)[:, ::-1]
-                for column, percentage in enumerate(PERCENTAGES):
-                    chosen = order[:, : round(percentage / 100 * size * size)]
-                    pairs = zip(images_nhwc, chosen, strict=True)
-                    without = np.stack([_remove(image, pixels, size, noise, rng) for image, pixels in pairs])
-                    total[:, column] += before_n - _probabilities(model, without, targets)
+                order = np.lexsort((rng.random(size * size), map_hw.ravel()))[::-1]
+                chosen = [order[: round(percentage / 100 * size * size)] for percentage in PERCENTAGES]
+                without = np.concatenate([_remove(images_nhwc[met], pixels, size, noise, rng) for pixels in chosen])
+                after = _probabilities(model, without, np.tile(targets[met], len(PERCENTAGES)))
+                fall = before_n[met, None] - after.reshape(len(PERCENTAGES), -1).T
+                falls[name][met[1 - first :], np.arange(num_draws)] = fall[1 - first :]
+                if not first:
+                    falls["maps"][j, 0] = fall[0]
                 bar.advance()
-            falls[name] = total / len(draws)
     return falls
 
 
-def _control(name: str, draw: int, cams_nhw: Cams, rng: np.random.Generator) -> Cams:
-    n, size, _ = cams_nhw.shape
-    if name == "other_maps":
-        return np.roll(cams_nhw, draw + 1, axis=0)
-    cells = size if name == "random_pixels" else min(size, _RANDOM_CELLS)
-    return np.stack([_resize(cells_hw, size) for cells_hw in rng.random((n, cells, cells), dtype=np.float32)])
+def _random_map(grids: Sequence[tuple[int, int]], size: int, rng: np.random.Generator) -> Cams:
+    """A map of random cells; of several layers the mean of theirs, as with the maps themselves."""
+    cells = [_resize(rng.random(grid, dtype=np.float32), size) for grid in grids]
+    mean: Cams = np.mean(cells, axis=0, dtype=np.float32)
+    return mean
 
 
 def _remove(
-    image_hwc: NDArray[np.uint8], chosen: NDArray[np.integer], size: int, noise: float, rng: np.random.Generator
+    images_nhwc: NDArray[np.uint8], chosen: NDArray[np.integer], size: int, noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """float32 (H, H, 3): the image, its ``chosen`` pixels (flat, at ``size``) replaced."""
-    whole = image_hwc.astype(np.float32)
-    small = np.stack([_resize(whole[..., c], size) for c in range(3)], axis=2)
-    filled = impute(small, chosen, noise, rng).clip(0, 255)
-    if size == len(image_hwc):
-        return filled
-    large = np.stack([_resize(filled[..., c], len(image_hwc)) for c in range(3)], axis=2)
+    """float32 (N, H, H, 3): the images, their ``chosen`` pixels (flat, at ``size``) replaced."""
+    whole = images_nhwc.astype(np.float32)
+    if size == whole.shape[1]:
+        return impute(whole, chosen, noise, rng).clip(0, 255)
+    small = _resize_all(whole, size)
+    large = _resize_all(impute(small, chosen, noise, rng).clip(0, 255), whole.shape[1])
     mask = np.zeros((size, size), np.uint8)
     mask.flat[chosen] = 1
-    enlarged = Image.fromarray(mask).resize(image_hwc.shape[:2], Image.Resampling.NEAREST)
+    enlarged = Image.fromarray(mask).resize(whole.shape[1:3], Image.Resampling.NEAREST)
     return np.where(np.asarray(enlarged)[..., None] > 0, large, whole)
 
 
+def _resize_all(images_nhwc: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    return np.stack([[_resize(image[..., c], size) for c in range(3)] for image in images_nhwc]).transpose(0, 2, 3, 1)
+
+
 def _resize(values_hw: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    if len(values_hw) == size:
+    if values_hw.shape == (size, size):
         return values_hw
     rule = Image.Resampling.BOX if size < len(values_hw) else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(values_hw).resize((size, size), rule))

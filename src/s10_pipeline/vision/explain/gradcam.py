@@ -80,6 +80,21 @@ def find_blocks(model: Classifier, layer: str | Sequence[str]) -> list[torch.nn.
     return [model.last_block(name) for name in split_layers(layer)]
 
 
+def find_grids(model: Classifier, layer: str | Sequence[str], image_size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Rows and columns of cells that each of the layers has on images of this size: a map's own resolution."""
+    grids: list[tuple[int, int]] = []
+    hooks = [
+        block.register_forward_hook(lambda _module, _inputs, output: grids.append(tuple(output.shape[2:])))
+        for block in find_blocks(model, layer)
+    ]
+    try:
+        model.eval().probabilities(torch.zeros(1, 3, *image_size, dtype=torch.uint8))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return grids
+
+
 @contextmanager
 def _left_as_found(model: torch.nn.Module, device: torch.device | str) -> Iterator[None]:
     """In evaluation mode, frozen and on ``device`` inside; afterwards as before."""

@@ -12,26 +12,28 @@ _WEIGHTS = {(r, c): 1 / 6 if r == 0 or c == 0 else 1 / 12 for r in (-1, 0, 1) fo
 
 
 def impute(
-    image_hwc: NDArray[np.float32], removed: NDArray[np.integer], noise: float, rng: np.random.Generator
+    images_nhwc: NDArray[np.float32], removed: NDArray[np.integer], noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Replace pixels such that each is the weighted mean of its eight neighbours, replaced ones among them.
 
-    Equals the grad-cam package's ``NoisyLinearImputer`` in a third of its time, because the neighbourhood of an image
-    size is worked out once.
+    Equals the grad-cam package's ``NoisyLinearImputer`` in a third of its time for one image, because the neighbourhood
+    of an image size is worked out once; for more images also because their common system is factorised once.
 
     Args:
-        image_hwc: float32 (H, H, C).
-        removed: flat indices of the pixels; at least one must be left.
+        images_nhwc: float32 (N, H, H, C).
+        removed: flat indices of the pixels, the same in each image; at least one must be left.
         noise: deviation of what is added to them, so that the smooth patch cannot be told by its smoothness.
     """
-    size, channels = image_hwc.shape[0], image_hwc.shape[2]
-    flat = image_hwc.reshape(-1, channels).copy()
+    size = images_nhwc.shape[1]
+    # (H * H, N * C): a column per image and channel
+    flat = np.moveaxis(images_nhwc.reshape(len(images_nhwc), size * size, -1), 1, 0)
+    columns = flat.reshape(size * size, -1).copy()
     rows = _neighbours(size)[removed]
-    flat[removed] = 0
-    known = rows @ flat
+    columns[removed] = 0
+    known = rows @ columns
     system = (eye_array(len(removed)) - rows[:, removed]).tocsc()
-    flat[removed] = splu(system).solve(known) + noise * rng.standard_normal(known.shape)
-    return flat.reshape(image_hwc.shape)
+    columns[removed] = splu(system).solve(known) + noise * rng.standard_normal(known.shape)
+    return np.moveaxis(columns.reshape(flat.shape), 0, 1).reshape(images_nhwc.shape)
 
 
 @lru_cache(maxsize=2)

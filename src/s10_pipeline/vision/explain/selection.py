@@ -26,3 +26,8 @@ def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) 
     elif params.selection == "random":
         mistakes = mistakes.iloc[np.random.default_rng(params.seed).permutation(len(mistakes))]
     return mistakes.head(params.num_images).reset_index(drop=True)
+
+
+def draw_mistakes(test_predictions: pd.DataFrame, number: int, seed: int) -> pd.DataFrame:
+    """Draw so many mistakes at random, all of them where there are fewer: whatever is shown, these stand for all."""
+    return select_misclassified(test_predictions, ExplainParams(num_images=number, selection="random", seed=seed))

@@ -57,13 +57,14 @@ def show_duplicates(
     near_duplicates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet
 ) -> list[dict[str, Any]]:
     """The first pairs with both images; those with different labels first, as they are worth a look."""
-    differ = near_duplicates["test_label_name"] != near_duplicates["train_label_name"]
+    differ = near_duplicates["label_name"] != near_duplicates["train_label_name"]
+    sources = {"test": test_images, "val": train_images}
     rows = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
     return [
         to_jsonable(
             {
                 **row,
-                "test_image": thumbnail_uri(test_images.images_nhwc[row["test_index"]]),
+                "image": thumbnail_uri(sources[row["split"]].images_nhwc[row["index"]]),
                 "train_image": thumbnail_uri(train_images.images_nhwc[row["train_index"]]),
             }
         )

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ..data.image_set import ImageSet
 from ..errors import UserError
-from ..evaluation.calibration import judge_temperature
+from ..evaluation.verdict import FAULTS, KINDS, in_order
 from ..explain.cams import Cams
 from ..explain.params import SELECTIONS
 from ..lr_search.rate import METHODS
@@ -29,6 +29,7 @@ class ReportInputs:
     Attributes:
         misclassified: the explained images, in display order; columns as ``test_predictions``.
         provenance: what made the model, shown as it is; a key that is missing there is missing in the page.
+        verdicts: of :mod:`..evaluation.judge`; that on the maps is in ``cam_check``.
         cams: their maps, and how the images were chosen and explained.
 
     Raises:
@@ -53,6 +54,7 @@ class ReportInputs:
     augmented_examples: ImageSet
     provenance: dict[str, Any]
     cam_check: dict[str, Any]
+    verdicts: list[dict[str, Any]]
 
     def __post_init__(self) -> None:
         if self.cams.indices.tolist() != self.misclassified["index"].tolist():
@@ -70,8 +72,8 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     """
     predictions, shortcut = inputs.test_predictions, inputs.cams.shortcut
     confused = tables.most_confused(predictions)
-    title = str(inputs.provenance.get("data", {}).get("train", {}).get("title") or "unnamed data")
-    temperature = inputs.metrics.get("temperature")
+    source = inputs.provenance.get("data", {}).get("train", {})
+    title = str(source.get("title") or "unnamed data")
     galleries = {
         "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
         "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
@@ -90,8 +92,7 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         "most_confused": confused,
         "reliability": tables.to_jsonable(inputs.reliability.to_dict("records")),
         "num_misclassified": int((predictions["label"] != predictions["prediction"]).sum()),
-        "num_label_error_candidates": len(inputs.label_error_candidates),
-        "num_near_duplicates": len(inputs.near_duplicates),
+        "verdicts": tables.to_jsonable(in_order([*inputs.verdicts, inputs.cam_check["verdict"]])),
         "cam_check": tables.to_jsonable(inputs.cam_check),
         "shortcut": shortcut and tables.to_jsonable({**shortcut, "classes": inputs.shortcut_probe.to_dict("records")}),
         "lineage": story.trace_lineage(inputs.provenance, inputs.cams.model, predictions),
@@ -102,8 +103,10 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         facts,
         **galleries,
         facts={**facts, **{name: examples.without_pictures(items) for name, items in galleries.items()}},
-        calibration_verdict=judge_temperature(temperature) if temperature is not None else None,
-        drawn=bool(inputs.provenance.get("data", {}).get("train", {}).get("drawn")),
+        kinds=KINDS,
+        fault_kinds=FAULTS,
+        drawn=bool(source.get("drawn")),
+        planted=list(source.get("faults", {})),
         provenance=tables.to_jsonable(inputs.provenance),
         methods=METHODS,
         selection=SELECTIONS[inputs.cams.params["selection"]],

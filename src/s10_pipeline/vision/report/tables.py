@@ -46,7 +46,6 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
             "lr_dropped_after_epochs": history.loc[history["lr_dropped"].astype(bool), "epoch"].astype(int).tolist(),
             "train_accuracy": last["train_accuracy"],
             "val_accuracy": last["val_accuracy"],
-            "test_accuracy": last["test_accuracy"],
             "best_val_accuracy": best["val_accuracy"],
             "best_val_epoch": int(best["epoch"]),
             "total_seconds": seconds.sum(),

@@ -37,7 +37,8 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
     for part in LABELS:
         marker = "o" if len(history) < 20 else None
         values = history[f"{part}_{what}"]
-        label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end"
+        # the accuracy on test images is evaluation's to tell: here it is measured in training's precision
+        label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end" if part != "test" else LABELS[part]
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
     ax.set_xlabel("epoch")

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import numpy as np
 
+from ..faults import plant_faults
 from ..image_set import ImageSet
 from ..params import SOURCES, IngestParams
 
@@ -15,13 +16,17 @@ Reader = Callable[[IngestParams], tuple[ImageSet, ImageSet]]
 
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images from ``params.source``; classes and their numbers of images are logged.
+    """Read training and test images from ``params.source``, and plant the faults of ``params.plant``.
+
+    Classes and their numbers of images are logged.
 
     Raises:
         UserError: anything about the source that the user can mend.
     """
     reader: Reader = import_module(f".{SOURCES[params.source]}", __package__).read
     sets = reader(params)
+    if params.plant:
+        sets = plant_faults(*sets, params.plant, params.seed)
     for split, images in zip(("training", "test"), sets, strict=True):
         counts = np.bincount(images.labels, minlength=len(images.class_names))
         told = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]

@@ -1,0 +1,172 @@
+"""Plant faults into data, train on it, and count what the verdicts find.
+
+    python benchmarks/audit.py --seeds 0 1 2
+    python benchmarks/audit.py --faults clean leak --seeds 0 --minutes 10 --params train.epochs=2
+
+Each run is the ordinary pipeline in a folder of its own; a run that is finished is not made again, so an audit that was
+broken off, or that --minutes ended, goes on where it stopped. Keeps a page in benchmarks/results/.
+"""
+
+import argparse
+import datetime
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.startup import bootstrap_project
+
+from s10_pipeline.staleness.commands.options import open_context
+from s10_pipeline.vision.evaluation.intervals import wilson
+from s10_pipeline.vision.evaluation.verdict import FAULTS as KINDS
+from setting import RESULTS, add_params, command, hardware, keep, versions
+
+ROOT = Path(__file__).parent.parent
+STAGES = "data,lr_search,training,evaluation"
+CLASS = "heart"
+
+# What a verdict should list: rows of a split, or a class.
+Truth = set[tuple[str, int]] | set[str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS), help="which (all)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)), help="of data and training (ten)")
+    parser.add_argument("--minutes", type=float, default=120, help="after these no run is started (120)")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once, of one thread each (2)")
+    parser.add_argument("--env", default="sample", help="environment whose recipe is trained (sample)")
+    parser.add_argument("--scratch", type=Path, default=ROOT / "data/audit", help="folder of the runs")
+    add_params(parser)
+    parser.add_argument("--data", default="drawn data", help="what the images are, for the heading")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
+    arguments = parser.parse_args()
+    deadline = time.monotonic() + 60 * arguments.minutes
+    scratch, results = arguments.scratch.resolve(), arguments.results.resolve()
+    os.chdir(ROOT)  # where Kedro looks for the project
+    bootstrap_project(ROOT)
+
+    def finish(run: tuple[str, int]) -> bool:
+        fault, seed = run
+        folder = scratch / fault.replace(" ", "-") / str(seed)
+        if not (folder / "done").exists() and time.monotonic() < deadline:
+            train(folder, fault, seed, arguments.env, arguments.params)
+        return bool((folder / "done").exists())
+
+    # all faults with the first seed, then all with the next: whenever it ends, each has been tried
+    runs = [(fault, seed) for seed in arguments.seeds for fault in arguments.faults]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        finished = [run for run, done in zip(runs, pool.map(finish, runs), strict=True) if done]
+    told: dict[str, list[dict[str, Any]]] = {fault: [] for fault in arguments.faults}
+    for fault, seed in finished:
+        told[fault].append(read(scratch / fault.replace(" ", "-") / str(seed), fault, arguments.env))
+    lines = [
+        f"# What the verdicts find of planted faults, {arguments.data}, {hardware()}, {datetime.date.today()}",
+        "",
+        f"Command: {command()}. {len(finished)} of {len(runs)} runs. Intervals: Wilson, 95 %, over runs or images.",
+        versions(),
+        "",
+        *page(told),
+    ]
+    keep("audit", lines, results)
+
+
+def train(folder: Path, fault: str, seed: int, env: str, params: list[str]) -> None:
+    """Run the pipeline up to the verdicts, in a folder of its own."""
+    given = ",".join(filter(None, [f"ingest.seed={seed},train.seed={seed}", FAULTS[fault][0], *params]))
+    run = [sys.executable, "-m", "kedro", "run", f"--env={env}", f"--pipelines={STAGES}", f"--params={given}"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("w") as log:
+        environment = {**os.environ, "S10_DATA_ROOT": str(folder), "OMP_NUM_THREADS": "1"}
+        subprocess.run([*run, "--only-missing-outputs"], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
+    (folder / "done").touch()
+
+
+def read(folder: Path, fault: str, env: str) -> dict[str, Any]:
+    """The verdicts of a run, by kind, with what was planted and what was listed."""
+    os.environ["S10_DATA_ROOT"] = str(folder)
+    catalog = open_context(env, None).catalog
+    verdicts = {verdict["kind"]: verdict for verdict in catalog.load("verdicts")}
+    _, kind, truth_of = FAULTS[fault]
+    items = verdicts[kind]["items"] if kind else []
+    listed = {item.get("class_name") or (item["split"], item["index"]) for item in items}
+    return {"verdicts": verdicts, "truth": truth_of(catalog) if truth_of else set(), "listed": listed}
+
+
+def planted_in(split: str) -> Callable[[Any], Truth]:
+    """What the source says of the rows of a split that the fault is about."""
+
+    def truth(catalog: Any) -> Truth:
+        rows = next(iter(catalog.load(f"{split}_images").source["faults"].values()))
+        return {(split, row) for row in rows}
+
+    return truth
+
+
+def torn_pairs(catalog: Any) -> Truth:
+    """Validation images whose copy was trained on: of a planted pair the split tears apart about one in five."""
+    images, train, val = (catalog.load(name) for name in ("train_images", "train_set", "val_set"))
+    rows = set(next(iter(images.source["faults"].values())))
+    trained_on = {images.images_nhwc[row].tobytes() for row in rows & set(train.indices.tolist())}
+    return {("val", row) for row in rows & set(val.indices.tolist()) if images.images_nhwc[row].tobytes() in trained_on}
+
+
+def page(told: dict[str, list[dict[str, Any]]]) -> list[str]:
+    lines = [
+        "| fault | verdict | found in | 95 % interval | recall of what was planted | precision of what is listed |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for fault, runs in told.items():
+        kind = FAULTS[fault][1]
+        if not kind or not runs:
+            continue
+        found = sum(run["verdicts"][kind]["verdict"] == "found" for run in runs)
+        hits = sum(len(run["truth"] & run["listed"]) for run in runs)
+        planted, listed = (sum(len(run[name]) for run in runs) for name in ("truth", "listed"))
+        low, high = wilson(found, len(runs))
+        lines.append(
+            f"| {FAULTS[fault][0] or fault} | {kind} | {found} of {len(runs)} | {low:.0%} to {high:.0%} | "
+            f"{share(hits, planted)} | {share(hits, listed)} |"
+        )
+    clean = told.get("clean", [])
+    if clean:
+        lines += ["", f"On {len(clean)} data sets without a fault:", "", "| verdict | false alarms |", "| --- | ---: |"]
+        for kind in KINDS:
+            found = sum(run["verdicts"][kind]["verdict"] == "found" for run in clean)
+            lines.append(f"| {kind} | {share(found, len(clean))} |")
+        listed = sum(len(run["verdicts"]["label_errors"]["items"]) for run in clean)
+        images = sum(run["verdicts"]["label_errors"]["n"] for run in clean)
+        lines += ["", f"Labels listed as wrong on clean data: {share(listed, images)} test images."]
+    return lines
+
+
+def share(part: int, whole: int) -> str:
+    if not whole:
+        return "-"
+    low, high = wilson(part, whole)
+    return f"{part:,} of {whole:,} ({low:.1%} to {high:.1%})"
+
+
+# Name -> parameter that plants it, the verdict that should be found, what it should list.
+FAULTS: dict[str, tuple[str, str | None, Callable[[Any], Truth] | None]] = {
+    "clean": ("", None, None),
+    "labels": ("ingest.plant=labels:0.05", "label_errors", planted_in("test")),
+    "labels similar": ("ingest.plant=labels_similar:0.05", "label_errors", planted_in("test")),
+    "leak": ("ingest.plant=leak:20", "near_duplicates", planted_in("test")),
+    "leak reencoded": ("ingest.plant=leak:20:reencoded", "near_duplicates", planted_in("test")),
+    "leak flipped": ("ingest.plant=leak:20:flipped", "near_duplicates", planted_in("test")),
+    "leak cropped": ("ingest.plant=leak:20:cropped", "near_duplicates", planted_in("test")),
+    "duplicates": ("ingest.plant=duplicates:100", "near_duplicates", torn_pairs),
+    "starve": (f"ingest.plant=starve:{CLASS}:40", "class_starved", lambda _catalog: {CLASS}),
+    "shift blur": ("ingest.plant=shift:blur", "train_test_shift", None),
+    "shift brightness": ("ingest.plant=shift:brightness", "train_test_shift", None),
+    "shortcut": (f"ingest.shortcut={CLASS}", "shortcut", lambda _catalog: {CLASS}),
+}
+
+
+if __name__ == "__main__":
+    main()

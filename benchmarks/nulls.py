@@ -1,0 +1,139 @@
+"""How often the detectors of faults raise a false alarm on simulated data without the fault, and find a known one.
+
+    python benchmarks/nulls.py
+
+No training: predictions are drawn. A calibrated model's labels follow its own probabilities; an overconfident one's
+logits are multiplied by T afterwards. Takes some minutes on one core. Keeps a page in benchmarks/results/.
+"""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import softmax
+
+from s10_pipeline.vision.data.params import IngestParams
+from s10_pipeline.vision.data.sources import read_source
+from s10_pipeline.vision.evaluation.calibration import fit_temperature, temperature_interval
+from s10_pipeline.vision.evaluation.duplicates import find_copies
+from s10_pipeline.vision.evaluation.intervals import wilson
+from s10_pipeline.vision.evaluation.judge import judge_baseline, judge_classes, judge_labels, judge_shift
+from s10_pipeline.vision.evaluation.label_errors import find_label_errors
+from s10_pipeline.vision.explain.faithfulness import crossed_mean
+from setting import hardware, keep, versions
+
+NUM_CLASSES = 10
+Model = tuple[np.ndarray, np.ndarray]
+
+
+def scale_of(accuracy: float) -> float:
+    """By what to multiply normal logits so that a calibrated model has this accuracy."""
+    logits = np.random.default_rng(0).normal(size=(20_000, NUM_CLASSES))
+    return float(brentq(lambda scale: softmax(scale * logits, axis=1).max(1).mean() - accuracy, 0.1, 50))
+
+
+def draw(rng: np.random.Generator, scale: float, n: int, temperature: float = 1.0) -> Model:
+    """Probabilities (N, K) of a model that is overconfident by ``temperature``, and labels."""
+    logits = scale * rng.normal(size=(n, NUM_CLASSES))
+    cumulative = softmax(logits, axis=1).cumsum(1)
+    labels = (rng.random((n, 1)) > cumulative).sum(1).clip(0, NUM_CLASSES - 1)
+    return softmax(temperature * logits, axis=1), labels
+
+
+def table_of(p_nk: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels, "prediction": p_nk.argmax(1)})
+    return pd.concat([table, pd.DataFrame(p_nk, columns=[f"p_class {k}" for k in range(NUM_CLASSES)])], axis=1)
+
+
+def excludes_one(rng: np.random.Generator, scale: float, n: int, temperature: float) -> bool:
+    _, low, high = temperature_interval(*draw(rng, scale, n, temperature))
+    return not low <= 1 <= high
+
+
+def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
+    """What is found in a data set without a fault: 4,000 training, n test and 400 validation images."""
+    p_nk, labels = draw(rng, scale, n)
+    validation, val_labels = draw(rng, scale, 400)
+    table, right = table_of(p_nk, labels), float((p_nk.argmax(1) == labels).mean())
+    fitted = fit_temperature(validation, val_labels)
+    metrics = {"temperature": fitted, "test_accuracy": right, "num_test_images": n, "num_val_images": 400}
+    metrics["val_accuracy"] = float((validation.argmax(1) == val_labels).mean())
+    by_class = [np.bincount(of, minlength=NUM_CLASSES) for of in (labels, p_nk.argmax(1))]
+    counts = pd.DataFrame({"class_name": range(NUM_CLASSES), "support": by_class[0], "predicted": by_class[1]})
+    counts["recall"] = np.nan
+    train_labels = rng.integers(0, NUM_CLASSES, 4000)
+    verdicts = [
+        judge_labels(find_label_errors(table, fitted), metrics, table),
+        judge_shift(metrics),
+        judge_baseline(train_labels, table),
+        judge_classes(train_labels, counts),
+    ]
+    return {verdict.kind: verdict.verdict == "found" for verdict in verdicts}
+
+
+def chance_similarities(num_sets: int) -> np.ndarray:
+    """For each test image of drawn sets without a copy, the similarity of the training image that is most alike."""
+    best = []
+    for seed in range(num_sets):
+        train, test = read_source(IngestParams(source="shapes10", seed=1000 + seed))
+        rows = (np.arange(len(train)), np.arange(len(test)))
+        best.append(find_copies(train, rows[0], test, rows[1], 0.5)["similarity"].to_numpy())
+    return np.concatenate(best)
+
+
+def trusts(rng: np.random.Generator) -> bool:
+    """Whether maps are shown to be better where each is as good as any: some maps fit all images better than others."""
+    quality, noise = rng.exponential(size=100), rng.normal(size=(100, 8))
+    others = np.stack([np.roll(quality, -d) for d in range(1, 9)], axis=1)
+    return bool(crossed_mean(quality[:, None] - others + noise)[1] > 0)
+
+
+def share(found: list[bool]) -> str:
+    low, high = wilson(sum(found), len(found))
+    return f"{sum(found):,} of {len(found):,} | {low:.1%} to {high:.1%}"
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    lines = [
+        f"# Detectors on simulated data, {hardware()}, {datetime.date.today()}",
+        "",
+        "Command: `python benchmarks/nulls.py`. Intervals: Wilson, 95 %. " + versions(),
+        "",
+        "## Calibration: the temperature's interval excludes 1",
+        "",
+        "| accuracy | images | T | verdicts | 95 % interval |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for accuracy in (0.6, 0.9):
+        scale = scale_of(accuracy)
+        for n, temperature, number in ((400, 1.0, 1000), (400, 1.3, 1000), (10_000, 1.0, 1000), (10_000, 1.1, 200)):
+            found = [excludes_one(rng, scale, n, temperature) for _ in range(number)]
+            lines.append(f"| {accuracy:.0%} | {n:,} | {temperature} | {share(found)} |")
+    lines += [
+        "",
+        "## False alarms on data without a fault",
+        "",
+        "| verdict | accuracy | test images | found | 95 % interval |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for accuracy, n in ((0.6, 1000), (0.9, 1000)):
+        scale = scale_of(accuracy)
+        rows = [alarms(rng, scale, n) for _ in range(1000)]
+        for kind in rows[0]:
+            lines.append(f"| {kind} | {accuracy:.0%} | {n:,} | {share([row[kind] for row in rows])} |")
+    lines.append(f"| cam_trust | | 100 | {share([trusts(rng) for _ in range(1000)])} |")
+    similarity = chance_similarities(8)
+    lines += [
+        "",
+        "## Near-duplicates: 8 drawn sets of 4,000 and 1,000 images without a copy",
+        "",
+        f"Highest similarity to any training image, over 8,000 test images: {similarity.max():.3f}; "
+        f"{(similarity >= 0.85).sum()} reach 0.85, the default of `evaluate.duplicate_similarity`.",
+    ]
+    keep("nulls", lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Faults planted into data on purpose (``ingest.plant``), to see what a report makes of them."""
+
+import dataclasses
+import io
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps
+
+from ..errors import UserError, did_you_mean
+from .image_set import ImageSet, allocate_pixels
+
+Rng = np.random.Generator
+Pixels = NDArray[np.uint8]
+Rows = NDArray[np.integer[Any]]
+# Both splits with the fault, and the rows of each that it is about.
+Planted = tuple[ImageSet, ImageSet, Rows, Rows]
+
+NO_ROWS = np.empty(0, np.int64)
+# In the title of images with faults, and so in that of a model that was trained on them.
+PLANTED = "planted faults"
+
+
+def parse_faults(text: str) -> list[tuple[str, list[str]]]:
+    """Split ``NAME:ARGUMENT+...`` into the faults' names and their arguments.
+
+    Raises:
+        ValueError: an unknown name, or arguments that its pattern does not match.
+    """
+    found = []
+    for part in re.split(rf"\+(?=(?:{'|'.join(FAULTS)}):)", text):
+        name, _, arguments = part.partition(":")
+        if name not in FAULTS:
+            raise ValueError(f"plant={part}: no such fault; {did_you_mean(name, FAULTS)}")
+        pattern, form, _ = FAULTS[name]
+        match = re.fullmatch(pattern, arguments)
+        if match is None:
+            raise ValueError(f"plant={part}: must have the form {name}:{form}")
+        found.append((name, [group for group in match.groups() if group is not None]))
+    return found
+
+
+def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple[ImageSet, ImageSet]:
+    """Plant each fault of ``text``; the same ``seed`` plants the same faults.
+
+    Each ``source`` then has ``faults``, the rows of the split that each fault is about, and a title that names them.
+
+    Raises:
+        UserError: there are too few images for a fault, or no such class.
+    """
+    rows: dict[str, dict[str, list[int]]] = {"train": {}, "test": {}}
+    # starving comes first, because it renumbers the training images
+    for number, (name, arguments) in enumerate(sorted(parse_faults(text), key=lambda fault: fault[0] != "starve")):
+        train, test, *changed = FAULTS[name][2](train, test, np.random.default_rng([seed, number]), *arguments)
+        for split, indices in zip(rows, changed, strict=True):
+            rows[split][":".join([name, *arguments])] = np.sort(indices).tolist()
+    noted = []
+    for images, faults in zip((train, test), rows.values(), strict=True):
+        title = f"{images.source.get('title', '')}; {PLANTED}: {text}"
+        source = {**images.source, "title": title, "faults": faults}
+        noted.append(dataclasses.replace(images, source=source, digest=None))
+    return noted[0], noted[1]
+
+
+def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool = False) -> Planted:
+    """Give a share of the images of both splits another label: any, or that of the class that looks most alike."""
+    num_classes = len(train.class_names)
+    alike = _most_alike(train) if similar else None
+    parts, changed = [], []
+    for images in (train, test):
+        rows = rng.choice(len(images), round(float(share) * len(images)), replace=False)
+        labels = images.labels.copy()
+        any_other = (labels[rows] + rng.integers(1, num_classes, len(rows))) % num_classes
+        labels[rows] = any_other if alike is None else alike[labels[rows]]
+        parts.append(dataclasses.replace(images, labels=labels))
+        changed.append(rows)
+    return parts[0], parts[1], changed[0], changed[1]
+
+
+def _most_alike(images: ImageSet) -> Rows:
+    """For each class (K,), the one nearest to it in a linear discriminant of the images' spectra.
+
+    The amplitudes of a Fourier transform are the same wherever in the image an object lies.
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    rows = np.linspace(0, len(images) - 1, min(len(images), 5000)).astype(int)
+    grey = [np.asarray(Image.fromarray(images.images_nhwc[i]).convert("L").resize((32, 32)), float) for i in rows]
+    spectra = np.log1p(np.abs(np.fft.rfft2(grey))).reshape(len(rows), -1)
+    discriminant = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit(spectra, images.labels[rows])
+    means = discriminant.transform(discriminant.means_)
+    distances = np.linalg.norm(means[:, None] - means, axis=2)
+    np.fill_diagonal(distances, np.inf)
+    alike = np.arange(len(images.class_names))
+    alike[discriminant.classes_] = discriminant.classes_[distances.argmin(1)]
+    return alike
+
+
+def _duplicates(train: ImageSet, test: ImageSet, rng: Rng, number: str) -> Planted:
+    """Make training images copies of other training images of their class."""
+    rows = _some(rng, len(train), 2 * int(number), f"duplicates:{number}", "training images, two for each pair")
+    # pairs within a class, as far as there are any: the labels stay right
+    rows = rows[np.argsort(train.labels[rows], kind="stable")]
+    kept, replaced = rows[::2], rows[1::2]
+    labels = train.labels.copy()
+    labels[replaced] = labels[kept]
+    changed = _with_pixels(train, replaced, train.images_nhwc[kept])
+    return dataclasses.replace(changed, labels=labels), test, rows, NO_ROWS
+
+
+def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "exact") -> Planted:
+    """Replace training images by copies of test images, and their labels with them."""
+    leaked = _some(rng, len(test), int(number), f"leak:{number}", "test images")
+    replaced = _some(rng, len(train), int(number), f"leak:{number}", "training images")
+    copies = _changed(test, leaked, how)
+    labels = train.labels.copy()
+    labels[replaced] = test.labels[leaked]
+    return dataclasses.replace(_with_pixels(train, replaced, copies), labels=labels), test, replaced, leaked
+
+
+def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -> Planted:
+    """Leave so many training images of a class."""
+    if name not in train.class_names:
+        raise UserError(f"ingest.plant=starve:{name}: no such class; {did_you_mean(name, train.class_names)}")
+    of_class = np.flatnonzero(train.labels == train.class_names.index(name))
+    some = _some(rng, len(of_class), int(number), f"starve:{name}:{number}", f"training images of {name}")
+    dropped = np.setdiff1d(of_class, of_class[some])
+    kept = np.setdiff1d(np.arange(len(train)), dropped)
+    paths = tuple(train.paths[i] for i in kept) if train.paths is not None else None
+    left = dataclasses.replace(train, images_nhwc=train.images_nhwc[kept], labels=train.labels[kept], paths=paths)
+    return left, test, np.flatnonzero(np.isin(kept, of_class)), NO_ROWS
+
+
+def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
+    """Change all test images and no training image."""
+    rows = np.arange(len(test))
+    return train, _with_pixels(test, rows, _changed(test, rows, how)), NO_ROWS, rows
+
+
+def _some(rng: Rng, total: int, number: int, fault: str, of: str) -> Rows:
+    if not 0 < number <= total:
+        raise UserError(f"ingest.plant={fault}: takes 1 to {total:,} {of}; {number:,} would be needed")
+    rows: Rows = rng.choice(total, number, replace=False)
+    return rows
+
+
+def _changed(images: ImageSet, rows: Rows, how: str) -> Pixels:
+    return np.stack([np.asarray(CHANGES[how](Image.fromarray(images.images_nhwc[row]))) for row in rows])
+
+
+def _with_pixels(images: ImageSet, rows: Rows, pixels: Pixels) -> ImageSet:
+    changed = allocate_pixels(len(images), *images.image_size)
+    changed[...] = images.images_nhwc
+    changed[rows] = pixels
+    return dataclasses.replace(images, images_nhwc=changed)
+
+
+def _reencoded(image: Image.Image) -> Image.Image:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=75)
+    return Image.open(buffer)
+
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "exact": lambda image: image,
+    "reencoded": _reencoded,
+    "flipped": ImageOps.mirror,
+    "cropped": lambda image: ImageOps.crop(image, image.width // 16).resize(image.size, Image.Resampling.BILINEAR),
+    "blur": lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 36)),
+    "brightness": lambda image: image.point(lambda grey: int(0.6 * grey)),
+}
+
+# Name in ingest.plant -> pattern of its arguments, their form for people, what plants it.
+FAULTS: dict[str, tuple[str, str, Callable[..., Planted]]] = {
+    "labels": (r"(0?\.\d+)", "SHARE, below 1", _labels),
+    "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", partial(_labels, similar=True)),
+    "duplicates": (r"(\d+)", "NUMBER", _duplicates),
+    "leak": (r"(\d+)(?::(reencoded|flipped|cropped))?", "NUMBER[:reencoded|flipped|cropped]", _leak),
+    "starve": (r"(.+):(\d+)", "CLASS:NUMBER", _starve),
+    "shift": (r"(blur|brightness)", "blur|brightness", _shift),
+}

@@ -1,0 +1,222 @@
+"""What can be said of a trained model: each verdict with its evidence, or that the images do not tell.
+
+The thresholds were set on simulated data without the fault (``benchmarks/nulls.py``): each detector of a fault raises a
+false alarm in at most one of 200 data sets, calibration in one of 20.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import chi2, poisson
+
+from ..data.image_set import MAX_RATIO
+from .calibration import calibration_error_interval, temperature_interval
+from .classes import class_names
+from .intervals import difference, wilson
+from .label_errors import SUSPICIOUS, expected_by_chance
+from .verdict import Verdict
+
+# An interval of the accuracy wider than this tells nothing.
+WIDEST = 0.2
+# Of a class with fewer test images than this, the accuracy tells nothing.
+FEW_IMAGES = 10
+# Two-sided level of the difference between validation and test: one false alarm in 200 that test is worse.
+SHIFT_LEVEL = 0.99
+# A difference of accuracies below this is no shift worth a name.
+SHIFT = 0.05
+# Below the 0.5 % that are wanted, because the temperature is fitted to few images too.
+FALSE_ALARMS = 0.002
+# Of drawn images without a copy, the most alike reach a similarity of 0.87 by chance; of 300 copies saved as JPEG of
+# quality 75 the least alike has 0.93.
+COPY = 0.93
+
+
+def judge_accuracy(metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
+    """Tell the accuracy beside the balanced one; unknown where its interval is wider than 20 points."""
+    n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
+    told = (
+        f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95% interval {_range(low, high)}); the mean "
+        f"over classes is {metrics['balanced_accuracy']:.1%}"
+    )
+    if high - low > WIDEST:
+        return Verdict("accuracy", "unknown", n, f"Cannot be told from {_images(n)}: {told}", None, low, high)
+    return Verdict("accuracy", "found", n, told, metrics["test_accuracy"], low, high)
+
+
+def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFrame) -> Verdict:
+    """Tell whether always naming the largest training class is as good; found where the interval holds that share."""
+    labels, n = test_predictions["label"].to_numpy(), len(test_predictions)
+    largest = int(np.bincount(train_labels).argmax())
+    name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
+    low, high = wilson(int((test_predictions["prediction"] == labels).sum()), n)
+    always = f"always saying {name}, which is right for {share:.1%}"
+    if low > share:
+        return Verdict("baseline", "not_found", n, f"It is better than {always}", share, low, high)
+    if high - low > WIDEST:
+        told = f"Whether it is better than {always} cannot be told from {_images(n)}"
+        return Verdict("baseline", "unknown", n, told, share, low, high)
+    told = f"It is no better than {always}: the interval of its accuracy is {_range(low, high)}"
+    return Verdict("baseline", "found", n, told, share, low, high)
+
+
+def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
+    """Find classes with few training images and classes that are never predicted; both may hide in the accuracy."""
+    counts = np.bincount(train_labels, minlength=len(class_metrics))
+    items, found = [], []
+    for row, count in zip(class_metrics.to_dict("records"), counts.tolist(), strict=True):
+        name, reasons = row["class_name"], []
+        if MAX_RATIO * count < counts.max():
+            reasons.append(f"{name} has {count:,} training images")
+        if not row["predicted"] and row["support"] >= FEW_IMAGES:
+            reasons.append(f"{name} is never predicted")
+        found += reasons
+        if row["support"] < FEW_IMAGES:
+            reasons.append(f"{name} has {_images(row['support'], 'test image')}")
+        if reasons:
+            recall = None if row["support"] == 0 else row["recall"]
+            items.append({"class_name": name, "train_images": count, "recall": recall, "why": reasons})
+    smallest, n = float(counts.min() / counts.max()), int(class_metrics["support"].sum())
+    if found:
+        told = f"{_first(found)}; the largest class has {counts.max():,}"
+        return Verdict("class_starved", "found", n, told, smallest, items=items)
+    if items:
+        told = f"Cannot be told of each class: {_first([reason for item in items for reason in item['why']])}"
+        return Verdict("class_starved", "unknown", n, told, smallest, items=items)
+    told = f"No class has less than a fifth of the largest one's {counts.max():,} training images"
+    return Verdict("class_starved", "not_found", n, told, smallest)
+
+
+def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> Verdict:
+    """Tell whether a planted tag makes the model name its class; other shortcuts are not looked for."""
+    if not len(shortcut_probe):
+        return Verdict("shortcut", "unknown", 0, "Not looked for: the data names no mark that training images carry")
+    name = provenance["data"]["train"]["planted"]["class_name"]
+    others = shortcut_probe[(shortcut_probe["class_name"] != name) & (shortcut_probe["num_images"] > 0)]
+    n = int(others["num_images"].sum())
+    taken = [round(float((others[c] * others["num_images"]).sum())) for c in ("taken_tagged", "taken")]
+    value, low, high = difference((taken[0], n), (taken[1], n), SHIFT_LEVEL)
+    told = f"the tag of {name} makes {name} of {value:.1%} of other test images (99% interval {_range(low, high)})"
+    return _differing("shortcut", n, told, (value, low, high), [{"class_name": name}])
+
+
+def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
+    """Tell which test and validation images are, nearly, among the training images too."""
+    n = metrics["num_test_images"] + metrics["num_val_images"]
+    if "num_near_duplicates" not in metrics:
+        return Verdict("near_duplicates", "unknown", 0, "Not looked for (evaluate.duplicate_similarity=null)")
+    columns = ["split", "index", "train_index", "similarity", "mirrored"]
+    items = near_duplicates.loc[near_duplicates["similarity"] >= COPY, columns].to_dict("records")
+    counts = {split: sum(item["split"] == split for item in items) for split in ("test", "val")}
+    low, high = wilson(len(items), n)
+    if items:
+        told = f"{counts['test']:,} test and {counts['val']:,} validation images are also among the training images"
+        if (rest := metrics["test_accuracy_without_near_duplicates"]) is not None and counts["test"]:
+            told += f"; without all that look like a training image the test accuracy is {rest:.2%}"
+        return Verdict("near_duplicates", "found", n, told, len(items) / n, low, high, items)
+    told = f"None of {n:,} test and validation images is surely also among the training images"
+    if len(near_duplicates):
+        told += f"; {_images(len(near_duplicates))} may be, or may look alike by chance"
+    verdict: Literal["unknown", "not_found"] = "unknown" if len(near_duplicates) else "not_found"
+    return Verdict("near_duplicates", verdict, n, told, 0.0, low, high)
+
+
+def judge_shift(metrics: dict[str, Any]) -> Verdict:
+    """Tell whether the model is worse on test images than on validation images, which come from training's source."""
+    sizes = metrics["num_val_images"], metrics["num_test_images"]
+    right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
+    value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
+    told = (
+        f"validation accuracy minus test accuracy is {100 * value:+.1f} points (99% interval {100 * low:+.1f} to "
+        f"{100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
+    )
+    return _differing("train_test_shift", sum(sizes), told, (value, low, high))
+
+
+def judge_labels(candidates: pd.DataFrame, metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
+    """Tell whether more labels contradict the model than its own mistakes explain.
+
+    ``value`` is the share of the listed labels that are expected to be wrong: one minus what chance explains, with an
+    exact interval of the Poisson distribution (Garwood 1936). Where the probabilities do not hold on test images, or
+    for one class, nothing is found.
+    """
+    n, listed = len(test_predictions), len(candidates)
+    chance_k = expected_by_chance(test_predictions, metrics["temperature"])
+    told = f"{listed:,} of {n:,} test labels have a probability below {SUSPICIOUS:.0%}, {chance_k.sum():.1f} by chance"
+    if poisson.sf(listed - 1, chance_k.sum()) >= FALSE_ALARMS:
+        return Verdict("label_errors", "not_found", n, f"No more than the model's own mistakes: {told}")
+    if judge_shift(metrics).verdict == "found":
+        return Verdict("label_errors", "unknown", n, f"Cannot be told, because test images differ: {told}")
+    names = class_names(test_predictions)
+    by_label = candidates["label_name"].value_counts().reindex(names, fill_value=0).to_numpy()
+    most = int(by_label.argmax())
+    if poisson.sf(listed - by_label[most] - 1, chance_k.sum() - chance_k[most]) >= FALSE_ALARMS:
+        sentence = (
+            f"Either labels of {names[most]} are wrong, {by_label[most]:,}, or the model does not know it: {told}"
+        )
+        return Verdict("label_errors", "unknown", n, sentence)
+    ends = chi2.ppf(0.025, 2 * listed) / 2, chi2.ppf(0.975, 2 * listed + 2) / 2
+    precision, low, high = (max(0.0, 1 - float(chance_k.sum() / count)) for count in (listed, *ends))
+    sentence = f"{told}, so about {precision:.0%} of them are wrong (95% interval {_range(low, high)})"
+    items = candidates[["index", "label_name", "suggested_name"]].assign(split="test").to_dict("records")
+    return Verdict("label_errors", "found", n, sentence, precision, low, high, items)
+
+
+def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
+    """Tell whether the confidence is too high or too low, by the temperature that the test images ask for."""
+    names, labels = class_names(test_predictions), test_predictions["label"].to_numpy()
+    p_nk, n = test_predictions[[f"p_{name}" for name in names]].to_numpy(float), len(labels)
+    value, low, high = temperature_interval(p_nk, labels)
+    ece_low, ece_high, usual = calibration_error_interval(p_nk, labels, num_bins)
+    told = (
+        f"temperature {value:.2f} (95% interval {low:.2f} to {high:.2f}); the calibration error is "
+        f"{metrics['ece']:.1%} (95% interval {_range(ece_low, ece_high)}), where a calibrated model shows {usual:.1%} "
+        f"on {_images(n)}"
+    )
+    items = [{"ece": metrics["ece"], "low": ece_low, "high": ece_high, "of_a_calibrated_model": usual}]
+    if low <= 1 <= high:
+        sentence = f"Whether its confidence is too high or too low cannot be told from {_images(n)}: {told}"
+        return Verdict("calibration", "unknown", n, sentence, value, low, high, items)
+    sentence = f"{'Overconfident' if value > 1 else 'Underconfident'}: {told}"
+    return Verdict("calibration", "found", n, sentence, value, low, high, items)
+
+
+def judge_schedule(provenance: dict[str, Any]) -> Verdict:
+    """Tell what lowered the learning rate, from the reasons that the history holds."""
+    schedule = provenance.get("schedule")
+    if schedule is None:
+        return Verdict(
+            "decided_schedule", "unknown", 0, "Not recorded. The version that trained this model did not note it"
+        )
+    decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
+    n, told = int(provenance["train"].get("epochs", 0)), list(schedule["falls"])
+    if drops:
+        told.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
+    if not decided:
+        sentence = f"Nothing. The rate never dropped in {n} epochs"
+        return Verdict("decided_schedule", "not_found", 0, sentence, 0.0)
+    sentence = f"{', then '.join(decided).capitalize()}. {'. '.join(told)}"
+    return Verdict("decided_schedule", "found", 0, sentence, float(len(drops)), items=decided)
+
+
+def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], items: Sequence[Any] = ()) -> Verdict:
+    """Find a difference whose interval lies above zero; not found where it lies below five points."""
+    value, low, high = ends
+    if low > 0:
+        return Verdict(kind, "found", n, f"Shown: {told}", value, low, high, items)
+    return Verdict(kind, "not_found" if high < SHIFT else "unknown", n, f"Not shown: {told}", value, low, high)
+
+
+def _first(texts: Iterable[str], most: int = 3) -> str:
+    texts = list(texts)
+    return ", ".join(texts[:most]) + (f" and {len(texts) - most} more" if len(texts) > most else "")
+
+
+def _images(number: int, what: str = "image") -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.1%} to {high:.1%}"

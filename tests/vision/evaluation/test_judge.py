@@ -1,0 +1,179 @@
+"""Each verdict on data whose answer is known by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from s10_pipeline.vision.evaluation.classes import measure_classes
+from s10_pipeline.vision.evaluation.intervals import wilson
+from s10_pipeline.vision.evaluation.judge import (
+    judge_accuracy,
+    judge_baseline,
+    judge_calibration,
+    judge_classes,
+    judge_duplicates,
+    judge_labels,
+    judge_schedule,
+    judge_shift,
+    judge_shortcut,
+)
+from s10_pipeline.vision.evaluation.label_errors import find_label_errors
+from s10_pipeline.vision.evaluation.metrics import compute_metrics
+
+NAMES = ("cat", "dog", "eel")
+
+
+def predicted(counts_kk: list[list[int]], sureness: float = 0.9) -> tuple[pd.DataFrame, dict]:
+    """Predictions with this confusion matrix, and their metrics."""
+    labels, predictions = (np.repeat(axis.ravel(), np.ravel(counts_kk)) for axis in np.indices((3, 3)))
+    p_nk = np.full((len(labels), 3), (1 - sureness) / 2)
+    p_nk[np.arange(len(labels)), predictions] = sureness
+    table = pd.DataFrame({"index": np.arange(len(labels)), "label": labels, "prediction": predictions})
+    table = pd.concat([table, pd.DataFrame(p_nk, columns=[f"p_{name}" for name in NAMES])], axis=1)
+    metrics = compute_metrics(p_nk, labels, NAMES, 15)
+    return table, metrics | {"temperature": 1.0, "val_accuracy": 0.9, "num_val_images": 400}
+
+
+def train_labels(*counts: int) -> np.ndarray:
+    return np.repeat(np.arange(3), counts)
+
+
+def test_400_30_30_photos_where_one_class_is_never_recognised():
+    """89 % is no better than always saying cat, and the page must say so."""
+    table, metrics = predicted([[80, 0, 0], [4, 2, 0], [6, 0, 0]])
+    train = train_labels(320, 24, 24)
+    baseline = judge_baseline(train, table)
+    assert (baseline.verdict, baseline.n) == ("found", 92)
+    assert baseline.value == pytest.approx(80 / 92)
+    assert (baseline.low, baseline.high) == wilson(82, 92)
+    assert "cat" in baseline.sentence
+    starved = judge_classes(train, measure_classes(table))
+    assert starved.verdict == "found"
+    assert [item["class_name"] for item in starved.items] == ["dog", "eel"]
+    assert starved.items[1]["recall"] == 0
+    assert judge_accuracy(metrics, table).value == pytest.approx(82 / 92)
+
+
+def test_a_better_model_on_equal_classes_has_none_of_it():
+    table, metrics = predicted([[90, 5, 5], [5, 90, 5], [5, 5, 90]])
+    train = train_labels(300, 300, 290)
+    assert judge_baseline(train, table).verdict == judge_classes(train, measure_classes(table)).verdict == "not_found"
+    assert judge_accuracy(metrics, table).verdict == "found"
+
+
+@pytest.mark.parametrize(
+    ("counts", "train", "verdict"),
+    [
+        ([[50, 0, 0], [0, 50, 0], [50, 0, 0]], (100, 100, 100), "found"),  # eel is never predicted
+        ([[50, 0, 0], [0, 50, 0], [0, 0, 50]], (100, 100, 19), "found"),
+        ([[50, 0, 0], [0, 50, 0], [9, 0, 0]], (100, 100, 100), "unknown"),  # nor here, but of 9 images
+        ([[50, 0, 0], [0, 50, 0], [0, 0, 0]], (100, 100, 20), "unknown"),
+    ],
+)
+def test_starved_classes(counts, train, verdict):
+    judged = judge_classes(train_labels(*train), measure_classes(predicted(counts)[0]))
+    assert judged.verdict == verdict
+    assert [item["class_name"] for item in judged.items] == ["eel"]
+
+
+def test_three_images_tell_nothing():
+    table, metrics = predicted([[1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    train = train_labels(30, 30, 30)
+    verdicts = [
+        judge_accuracy(metrics, table),
+        judge_baseline(train, table),
+        judge_classes(train, measure_classes(table)),
+        judge_shift(metrics),
+        judge_calibration(metrics, table, 15),
+    ]
+    assert {verdict.verdict for verdict in verdicts} == {"unknown"}
+    assert judge_labels(find_label_errors(table, 1.0), metrics, table).verdict == "not_found"
+
+
+@pytest.mark.parametrize(("sureness", "words"), [(0.99, "Overconfident"), (0.6, "Underconfident"), (0.9, "cannot be")])
+def test_calibration_is_judged_by_the_interval_of_the_temperature(sureness, words):
+    table, metrics = predicted([[90, 5, 5], [5, 90, 5], [5, 5, 90]], sureness)
+    judged = judge_calibration(metrics, table, 15)
+    assert words in judged.sentence
+    assert (judged.verdict == "unknown") is (judged.low <= 1 <= judged.high) is (sureness == 0.9)
+    (errors,) = judged.items
+    assert errors["ece"] == pytest.approx(abs(0.9 - sureness), abs=1e-6)
+    assert errors["low"] <= errors["ece"] <= errors["high"] or sureness == 0.9
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "verdict"), [(360, 820, "found"), (360, 910, "not_found"), (360, 880, "unknown")]
+)
+def test_a_shift_is_a_difference_between_validation_and_test(val, test, verdict):
+    metrics = {"val_accuracy": val / 400, "num_val_images": 400, "test_accuracy": test / 1000, "num_test_images": 1000}
+    judged = judge_shift(metrics)
+    assert judged.verdict == verdict
+    assert judged.value == pytest.approx(val / 400 - test / 1000)
+
+
+def test_wrong_labels_are_told_with_the_share_that_chance_does_not_explain():
+    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [0, 0, 500]], sureness=0.9995)
+    metrics["val_accuracy"] = 1.0
+    assert judge_labels(find_label_errors(table, 1.0), metrics, table).verdict == "not_found"
+    changed = {3: 1, 4: 2, 700: 0, 701: 2, 702: 2, 1400: 0, 1401: 1, 1402: 0}
+    table.loc[list(changed), "label"] = list(changed.values())
+    judged = judge_labels(find_label_errors(table, 1.0), metrics, table)
+    assert judged.verdict == "found"
+    assert [item["index"] for item in judged.items] == list(changed)
+    # 1,500 images have 0.05 % for the two other classes together
+    assert judged.value == pytest.approx(1 - 0.75 / 8)
+    assert judged.low < judged.value < judged.high
+    # where the model is wrong about test images for another reason, labels are not accused
+    shifted = metrics | {"test_accuracy": 0.8}
+    assert judge_labels(find_label_errors(table, 1.0), shifted, table).verdict == "unknown"
+
+
+def test_labels_of_a_class_that_the_model_does_not_know_are_not_accused():
+    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [8, 4, 488]], sureness=0.9995)
+    judged = judge_labels(find_label_errors(table, 1.0), metrics | {"val_accuracy": 1.0}, table)
+    assert (judged.verdict, list(judged.items)) == ("unknown", [])
+    assert "eel" in judged.sentence
+
+
+@pytest.mark.parametrize(("taken", "verdict"), [(0.9, "found"), (0.02, "not_found"), (0.06, "unknown")])
+def test_a_planted_tag(taken, verdict):
+    probe = pd.DataFrame({"class_name": NAMES, "num_images": 100, "taken": [0.9, 0.02, 0.02]})
+    probe["taken_tagged"] = [0.95, taken, taken]
+    planted = {"data": {"train": {"planted": {"class_name": "cat"}}}}
+    judged = judge_shortcut(probe, planted)
+    assert (judged.verdict, judged.n) == (verdict, 200)
+    assert judged.value == pytest.approx(taken - 0.02)
+    assert judge_shortcut(probe.head(0), {}).verdict == "unknown"
+
+
+def test_copies_are_told_by_split_with_the_accuracy_without_them():
+    columns = {"split": ["test", "val"], "index": [3, 5], "train_index": [7, 8], "similarity": 0.99, "mirrored": False}
+    copies = pd.DataFrame(columns)
+    metrics = {"num_test_images": 300, "num_val_images": 100, "num_near_duplicates": 1}
+    metrics["test_accuracy_without_near_duplicates"] = 0.875
+    judged = judge_duplicates(copies, metrics)
+    assert (judged.verdict, judged.n, judged.value) == ("found", 400, 0.005)
+    assert [item["index"] for item in judged.items] == [3, 5]
+    assert "87.50%" in judged.sentence
+    assert judge_duplicates(copies.head(0), metrics).verdict == "not_found"
+    alike = judge_duplicates(copies.assign(similarity=[0.9, 0.86]), metrics)
+    assert (alike.verdict, list(alike.items)) == ("unknown", []), "drawn images reach 0.87 by chance"
+    not_looked_for = {"num_test_images": 300, "num_val_images": 100}
+    assert judge_duplicates(copies.head(0), not_looked_for).verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("decided", "drops", "verdict"),
+    [(["annealing"], [], "found"), (["validation loss", "annealing"], [3, 5], "found"), ([], [], "not_found")],
+)
+def test_what_decided_the_schedule_is_what_happened(decided, drops, verdict):
+    schedule = {
+        "decided_by": decided,
+        "drops": [{"epoch": epoch} for epoch in drops],
+        "falls": ["It fell"] * bool(decided),
+    }
+    judged = judge_schedule({"schedule": schedule, "train": {"epochs": 9}})
+    assert (judged.verdict, judged.value, list(judged.items)) == (verdict, len(drops), decided)
+    assert ("validation loss" in judged.sentence.lower()) is ("validation loss" in decided)
+    assert ("never dropped" in judged.sentence) is (not decided)
+    assert judge_schedule({}).verdict == "unknown"

@@ -1,0 +1,21 @@
+import json
+
+from s10_pipeline.vision.evaluation.verdict import FAULTS, KINDS, Verdict, in_lines, in_order
+
+
+def test_lines_tell_accuracy_first_then_faults_then_what_is_not_known():
+    verdicts = [
+        Verdict("decided_schedule", "found", 0, "Annealing", items=("annealing",)),
+        Verdict("calibration", "unknown", 9, "Cannot be told"),
+        Verdict("near_duplicates", "found", 9, "Two copies", 0.2, 0.1, 0.3, [{"index": 1}]),
+        Verdict("baseline", "not_found", 9, "It is better"),
+        Verdict("accuracy", "found", 9, "9 of 9"),
+    ]
+    stored = json.loads(json.dumps([verdict.as_dict() for verdict in verdicts]))
+    assert list(in_order(stored)) == ["accuracy", "baseline", "near_duplicates", "calibration", "decided_schedule"]
+    accuracy, copies, unknown = in_lines(stored)
+    assert accuracy.endswith("9 of 9")
+    assert copies.endswith("Two copies")
+    assert unknown.endswith(KINDS["calibration"])
+    assert set(FAULTS) < set(KINDS)
+    assert in_lines([]) == []
