@@ -308,7 +308,7 @@ def decisions(result: Result) -> dict[str, str]:
 
 def test_stages_tells_what_would_run_and_why(copied):
     told = decisions(command(copied, "stages", *SMALL))
-    assert len(told) == 12
+    assert len(told) == 13
     assert all(line.startswith("up to date") for line in told.values())
     told = decisions(command(copied, "stages", *SMALL, "--params=train.plateau.patience=7"))
     assert told["train_resnet"] == "runs, train.plateau.patience 0 -> 7"
