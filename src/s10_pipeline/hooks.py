@@ -157,16 +157,11 @@ class ProjectHooks:
         return sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
 
     def _exists_in(self, name: str, env: str) -> bool:
-        loader = OmegaConfigLoader(
-            conf_source=str(self._context.config_loader.conf_source),
-            env=env,
-            **CONFIG_LOADER_ARGS,
-        )
-        filepath = loader["catalog"].get(name, {}).get("filepath")
-        if filepath is None or "://" in filepath:
-            return False
-        path = self._context.project_path / filepath
-        return path.is_file() or (path.is_dir() and any((version / path.name).exists() for version in path.iterdir()))
+        source = str(self._context.config_loader.conf_source)
+        config = OmegaConfigLoader(conf_source=source, env=env, **CONFIG_LOADER_ARGS)["catalog"].get(name, {})
+        filepath = config.get("filepath", "://")
+        local = {name: config | {"filepath": str(self._context.project_path / filepath)}}
+        return "://" not in filepath and DataCatalog.from_config(local).exists(name)
 
 
 def _check_writable(path: Path) -> None:

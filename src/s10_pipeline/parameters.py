@@ -14,18 +14,6 @@ from .vision.params import Params
 from .vision.predict.params import PredictParams
 from .vision.training.params import TrainParams
 
-# Group -> the stage whose file in conf/ holds it.
-STAGES = {
-    "ingest": "data",
-    "augment": "data",
-    "lr_search": "lr_search",
-    "train": "training",
-    "evaluate": "evaluation",
-    "explain": "explain",
-    "predict": "predict",
-    "export": "export",
-}
-
 
 class Parameters(Params):
     """The groups of ``conf/<env>/parameters_<stage>.yml``."""
@@ -40,12 +28,16 @@ class Parameters(Params):
     export: ExportParams
 
 
+# Group -> the stage whose file in conf/ holds it: the folder of its class.
+STAGES = {name: group.__module__.split(".")[-2] for name, group in Parameters.__annotations__.items()}
+
 # Of pydantic's errors, words that only a programmer understands.
 RULES = {
     "string_type": "must be a text, in quotes",
     "tuple_type": "must be a list; lists go into a file, see --config",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
+    "model_type": "is a group of parameters; give single ones, GROUP.NAME=VALUE",
 }
 
 
@@ -82,12 +74,13 @@ def _explain(error: Any) -> tuple[str, str, str]:
         # a check of the whole group: its message starts with the key inside the group
         subject, _, rule = rule.partition(": ")
         return f"{name}.{subject}", rule, ""
-    if error["type"] in ("model_type", "dict_type"):
-        rule = f"is a group of parameters; give single ones, {name}.NAME=VALUE"
-    rule = RULES.get(error["type"]) or rule.replace("Input should be", "must be").partition(", unable")[0]
-    value = error["input"]
-    shown = "null" if value is None else str(value)
-    return f"{name}={shown[:80]}", rule, f"; change it by --params or in parameters_{STAGES[keys[0]]}.yml"
+    rule = RULES.get(error["type"], rule).replace("Input should be", "must be").partition(", unable")[0]
+    shown = "null" if error["input"] is None else str(error["input"])
+    return (
+        f"{name}={shown[:80]}",
+        rule.replace("GROUP", name),
+        f"; change it by --params or in parameters_{STAGES[keys[0]]}.yml",
+    )
 
 
 def _known_keys(loc: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:
