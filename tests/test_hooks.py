@@ -55,7 +55,8 @@ def announced(hooks: ProjectHooks, inputs: dict, caplog, *names: str) -> list[st
         (0.05, True, ["lr_range_test"], {"range test"}),
     ],
 )
-def test_what_will_run_is_announced_and_nothing_else(inputs, tiny, caplog, lr, always, names, facts):
+def test_what_will_run_is_announced_and_nothing_else(inputs, tiny, caplog, monkeypatch, lr, always, names, facts):
+    monkeypatch.setattr("s10_pipeline.vision.lr_search.params.MIN_BATCHES", 1)  # of a training of few batches too
     search = LrSearchParams(num_iterations=30, always=always)
     given = {**inputs, "params:train": tiny.model_copy(update={"lr": lr}), "params:lr_search": search}
     hooks = ProjectHooks()

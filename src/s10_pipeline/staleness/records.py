@@ -106,15 +106,18 @@ class RecordStore:
         """
         run = run if run > newest else _next_version(newest)
         lock = FileLock(self.folder / "running" / f"{run}.lock")
-        with (
-            suppress(OSError),
-            self.alone() as going_on,
-        ):  # on a full or read-only disk the first save, or record, says so
+        # on a full or read-only disk the first save, or record, says so
+        with suppress(OSError), self.alone() as going_on:
             while run in going_on:
                 run = _next_version(run)
             lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()
-            self._remove_leftovers([run, *going_on])
+            # what killed runs left: their locks and, if this run is alone, files half written
+            for path in self.folder.glob("running/*.lock"):
+                if path.stem not in (run, *going_on):
+                    path.unlink(missing_ok=True)
+            if not going_on:  # on other machines too, whose processes cannot be asked for
+                remove_leftovers(self.folder.parent)
         try:
             yield run
         finally:
@@ -122,14 +125,6 @@ class RecordStore:
             lock.release()
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
-
-    def _remove_leftovers(self, going_on: list[str]) -> None:
-        """Remove what killed runs left: their locks and, unless another run is going on, files half written."""
-        for path in self.folder.glob("running/*.lock"):
-            if path.stem not in going_on:
-                path.unlink(missing_ok=True)
-        if len(going_on) == 1:  # of runs on other machines too, whose processes cannot be asked for
-            remove_leftovers(self.folder.parent)
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:

@@ -12,6 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import YAMLError
 
+from ...identity.affects import declared_fields
+
 # NAME=VALUE and, behind a comma, the rest. As in CSV, a value with a comma stands in quotes, and such a quote in it is
 # doubled.
 ITEM = re.compile(r"""\s*([^=,\s]+)=(?:("(?:[^"]|"")*"|'(?:[^']|'')*')|([^,]*))(?:,(.*))?""", re.DOTALL)
@@ -47,11 +49,8 @@ class Params(click.Option):
 
     def _declared(self, name: str) -> Any:
         """Return the type of a parameter (its dotted name); None where the model has none of that name."""
-        declared = self._model
-        for key in name.split("."):
-            field = getattr(declared, "model_fields", {}).get(key)
-            declared = field.annotation if field else None
-        return declared
+        fields = [*declared_fields(self._model, name)]
+        return fields[-1].annotation if len(fields) == len(name.split(".")) else None
 
 
 def spell(parameters: dict[str, Any]) -> str:
