@@ -85,8 +85,9 @@ def test_a_layer_that_the_stored_model_lacks_is_told_before_anything_runs(fail, 
 
 def test_a_transform_that_does_not_exist(fail, tmp_path):
     config = tmp_path / "run.yml"
-    config.write_text("run: {params: {augment: {train: [{Cutuot: {size: 8}}]}}}")
-    line = fail("--env=sample", f"--config={config}", TINY)
+    few = "ingest: {shapes10: {num_train_images: 100, num_test_images: 20}}"
+    config.write_text(f"run: {{params: {{augment: {{train: [{{Cutuot: {{size: 8}}}}]}}, {few}}}}}")
+    line = fail("--env=sample", f"--config={config}")
     assert "augment.train=Cutuot: " in line
     assert "did you mean Cutout?" in line
 
