@@ -85,19 +85,19 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     ("key", "value", "message"),
     [
         ("train.batchsize", 64, r"train.batchsize: no such parameter; did you mean batch_size\?"),
-        ("train.plateau.patince", 1, r"train.plateau.patince: no such parameter; did you mean patience\?"),
         ("trian.lr", 9, r"trian: no such group of parameters; did you mean train\?"),
         ("train.epochs", "many", r"train.epochs=many: must be a valid integer.*; .* or in parameters_training.yml"),
         ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
-        ("train.lr", -1, r"train.lr=-1: must be greater than 0"),
         ("train.momentum", 0, r"train.momentum=0: nesterov=true looks .*; raise it, or set nesterov=false"),
         ("train.num_workers", -1, r"train.num_workers=-1: "),
+        ("train.num_workers", "x", "train.num_workers=x: must be 'auto' or must be a valid integer; change it by"),
+        ("augment.pixel_mean", "x", "augment.pixel_mean=x: must be a list; lists go into a file, see --config; change"),
+        ("train.nesterov", "x", "train.nesterov=x: must be true or false; change it by --params or in"),
+        ("explain.layer", 3, "explain.layer=3: must be a text, in quotes or must be a list; lists go into a file"),
         ("train.precision", "fp8", r"train.precision=fp8: must be 'auto', 'bf16', 'fp16' or 'fp32'"),
         ("train.architecture.depth", 19, r"train.architecture.depth=19: no ResNet of this depth; one of: 8, 10"),
-        ("train.architecture.stem", "vit", r"train.architecture.stem=vit: must be 'auto', 'cifar', 'whitened' or "),
         ("train", 5, r"train=5: .*train.NAME=VALUE"),
         ("train.architecture", "resnet18", r"train.architecture=resnet18: is a group of parameters"),
-        ("augment.val_fraction", 1, r"augment.val_fraction=1: must be less than 1"),
         ("augment.val_fraction", 0, r"augment.val_fraction=0: must be greater than 0"),
         (
             "augment.pixel_mean",
@@ -114,13 +114,8 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("train.epochs", 11, r"^train.anneal_epochs=10: epochs=11 and warmup_epochs=2 leave 9; .*raise epochs"),
         ("train.warmup_epochs", 60, r"^train.anneal_epochs=10: epochs=50 and warmup_epochs=60 leave 0; "),
         ("lr_search.end_lr", 1e-6, r"lr_search.end_lr=1e-06: must be above start_lr"),
-        ("lr_search.method", "best", r"lr_search.method=best: must be 'auto' or 'minimum'"),
-        ("explain.selection", "worst", r"explain.selection=worst: must be 'most_confident', 'first' or 'random'"),
         ("explain.layer", "layer5", r"explain.layer=layer5: must be one of layer1, layer2, layer3, layer4"),
         ("explain.layer", "layer3+layer3", r"explain.layer=layer3\+layer3: .* several different ones"),
-        ("evaluate.duplicate_similarity", 1.5, r"evaluate.duplicate_similarity=1.5: must be less than or equal to 1"),
-        ("explain.method", "gradcam2", r"explain.method=gradcam2: must be 'gradcam'"),
-        ("explain.num_images", 2.5, r"explain.num_images=2.5: must be a valid integer"),
     ],
 )
 def test_mistakes_are_one_line(root, key, value, message):
@@ -130,22 +125,6 @@ def test_mistakes_are_one_line(root, key, value, message):
     with pytest.raises(UserError, match=message) as caught:
         validate_parameters(load(root, "base", **nested))
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "line"),
-    [
-        ("train.num_workers", "x", "train.num_workers=x: must be 'auto' or must be a valid integer; change it by"),
-        ("augment.pixel_mean", "x", "augment.pixel_mean=x: must be a list; lists go into a file, see --config; change"),
-        ("train.nesterov", "x", "train.nesterov=x: must be true or false; change it by --params or in"),
-        ("explain.layer", 3, "explain.layer=3: must be a text, in quotes or must be a list; lists go into a file"),
-        ("ingest.mirrors", "http://x", "ingest.mirrors=http://x: must be a list; lists go into a file"),
-    ],
-)
-def test_rules_are_told_in_words_of_parameters(root, key, value, line):
-    group, name = key.split(".")
-    with pytest.raises(UserError, match=f"^{line}"):
-        validate_parameters(load(root, "base", **{group: {name: value}}))
 
 
 def test_several_mistakes_are_told(root):
@@ -180,12 +159,7 @@ def test_a_bare_on_or_off_of_yaml_is_the_choice_of_that_name(root, typed, meant)
 TYPED = [
     ("ingest.path=run #2", "ingest.path", "run #2"),
     ("ingest.path=2024_01", "ingest.path", "2024_01"),
-    ("ingest.path=007", "ingest.path", "007"),
-    ("ingest.path=1e5", "ingest.path", "1e5"),
-    ("ingest.path=12:30", "ingest.path", "12:30"),
-    ("ingest.path=-", "ingest.path", "-"),
     ("ingest.path=@w", "ingest.path", "@w"),
-    ("ingest.path=true", "ingest.path", "true"),
     ("ingest.path=~", "ingest.path", "~"),
     ("ingest.path=a: b", "ingest.path", "a: b"),
     ("ingest.path=[2024]=x", "ingest.path", "[2024]=x"),
@@ -203,7 +177,6 @@ TYPED = [
     ("train.epochs=1e2", "train.epochs", 100),
     ("train.nesterov=off", "train.nesterov", False),
     ("train.cuda_graph=on", "train.cuda_graph", "on"),
-    ("train.cuda_graph=off", "train.cuda_graph", "off"),
     ("train.num_workers=2", "train.num_workers", 2),
     ("train.num_workers=auto", "train.num_workers", "auto"),
     ("explain.layer=layer2", "explain.layer", "layer2"),

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,19 +19,26 @@ from kedro import KedroDeprecationWarning
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
-from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 
 from .commands.compare import compare
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
-from .vision.errors import UserError, did_you_mean, printable
+from .vision.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
 # What the system says where nothing can be written.
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
+
+# What to do about errors of libraries that say the rest themselves.
+REMEDIES = {
+    yaml.YAMLError: "mend the file there",
+    OmegaConfBaseException: "mend the file there",
+    MissingConfigException: "Kedro finds none below a folder whose path holds [, * or ?",
+    DatasetError: "make it again with the stage that writes it, or take another version with --load-versions",
+}
 
 RUNNER = "s10_pipeline.runner.Runner"
 
@@ -45,28 +51,26 @@ def cli() -> None:
 def _run(**options: Any) -> Any:
     # the contract of this project keeps --pipeline beside --pipelines
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
+    check_selection(options)
+    if options.get("runner") != RUNNER:
+        log.info(
+            "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
+        )
     assert kedro_run.callback is not None
-    with _ending_on_sigterm(), _errors_in_one_line():
-        _check_environment(options.get("env"), options.get("conf_source"))
-        check_selection(options)
-        if options.get("runner") != RUNNER:
-            log.info(
-                "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
-            )
-        return kedro_run.callback(**options)
-
-
-def _check_environment(env: str | None, conf_source: str | None) -> None:
-    conf = Path(conf_source) if conf_source else (find_kedro_project(Path.cwd()) or Path()) / "conf"
-    known = sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
-    where, name = ("--env", env) if env else ("KEDRO_ENV", os.environ.get("KEDRO_ENV"))
-    if name and known and name not in known:
-        raise UserError(f"{where}={name}: no such environment; {did_you_mean(name, known)}")
+    return kedro_run.callback(**options)
 
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """A user's mistake is one line and a non-zero exit; its traceback goes to the log file."""
+    """End on a user's mistake with one line, its traceback goes to the log file; on SIGTERM (``kill``) as on Ctrl-C."""
+    own = os.getpid()
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own:  # a loader worker that was just forked
+            os._exit(128 + number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handleError = partial(_do_without, handler)  # type: ignore[method-assign]
@@ -84,6 +88,8 @@ def _errors_in_one_line() -> Iterator[None]:
             raise
         log.debug("traceback", exc_info=True)
         raise click.ClickException(printable(line)) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _is_interruption(error: BaseException | None) -> bool:
@@ -115,13 +121,8 @@ def _one_line(error: BaseException) -> str | None:
             remedy = "free space there, change owner or permissions, or set S10_DATA_ROOT to another folder"
             return f"{cause.filename or 'a file'}: {cause.strerror}; {remedy}"
         cause = cause.__cause__
-    text = " ".join(str(error).split())
-    if isinstance(error, (yaml.YAMLError, OmegaConfBaseException)):
-        return f"{text} Mend the file there."
-    if isinstance(error, MissingConfigException):
-        return f"{text}; Kedro finds none below a folder whose path holds [, * or ?"
-    remedy = "make it again with the stage that writes it, or take another version with --load-versions"
-    return f"{text}; {remedy}" if isinstance(error, DatasetError) else None
+    kinds = [kind for kind in REMEDIES if isinstance(error, kind)]
+    return f"{' '.join(str(error).split())}; {REMEDIES[kinds[0]]}" if kinds else None
 
 
 def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: str | None) -> Any:
@@ -141,37 +142,15 @@ def _command_line() -> str:
     return shlex.join([*start, *sys.argv[1:]])
 
 
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """End on SIGTERM (a batch system's time limit, ``kill``) as on Ctrl-C."""
-    own = os.getpid()
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != own:  # a loader worker that was just forked
-            os._exit(128 + number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _in_one_line(command: click.Command) -> click.Command:
-    """The command with its errors told as those of ``kedro run`` are."""
-    callback = command.callback
-    assert callback is not None
+def _in_one_line(callback: Any) -> Any:
+    """Return what a command calls, with its errors in one line."""
 
     @wraps(callback)
     def told(**options: Any) -> Any:
         with _errors_in_one_line():
-            for env in (options.get("env"), *(options.get("envs") or ())):
-                _check_environment(env, options.get("conf_source"))
             return callback(**options)
 
-    command.callback = told
-    return command
+    return told
 
 
 logging.getLogger("kedro.pipeline.node").addFilter(
@@ -181,6 +160,6 @@ run, *others = build_commands(RULES, RUNNER)
 run.callback = _run
 config = next(option for option in run.params if option.name == "config")
 config.callback = partial(_check_config, config.callback)
-cli.add_command(run)
-for command in (compare, *others):
-    cli.add_command(_in_one_line(command))
+for command in (run, compare, *others):
+    command.callback = _in_one_line(command.callback)
+    cli.add_command(command)

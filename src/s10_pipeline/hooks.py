@@ -21,7 +21,7 @@ from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
 from .staleness.kedro_internals import is_local, load_path
 from .vision.data.faults import PLANTED
-from .vision.errors import UserError
+from .vision.errors import UserError, did_you_mean
 from .vision.evaluation.verdict import in_lines
 from .vision.explain.params import split_layers
 from .vision.network.params import check_stage
@@ -52,6 +52,9 @@ class ProjectHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Check all parameters before anything runs, those of stages that were not asked for too."""
         self._context = context
+        if (env := context.env) and env not in (known := self._environments()) and known:
+            option = "KEDRO_ENV" if env == os.environ.get("KEDRO_ENV") else "--env"
+            raise UserError(f"{option}={env}: no such environment; {did_you_mean(env, known)}")
         self._parameters = validate_parameters(context.config_loader["parameters"])
 
     @hook_impl
@@ -148,7 +151,9 @@ class ProjectHooks:
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
-        having = [other for other in self._environments() if other != env and self._exists_in(name, other)]
+        having = [
+            other for other in self._environments() if other not in (env, "local") and self._exists_in(name, other)
+        ]
         remedy = f"make it with kedro run --env={env}"
         if having:
             remedy += f", or take an environment that has one: {', '.join(f'--env={other}' for other in having)}"
@@ -156,19 +161,14 @@ class ProjectHooks:
 
     def _environments(self) -> list[str]:
         conf = Path(str(self._context.config_loader.conf_source))
-        return sorted(p.name for p in conf.iterdir() if p.is_dir() and p.name != "local") if conf.is_dir() else []
+        return sorted(p.name for p in conf.iterdir() if p.is_dir()) if conf.is_dir() else []
 
     def _exists_in(self, name: str, env: str) -> bool:
-        loader = OmegaConfigLoader(
-            conf_source=str(self._context.config_loader.conf_source),
-            env=env,
-            **CONFIG_LOADER_ARGS,
-        )
-        filepath = loader["catalog"].get(name, {}).get("filepath")
-        if filepath is None or "://" in filepath:
-            return False
-        path = self._context.project_path / filepath
-        return path.is_file() or (path.is_dir() and any((version / path.name).exists() for version in path.iterdir()))
+        source = str(self._context.config_loader.conf_source)
+        config = OmegaConfigLoader(conf_source=source, env=env, **CONFIG_LOADER_ARGS)["catalog"].get(name, {})
+        filepath = config.get("filepath", "://")
+        local = {name: config | {"filepath": str(self._context.project_path / filepath)}}
+        return "://" not in filepath and DataCatalog.from_config(local).exists(name)
 
 
 def _check_writable(path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from .identity.affects import declared_fields
 from .vision.data.params import AugmentParams, IngestParams
 from .vision.errors import UserError, did_you_mean
 from .vision.evaluation.params import EvaluateParams
@@ -13,18 +14,6 @@ from .vision.lr_search.params import LrSearchParams
 from .vision.params import Params
 from .vision.predict.params import PredictParams
 from .vision.training.params import TrainParams
-
-# Group -> the stage whose file in conf/ holds it.
-STAGES = {
-    "ingest": "data",
-    "augment": "data",
-    "lr_search": "lr_search",
-    "train": "training",
-    "evaluate": "evaluation",
-    "explain": "explain",
-    "predict": "predict",
-    "export": "export",
-}
 
 
 class Parameters(Params):
@@ -40,12 +29,16 @@ class Parameters(Params):
     export: ExportParams
 
 
+# Group -> the stage whose file in conf/ holds it: the folder of its class.
+STAGES = {name: group.__module__.split(".")[-2] for name, group in Parameters.__annotations__.items()}
+
 # Of pydantic's errors, words that only a programmer understands.
 RULES = {
     "string_type": "must be a text, in quotes",
     "tuple_type": "must be a list; lists go into a file, see --config",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
+    "model_type": "is a group of parameters; give single ones, GROUP.NAME=VALUE",
 }
 
 
@@ -68,36 +61,27 @@ def validate_parameters(values: dict[str, Any]) -> Parameters:
 
 def _explain(error: Any) -> tuple[str, str, str]:
     """Return ``key=value``, the rule and the remedy of one of pydantic's errors."""
-    keys, model = _known_keys(error["loc"])
+    loc = [str(part) for part in error["loc"]]
+    fields = [*declared_fields(Parameters, ".".join(loc))]
+    # the part of the place that names parameters; the rest is in a value
+    keys = loc[: len(fields)]
+    model = fields[-1].annotation if fields else Parameters
     name = ".".join(keys)
     if error["type"] == "extra_forbidden":
-        unknown = ".".join([*keys, str(error["loc"][len(keys)])])
+        unknown = loc[len(keys)]
         kind = "parameter" if keys else "group of parameters"
-        suggestion = did_you_mean(str(error["loc"][len(keys)]), model.model_fields if model else ())
-        return unknown, f"no such {kind}", f"; {suggestion}"
+        return ".".join([*keys, unknown]), f"no such {kind}", f"; {did_you_mean(unknown, model.model_fields)}"
     if error["type"] == "missing":
         return name, "missing", f"; every group stands in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
     rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")
-    if error["type"] == "value_error" and model is not None:
+    if error["type"] == "value_error" and hasattr(model, "model_fields"):
         # a check of the whole group: its message starts with the key inside the group
         subject, _, rule = rule.partition(": ")
         return f"{name}.{subject}", rule, ""
-    if error["type"] in ("model_type", "dict_type"):
-        rule = f"is a group of parameters; give single ones, {name}.NAME=VALUE"
-    rule = RULES.get(error["type"]) or rule.replace("Input should be", "must be").partition(", unable")[0]
-    value = error["input"]
-    shown = "null" if value is None else str(value)
-    return f"{name}={shown[:80]}", rule, f"; change it by --params or in parameters_{STAGES[keys[0]]}.yml"
-
-
-def _known_keys(loc: tuple[int | str, ...]) -> tuple[list[str], type[BaseModel] | None]:
-    """The part of an error's place that names parameters, and the group it ends in (None: in a value)."""
-    keys: list[str] = []
-    model: type[BaseModel] | None = Parameters
-    for part in loc:
-        if model is None or part not in model.model_fields:
-            break
-        keys.append(str(part))
-        annotation = model.model_fields[str(part)].annotation
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    return keys, model
+    rule = RULES.get(error["type"], rule).replace("Input should be", "must be").partition(", unable")[0]
+    shown = "null" if error["input"] is None else str(error["input"])
+    return (
+        f"{name}={shown[:80]}",
+        rule.replace("GROUP", name),
+        f"; change it by --params or in parameters_{STAGES[keys[0]]}.yml",
+    )

@@ -1,8 +1,6 @@
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
 
+from s10_pipeline.datasets import image_set
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.vision.data.image_set import ImageSet, content_digest
 from s10_pipeline.vision.data.sources.parquet_files import checksum_of
@@ -70,39 +69,30 @@ def test_digests_are_those_of_earlier_data_roots(tmp_path):
     assert checksum_of(tmp_path, ["b", "a"]).startswith("sha256:65c8dfcd")
 
 
-def test_on_any_fsspec_file_system(images):
-    dataset = ImageSetDataset(filepath="memory://bucket/images.json", version=Version(None, None))
+@pytest.fixture
+def remote(images, tmp_path):
+    """A set on another file system, loaded once; and its local copies, which nobody else can read."""
+    dataset = ImageSetDataset(filepath=f"memory://{tmp_path}/images.json", version=Version(None, None))
     dataset.save(images)
     assert same(dataset.load(), images)
     assert isinstance(dataset.load().images_nhwc, np.memmap)
-
-
-@pytest.fixture
-def remote(images, tmp_path, monkeypatch):
-    """A set on a remote system, loaded once; and the folder of its local copies."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    dataset = ImageSetDataset(filepath="memory://bucket/images.json", version=Version(None, None))
-    dataset.save(images)
-    dataset.load()
-    (copies,) = tmp_path.iterdir()
-    return dataset, copies
+    folder = Path(image_set._folder_of_copies().name)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    return dataset, [folder / Path(name).name for name in dataset._fs.ls(str(dataset.shared_folder), detail=False)]
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda copy, _: os.truncate(copy, 0) or os.truncate(copy, copy.stat().st_size or 100),
+        lambda copy, _: os.truncate(copy, 0),
         lambda copy, _: copy.write_bytes(copy.read_bytes()[:128] + bytes(copy.stat().st_size - 128)),
-        lambda copy, _: copy.write_bytes(copy.read_bytes() + b"x"),
         lambda copy, _: copy.write_bytes(b"\x93NUMPY"),
         lambda copy, other: copy.write_bytes(other.read_bytes()),
-        lambda copy, _: copy.unlink() or os.mkfifo(copy),
-        lambda copy, _: copy.unlink() or copy.symlink_to("/dev/zero"),
+        lambda copy, _: copy.unlink(),
     ],
 )
 def test_a_damaged_copy_is_fetched_again(images, remote, damage):
-    dataset, copies = remote
-    files = sorted(copies.iterdir())
+    dataset, files = remote
     assert len(files) == 3
     for file, other in zip(files, files[1:] + files[:1], strict=True):
         damage(file, other)
@@ -111,22 +101,11 @@ def test_a_damaged_copy_is_fetched_again(images, remote, damage):
 
 def test_a_damaged_file_in_the_store_is_told(remote):
     dataset, copies = remote
-    for file in copies.iterdir():
-        file.unlink()
-    (pixels,) = [file for file in dataset._fs.find(str(dataset.shared_folder)) if dataset._fs.size(file) > 100_000]
+    pixels = max(dataset._fs.find(str(dataset.shared_folder)), key=dataset._fs.size)
     dataset._fs.pipe(pixels, bytes(dataset._fs.size(pixels)))
+    for file in copies:
+        file.unlink()
     with pytest.raises(DatasetError, match="damaged, its content is not that of its name"):
-        dataset.load()
-    dataset._fs.rm(pixels)  # other tests see the same system
-
-
-@pytest.mark.parametrize("make", [lambda p: p.mkdir(mode=0o755), lambda p: p.symlink_to("/tmp"), Path.touch, os.mkfifo])
-def test_copies_lie_where_nobody_else_can_write(remote, make):
-    dataset, copies = remote
-    assert copies.stat().st_mode & 0o777 == 0o700
-    shutil.rmtree(copies)
-    make(copies)
-    with pytest.raises(DatasetError, match=r"TMPDIR=.* is not a folder of yours alone .*; remove it"):
         dataset.load()
 
 

@@ -33,10 +33,7 @@ def test_what_was_saved_comes_back(tmp_path, name, place):
     dataset = getattr(kedro_types, name)(filepath=place.format(tmp=tmp_path) + file, version=Version(None, None))
     dataset.save(value)
     loaded = dataset.load()
-    if isinstance(value, dict):
-        assert loaded == value
-    else:
-        assert loaded["index"].tolist() == value["index"].tolist()
+    assert loaded == value if isinstance(value, dict) else loaded["index"].tolist() == value["index"].tolist()
 
 
 def test_arguments_reach_pandas(tmp_path):
@@ -44,7 +41,6 @@ def test_arguments_reach_pandas(tmp_path):
         filepath=str(tmp_path / "x.csv"),
         load_args={"keep_default_na": False, "na_values": [""]},
         save_args={"index": False, "sep": ";"},
-        fs_args={"open_args_save": {"mode": "w", "encoding": "utf-8"}},
     )
     dataset.save(TABLE)
     assert (tmp_path / "x.csv").read_text().startswith("index;name\n")
@@ -55,13 +51,11 @@ def test_arguments_reach_pandas(tmp_path):
 
 
 def test_previews(tmp_path):
-    for name, rows in (("CSVDataset", 5), ("ParquetDataset", 5)):
-        dataset = getattr(kedro_types, name)(filepath=str(tmp_path / TYPES[name][0]))
+    for name in ("CSVDataset", "ParquetDataset"):
+        dataset = getattr(kedro_types, name)(filepath=str(tmp_path / name))
         dataset.save(TABLE)
-        preview = dataset.preview()
-        assert preview["columns"] == ["index", "name"]
-        assert len(preview["data"]) == rows
-        assert len(dataset.preview(nrows=2)["data"]) == 2
+        assert dataset.preview()["columns"] == ["index", "name"]
+        assert [len(dataset.preview()["data"]), len(dataset.preview(nrows=2)["data"])] == [5, 2]
     dataset = kedro_types.JSONDataset(filepath=str(tmp_path / "x.json"))
     dataset.save({"a": 1})
     assert json.loads(dataset.preview()) == {"a": 1}
@@ -80,15 +74,13 @@ def test_kedro_viz_knows_the_kind_of_preview(name, hint):
     assert annotations["return"].__name__ == f"{hint}Preview"
 
 
-def test_equal_data_are_equal_bytes(tmp_path):
-    values = {**TYPES, "MatplotlibDataset": ("x.png", None)}
-    for name, (file, value) in values.items():
-        written = []
-        for i in range(2):
-            path = tmp_path / str(i) / file
-            getattr(kedro_types, name)(filepath=str(path)).save(figure() if value is None else value)
-            written.append(path.read_bytes())
-        assert written[0] == written[1], name
+@pytest.mark.parametrize("name", [*TYPES, "MatplotlibDataset"])
+def test_equal_data_are_equal_bytes(tmp_path, name):
+    file, value = TYPES.get(name, ("x.png", None))
+    paths = [tmp_path / number / file for number in "12"]
+    for path in paths:
+        getattr(kedro_types, name)(filepath=str(path)).save(figure() if value is None else value)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_neither_pandas_nor_matplotlib_is_imported_to_open_a_catalog(tmp_path):

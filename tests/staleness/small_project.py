@@ -1,8 +1,5 @@
 """A small pipeline in a package of its own, written to a folder, run, edited and run again.
 
-The package takes ``identity`` and ``staleness`` from this project, with datasets that save atomically; or, as a foreign
-project would, from copies of the two folders in itself, with plain datasets of kedro-datasets.
-
 Values are integers, so that it is plain what must come out:
 
     read -> raw -> clean -> table, summary
@@ -20,6 +17,8 @@ from pathlib import Path
 
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
+
+from s10_pipeline.staleness.records import RecordStore
 
 ALL = ["read", "clean", "prepare", "fit", "judge", "label"]
 
@@ -134,7 +133,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from HOME.identity.affects import affects
+from s10_pipeline.identity.affects import affects
 
 class FitParams(BaseModel):
     model_config = ConfigDict(extra="allow")
@@ -148,8 +147,8 @@ class Parameters(BaseModel):
     fit: FitParams
 """,
     "runner.py": """
-from HOME.staleness.fingerprint import Rules
-from HOME.staleness.runner import StalenessRunner
+from s10_pipeline.staleness.fingerprint import Rules
+from s10_pipeline.staleness.runner import StalenessRunner
 
 from .params import Parameters
 
@@ -208,20 +207,12 @@ PARAMETERS = {
     "fit": {"rate": 1, "epochs": 3, "device": "cpu"},
 }
 
-# Copies in the foreign project that are no code of its own, so they are not imported anew before each run.
-COPIED = ("identity", "staleness")
-OURS = Path(__file__).parents[2] / "src" / "s10_pipeline"
-
 
 class SmallProject:
-    """The package, its data and its parameters in one folder.
+    """The package, its data and its parameters in one folder."""
 
-    Args:
-        home: the package that ``identity`` and ``staleness`` lie in; ``small`` is the project itself, as a foreign one.
-    """
-
-    def __init__(self, folder: Path, home: str = "s10_pipeline") -> None:
-        self.folder, self.home = folder, home
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.package = folder / "src" / "small"
         self.data = folder / "data"
         self.parameters = json.loads(json.dumps(PARAMETERS))
@@ -231,16 +222,14 @@ class SmallProject:
         for name, text in SOURCES.items():
             path = self.package / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text.replace("HOME", self.home))
-        for name in COPIED if self.home == "small" else ():
-            shutil.copytree(OURS / name, self.package / name, ignore=shutil.ignore_patterns("__pycache__"))
+            path.write_text(text)
         self.data.mkdir()
         (self.data / "names.json").write_text('["b", "a"]')
         return self
 
     def copy_to(self, folder: Path) -> "SmallProject":
         shutil.copytree(self.folder, folder)
-        other = SmallProject(folder, self.home)
+        other = SmallProject(folder)
         other._num_runs = self._num_runs
         return other
 
@@ -252,8 +241,7 @@ class SmallProject:
     def pipeline(self) -> Pipeline:
         """With the functions as they stand in the files now."""
         for name in [name for name in sys.modules if name.partition(".")[0] == "small"]:
-            if name.split(".")[1:2] not in [[copied] for copied in COPIED]:
-                del sys.modules[name]
+            del sys.modules[name]
         sys.path.insert(0, str(self.package.parent))
         before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
@@ -262,8 +250,6 @@ class SmallProject:
             # whatever a node imports while it runs comes from here too
             for path in sorted(self.package.rglob("*.py")):
                 parts = path.relative_to(self.package).with_suffix("").parts
-                if parts[0] in COPIED:
-                    continue
                 importlib.import_module(".".join(("small", *(p for p in parts if p != "__init__"))))
         finally:
             sys.path.remove(str(self.package.parent))
@@ -280,16 +266,14 @@ class SmallProject:
         )
 
     def catalog(self, run_id: str, load_versions: dict[str, str] | None = None) -> DataCatalog:
-        json_type = "json.JSONDataset" if self.home == "small" else "s10_pipeline.datasets.kedro_types.JSONDataset"
+        json_type = "s10_pipeline.datasets.kedro_types.JSONDataset"
         config = {
             name: {"type": json_type, "filepath": str(self.data / f"{name}.json"), "versioned": True}
             for name in ("raw", "table", "summary", "model", "score", "labels")
         }
-        if self.home == "small":
-            config["model"]["type"] = "pickle.PickleDataset"
         config["names"] = {"type": json_type, "filepath": str(self.data / "names.json")}
         config["records"] = {
-            "type": f"{self.home}.staleness.records.RecordsDataset",
+            "type": "s10_pipeline.staleness.records.RecordsDataset",
             "filepath": str(self.data / ".records"),
         }
         catalog = DataCatalog.from_config(config, save_version=run_id, load_versions=load_versions)
@@ -314,7 +298,7 @@ class SmallProject:
                 if record.getMessage().startswith("Completed node: "):
                     ran.append(record.getMessage().removeprefix("Completed node: "))
 
-        logger, handler = logging.getLogger(f"{self.home}.staleness.runner"), Ran()
+        logger, handler = logging.getLogger("s10_pipeline.staleness.runner"), Ran()
         logger.addHandler(handler)
         level = logger.level
         logger.setLevel(logging.INFO)
@@ -341,4 +325,4 @@ class SmallProject:
 
     @property
     def records(self):
-        return importlib.import_module(f"{self.home}.staleness.records").RecordStore(self.data / ".records")
+        return RecordStore(self.data / ".records")

@@ -1,4 +1,4 @@
-"""Kedro's private names: which of them a new Kedro has changed, in words, and that one module alone uses them."""
+"""Kedro's private names mean what they did (else mend kedro_internals.py), and one module alone uses them."""
 
 import importlib
 import re
@@ -33,41 +33,32 @@ def test_kedro_still_has_the_private_names(place):
 def test_private_attributes_of_datasets_mean_what_they_did(tmp_path):
     path = tmp_path / "x.json"
     dataset = JSONDataset(filepath=str(path), version=Version("1", "2"))
-    changed = "a versioned dataset's private attribute {} changed: mend kedro_internals.py"
-    assert kedro_internals.version_of(dataset) == Version("1", "2"), changed.format("_version")
-    assert kedro_internals.is_versioned(dataset), changed.format("_version")
-    assert kedro_internals.path_of(dataset, None) == str(path), changed.format("_filepath")
-    assert kedro_internals.path_of(dataset, "3") == str(path / "3" / "x.json"), changed.format("_get_versioned_path")
-    assert kedro_internals.file_system_of(dataset).protocol[0] == "file", changed.format("_fs")
-    assert kedro_internals.is_local(dataset), changed.format("_protocol")
-    assert not kedro_internals.is_local(JSONDataset(filepath="memory://x.json")), changed.format("_protocol")
-    assert str(kedro_internals.save_path(dataset)) == str(path / "2" / "x.json"), changed.format("_get_save_path")
+    assert kedro_internals.version_of(dataset) == Version("1", "2")
+    assert kedro_internals.is_versioned(dataset)
+    assert kedro_internals.path_of(dataset, None) == str(path)
+    assert kedro_internals.path_of(dataset, "3") == str(path / "3" / "x.json")
+    assert kedro_internals.file_system_of(dataset).protocol[0] == "file"
+    assert kedro_internals.is_local(dataset)
+    assert not kedro_internals.is_local(JSONDataset(filepath="memory://x.json"))
+    assert str(kedro_internals.save_path(dataset)) == str(path / "2" / "x.json")
     kedro_internals.bind_version(dataset, None, "4")
     dataset.save({"a": 1})
-    assert (path / "4" / "x.json").exists(), changed.format("_version")
+    assert (path / "4" / "x.json").exists()
     other = kedro_internals.at_version(dataset, "4")
-    assert str(kedro_internals.load_path(other)) == str(path / "4" / "x.json"), changed.format("_copy")
+    assert str(kedro_internals.load_path(other)) == str(path / "4" / "x.json")
     assert other.load() == {"a": 1}
+    assert kedro_internals.is_stored(dataset)
+    assert not kedro_internals.is_stored(MemoryDataset())
 
 
-def test_datasets_that_live_in_memory_say_so():
-    assert not kedro_internals.is_stored(MemoryDataset()), "MemoryDataset._EPHEMERAL changed: mend kedro_internals.py"
-    assert kedro_internals.is_stored(JSONDataset(filepath="x.json")), "_EPHEMERAL changed: mend kedro_internals.py"
-
-
-def test_nodes_say_how_they_are_wired():
+def test_nodes_and_runners_have_what_they_had():
     wired = node(print, {"sep": "a"}, "b", name="n")
-    assert kedro_internals.wiring_of(wired) == {"inputs": {"sep": "a"}, "outputs": "b"}, (
-        "a node's _inputs or _outputs changed: mend kedro_internals.py"
-    )
-
-
-def test_runners_release_what_nobody_reads_any_more():
+    assert kedro_internals.wiring_of(wired) == {"inputs": {"sep": "a"}, "outputs": "b"}
     runner, reading = SequentialRunner(is_async=True), node(print, "a", None, name="n")
-    assert kedro_internals.is_async(runner), "a runner's _is_async changed: mend kedro_internals.py"
+    assert kedro_internals.is_async(runner)
     catalog = DataCatalog({"a": MemoryDataset(1)})
     kedro_internals.release_datasets(runner, reading, catalog, {"a": 1}, Pipeline([reading, node(sorted, "b", "a")]))
-    assert not catalog["a"].exists(), "a runner's _release_datasets changed: mend kedro_internals.py"
+    assert not catalog["a"].exists()
 
 
 def test_no_other_module_uses_them(root):

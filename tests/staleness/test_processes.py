@@ -6,18 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from small_project import ALL
 
 
-def program(name: str, folder: Path):
-    script = Path(__file__).with_name(name)
-    result = subprocess.run([sys.executable, script, folder], capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
-
-
 def test_killed_wherever_it_writes_a_run_goes_on_from_there(tmp_path):
-    results = program("killed_runs.py", tmp_path)
+    script = Path(__file__).with_name("killed_runs.py")
+    result = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    results = json.loads(result.stdout.splitlines()[-1])
     assert len(results) == 24, "flush and rename of six saves and six records"
     for result in results:
         # of what is recorded nothing is made again, but for results in memory that a stage needs
@@ -29,21 +26,6 @@ def test_killed_wherever_it_writes_a_run_goes_on_from_there(tmp_path):
         assert result["again"] == [], result
     killed_between_two_outputs = [r for r in results if "read" in r["recorded"] and "clean" not in r["recorded"]]
     assert len(killed_between_two_outputs) >= 4
-
-
-def test_runs_at_once_read_only_what_they_made(tmp_path):
-    result = program("runs_at_once.py", tmp_path)
-    for run, start in (("a", 10), ("b", 500)):
-        left = result["left"][run]
-        model = (start + 1 + 1) * 2 + 3
-        assert left == {
-            "raw": start,
-            "table": start,
-            "model": model,
-            "score": {"score": model - start, "page": f"score {model}\n"},
-        }
-    # the records of both were kept
-    assert result["again"] == {"a": [], "b": []}
 
 
 def test_runs_that_began_in_the_same_millisecond_keep_apart(project):
@@ -59,33 +41,36 @@ def test_runs_that_began_in_the_same_millisecond_keep_apart(project):
     assert project.versions("raw")[-1] != taken
 
 
-def test_a_slice_reads_what_was_there_when_it_began(project, registered):
-    """A whole run that ends while a slice is going on is not mixed into it."""
+class RunsBeside(logging.Handler):
+    """Calls something once, when a node begins."""
+
+    def __init__(self, node: str, call) -> None:
+        super().__init__()
+        self._start, self._call, self.result = f"Running node: {node}", call, None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(self._start) and self.result is None:
+            self.result = []
+            self.result = self._call()
+
+
+@pytest.mark.parametrize("nodes", [("judge",), ()])
+def test_a_run_reads_what_it_made_or_what_was_there_when_it_began(project, registered, nodes, monkeypatch):
+    """A whole run that begins and ends meanwhile is not mixed into it."""
     registered(project)
-    version, table = project.versions("table")[-1], project.stored("table")
-    inner = project.copy_to(project.folder.parent / "copy")
-    inner.data = project.data
-    inner.parameters["source"]["start"] = 77
-
-    class RunsBeside(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.getMessage().startswith("Running node: judge") and not self.ran:
-                self.ran = True
-                logging.getLogger("kedro.pipeline.node").removeHandler(self)
-                assert inner.run(run_id="2026-05-01T00.00.01.000Z") == ["read", "clean", "prepare", "fit", "judge"]
-
-        ran = False
-
-    handler = RunsBeside()
+    outer, inner = "2026-05-01T00.00.00.000Z", "2026-05-01T00.00.01.000Z"
+    read = project.versions("table")[-1] if nodes else outer
+    beside = project.copy_to(project.folder.parent / "copy")
+    beside.data = project.data
+    beside.parameters["source"]["start"] = 77
+    handler = RunsBeside("judge", lambda: beside.run(run_id=inner))
     logger = logging.getLogger("kedro.pipeline.node")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        project.run("judge", force=True, run_id="2026-05-01T00.00.00.000Z")
-    finally:
-        logger.removeHandler(handler)
-    assert handler.ran
-    (record,) = [r for r in project.records.of("judge") if r.run == "2026-05-01T00.00.00.000Z"]
-    assert record.inputs["table"] == version
-    model = project.stored("model", record.inputs["model"])
-    assert project.stored("score", record.run)["score"] == model - table
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    project.run(*nodes, force=True, run_id=outer)
+    assert handler.result == ["read", "clean", "prepare", "fit", "judge"]
+    for run, table in ((outer, read), (inner, inner)):
+        (record,) = [record for record in project.records.of("judge") if record.run == run]
+        assert record.inputs["table"] == table
+        model = project.stored("model", record.inputs["model"])
+        assert project.stored("score", run)["score"] == model - project.stored("table", table)

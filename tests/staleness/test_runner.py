@@ -27,13 +27,6 @@ def delete_record(node: str):
     return lambda project: next((project.data / ".records/nodes" / node).glob("*.json")).unlink()
 
 
-def spoil_record(text: str):
-    def spoil(project: SmallProject) -> None:
-        next((project.data / ".records/nodes/fit").glob("*.json")).write_text(text)
-
-    return spoil
-
-
 def names(text: str):
     return lambda project: (project.data / "names.json").write_text(text)
 
@@ -50,29 +43,25 @@ CASES = {
     "a parameter that is declared harmless": (set_parameter("fit.device", "cuda"), []),
     "a new parameter": (set_parameter("fit.momentum", 0.9), ["prepare", "fit"]),  # equal result: judge stays
     "a parameter that makes the same result": (set_parameter("clean.by", "./alpha"[2:]), []),
-    "a parameter as a float": (set_parameter("fit.epochs", 3.0), ["prepare", "fit", "judge"]),
     "an output is deleted": (delete("model"), ["prepare", "fit"]),
-    "the first output is deleted": (delete("raw"), ["read"]),
     "one of two outputs is deleted": (delete("summary"), ["clean"]),
-    "the last output is deleted": (delete("score"), ["judge"]),
     "an output is edited by hand": (
         lambda project: next(project.data.glob("model.json/*/*.json")).write_text("1"),
         ["prepare", "fit"],
     ),
     "an input is replaced by other content": (names('["d", "c"]'), ["label"]),
     "an input is replaced by equal content": (names('["b", "a"]'), []),
-    "an input's content means the same": (names('["a", "b"]'), ["label"]),
     "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
-    "a record is no JSON": (spoil_record("{"), ["prepare", "fit"]),
-    "a record is another JSON": (spoil_record("[1]"), ["prepare", "fit"]),
-    "a record lacks fields": (spoil_record('{"node": "fit"}'), ["prepare", "fit"]),
     "all files have new times": (touch_everything, []),
     "the memory of digests is lost": (
         lambda project: (project.data / ".records/memo.json").unlink(missing_ok=True),
         [],
     ),
-    "the memory of digests is spoilt": (lambda project: (project.data / ".records/memo.json").write_text("x"), []),
 }
+
+
+def written(project: SmallProject) -> dict:
+    return {p: p.stat().st_mtime_ns for p in project.data.rglob("*") if p.is_file() and ".records" not in str(p)}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -80,14 +69,9 @@ def test_exactly_these_nodes_run(project, case):
     change, expected = CASES[case]
     change(project)
     assert project.run() == expected
+    before = written(project)
     assert project.run() == []
-
-
-def test_nothing_changed_writes_nothing(project):
-    before = {p: p.stat().st_mtime_ns for p in project.data.rglob("*") if p.is_file() and ".records" not in str(p)}
-    project.run()
-    after = {p: p.stat().st_mtime_ns for p in project.data.rglob("*") if p.is_file() and ".records" not in str(p)}
-    assert after == before
+    assert written(project) == before
 
 
 def test_a_forced_run_runs_everything_and_stores_equal_contents_once(project):
@@ -120,18 +104,12 @@ def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
 
 
 def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newest(project):
-    score = project.stored("score")
-    project.parameters["fit"]["epochs"] = 9
-    assert project.run() == ["prepare", "fit", "judge"]
-    other = project.stored("score")
-    assert other != score
-    project.parameters["fit"]["epochs"] = 3
-    assert project.run() == []
-    assert project.stored("score") == score
-    assert project.run() == []
-    project.parameters["fit"]["epochs"] = 9
-    assert project.run() == []
-    assert project.stored("score") == other
+    scores = {3: project.stored("score")}
+    for epochs, nodes in ((9, ["prepare", "fit", "judge"]), (3, []), (3, []), (9, [])):
+        project.parameters["fit"]["epochs"] = epochs
+        assert project.run() == nodes
+        assert project.stored("score") == scores.setdefault(epochs, project.stored("score"))
+    assert scores[3] != scores[9]
 
 
 def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(project, monkeypatch):

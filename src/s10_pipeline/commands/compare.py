@@ -24,16 +24,10 @@ def compare(
     """Two models: parameters that differ, metrics, verdicts, and McNemar's test of their mistakes."""
     names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
-    if not versions:
-        places = (0, 0) if envs else (1, 0)
-        found = [versions_of(catalog["model"])[i:][:1] for catalog, i in zip(catalogs, places, strict=True)]
-        if lacking := [name for name, newest in zip(names, found, strict=True) if not newest]:
-            option, lacks = ("--envs", "no model") if envs else ("--versions", "no two models to compare")
-            remedy = f"train one with kedro run --env={lacking[0]}"
-            raise UserError(f"{option}: environment {lacking[0]} has {lacks} yet; {remedy}")
-        versions = (found[0][0], found[1][0])
-    a, b = (_read(version, catalog) for version, catalog in zip(versions, catalogs, strict=True))
-    click.echo(f"A: {names[0]} {versions[0]}\nB: {names[1]} {versions[1]}\n")
+    places = (0, 0) if envs else (1, 0)
+    chosen = versions or [*map(_newest, catalogs, places, names)]
+    a, b = (_read(version, catalog) for version, catalog in zip(chosen, catalogs, strict=True))
+    click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
     rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
     _table("differs", rows or [("nothing", "", "")])
     click.echo()
@@ -42,6 +36,14 @@ def compare(
     _table("verdict", _verdict_rows(a["verdicts"], b["verdicts"]))
     click.echo()
     click.echo(_mcnemar(a, b))
+
+
+def _newest(catalog: Any, place: int, env: str) -> str:
+    found = versions_of(catalog["model"])
+    if len(found) <= place:
+        option, lacks = ("--versions", "no two models to compare") if place else ("--envs", "no model")
+        raise UserError(f"{option}: environment {env} has {lacks} yet; train one with kedro run --env={env}")
+    return found[place]
 
 
 def _read(version: str, catalog: Any) -> dict[str, Any]:

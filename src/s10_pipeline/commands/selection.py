@@ -16,30 +16,30 @@ def check_selection(options: dict[str, Any]) -> None:
     from kedro.utils import load_obj
 
     names = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or ["__default__"]
-    if unknown := next((name for name in names if name not in pipelines), None):
-        raise UserError(f"--pipeline={unknown}: no such pipeline; {did_you_mean(unknown, pipelines)}")
+    for name in names:
+        if name not in pipelines:
+            raise UserError(f"--pipeline={name}: no such pipeline; {did_you_mean(name, pipelines)}")
     chosen = sum((pipelines[name] for name in names), Pipeline([]))
     nodes, datasets = {node.name for node in chosen.nodes}, chosen.datasets()
-    there_are = {
-        "node_names": ("--nodes", nodes),
-        "from_nodes": ("--from-nodes", nodes),
-        "to_nodes": ("--to-nodes", nodes),
-        "from_inputs": ("--from-inputs", datasets),
-        "to_outputs": ("--to-outputs", datasets),
-        "tags": ("--tags", {tag for node in chosen.nodes for tag in node.tags}),
-        "namespaces": ("--namespaces", {node.namespace for node in chosen.nodes if node.namespace}),
+    known = {
+        "node_names": nodes,
+        "from_nodes": nodes,
+        "to_nodes": nodes,
+        "from_inputs": datasets,
+        "to_outputs": datasets,
+        "tags": {tag for node in chosen.nodes for tag in node.tags},
+        "namespaces": {node.namespace for node in chosen.nodes if node.namespace},
     }
-    for option, (flag, known) in there_are.items():
-        for name in options.get(option) or ():
-            if name not in known:
-                where = ", ".join(f"pipeline {name}" for name in names)
-                remedy = did_you_mean(name, known) if known else "leave the option out, it has none"
-                raise UserError(f"{flag}={name}: not in {where}; {remedy}")
-    asked = {option: options.get(option) for option in there_are if option != "namespaces"}
+    asked = {option: options[option] for option in known if options.get(option)}
+    flags = {option: f"--{option.replace('node_names', 'nodes').replace('_', '-')}" for option in asked}
+    for option, name in ((o, name) for o, given in asked.items() for name in given):
+        if name not in known[option]:
+            remedy = did_you_mean(name, known[option]) if known[option] else "leave the option out, it has none"
+            raise UserError(f"{flags[option]}={name}: not in pipeline {', '.join(names)}; {remedy}")
     try:
-        chosen.filter(**asked, node_namespaces=options.get("namespaces"))
+        chosen.filter(node_namespaces=asked.pop("namespaces", None), **asked)
     except ValueError as error:
-        given = " ".join(f"{flag}={','.join(options[o])}" for o, (flag, _) in there_are.items() if options.get(o))
+        given = " ".join(f"{flags[option]}={','.join(asked[option])}" for option in asked)
         raise UserError(f"{given}: no stage is all of this; leave one of them out") from error
     try:
         load_obj(options.get("runner") or "SequentialRunner", "kedro.runner")

@@ -1,8 +1,7 @@
 """Labelled images, their pixels stored once whatever the number of versions."""
 
+import functools
 import json
-import os
-import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -101,25 +100,23 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         return name
 
     def _local_copy(self, name: str) -> Path:
-        """A local file of the store; of a remote one a copy in the temporary folder, kept for the next load.
+        """A local file of the store; of a remote one a copy that lasts as long as the process.
 
         Raises:
-            UserError: the copies' folder is not ours alone, or the stored file is damaged.
+            UserError: the stored file is damaged.
         """
         remote = str(self.shared_folder / name)
         if self._protocol == "file":
             return regular_file(remote)
-        cached = _private_folder() / name
+        copy = Path(_folder_of_copies().name) / name
         for fetch in (False, True):
             if fetch:
-                with replacing(cached) as partial:
+                with replacing(copy) as partial:
                     self._fs.get_file(remote, str(partial))
-            with suppress(OSError, ValueError, EOFError):  # whatever lies there
-                # whoever cleans the temporary folder, or a full disk, may leave a file of the same name
-                if regular_file(cached).stat().st_size == self._fs.size(remote):
-                    content = np.load(cached, mmap_mode="r") if name.endswith(".npy") else cached.read_bytes()
-                    if _name_of(content) == name:
-                        return cached
+            with suppress(OSError, ValueError, EOFError):  # whoever cleans the temporary folder may leave anything
+                content = np.load(copy, mmap_mode="r") if name.endswith(".npy") else copy.read_bytes()
+                if _name_of(content) == name:
+                    return copy
         raise UserError(f"{remote}: damaged, its content is not that of its name; remove it and run the stage again")
 
 
@@ -130,16 +127,7 @@ def _name_of(content: NDArray[Any] | bytes) -> str:
     return f"{sha256_of(f'{content.dtype} {content.shape}'.encode(), np.ascontiguousarray(content))}.npy"
 
 
-def _private_folder() -> Path:
-    """A folder in the temporary one that nobody else can write to or read (mode 700)."""
-    user = getattr(os, "getuid", str)()  # where there are no such numbers, each user has a temporary folder
-    folder = Path(tempfile.gettempdir()) / f"s10_pipeline-arrays-{user}"
-    with suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    status = folder.lstat()
-    if user != "" and (status.st_uid != user or status.st_mode & ~0o7000 != stat.S_IFDIR | 0o700):
-        raise UserError(
-            f"TMPDIR={folder.parent}: {folder.name} there is not a folder of yours alone (mode 700); remove it, or set "
-            "TMPDIR to another folder"
-        )
-    return folder
+@functools.cache
+def _folder_of_copies() -> tempfile.TemporaryDirectory[str]:
+    """A folder that nobody else can write to or read (mode 700), gone with the process."""
+    return tempfile.TemporaryDirectory(prefix="s10_pipeline-arrays-")

@@ -19,7 +19,6 @@ class _KedroType(AtomicDataset[Any]):
 
     Args:
         load_args, save_args: of the kedro-datasets type.
-        fs_args: besides arguments of the file system, ``open_args_load`` and ``open_args_save``.
     """
 
     module: ClassVar[str]
@@ -36,9 +35,6 @@ class _KedroType(AtomicDataset[Any]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._arguments: dict[str, Any] = {k: v for k, v in (("load_args", load_args), ("save_args", save_args)) if v}
-        fs_args = dict(fs_args or {})
-        if opening := {name: fs_args.pop(name) for name in ("open_args_load", "open_args_save") if name in fs_args}:
-            self._arguments["fs_args"] = opening
         super().__init__(
             filepath=filepath, version=version, credentials=credentials, fs_args=fs_args, metadata=metadata
         )

@@ -1,5 +1,6 @@
 """Parameters declare at their field which stages their value can change."""
 
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -21,13 +22,16 @@ def affects(*stages: str) -> Affects:
     return Affects(stages)
 
 
+def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
+    """Yield the nested fields of a pydantic model that a dotted name leads through, as far as they are declared."""
+    for key in parameter.split("."):
+        if not (field := getattr(model, "model_fields", {}).get(key)):
+            return
+        yield field
+        model = field.annotation
+
+
 def can_change(model: Any, parameter: str, stage: str) -> bool:
     """Return whether a parameter (its dotted name, from the fields of ``model`` on) can change a stage's result."""
-    for key in parameter.split("."):
-        field = getattr(model, "model_fields", {}).get(key)
-        if field is None:  # not declared: it counts
-            return True
-        if any(isinstance(mark, Affects) and stage not in mark for mark in field.metadata):
-            return False
-        model = field.annotation
-    return True
+    marks = [mark for field in declared_fields(model, parameter) for mark in field.metadata]
+    return not any(isinstance(mark, Affects) and stage not in mark for mark in marks)

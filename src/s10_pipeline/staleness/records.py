@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 from kedro.io import AbstractDataset, DatasetError
-from pydantic import AfterValidator, StringConstraints, TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 
 from ..identity.atomic import remove_leftovers, write_text
 from ..identity.differences import Parts
@@ -26,14 +26,8 @@ log = logging.getLogger(__name__)
 VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%f"  # of Kedro, which ends it with milliseconds and a Z
 
 
-def _one_component(name: str) -> str:
-    if name in ("", ".", "..") or set(name) & set("/\\\0"):
-        raise ValueError(f"{name!r} is no name of a file or folder")
-    return name
-
-
 # Versions and runs become parts of paths, some of which are removed.
-Name = Annotated[str, AfterValidator(_one_component)]
+Name = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 
 
 @dataclass(frozen=True)
@@ -112,12 +106,18 @@ class RecordStore:
         """
         run = run if run > newest else _next_version(newest)
         lock = FileLock(self.folder / "running" / f"{run}.lock")
-        with suppress(OSError), FileLock(self.folder / "prune.lock"):
-            while _is_held(Path(lock.lock_file)):
+        # on a full or read-only disk the first save, or record, says so
+        with suppress(OSError), self.alone() as going_on:
+            while run in going_on:
                 run = _next_version(run)
-                lock = FileLock(self.folder / "running" / f"{run}.lock")
-            lock.acquire()  # on a full or read-only disk the first save, or record, says so
-            self._remove_leftovers(run)
+            lock = FileLock(self.folder / "running" / f"{run}.lock")
+            lock.acquire()
+            # what killed runs left: their locks and, if this run is alone, files half written
+            for path in self.folder.glob("running/*.lock"):
+                if path.stem not in (run, *going_on):
+                    path.unlink(missing_ok=True)
+            if not going_on:  # on other machines too, whose processes cannot be asked for
+                remove_leftovers(self.folder.parent)
         try:
             yield run
         finally:
@@ -125,15 +125,6 @@ class RecordStore:
             lock.release()
             with suppress(OSError):
                 Path(lock.lock_file).unlink()
-
-    def _remove_leftovers(self, run: str) -> None:
-        """Remove what killed runs left: their locks and, unless another run is going on, files half written."""
-        others = [path for path in self.folder.glob("running/*.lock") if path.stem != run]
-        ended = [path for path in others if not _is_held(path)]
-        for path in ended:
-            path.unlink(missing_ok=True)
-        if ended == others:  # of runs on other machines too, whose processes cannot be asked for
-            remove_leftovers(self.folder.parent)
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:

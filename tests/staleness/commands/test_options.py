@@ -4,7 +4,7 @@ import click
 import pytest
 from kedro.framework.cli.project import run as kedro_run
 
-from s10_pipeline.staleness.commands.options import datasets_of, open_records, run_command
+from s10_pipeline.staleness.commands.options import open_records, run_command
 from s10_pipeline.staleness.records import RecordsDataset
 
 
@@ -18,15 +18,9 @@ def test_other_options_stay_kedros():
     command = run_command("my.Runner")
     assert [p.name for p in command.params] == [p.name for p in kedro_run.params]
     assert command.make_context("run", []).params["runner"] == "my.Runner"
-    assert kedro_run.make_context("run", []).params["runner"] != "my.Runner", "Kedro's own command is left alone"
 
 
 def test_records_on_a_remote_disk_are_an_error():
     catalog = SimpleNamespace(load=lambda name: RecordsDataset(filepath="s3://x/records").load())
     with pytest.raises(click.ClickException, match="records: "):
         open_records(catalog)
-
-
-def test_parameters_are_no_datasets(project):
-    names = set(datasets_of(project.catalog("1")))
-    assert names == {"raw", "table", "summary", "model", "score", "labels", "names", "records"}

@@ -12,20 +12,19 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import YAMLError
 
+from ...identity.affects import declared_fields
+
 # NAME=VALUE and, behind a comma, the rest. As in CSV, a value with a comma stands in quotes, and such a quote in it is
 # doubled.
-ITEM = re.compile(
-    r"""\s*(?P<name>[^=,\s]+)\s*=(?:(?P<quoted>"(?:[^"]|"")*"|'(?:[^']|'')*')|(?P<plain>[^,]*))(?:,(?P<rest>.*))?""",
-    re.DOTALL,
-)
+ITEM = re.compile(r"""\s*([^=,\s]+)=(?:("(?:[^"]|"")*"|'(?:[^']|'')*')|([^,]*))(?:,(.*))?""", re.DOTALL)
 
 
 class Params(click.Option):
     """``--params``, which may be repeated: the last one wins where several name the same parameter.
 
     Args:
-        model: pydantic model of all parameters. A parameter declared as text takes the text as it is typed; others take
-            what the type makes of it, or what YAML makes of it where that fits. Undeclared ones are read as YAML.
+        model: pydantic model of all parameters. A parameter whose type takes a text gets it as it is typed; others get
+            what YAML makes of it. Of undeclared ones, what stands in quotes is a text.
     """
 
     def __init__(self, model: Any = None) -> None:
@@ -40,21 +39,18 @@ class Params(click.Option):
     def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> dict[str, Any]:
         merged = OmegaConf.create()
         for value in given:
-            for name, text, is_quoted in [] if isinstance(value, dict) else _split(value):
-                inner = _typed(text, is_quoted, self._declared(name))
-                for part in reversed(name.split(".")):
-                    inner = {part: inner}
-                merged.merge_with(inner)
-            merged.merge_with(value if isinstance(value, dict) else {})
+            if isinstance(value, dict):
+                merged.merge_with(value)
+                continue
+            for name, text, is_quoted in _split(value):
+                typed = _literally(_typed(text, is_quoted, self._declared(name)))
+                OmegaConf.update(merged, name, typed, force_add=True)
         return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
 
     def _declared(self, name: str) -> Any:
         """Return the type of a parameter (its dotted name); None where the model has none of that name."""
-        declared = self._model
-        for key in name.split("."):
-            field = getattr(declared, "model_fields", {}).get(key)
-            declared = field.annotation if field else None
-        return declared
+        fields = [*declared_fields(self._model, name)]
+        return fields[-1].annotation if len(fields) == len(name.split(".")) else None
 
 
 def spell(parameters: dict[str, Any]) -> str:
@@ -83,27 +79,24 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
             if items:
                 remedy = f"a value with a comma stands in quotes: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
             raise click.ClickException(f"--params={text}: {rest!r} is not of the form NAME=VALUE; {remedy}")
-        quoted, rest = match["quoted"], match["rest"]
-        value = quoted[1:-1].replace(quoted[0] * 2, quoted[0]) if quoted else match["plain"]
-        items.append((match["name"], value, bool(quoted)))
+        name, quoted, plain, rest = match.groups()
+        value = quoted[1:-1].replace(quoted[0] * 2, quoted[0]) if quoted else plain
+        items.append((name, value, bool(quoted)))
     return items
 
 
 def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
-    try:
+    """Return the value that a text stands for; ``declared`` is the parameter's type, None if it has none."""
+    if text == "null" and not is_quoted:
+        return None
+    with suppress(ValidationError):
+        # strictly, as a text of JSON: a path or a choice takes it, a number does not
+        TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
+        return text
+    parsed = None
+    with suppress(YAMLError, OmegaConfBaseException):
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload,index]
-    except (YAMLError, OmegaConfBaseException):
-        parsed = text
-    if declared is None:
-        return _literally(text if is_quoted else parsed)
-    null = [None] if text == "null" and not is_quoted else []
-    for candidate in (*null, text, text if parsed is None else parsed):
-        with suppress(ValidationError):
-            value = TypeAdapter(declared).validate_python(candidate)
-            return _literally(
-                parsed if candidate is parsed or parsed == value else value
-            )  # -1 is shown as -1, not -1.0
-    return _literally(text)
+    return text if parsed is None else parsed
 
 
 def _literally(value: Any) -> Any:
