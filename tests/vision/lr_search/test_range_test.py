@@ -1,5 +1,6 @@
 import logging
 import sys
+from itertools import count
 
 import numpy as np
 import pytest
@@ -51,22 +52,10 @@ def test_the_first_loss_is_that_of_the_fresh_network(shapes, sets, tiny, classif
 
 
 def test_output_is_left_to_the_bar(classifier, shapes, sets, tiny, monkeypatch):
-    seen = set()
-    plain = range_test.training_loss
-
-    def watching(*arguments):
-        seen.add(sys.stdout)
-        return plain(*arguments)
-
-    monkeypatch.setattr(range_test, "training_loss", watching)
+    seen, plain = set(), range_test.training_loss
+    monkeypatch.setattr(range_test, "training_loss", lambda *arguments: seen.add(sys.stdout) or plain(*arguments))
     run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
     assert seen == {sys.stdout}
-
-
-def test_it_repeats(shapes, sets, tiny):
-    first, second = (find_learning_rate(shapes[0], sets[0], PARAMS, tiny) for _ in range(2))
-    assert first[0].equals(second[0])
-    assert first[1] == second[1]
 
 
 @pytest.mark.gpu
@@ -82,11 +71,10 @@ def test_it_repeats_on_cuda(shapes, sets, tiny, stem):
 
 
 @pytest.mark.parametrize("benchmark", [True, False])
-def test_torch_s_global_flags_are_restored(shapes, sets, tiny, monkeypatch, benchmark):
+def test_divergence_at_once_is_an_error_that_restores_torch_s_global_flags(shapes, sets, tiny, monkeypatch, benchmark):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
     diverging = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
-    find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"lr_search.start_lr=1e\+06: .*lower start_lr"):
         find_learning_rate(shapes[0], sets[0], diverging, tiny)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.backends.cudnn.benchmark is benchmark
@@ -119,26 +107,14 @@ def test_a_training_too_short_for_a_test_takes_the_cautious_rate(shapes, sets, t
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
-    calls = 0
-    plain = range_test.training_loss
-
-    def failing(*arguments):
-        nonlocal calls
-        calls += 1
-        loss = plain(*arguments)
-        return loss * float("nan") if calls == 25 else loss
-
-    monkeypatch.setattr(range_test, "training_loss", failing)
+    calls, plain = count(1), range_test.training_loss
+    monkeypatch.setattr(
+        range_test, "training_loss", lambda *arguments: plain(*arguments) * (np.nan if next(calls) == 25 else 1)
+    )
     curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
     assert curve.groupby("run").size().tolist() == [24, 40]
     assert np.isfinite(curve).all(axis=None)
     assert np.isfinite(best_lr["lr"])
-
-
-def test_divergence_at_once_is_an_error_with_a_remedy(shapes, sets, tiny):
-    params = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
-    with pytest.raises(UserError, match=r"lr_search.start_lr=1e\+06: .*lower start_lr"):
-        find_learning_rate(shapes[0], sets[0], params, tiny)
 
 
 def test_with_a_given_rate_no_test_runs(shapes, sets, tiny, monkeypatch):
@@ -151,7 +127,7 @@ def test_with_a_given_rate_no_test_runs(shapes, sets, tiny, monkeypatch):
 ALWAYS = PARAMS.model_copy(update={"always": True})
 
 
-def test_the_test_runs_beside_a_given_rate_where_it_is_asked_for(shapes, sets, tiny, caplog):
+def test_it_repeats_also_beside_a_given_rate_where_it_is_asked_for(shapes, sets, tiny, caplog):
     with caplog.at_level(logging.INFO):
         given = find_learning_rate(shapes[0], sets[0], ALWAYS, tiny.model_copy(update={"lr": 0.05}))
     found = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from s10_pipeline.vision.data.image_files import large_images_allowed
+from s10_pipeline.vision.data.resize import UnreadableImage
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.predict.images import find_images, read_batches
 
@@ -43,10 +44,10 @@ def test_batches_keep_the_order_and_name_what_is_unreadable(tmp_path: Path, monk
     files[5].write_bytes(b"")
     with large_images_allowed():
         batches = list(read_batches(files, size=8, batch_size=2))
-    assert [batch.images_nhwc.shape for batch in batches] == [(1, 8, 8, 3), (0, 8, 8, 3), (1, 8, 8, 3)]
-    assert [batch.positions for batch in batches] == [[0], [], [4]]
-    assert (batches[0].images_nhwc == (255, 0, 0)).all() and (batches[2].images_nhwc == 0).all()
-    reasons = {k: v for batch in batches for k, v in batch.reasons.items()}
+    assert [list(batch) for batch in batches] == [[0, 1], [2, 3], [4, 5]]
+    read = {position: result for batch in batches for position, result in batch.items()}
+    assert (read[0] == np.uint8([[[255, 0, 0]]] * 8)).all() and read[0].shape == (8, 8, 3) and (read[4] == 0).all()
+    reasons = {position: str(result) for position, result in read.items() if isinstance(result, UnreadableImage)}
     assert sorted(reasons) == [1, 2, 3, 5]
     assert "not an image" in reasons[1] and "cannot be read" in reasons[3] and "empty" in reasons[5]
     assert not any(str(tmp_path) in reason or "\n" in reason for reason in reasons.values())
@@ -57,5 +58,5 @@ def test_reads_one_batch_at_a_time(tmp_path: Path) -> None:
     batches = read_batches(files, size=8, batch_size=2)
     next(batches)
     files[3].unlink()  # a reader that had gone ahead would not notice
-    assert next(batches).positions == [2]
-    np.testing.assert_array_equal([], list(batches))
+    assert [isinstance(result, UnreadableImage) for result in next(batches).values()] == [False, True]
+    assert not list(batches)

@@ -51,7 +51,10 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
         raise UserError(f"augment.train={name}: albumentations has no such transform; {did_you_mean(name, known)}")
     transform = known[name]
     arguments = dict(arguments or {})
-    _check_argument_names(name, transform, arguments)
+    names = [p for p in signature(transform).parameters if p not in ("args", "kwargs")]
+    if unknown := [argument for argument in arguments if argument not in names]:
+        remedy = did_you_mean(unknown[0], names)
+        raise UserError(f"augment.train.{name}.{unknown[0]}: {name} has no such argument; {remedy}")
     if "transforms" in arguments:
         arguments["transforms"] = [_build(child, mean) for child in arguments["transforms"]]
     if arguments.get("fill") == "mean":
@@ -63,15 +66,6 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
             return transform(**arguments)
     except (TypeError, ValueError, UserWarning) as error:
         raise UserError(f"augment.train.{name}: {_one_line(error)}; see albumentations' page of {name}") from error
-
-
-def _check_argument_names(name: str, transform: type, arguments: dict[str, Any]) -> None:
-    known = [p for p in signature(transform).parameters if p not in ("args", "kwargs")]
-    for argument in arguments:
-        if argument not in known:
-            raise UserError(
-                f"augment.train.{name}.{argument}: {name} has no such argument; {did_you_mean(argument, known)}"
-            )
 
 
 def _one_line(error: BaseException) -> str:

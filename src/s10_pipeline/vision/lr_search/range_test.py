@@ -6,6 +6,7 @@ The one file that knows torch-lr-finder: it prints, draws its own bar, leaves th
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain, count
 from typing import Any
 from unittest.mock import patch
 
@@ -117,13 +118,20 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
     precision = choose_precision(train.precision, device)
     optimizer = build_optimizer(model, train, params.start_lr)
     was_training = model.training
+
+    def finite_loss(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
+        loss = training_loss(logits_bk, labels_b, train.label_smoothing)
+        if not torch.isfinite(loss):
+            raise _NonFiniteLoss
+        return loss
+
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), progress_bar("range test", params.num_iterations, "batches") as bar:
         torch.manual_seed(train.seed)
         finder = LRFinder(
             model,
             optimizer,
-            _StopAtNonFinite(train.label_smoothing),
+            finite_loss,
             amp_backend="torch",
             amp_config={
                 "device_type": device.type,
@@ -168,30 +176,12 @@ class _NonFiniteLoss(Exception):
     """Ends the range test."""
 
 
-class _StopAtNonFinite:
-    def __init__(self, label_smoothing: float) -> None:
-        self._label_smoothing = label_smoothing
-
-    def __call__(self, logits_bk: Tensor, labels_b: Tensor) -> Tensor:
-        loss = training_loss(logits_bk, labels_b, self._label_smoothing)
-        if not torch.isfinite(loss):
-            raise _NonFiniteLoss
-        return loss
-
-
 class _Endless(TrainDataLoaderIter):
     """Epoch after epoch of the loader's batches."""
 
     def __init__(self, loader: TrainLoader) -> None:
-        super().__init__(loader.loader)
-        self._batches = self._endless(loader)
-
-    @staticmethod
-    def _endless(loader: TrainLoader) -> Iterator[Batch]:
-        epoch = 0
-        while True:
-            yield from loader.epoch(epoch)
-            epoch += 1
+        # the class above would start the loader's workers, for batches of no epoch
+        self._batches = chain.from_iterable(map(loader.epoch, count()))
 
     def __next__(self) -> Batch:
         return next(self._batches)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ....identity.digests import sha256_of
 from ...errors import UserError
 from .suggestion import suggest_source
 
@@ -28,35 +27,30 @@ class Table:
     Attributes:
         name: relative to the source's folder.
         file: opened.
-        num_rows: as the file's footer says.
         image_column, label_column: their names.
     """
 
     name: str
     file: pq.ParquetFile
-    num_rows: int
     image_column: str
     label_column: str
+
+    @property
+    def num_rows(self) -> int:
+        """As the file's footer says."""
+        return int(self.file.metadata.num_rows)
 
 
 def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
     """Split -> sorted file names relative to ``folder``, POSIX separators; warns of files that are of neither split."""
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "no such folder"
-        remedy = suggest_source(folder, "parquet") or "give the folder that holds train*.parquet and test*.parquet"
-        raise UserError(f"{setting}: {what}; {remedy}")
     names: dict[str, list[str]] = {"train": [], "test": []}
-    unread = []
+    unread: list[str] = []
     for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet") if p.is_file()):
         parts = name.split("/")
         if any(part.startswith(".") for part in parts):  # a hub's download cache
             continue
-        for split, found in names.items():
-            if parts[-1].startswith(split) or parts[-2:-1] == [split]:
-                found.append(name)
-                break
-        else:
-            unread.append(name)
+        split = next((s for s in names if parts[-1].startswith(s) or parts[-2:-1] == [s]), None)
+        (unread if split is None else names[split]).append(name)
     if unread:
         _log.warning("%s: only train*.parquet and test*.parquet are read, not %s", setting, ", ".join(unread))
     for split, found in names.items():
@@ -103,13 +97,13 @@ def open_table(folder: Path, name: str, setting: str) -> Table:
             f"{setting}: {name} needs a struct column img or image with a field bytes, and an integer column label or "
             f"fine_label; it has {columns}"
         )
-    return Table(name, file, file.metadata.num_rows, image, label)
+    return Table(name, file, image, label)
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-        return False
-    return bool(pa.types.is_binary(kind.field("bytes").type) or pa.types.is_large_binary(kind.field("bytes").type))
+    return pa.types.is_struct(kind) and any(
+        field.name == "bytes" and field.type in (pa.binary(), pa.large_binary()) for field in kind.fields
+    )
 
 
 def corrupt(setting: str, name: str, error: Exception | str) -> UserError:
@@ -117,10 +111,10 @@ def corrupt(setting: str, name: str, error: Exception | str) -> UserError:
     return UserError(f"{setting}: {name} is not a readable parquet file ({reason}); copy or download it again")
 
 
-def checksum_of(folder: Path, names: Sequence[str]) -> str:
-    """SHA-256 over names and contents, in this order."""
-    digests = []
+def digests_of(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Return name -> SHA-256 of the content."""
+    digests = {}
     for name in names:
         with (folder / name).open("rb") as file:
-            digests.append(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n")
-    return f"sha256:{sha256_of(''.join(digests).encode())}"
+            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
