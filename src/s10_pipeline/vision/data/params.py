@@ -60,11 +60,11 @@ class IngestParams(Params):
     def _check(self) -> "IngestParams":
         if self.source not in SOURCES:
             raise ValueError(f"source={self.source}: not a known source; {did_you_mean(self.source, SOURCES)}")
-        if self.shortcut is not None and self.source != "shapes10":
-            raise ValueError(f"shortcut={self.shortcut}: only source=shapes10 draws tags; leave it null")
         if self.shortcut is not None:
             from .sources.outlines import SHAPE_NAMES
 
+            if self.source != "shapes10":
+                raise ValueError(f"shortcut={self.shortcut}: only source=shapes10 draws tags; leave it null")
             if self.shortcut not in SHAPE_NAMES:
                 remedy = did_you_mean(self.shortcut, SHAPE_NAMES)
                 raise ValueError(f"shortcut={self.shortcut}: no shape of this name; {remedy}")

@@ -5,17 +5,12 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 
-Indices = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 def stratified_split(
-    labels: NDArray[np.int64],
-    fraction: float,
-    seed: int,
-    class_names: tuple[str, ...],
-    parameter: str,
-    at_least_one: bool = False,
-) -> tuple[Indices, Indices]:
+    labels: Ints, fraction: float, seed: int, class_names: tuple[str, ...], parameter: str, at_least_one: bool = False
+) -> tuple[Ints, Ints]:
     """Hold out ``fraction`` of each class, rounded to whole images.
 
     Args:
@@ -33,7 +28,7 @@ def stratified_split(
         UserError: a class would have no image on one side.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    held_out: list[Indices] = []
+    held_out: list[Ints] = []
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         n = round(len(members) * fraction)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ..errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean, one_line
 from .cutout import OUR_TRANSFORMS
 
 # OpenCV's own threads cost more than they save on small images, and fight with the loader's processes.
@@ -65,17 +65,17 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
             warnings.simplefilter("error", UserWarning)
             return transform(**arguments)
     except (TypeError, ValueError, UserWarning) as error:
-        raise UserError(f"augment.train.{name}: {_one_line(error)}; see albumentations' page of {name}") from error
+        raise UserError(f"augment.train.{name}: {_reason(error)}; see albumentations' page of {name}") from error
 
 
-def _one_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """``argument: what is wrong`` of pydantic's several lines."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
         place = next((str(part) for part in first["loc"]), "")
         return f"{place}={first.get('input')}: {first['msg']}".replace("\n", " ")
-    return " ".join(str(error).split())
+    return one_line(error)
 
 
 def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> None:
@@ -94,7 +94,7 @@ def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> N
         except Exception as error:
             raise UserError(
                 f"augment.train.{name}: fails on an image of {image_hwc.shape[0]}x{image_hwc.shape[1]} pixels "
-                f"({type(error).__name__}: {_one_line(error)}); change its arguments or remove it"
+                f"({type(error).__name__}: {_reason(error)}); change its arguments or remove it"
             ) from error
         finally:
             transform.p = chance

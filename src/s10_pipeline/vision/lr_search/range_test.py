@@ -88,18 +88,12 @@ def find_learning_rate(
 def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train: StepParams, run: int) -> pd.DataFrame:
     train = train.model_copy(update={"seed": (train.seed + run) % 2**32})
     device = choose_device(train.device)
-    loader = TrainLoader(
-        images,
-        train_set,
-        train.batch_size,
-        train.seed,
-        resolve_num_workers(train.num_workers, device),
-        pin_memory=device.type == "cuda",
-    )
+    num_workers, on_cuda = resolve_num_workers(train.num_workers, device), device.type == "cuda"
+    loader = TrainLoader(images, train_set, train.batch_size, train.seed, num_workers, pin_memory=on_cuda)
     with (
         # checkpoints are found by the rate too: a training that was interrupted goes on only if the same one comes out.
         # CUDA alone computes differently each time, and torch has no deterministic max pooling on Apple's GPUs.
-        deterministic_algorithms(device.type == "cuda"),
+        deterministic_algorithms(on_cuda),
         explain_out_of_memory(train.batch_size, device),
     ):
         model = build_classifier(images, train_set, train).to(device)
@@ -107,7 +101,7 @@ def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train:
 
 
 def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: StepParams) -> pd.DataFrame:
-    """Raise the learning rate batch by batch; model and RNG are left as they were.
+    """Raise the learning rate batch by batch. The model is used up; torch's generators are left as they were.
 
     The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.
 
@@ -117,7 +111,6 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
     device = next(model.parameters()).device
     precision = choose_precision(train.precision, device)
     optimizer = build_optimizer(model, train, params.start_lr)
-    was_training = model.training
 
     def finite_loss(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
         loss = training_loss(logits_bk, labels_b, train.label_smoothing)
@@ -148,26 +141,20 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
                 yield i
                 bar.advance()
 
-        try:
-            with (
-                patch.object(lr_finder, "tqdm", counted),
-                # redirecting standard output instead would swallow the bar with it
-                patch.object(lr_finder, "print", log.debug, create=True),
-                contextlib.suppress(_NonFiniteLoss),
-            ):
-                finder.range_test(
-                    _Endless(loader),
-                    end_lr=params.end_lr,
-                    num_iter=params.num_iterations,
-                    smooth_f=0,  # we smooth below, because its own mean lags behind the rate
-                    diverge_th=params.diverge_threshold,
-                )
-        finally:
-            finder.reset()
-            model.zero_grad(set_to_none=True)
-            model.train(was_training)
-    num_points = min(len(finder.history["lr"]), len(finder.history["loss"]))
-    lr, raw_loss = (np.array(finder.history[name][:num_points], float) for name in ("lr", "loss"))
+        with (
+            patch.object(lr_finder, "tqdm", counted),
+            # redirecting standard output instead would swallow the bar with it
+            patch.object(lr_finder, "print", log.debug, create=True),
+            contextlib.suppress(_NonFiniteLoss),
+        ):
+            finder.range_test(
+                _Endless(loader),
+                end_lr=params.end_lr,
+                num_iter=params.num_iterations,
+                smooth_f=0,  # we smooth below, because its own mean lags behind the rate
+                diverge_th=params.diverge_threshold,
+            )
+    lr, raw_loss = (np.array(finder.history[name], float) for name in ("lr", "loss"))
     loss = smooth_losses(lr, raw_loss, params.smoothing)
     return pd.DataFrame({"lr": lr, "loss": loss, "raw_loss": raw_loss, "run": 0})[list(COLUMNS)]
 

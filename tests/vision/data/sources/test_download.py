@@ -160,10 +160,8 @@ def test_the_file_arrives_whole(serve, target, case):
 @pytest.mark.parametrize("word", ["trickle", "trickled headers", "stall"])
 def test_an_address_that_sends_a_byte_now_and_then_is_given_up_for_the_next(serve, target, word, caplog):
     slow, mirror = serve(*([word] if word != "stall" else ["break off", "break off", *["trickle"] * 9])), serve("full")
-
     began = time.monotonic()
     fetch(target, slow.url, mirror.url, TIMEOUT_SECONDS=0.3, ATTEMPTS=2)
-
     assert target.read_bytes() == CONTENT
     assert time.monotonic() - began < 30
     assert len(mirror.ranges) == 1
@@ -174,7 +172,6 @@ def test_ctrl_c_is_heard_while_a_server_does_not_answer(serve, target):
     server = serve("trickled headers")
     # as Ctrl-C does it: a signal to the main thread, which waits
     threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
-
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         fetch(target, server.url, TIMEOUT_SECONDS=60)
@@ -185,9 +182,7 @@ def test_a_slow_download_says_how_far_it_is(serve, target, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(download_module, "LOG_SECONDS", 0.05)
     server = serve("trickle at the end", "full")
-
     fetch(target, server.url, TIMEOUT_SECONDS=0.5)
-
     assert len([line for line in caplog.messages if ": 50 % of" in line]) >= 2
     assert target.read_bytes() == CONTENT
     assert int(server.ranges[1][6:-1]) >= HALF, "what arrived before it became slow is kept"

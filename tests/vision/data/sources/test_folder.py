@@ -270,10 +270,8 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
     (tmp_path / "train").rename(tmp_path / train)
     (tmp_path / "test").rename(tmp_path / test)
     save(tmp_path / "Validation" / "ant" / "1.png")
-
     with caplog.at_level("INFO"):
         sets = read(tmp_path)
-
     assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
     assert [len(images) for images in sets] == [9, 3]
     assert "9 training images of 3 classes: ant 3, bee 3, cat 3" in caplog.text
@@ -294,7 +292,6 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
 def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
     for name in folders:
         make_classes(tmp_path / name, num_images=2)
-
     with pytest.raises(UserError, match=message):
         read(tmp_path)
 
@@ -302,11 +299,8 @@ def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
 @pytest.mark.parametrize("names", [("bus", "train"), ("bullet train", "test tube"), ("contest", "valley", "strain")])
 def test_a_class_may_be_called_train(tmp_path, names):
     make_classes(tmp_path, names=names)
-    save(tmp_path / "contest" / "in" / "here.png")
-    save(tmp_path / "valley" / "deeper" / "there.png")
-    save(tmp_path / "contest" / "two.png")
-    save(tmp_path / "valley" / "two.png")
-
+    for name in ("contest/in/here.png", "valley/deeper/there.png", "contest/two.png", "valley/two.png"):
+        save(tmp_path / name)
     assert set(names) <= set(read(tmp_path)[0].class_names)
 
 
@@ -340,7 +334,6 @@ def test_an_unreadable_image_is_named(tmp_path, monkeypatch, with_threads):
 def test_what_is_no_file_that_ends_is_named_and_not_waited_for(tmp_path, make, reason):
     make_split(tmp_path)
     make(tmp_path / "train" / "bee" / "9.png")
-
     with pytest.raises(UserError, match=rf"train/bee/9.png: the file cannot be read \(.*{reason}"):
         read(tmp_path)
 

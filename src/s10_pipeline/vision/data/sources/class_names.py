@@ -81,13 +81,8 @@ def codes_of(
     return class_names, codes
 
 
-def inferred_names(
-    train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str
-) -> tuple[tuple[str, ...], str | None]:
+def inferred_names(train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
     """Names where none are declared: CIFAR-10's where the labels are CIFAR-10's in official order, else class_0, ...
-
-    Returns:
-        (names, "CIFAR-10" where it was recognised, else None).
 
     Raises:
         UserError: labels with gaps, which could be anything, or fewer than two.
@@ -97,7 +92,7 @@ def inferred_names(
         _log.info(
             "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are taken"
         )
-        return CIFAR10_NAMES, "CIFAR-10"
+        return CIFAR10_NAMES
     present = np.unique(labels)
     if len(present) < 2 or present[-1] != len(present) - 1:
         gap = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
@@ -106,7 +101,7 @@ def inferred_names(
             f"into {NAME_FILES[0]} in this folder, one a line"
         )
     _log.warning("%s: no class names; %s in this folder would give them, one a line", setting, NAME_FILES[0])
-    return tuple(f"class_{i}" for i in present), None
+    return tuple(f"class_{i}" for i in present)
 
 
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:

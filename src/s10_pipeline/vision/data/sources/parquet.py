@@ -13,7 +13,7 @@ from ..image_files import large_images_allowed
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb
-from .class_names import codes_of, declared_names, inferred_names
+from .class_names import CIFAR10_NAMES, codes_of, declared_names, inferred_names
 from .decoding import list_unreadable, map_images
 from .description import checksum_of, image_sets
 from .parquet_files import Table, corrupt, digests_of, find_files, open_table
@@ -43,17 +43,16 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         table.name: declared_names(table.file.schema_arrow.metadata, table.label_column, folder, setting)
         for table in (*tables["train"], *tables["test"])
     }
-    (class_names, codes), known_as = codes_of(declared, setting), None
+    common, codes = codes_of(declared, setting)
     broken: dict[str, UnreadableImage] = {}
     arrays = {s: _read_tables(tables[s], s, params.image_size, codes, setting, broken) for s in tables}
     if broken:
         raise UserError(f"{setting}: {list_unreadable(broken)}; remove or replace what is named")
-    if class_names is None:
-        class_names, known_as = inferred_names(arrays["train"][1], arrays["test"][1], setting)
+    class_names = common or inferred_names(arrays["train"][1], arrays["test"][1], setting)
     checksum = checksum_of(digests_of(folder, [*names["train"], *names["test"]]))
     formats = " and ".join(sorted(arrays["train"][2] | arrays["test"][2]))
-    title = f"{folder.resolve().name}: parquet files, {formats} images"
-    title += f", labels of {known_as}" if known_as else ""
+    recognised = ", labels of CIFAR-10" if not common and class_names == CIFAR10_NAMES else ""
+    title = f"{folder.resolve().name}: parquet files, {formats} images{recognised}"
     contents = {split: (pixels, labels, None) for split, (pixels, labels, _) in arrays.items()}
     return image_sets(params, title, checksum, class_names, contents)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...errors import UserError
+from ...errors import UserError, one_line
 from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
@@ -27,18 +27,15 @@ class Table:
     Attributes:
         name: relative to the source's folder.
         file: opened.
+        num_rows: as the file's footer says.
         image_column, label_column: their names.
     """
 
     name: str
     file: pq.ParquetFile
+    num_rows: int
     image_column: str
     label_column: str
-
-    @property
-    def num_rows(self) -> int:
-        """As the file's footer says."""
-        return int(self.file.metadata.num_rows)
 
 
 def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
@@ -97,7 +94,7 @@ def open_table(folder: Path, name: str, setting: str) -> Table:
             f"{setting}: {name} needs a struct column img or image with a field bytes, and an integer column label or "
             f"fine_label; it has {columns}"
         )
-    return Table(name, file, image, label)
+    return Table(name, file, file.metadata.num_rows, image, label)
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
@@ -107,8 +104,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def corrupt(setting: str, name: str, error: Exception | str) -> UserError:
-    reason = " ".join(str(error).split())
-    return UserError(f"{setting}: {name} is not a readable parquet file ({reason}); copy or download it again")
+    return UserError(f"{setting}: {name} is not a readable parquet file ({one_line(error)}); copy or download it again")
 
 
 def digests_of(folder: Path, names: Sequence[str]) -> dict[str, str]:
