@@ -19,11 +19,6 @@ def test_batches_are_whole_uint8_and_channels_last(shapes, sets):
     assert labels.dtype == torch.int64
 
 
-def test_an_epoch_uses_every_image_once(shapes, sets):
-    keys = [key for batch in TrainLoader(shapes[0], sets[0], 50, 0).batches for key in batch]
-    assert sorted(index for _, index in keys) == sets[0].indices.tolist()
-
-
 @pytest.mark.parametrize(("batch_size", "sizes"), [(359, [360]), (180, [180, 180]), (358, [358, 2]), (120, [120] * 3)])
 def test_a_single_last_image_joins_the_batch_before(shapes, sets, batch_size, sizes):
     loader = TrainLoader(shapes[0], sets[0], batch_size, 0)

@@ -59,16 +59,6 @@ def test_the_lowest_loss_is_found_where_it_is(at, seed):
     assert minimum(curve(bowl(at) + noise)) == pytest.approx(at, rel=0.3)
 
 
-def test_a_second_valley_behind_a_divergence_is_not_read():
-    # as measured with a whitened stem on photographs
-    knots = {1e-3: 2.33, 0.01: 2.2, 0.08: 1.75, 0.15: 2.6, 0.35: 2.1, 0.8: 1.7, 2: 1.8, 5: 2.6}
-    loss = np.interp(X, np.log10(list(knots)), list(knots.values()))
-    frame = curve(loss + np.random.default_rng(0).normal(0, 0.08, 150))
-    assert frame["lr"][frame["loss"].idxmin()] > 0.5
-    assert 0.08 < frame["lr"][num_readable(frame, BANDWIDTH)] < 0.15
-    assert minimum(frame) == pytest.approx(0.07, rel=0.3)
-
-
 @pytest.mark.parametrize("explosion", [3.0, 1e6])
 def test_how_violent_a_divergence_is_does_not_matter_before_it(explosion):
     loss = bowl(0.1)[:120]

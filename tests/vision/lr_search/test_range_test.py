@@ -95,6 +95,10 @@ def test_a_training_too_short_for_a_test_takes_the_cautious_rate(shapes, sets, t
     assert curve.empty and tuple(curve.columns) == COLUMNS
     assert best_lr["lr"] == pytest.approx(0.1)
     assert "too short for a range test" in caplog.text
+    # nor does a test run where the rate is given
+    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"lr": 0.05}))
+    assert tuple(curve.columns) == COLUMNS and curve.empty
+    assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
@@ -106,13 +110,6 @@ def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypa
     assert curve.groupby("run").size().tolist() == [24, 40]
     assert np.isfinite(curve).all(axis=None)
     assert np.isfinite(best_lr["lr"])
-
-
-def test_with_a_given_rate_no_test_runs(shapes, sets, tiny, monkeypatch):
-    monkeypatch.delattr(range_test, "run_range_test")
-    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"lr": 0.05}))
-    assert tuple(curve.columns) == COLUMNS and curve.empty
-    assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
 
 
 ALWAYS = PARAMS.model_copy(update={"always": True})

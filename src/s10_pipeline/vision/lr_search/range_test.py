@@ -121,18 +121,10 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), progress_bar("range test", params.num_iterations, "batches") as bar:
         torch.manual_seed(train.seed)
-        finder = LRFinder(
-            model,
-            optimizer,
-            finite_loss,
-            amp_backend="torch",
-            amp_config={
-                "device_type": device.type,
-                "enabled": precision.name != "fp32",
-                "dtype": torch.float16 if precision.name == "fp16" else torch.bfloat16,
-            },
-            grad_scaler=precision.grad_scaler(),
-        )
+        dtype = torch.float16 if precision.name == "fp16" else torch.bfloat16
+        amp = {"device_type": device.type, "enabled": precision.name != "fp32", "dtype": dtype}
+        scaler = precision.grad_scaler()
+        finder = LRFinder(model, optimizer, finite_loss, amp_backend="torch", amp_config=amp, grad_scaler=scaler)
 
         def counted(iterable: Iterable[int]) -> Iterator[int]:
             for i in iterable:

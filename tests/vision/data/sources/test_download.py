@@ -225,9 +225,6 @@ def test_offline_is_told_at_once_and_as_such(serve, target):
     with pytest.raises(DownloadError, match=r"127.0.0.1: Connection refused; 127.0.0.1: ") as error:
         fetch(target, refusing_url(), refusing_url(), PAUSE_SECONDS=60)
     assert error.value.offline
-
-
-def test_an_address_that_is_none_is_not_offline(target):
     with pytest.raises(DownloadError, match="unknown url type") as error:
         fetch(target, "cifar-10-python.tar.gz")
     assert not error.value.offline

@@ -108,17 +108,6 @@ def test_all_formats_and_sizes_by_the_one_resize_rule(tmp_path):
             np.testing.assert_array_equal(result, to_square_rgb(image, 64))
 
 
-def test_with_and_without_threads_alike(tmp_path, monkeypatch):
-    make_split(tmp_path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # Pillow warns above it, and refuses above twice as many
-    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 10**9)
-    one = read(tmp_path, image_size=48)
-    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0)
-    several = read(tmp_path, image_size=48)
-    assert equal(one[0], several[0])
-    assert equal(one[1], several[1])
-
-
 def put(root, *names):
     for name in names:
         (root / name).parent.mkdir(exist_ok=True)

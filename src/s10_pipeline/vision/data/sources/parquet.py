@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ....identity.digests import hash_file
 from ...errors import UserError
 from ...progress import progress_bar
 from ..image_files import large_images_allowed
@@ -16,7 +17,7 @@ from ..resize import UnreadableImage, decode_square_rgb
 from .class_names import CIFAR10_NAMES, codes_of, declared_names, inferred_names
 from .decoding import list_unreadable, map_images
 from .description import checksum_of, image_sets
-from .parquet_files import Table, corrupt, digests_of, find_files, open_table
+from .parquet_files import Table, corrupt, find_files, open_table
 from .suggestion import source_folder
 
 _log = logging.getLogger(__name__)
@@ -49,12 +50,12 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     if broken:
         raise UserError(f"{setting}: {list_unreadable(broken)}; remove or replace what is named")
     class_names = common or inferred_names(arrays["train"][1], arrays["test"][1], setting)
-    checksum = checksum_of(digests_of(folder, [*names["train"], *names["test"]]))
+    digests = {name: hash_file(str(folder / name)) for name in declared}
     formats = " and ".join(sorted(arrays["train"][2] | arrays["test"][2]))
     recognised = ", labels of CIFAR-10" if not common and class_names == CIFAR10_NAMES else ""
     title = f"{folder.resolve().name}: parquet files, {formats} images{recognised}"
     contents = {split: (pixels, labels, None) for split, (pixels, labels, _) in arrays.items()}
-    return image_sets(params, title, checksum, class_names, contents)
+    return image_sets(params, title, checksum_of(digests), class_names, contents)
 
 
 def _read_tables(

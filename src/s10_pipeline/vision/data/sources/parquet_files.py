@@ -1,6 +1,5 @@
 """Which parquet files and columns hold the images: the layout that dataset hubs use for ``uoft-cs/cifar10``."""
 
-import hashlib
 import logging
 import re
 from collections import defaultdict
@@ -105,12 +104,3 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 def corrupt(setting: str, name: str, error: Exception | str) -> UserError:
     return UserError(f"{setting}: {name} is not a readable parquet file ({one_line(error)}); copy or download it again")
-
-
-def digests_of(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Return name -> SHA-256 of the content."""
-    digests = {}
-    for name in names:
-        with (folder / name).open("rb") as file:
-            digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return digests
