@@ -128,6 +128,7 @@ UNTESTED = {
     "vision/data/preview.py": "test_examples.py draws it",
     "vision/data/sources/class_names.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/parquet_files.py": "a part of the parquet reader: test_parquet.py",
+    "vision/data/sources/drawing.py": "test_shapes10.py looks at what it paints",
     "vision/data/sources/decoding.py": "a part of two readers: test_parquet.py, test_folder.py",
     "vision/data/sources/description.py": "a part of three readers, whose tests compare the whole of it",
     "vision/data/sources/suggestion.py": "a part of three readers: test_archive.py",

@@ -10,8 +10,9 @@ from kedro.io.core import Version
 
 from s10_pipeline.datasets import image_set
 from s10_pipeline.datasets.image_set import ImageSetDataset
+from s10_pipeline.identity.digests import hash_file
 from s10_pipeline.vision.data.image_set import ImageSet, content_digest
-from s10_pipeline.vision.data.sources.parquet_files import checksum_of
+from s10_pipeline.vision.data.sources.description import checksum_of
 from s10_pipeline.vision.data.split import Split, indices_digest
 
 
@@ -66,7 +67,8 @@ def test_digests_are_those_of_earlier_data_roots(tmp_path):
     assert indices_digest(Split("x", np.arange(7), [], (0, 0, 0), (1, 1, 1))).startswith("81845a01")
     for name in "ab":
         (tmp_path / name).write_bytes(name.encode() * 3_000_000)
-    assert checksum_of(tmp_path, ["b", "a"]).startswith("sha256:65c8dfcd")
+    digests = {name: hash_file(str(tmp_path / name)) for name in "ba"}
+    assert checksum_of(digests).startswith("sha256:65c8dfcd")
 
 
 @pytest.fixture

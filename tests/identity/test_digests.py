@@ -12,8 +12,8 @@ from s10_pipeline.identity.digests import Memo, digest_of
 def counted(monkeypatch):
     """Names of files that were read to be hashed."""
     hashed: list[str] = []
-    real = digests._hash_file
-    monkeypatch.setattr(digests, "_hash_file", lambda path, fs: hashed.append(os.path.basename(path)) or real(path, fs))
+    real = digests.hash_file
+    monkeypatch.setattr(digests, "hash_file", lambda path, fs: hashed.append(os.path.basename(path)) or real(path, fs))
     monkeypatch.setattr(digests, "SETTLED_SECONDS", -1.0)
     return hashed
 

@@ -88,7 +88,7 @@ class Memo:
         # remote files have other signs of a change, each system its own: they are read again
         settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
         stamp = [info["size"], *times]
-        return str(self.get_or_compute(info["name"], stamp, lambda: _hash_file(info["name"], fs), settled))
+        return str(self.get_or_compute(info["name"], stamp, lambda: hash_file(info["name"], fs), settled))
 
 
 def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -105,6 +105,7 @@ def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         yield path, {"name": path, "size": facts.st_size, "mtime": facts.st_mtime, "created": facts.st_ctime}
 
 
-def _hash_file(path: str, fs: fsspec.AbstractFileSystem) -> str:
+def hash_file(path: str, fs: fsspec.AbstractFileSystem = LOCAL) -> str:
+    """Return the SHA-256 of a file's content; of any size, in little memory."""
     with fs.open(regular_file(path, MAX_BYTES) if fs is LOCAL else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

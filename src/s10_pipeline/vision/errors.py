@@ -2,7 +2,7 @@
 
 from ..identity.differences import did_you_mean
 
-__all__ = ["UserError", "did_you_mean", "printable"]
+__all__ = ["UserError", "did_you_mean", "one_line", "printable"]
 
 
 class UserError(ValueError):
@@ -10,6 +10,11 @@ class UserError(ValueError):
 
     Commands print it as ``Error: <message>`` without a traceback and exit non-zero.
     """
+
+
+def one_line(error: object) -> str:
+    """Return an error's reason in one line: the system's words if it has them, else its own, else its type."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
 def printable(text: str) -> str:

@@ -8,11 +8,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from s10_pipeline.vision.data.image_files import large_images_allowed
-from s10_pipeline.vision.data.resize import (
-    UnreadableImage,
-    decode_square_rgb,
-    to_square_rgb,
-)
+from s10_pipeline.vision.data.resize import UnreadableImage, decode_square_rgb, to_square_rgb
 
 
 def encode(image, kind="PNG", **options):
@@ -32,21 +28,16 @@ def test_an_image_of_the_right_size_keeps_its_pixels():
     np.testing.assert_array_equal(result, pixels)
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (40, 100), (100, 40), (7, 9), (33, 32), (1, 500)])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2)])
+def test_the_crop_is_the_centre(axes):
+    pixels = np.broadcast_to(np.repeat(np.eye(3, dtype=np.uint8) * 255, 32, axis=0), (32, 96, 3)).transpose(axes)
+    result = to_square_rgb(Image.fromarray(np.ascontiguousarray(pixels)), 32)
+    assert result.shape == (32, 32, 3) and (result == (0, 255, 0)).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 9), (33, 32), (1, 500)])
 def test_any_size_becomes_square(height, width):
     assert to_square_rgb(Image.fromarray(noise(height, width)), 32).shape == (32, 32, 3)
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-def test_the_crop_is_the_centre(transposed):
-    pixels = np.zeros((32, 96, 3), np.uint8)
-    pixels[:, :32] = (255, 0, 0)
-    pixels[:, 32:64] = (0, 255, 0)
-    pixels[:, 64:] = (0, 0, 255)
-    if transposed:
-        pixels = pixels.transpose(1, 0, 2)
-    result = to_square_rgb(Image.fromarray(pixels), 32)
-    np.testing.assert_array_equal(result, np.broadcast_to(np.uint8([0, 255, 0]), (32, 32, 3)))
 
 
 def test_the_shorter_side_is_scaled_to_size():
@@ -115,13 +106,6 @@ def test_grey_without_a_range_of_its_own(dtype, top, scale):
     grey = np.linspace(0, top, 256).astype(dtype).reshape(16, 16)
     result = decode_square_rgb(encode(Image.fromarray(grey), "TIFF"), 16)
     np.testing.assert_allclose(result[:, :, 1], grey * scale, atol=0.5001)
-
-
-def test_an_opened_file_is_decoded_as_its_content_is(tmp_path):
-    data = encode(Image.fromarray(noise(40, 30)), "JPEG")
-    (tmp_path / "a.jpg").write_bytes(data)
-    with (tmp_path / "a.jpg").open("rb") as stream:
-        np.testing.assert_array_equal(decode_square_rgb(stream, 16), decode_square_rgb(data, 16))
 
 
 def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():

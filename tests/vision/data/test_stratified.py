@@ -20,11 +20,6 @@ def test_each_class_gives_its_share():
     assert (np.diff(held_out) > 0).all()
 
 
-def test_the_seed_decides():
-    assert split(0.2, 1)[1].tolist() == split(0.2, 1)[1].tolist()
-    assert split(0.2, 1)[1].tolist() != split(0.2, 2)[1].tolist()
-
-
 @pytest.mark.parametrize(("fraction", "side"), [(0.04, "held-out"), (0.96, "remaining")])
 def test_a_class_without_images_on_one_side_is_an_error(fraction, side):
     with pytest.raises(UserError, match=rf"augment.val_fraction={fraction}: leaves class owl .* without {side} images"):

@@ -107,7 +107,7 @@ def test_images_without_detail_are_copies_of_nothing():
 
 
 def test_equal_outlines_are_no_copies():
-    images = [draw(n, 32, 0, split=split).images_nhwc for n, split in ((4000, "train"), (1000, "test"))]
+    images = [draw(n, 32, 0, split=split)[0] for n, split in ((4000, "train"), (1000, "test"))]
     assert copies(*map(image_set, images), 0.85).empty
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from drawn_objects import boxes_of, object_masks
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.planted import planted_shortcut
-from s10_pipeline.vision.data.sources.shapes10 import draw, read
+from s10_pipeline.vision.data.sources.shapes10 import read
 from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.evaluation.metrics import predict_probabilities
 from s10_pipeline.vision.evaluation.params import EvaluateParams
@@ -50,14 +51,12 @@ def train(folder, shortcut=None, epochs=12, num_images=4000):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """A network that knows most shapes, the test images with their objects' boxes, and which it recognises."""
+    """A network that knows most shapes, the test images, and which it recognises."""
     model, data = train(tmp_path_factory.mktemp("checkpoints"))
-    drawing = draw(NUM_TEST, 32, 0, split="test")
-    assert (drawing.images_nhwc == data.test_images.images_nhwc).all()
     probabilities = predict_probabilities(model, data.test_images, data.test_set, 100, CPU)
     right = probabilities.argmax(1) == data.test_images.labels
     assert right.mean() > 0.6, "the network learned too little to be asked where it looks"
-    return model, drawing, right
+    return model, data.test_images, right
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +75,9 @@ def box_masks(boxes_xyxy: np.ndarray, size: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["gradcam", "hirescam"])
 def test_the_heat_is_on_the_object(trained, method):
-    model, drawing, right = trained
-    cams = compute_cams(model, drawing.images_nhwc[right], drawing.labels[right], method=method, layer="layer3")
-    masks = box_masks(drawing.boxes_xyxy[right], 32)
+    model, images, right = trained
+    cams = compute_cams(model, images.images_nhwc[right], images.labels[right], method=method, layer="layer3")
+    masks = box_masks(boxes_of(object_masks(images.labels, 32, 0, "test"))[right], 32)
     heat = cams / cams.sum((1, 2), keepdims=True).clip(1e-9)
     inside = (heat * masks).sum((1, 2)).mean()
     chance = masks.mean()
@@ -102,12 +101,12 @@ def pointing_game(cams: np.ndarray, masks: np.ndarray) -> float:
 
 @pytest.mark.slow
 def test_the_check_trusts_its_maps_and_not_mirrored_ones(trained):
-    model, drawing, right = trained
-    images, targets = drawing.images_nhwc[right][:40], drawing.labels[right][:40]
-    cams = compute_cams(model, images, targets, method="gradcam", layer="layer3")
-    found = check_cams(model, images, targets, cams, seed=0)
+    model, images, right = trained
+    images_nhwc, targets = images.images_nhwc[right][:40], images.labels[right][:40]
+    cams = compute_cams(model, images_nhwc, targets, method="gradcam", layer="layer3")
+    found = check_cams(model, images_nhwc, targets, cams, seed=0)
     assert found["verdict"] in ("trust", "hint")
-    upside_down = check_cams(model, images, targets, np.ascontiguousarray(1 - cams), seed=0)
+    upside_down = check_cams(model, images_nhwc, targets, np.ascontiguousarray(1 - cams), seed=0)
     assert upside_down["verdict"] in ("open", "distrust")
     assert found["drop"]["maps"][0] > upside_down["drop"]["maps"][0]
 

@@ -59,16 +59,6 @@ def test_the_lowest_loss_is_found_where_it_is(at, seed):
     assert minimum(curve(bowl(at) + noise)) == pytest.approx(at, rel=0.3)
 
 
-def test_a_second_valley_behind_a_divergence_is_not_read():
-    # as measured with a whitened stem on photographs
-    knots = {1e-3: 2.33, 0.01: 2.2, 0.08: 1.75, 0.15: 2.6, 0.35: 2.1, 0.8: 1.7, 2: 1.8, 5: 2.6}
-    loss = np.interp(X, np.log10(list(knots)), list(knots.values()))
-    frame = curve(loss + np.random.default_rng(0).normal(0, 0.08, 150))
-    assert frame["lr"][frame["loss"].idxmin()] > 0.5
-    assert 0.08 < frame["lr"][num_readable(frame, BANDWIDTH)] < 0.15
-    assert minimum(frame) == pytest.approx(0.07, rel=0.3)
-
-
 @pytest.mark.parametrize("explosion", [3.0, 1e6])
 def test_how_violent_a_divergence_is_does_not_matter_before_it(explosion):
     loss = bowl(0.1)[:120]
@@ -78,17 +68,13 @@ def test_how_violent_a_divergence_is_does_not_matter_before_it(explosion):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_neither_falls_nor_diverges(seed):
-    frame = curve(2.3 + np.random.default_rng(seed).normal(0, 0.1, 150))
-    assert num_readable(frame, BANDWIDTH) == 150 - ONE_SIDED
+    noise = np.random.default_rng(seed).normal(0, 0.1, 150)
+    frame = curve(2.3 + noise)
+    # the loss of a network that learns nothing for three decades scatters, and only then falls
+    flat_start = curve(np.minimum(2.3, 2.3 - 0.8 * (X - np.log10(0.3))) + noise)
+    assert num_readable(frame, BANDWIDTH) == num_readable(flat_start, BANDWIDTH) == 150 - ONE_SIDED
     inner = frame["loss"][10:]
     assert inner.max() - inner.min() < noise_of(frame, BANDWIDTH)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_flat_start_is_no_divergence(seed):
-    # the loss of a network that learns nothing for three decades scatters, and only then falls
-    loss = np.minimum(2.3, 2.3 - 0.8 * (X - np.log10(0.3))) + np.random.default_rng(seed).normal(0, 0.1, 150)
-    assert num_readable(curve(loss), BANDWIDTH) == 150 - ONE_SIDED
 
 
 def test_divergence_at_once_leaves_next_to_nothing_to_read():
@@ -99,11 +85,9 @@ def test_divergence_at_once_leaves_next_to_nothing_to_read():
 @pytest.mark.parametrize(("height", "found"), [(3.0, None), (4.5, 0.5), (1e6, 0.5)])
 def test_the_loss_blows_up_where_it_stays_above_one_and_a_half_times_the_first(height, found):
     loss = np.where(LR > 0.5, height, 2.3)
-    assert blow_up(curve(loss), 5.0) == pytest.approx(found or np.inf, rel=0.3)
     # a rise that passes is none, however high
-    assert blow_up(curve(np.where((LR > 0.05) & (LR < 0.3), height, loss)), 5.0) == pytest.approx(
-        found or np.inf, rel=0.3
-    )
+    for losses in (loss, np.where((LR > 0.05) & (LR < 0.3), height, loss)):
+        assert blow_up(curve(losses), 5.0) == pytest.approx(found or np.inf, rel=0.3)
     # what broke off blew up where it ended
     assert blow_up(curve(loss[LR < 0.4]), 5.0) == pytest.approx(0.4, rel=0.1)
 
@@ -118,9 +102,7 @@ def test_where_lines_rest_on_one_side_nothing_is_read():
 
 @pytest.mark.parametrize("num_points", [0, 1, 2, 3])
 def test_few_points_are_a_curve_too(num_points):
-    frame = curve(np.full(num_points, 2.3))
-    assert np.isfinite(frame["loss"]).all()
-    assert num_readable(frame, BANDWIDTH) == num_points
+    assert np.isfinite(curve(np.full(num_points, 2.3))["loss"]).all()
 
 
 def test_a_narrow_kernel_reaches_the_next_points():
@@ -128,8 +110,3 @@ def test_a_narrow_kernel_reaches_the_next_points():
     smoothed = smooth_losses(LR, noisy, 1e-6)
     assert np.isfinite(smoothed).all()
     assert smoothed.std() < 0.8 * noisy.std()
-
-
-def test_a_hundred_thousand_points_take_seconds():
-    lr = np.geomspace(1e-5, 5, 100_000)
-    assert smooth_losses(lr, np.full(100_000, 2.3), BANDWIDTH) == pytest.approx(np.full(100_000, 2.3))

@@ -1,5 +1,7 @@
+import copy
 import logging
 import sys
+from itertools import count
 
 import numpy as np
 import pytest
@@ -22,17 +24,15 @@ def tiny(tiny) -> TrainParams:
     return tiny.model_copy(update={"epochs": 80})
 
 
-def test_rates_grow_exponentially_and_nothing_is_changed(classifier, shapes, sets, tiny, capsys):
-    classifier.eval()
-    before = {name: value.clone() for name, value in classifier.state_dict().items()}
+def test_rates_grow_exponentially_from_the_loss_of_the_fresh_network(classifier, shapes, sets, tiny, capsys):
+    images, labels = next(TrainLoader(shapes[0], sets[0], 64, 0).epoch(0))
+    expected = torch.nn.functional.cross_entropy(copy.deepcopy(classifier).train()(images), labels).item()
     torch.manual_seed(7)
     rng = torch.get_rng_state()
     curve = run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
     assert torch.equal(rng, torch.get_rng_state())
-    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
-    assert not classifier.training
-    assert all(p.grad is None for p in classifier.parameters())
     assert len(curve) == 40
+    assert curve["raw_loss"].iloc[0] == pytest.approx(expected, rel=1e-4)
     assert curve["lr"].iloc[0] == pytest.approx(1e-4)
     assert curve["lr"].iloc[-1] == pytest.approx(1.0, rel=0.01)
     ratios = curve["lr"].to_numpy()[1:] / curve["lr"].to_numpy()[:-1]
@@ -42,31 +42,11 @@ def test_rates_grow_exponentially_and_nothing_is_changed(classifier, shapes, set
     assert "Learning rate search finished" not in printed.out + printed.err
 
 
-def test_the_first_loss_is_that_of_the_fresh_network(shapes, sets, tiny, classifier):
-    loader = TrainLoader(shapes[0], sets[0], 64, 0)
-    images, labels = next(loader.epoch(0))
-    expected = torch.nn.functional.cross_entropy(classifier.train()(images), labels).item()
-    curve = run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
-    assert curve["raw_loss"].iloc[0] == pytest.approx(expected, rel=1e-4)
-
-
 def test_output_is_left_to_the_bar(classifier, shapes, sets, tiny, monkeypatch):
-    seen = set()
-    plain = range_test.training_loss
-
-    def watching(*arguments):
-        seen.add(sys.stdout)
-        return plain(*arguments)
-
-    monkeypatch.setattr(range_test, "training_loss", watching)
+    seen, plain = set(), range_test.training_loss
+    monkeypatch.setattr(range_test, "training_loss", lambda *arguments: seen.add(sys.stdout) or plain(*arguments))
     run_range_test(classifier, TrainLoader(shapes[0], sets[0], 64, 0), PARAMS, tiny)
     assert seen == {sys.stdout}
-
-
-def test_it_repeats(shapes, sets, tiny):
-    first, second = (find_learning_rate(shapes[0], sets[0], PARAMS, tiny) for _ in range(2))
-    assert first[0].equals(second[0])
-    assert first[1] == second[1]
 
 
 @pytest.mark.gpu
@@ -82,11 +62,10 @@ def test_it_repeats_on_cuda(shapes, sets, tiny, stem):
 
 
 @pytest.mark.parametrize("benchmark", [True, False])
-def test_torch_s_global_flags_are_restored(shapes, sets, tiny, monkeypatch, benchmark):
+def test_divergence_at_once_is_an_error_that_restores_torch_s_global_flags(shapes, sets, tiny, monkeypatch, benchmark):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", benchmark)
     diverging = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
-    find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"lr_search.start_lr=1e\+06: .*lower start_lr"):
         find_learning_rate(shapes[0], sets[0], diverging, tiny)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.backends.cudnn.benchmark is benchmark
@@ -116,42 +95,27 @@ def test_a_training_too_short_for_a_test_takes_the_cautious_rate(shapes, sets, t
     assert curve.empty and tuple(curve.columns) == COLUMNS
     assert best_lr["lr"] == pytest.approx(0.1)
     assert "too short for a range test" in caplog.text
+    # nor does a test run where the rate is given
+    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"lr": 0.05}))
+    assert tuple(curve.columns) == COLUMNS and curve.empty
+    assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
-    calls = 0
-    plain = range_test.training_loss
-
-    def failing(*arguments):
-        nonlocal calls
-        calls += 1
-        loss = plain(*arguments)
-        return loss * float("nan") if calls == 25 else loss
-
-    monkeypatch.setattr(range_test, "training_loss", failing)
+    calls, plain = count(1), range_test.training_loss
+    monkeypatch.setattr(
+        range_test, "training_loss", lambda *arguments: plain(*arguments) * (np.nan if next(calls) == 25 else 1)
+    )
     curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
     assert curve.groupby("run").size().tolist() == [24, 40]
     assert np.isfinite(curve).all(axis=None)
     assert np.isfinite(best_lr["lr"])
 
 
-def test_divergence_at_once_is_an_error_with_a_remedy(shapes, sets, tiny):
-    params = LrSearchParams(start_lr=1e6, end_lr=1e9, num_iterations=40)
-    with pytest.raises(UserError, match=r"lr_search.start_lr=1e\+06: .*lower start_lr"):
-        find_learning_rate(shapes[0], sets[0], params, tiny)
-
-
-def test_with_a_given_rate_no_test_runs(shapes, sets, tiny, monkeypatch):
-    monkeypatch.delattr(range_test, "run_range_test")
-    curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"lr": 0.05}))
-    assert tuple(curve.columns) == COLUMNS and curve.empty
-    assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
-
-
 ALWAYS = PARAMS.model_copy(update={"always": True})
 
 
-def test_the_test_runs_beside_a_given_rate_where_it_is_asked_for(shapes, sets, tiny, caplog):
+def test_it_repeats_also_beside_a_given_rate_where_it_is_asked_for(shapes, sets, tiny, caplog):
     with caplog.at_level(logging.INFO):
         given = find_learning_rate(shapes[0], sets[0], ALWAYS, tiny.model_copy(update={"lr": 0.05}))
     found = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -40,12 +41,9 @@ def test_normalisation_is_inside(classifier):
     torch.testing.assert_close(classifier(images), classifier(images.float()))
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "empty", "no metadata"])
+@pytest.mark.parametrize("damage", [lambda whole: whole[: len(whole) // 2], lambda _: b"PK" * 100, lambda _: b""])
 def test_a_damaged_file_is_one_line(saved, damage):
-    content = saved.read_bytes()
-    if damage == "no metadata":
-        content = save({"x": torch.zeros(1)})
-    saved.write_bytes({"cut": content[: len(content) // 2], "other": b"PK" * 100, "empty": b""}.get(damage, content))
+    saved.write_bytes(damage(saved.read_bytes()))
     with pytest.raises(UserError, match=r"model.safetensors: .*; train one") as caught:
         load_classifier(saved)
     assert "\n" not in str(caught.value)
@@ -61,15 +59,9 @@ def rewritten(path, without="", **changes):
     return path
 
 
-def test_a_file_with_the_temperature_that_earlier_ones_left_empty_is_read(classifier, saved):
+def test_a_file_of_before_is_read(classifier, saved):
     assert "temperature" not in classifier_to_bytes(classifier).decode(errors="ignore")
     assert load_classifier(rewritten(saved, temperature=None)).spec == classifier.spec
-    # probabilities by another rule than this version's are not given for its own
-    with pytest.raises(UserError, match=r"model.*temperature"):
-        load_classifier(rewritten(saved, temperature=1.5))
-
-
-def test_a_file_of_before_that_does_not_say_whether_its_data_was_drawn_is_read(classifier, saved):
     assert classifier.spec.drawn
     assert not load_classifier(rewritten(saved, without="drawn")).spec.drawn
 
@@ -106,6 +98,9 @@ def test_a_file_of_before_that_does_not_say_whether_its_data_was_drawn_is_read(c
         ({"title": None}, "title"),
         ({"drawn": "perhaps"}, "drawn"),
         ({"owner": "somebody"}, "owner"),
+        # probabilities by another rule than this version's are not given for its own
+        ({"temperature": 1.5}, "temperature"),
+        ({"format": "s10_pipeline.classifier/9"}, "model format s10_pipeline.classifier/9; this version reads"),
     ],
 )
 def test_what_a_foreign_file_says_is_bounded(saved, changes, reason):
@@ -115,15 +110,14 @@ def test_what_a_foreign_file_says_is_bounded(saved, changes, reason):
     assert len(str(caught.value)) < 500
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "7", "[" * 100_000, '{"format": "\\ud800"}'])
+@pytest.mark.parametrize("text", [None, "", "[]", "null", "7", "[" * 100_000, '{"format": "\\ud800"}'])
 def test_metadata_that_describes_nothing(saved, text):
-    saved.write_bytes(save({"x": torch.zeros(1)}, metadata={"spec": text}))
+    saved.write_bytes(save({"x": torch.zeros(1)}, metadata=None if text is None else {"spec": text}))
     with pytest.raises(UserError, match="not a model of this project"):
         load_classifier(saved)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("name", ["head.weight", "layer1.0.norm1.running_var", "stem.0.weight"])
+@pytest.mark.parametrize(("name", "value"), [("head.weight", np.nan), ("layer1.0.norm1.running_var", -np.inf)])
 def test_weights_that_are_not_finite(saved, value, name):
     with safe_open(saved, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
@@ -149,11 +143,6 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, make):
     make(tmp_path / "model.safetensors")
     with pytest.raises(UserError, match="not a regular file"):
         load_classifier(tmp_path / "model.safetensors")
-
-
-def test_another_format_is_told_as_such(saved):
-    with pytest.raises(UserError, match="model format s10_pipeline.classifier/9; this version reads"):
-        load_classifier(rewritten(saved, format="s10_pipeline.classifier/9"))
 
 
 @pytest.mark.parametrize("fails", [False, True])

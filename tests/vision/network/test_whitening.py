@@ -6,6 +6,7 @@ import torch
 
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.split import Split
+from s10_pipeline.vision.network.classifier import classifier_to_bytes, load_classifier
 from s10_pipeline.vision.network.whitening import FLOOR, PatchWhitening
 from s10_pipeline.vision.training import model as model_module
 from s10_pipeline.vision.training.model import build_classifier
@@ -58,8 +59,6 @@ def test_filters_have_a_sign_and_an_order_of_their_own(monkeypatch):
 
 
 def test_no_step_changes_it_and_the_model_file_keeps_it(shapes, sets, tmp_path):
-    from s10_pipeline.vision.network.classifier import classifier_to_bytes, load_classifier
-
     model = build_classifier(shapes[0], sets[0], WHITENED)
     layer = model.network.stem[0]
     before = layer.weight.clone()

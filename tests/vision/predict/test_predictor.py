@@ -52,8 +52,6 @@ def test_a_folder_of_good_and_broken_files(make_model, tmp_path: Path, caplog: p
     assert failed.index.tolist() == ["cut.png", "empty.png"]
     assert failed[["prediction", "prediction_name", "confidence", "p_a"]].isna().all(axis=None)
     assert "2 of 6 files" in caplog.text
-    good = table[table["error"].isna()]
-    np.testing.assert_allclose(good[[f"p_{name}" for name in NAMES]].sum(axis=1), 1, atol=1e-6)
     ranks = [f"top_{rank}_{what}" for rank in (1, 2, 3) for what in ("name", "confidence")]
     first = ["file", "prediction", "prediction_name", "confidence", "error"]
     assert list(table.columns) == [*first, *ranks, *(f"p_{name}" for name in NAMES)]
@@ -65,15 +63,8 @@ def test_a_folder_of_good_and_broken_files(make_model, tmp_path: Path, caplog: p
     assert "mine" in texts and "sub folder/wide.jpg" in texts and "z.png" not in texts
 
 
-def test_one_file(make_model, tmp_path: Path) -> None:
-    Image.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
-    table, gallery = predict_images(make_model(), PredictParams(path=str(tmp_path / "red.png")), device="cpu")
-    assert table["file"].tolist() == ["red.png"] and (gallery == (255, 0, 0)).all()
-
-
 NOTHING_READABLE: list[dict[str, Callable[[Path], object]]] = [
-    {"a.png": lambda path: path.write_text("no image")},
-    {"a.png": lambda path: path.write_bytes(b""), "b.jpg": lambda path: path.write_text("no image")},
+    {"a.png": Path.touch, "b.jpg": lambda path: path.write_text("no image")},
     {"a.png": os.mkfifo},
     {"a.png": lambda path: path.symlink_to("/dev/zero"), "b.heic": Path.touch},
     {f"{i}.jpg": Path.touch for i in range(9)},

@@ -28,7 +28,3 @@ def test_a_file_that_could_not_be_read_has_a_reason_and_nothing_else() -> None:
     assert table.loc[1].drop(["file", "error"]).isna().all()
     assert readable_rows(table, 1)["file"].tolist() == ["x"]
     assert readable_rows(table, 9)["file"].tolist() == ["x", "z"]
-
-
-def test_no_files_are_an_empty_table() -> None:
-    assert len(prediction_table([], np.empty((0, 2)), {}, ["a", "b"], 3)) == 0

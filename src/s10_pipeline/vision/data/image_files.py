@@ -70,7 +70,7 @@ def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) ->
     Raises:
         UserError: a folder that cannot be listed.
     """
-    unlistable: list[Path] = []
+    images, foreign, others, unlistable = found = FoundFiles([], [], [], [])
 
     def stop(error: OSError) -> None:
         if skip_unlistable and Path(error.filename) != folder:
@@ -79,9 +79,6 @@ def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) ->
         raise error
 
     extensions = image_extensions()
-    images: list[Path] = []
-    foreign: list[Path] = []
-    others: list[Path] = []
     with listing(setting):
         for parent, folders, names in os.walk(folder, onerror=stop):
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -89,7 +86,7 @@ def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) ->
                 extension = "" if name.startswith(".") else os.path.splitext(name)[1].lower()
                 kind = images if extension in extensions else foreign if extension in FOREIGN_EXTENSIONS else others
                 kind.append(Path(parent, name))
-    return FoundFiles(sorted(images), sorted(foreign), sorted(others), sorted(unlistable))
+    return FoundFiles(*map(sorted, found))
 
 
 @contextmanager

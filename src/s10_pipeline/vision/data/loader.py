@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,7 +40,6 @@ class AugmentedImages(Dataset[Message]):
         self._images = images
         self._subset = subset
         self._seed = seed
-        self._augment: Augmenter | None = None
 
     def __getitems__(self, batches: list[list[Key]]) -> Message:
         """Return uint8 (N, 3, H, W) in channels_last order, 0-255, int64 labels (N,), and the batches' sizes."""
@@ -47,22 +47,20 @@ class AugmentedImages(Dataset[Message]):
         indices = np.array([index for _, index in keys])
         images_nhwc = np.array(self._images.images_nhwc[indices])
         if self._subset.transforms:
-            augment = self._augmenter()
             for image, (epoch, index) in zip(images_nhwc, keys, strict=True):
-                image[...] = augment(image, epoch, index)
+                image[...] = self._augment(image, epoch, index)
         return *_as_batch(images_nhwc, self._images.labels[indices]), [len(batch) for batch in batches]
 
-    def _augmenter(self) -> "Augmenter":
+    @cached_property
+    def _augment(self) -> "Augmenter":
         # built in the process that uses it: it owns random generators
-        if self._augment is None:
-            from .augmenter import Augmenter
-            from .transforms import build_transforms
+        from .augmenter import Augmenter
+        from .transforms import build_transforms
 
-            self._augment = Augmenter(build_transforms(self._subset.transforms, self._subset.mean), self._seed)
-        return self._augment
+        return Augmenter(build_transforms(self._subset.transforms, self._subset.mean), self._seed)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_augment": None}
+        return {name: value for name, value in self.__dict__.items() if name != "_augment"}
 
 
 def _as_batch(images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64]) -> Batch:
@@ -118,9 +116,6 @@ class Messages(Sampler[list[list[Key]]]):
     def __init__(self, batches: EpochBatches, size: int) -> None:
         self._batches, self._size = batches, size
 
-    def __len__(self) -> int:
-        return -(-len(self._batches) // self._size)
-
     def __iter__(self) -> Iterator[list[list[Key]]]:
         batches = iter(self._batches)
         while group := list(islice(batches, self._size)):
@@ -174,12 +169,12 @@ class TrainLoader:
     def epoch(self, number: int) -> Iterator[Batch]:
         """Return the batches of an epoch; workers begin to prepare them at once."""
         self.batches.epoch = number
-        return self._split(iter(self.loader))
-
-    @staticmethod
-    def _split(messages: Iterator[Message]) -> Iterator[Batch]:
-        for images_bchw, labels_b, sizes in messages:
-            yield from zip(torch.split(images_bchw, sizes), torch.split(labels_b, sizes), strict=True)
+        messages = iter(self.loader)
+        return (
+            batch
+            for images_bchw, labels_b, sizes in messages
+            for batch in zip(torch.split(images_bchw, sizes), torch.split(labels_b, sizes), strict=True)
+        )
 
 
 def _whole_message(message: Any) -> Any:

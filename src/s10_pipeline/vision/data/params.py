@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from ...identity.affects import affects
 from ..errors import did_you_mean
@@ -65,11 +65,11 @@ class IngestParams(Params):
     def _check(self) -> "IngestParams":
         if self.source not in SOURCES:
             raise ValueError(f"source={self.source}: not a known source; {did_you_mean(self.source, SOURCES)}")
-        if self.shortcut is not None and self.source != "shapes10":
-            raise ValueError(f"shortcut={self.shortcut}: only source=shapes10 draws tags; leave it null")
         if self.shortcut is not None:
             from .sources.outlines import SHAPE_NAMES
 
+            if self.source != "shapes10":
+                raise ValueError(f"shortcut={self.shortcut}: only source=shapes10 draws tags; leave it null")
             if self.shortcut not in SHAPE_NAMES:
                 remedy = did_you_mean(self.shortcut, SHAPE_NAMES)
                 raise ValueError(f"shortcut={self.shortcut}: no shape of this name; {remedy}")
@@ -78,6 +78,16 @@ class IngestParams(Params):
         if self.plant is not None:
             parse_faults(self.plant)
         return self
+
+
+def _spelled_out(item: Any) -> Any:
+    """``- HorizontalFlip`` and ``- HorizontalFlip:`` mean ``- HorizontalFlip: {}``."""
+    if isinstance(item, str):
+        return {item: {}}
+    return {name: {} if value is None else value for name, value in item.items()} if isinstance(item, dict) else item
+
+
+Transform = Annotated[dict[str, dict[str, Any]], BeforeValidator(_spelled_out)]
 
 
 class AugmentParams(Params):
@@ -92,26 +102,12 @@ class AugmentParams(Params):
         num_preview_images: rows of the figure that shows originals beside augmented images.
     """
 
-    train: tuple[dict[str, dict[str, Any]], ...] = ()
+    train: tuple[Transform, ...] = ()
     val_fraction: float = Field(0.1, gt=0, lt=1)
     seed: int = Field(0, ge=0, lt=2**32)
     pixel_mean: tuple[Pixel, Pixel, Pixel] | None = None
     pixel_std: tuple[Deviation, Deviation, Deviation] | None = None
     num_preview_images: int = Field(8, ge=1, le=50)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _allow_bare_names(cls, values: Any) -> Any:
-        """``- HorizontalFlip`` and ``- HorizontalFlip:`` mean ``- HorizontalFlip: {}``."""
-        if not isinstance(values, dict) or not isinstance(values.get("train"), (list, tuple)):
-            return values
-
-        def spelled_out(item: Any) -> Any:
-            if isinstance(item, str):
-                return {item: {}}
-            return {k: {} if v is None else v for k, v in item.items()} if isinstance(item, dict) else item
-
-        return {**values, "train": [spelled_out(item) for item in values["train"]]}
 
     @field_validator("pixel_mean", "pixel_std")
     @classmethod
@@ -120,12 +116,3 @@ class AugmentParams(Params):
         if values is not None and 0 < max(values) <= 1:
             raise ValueError("must be in grey levels of 0-255, and these are of pixels of 0-1; multiply by 255")
         return values
-
-    @model_validator(mode="after")
-    def _one_name_an_item(self) -> "AugmentParams":
-        for item in self.train:
-            if len(item) != 1:
-                raise ValueError(
-                    f"train={item}: an item of the list is one transform, NAME: {{arguments}}; put a dash before each"
-                )
-        return self

@@ -12,6 +12,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from pydantic import Field, field_validator
 
 from ...identity.regular_files import regular_file
+from ..errors import one_line
 from ..params import Params
 from .image_files import IMAGE_FORMATS
 
@@ -62,7 +63,7 @@ def opened(file: Path) -> Iterator[io.BufferedReader]:
                 raise UnreadableImage("the file is empty")
             yield stream
     except OSError as error:
-        raise UnreadableImage(f"the file cannot be read ({error.strerror or type(error).__name__})") from error
+        raise UnreadableImage(f"the file cannot be read ({one_line(error)})") from error
 
 
 def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
@@ -82,8 +83,7 @@ def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
         # Pillow's own message holds the address of the buffer, which differs from run to run
         raise UnreadableImage("not an image in a format that is decoded here") from error
     except Exception as error:  # on a broken file a plug-in raises OSError, SyntaxError, KeyError, ...
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UnreadableImage(f"not a readable image ({reason})") from error
+        raise UnreadableImage(f"not a readable image ({one_line(error)})") from error
 
 
 def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:

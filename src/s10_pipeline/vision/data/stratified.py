@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 
 from ..errors import UserError
 
-Indices = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 def stratified_split(
-    labels: NDArray[np.int64], fraction: float, seed: int, class_names: tuple[str, ...], parameter: str
-) -> tuple[Indices, Indices]:
+    labels: Ints, fraction: float, seed: int, class_names: tuple[str, ...], parameter: str, at_least_one: bool = False
+) -> tuple[Ints, Ints]:
     """Hold out ``fraction`` of each class, rounded to whole images.
 
     Args:
@@ -19,6 +19,7 @@ def stratified_split(
         seed: of the choice; the same seed and labels give the same split.
         class_names: for the error.
         parameter: name of the parameter that gave ``fraction``, for the error.
+        at_least_one: hold out and keep at least one image of each class, whatever ``fraction`` is.
 
     Returns:
         (kept, held_out), each sorted ascending, disjoint, together 0..N-1.
@@ -27,10 +28,12 @@ def stratified_split(
         UserError: a class would have no image on one side.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    held_out: list[Indices] = []
+    held_out: list[Ints] = []
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         n = round(len(members) * fraction)
+        if at_least_one:
+            n = min(max(n, 1), len(members) - 1)
         if n in (0, len(members)):
             side = "held-out" if n == 0 else "remaining"
             raise UserError(

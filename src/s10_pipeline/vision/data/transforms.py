@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from ..errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean, one_line
 from .cutout import OUR_TRANSFORMS
 
 # OpenCV's own threads cost more than they save on small images, and fight with the loader's processes.
@@ -51,7 +51,10 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
         raise UserError(f"augment.train={name}: albumentations has no such transform; {did_you_mean(name, known)}")
     transform = known[name]
     arguments = dict(arguments or {})
-    _check_argument_names(name, transform, arguments)
+    names = [p for p in signature(transform).parameters if p not in ("args", "kwargs")]
+    if unknown := [argument for argument in arguments if argument not in names]:
+        remedy = did_you_mean(unknown[0], names)
+        raise UserError(f"augment.train.{name}.{unknown[0]}: {name} has no such argument; {remedy}")
     if "transforms" in arguments:
         arguments["transforms"] = [_build(child, mean) for child in arguments["transforms"]]
     if arguments.get("fill") == "mean":
@@ -62,26 +65,17 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
             warnings.simplefilter("error", UserWarning)
             return transform(**arguments)
     except (TypeError, ValueError, UserWarning) as error:
-        raise UserError(f"augment.train.{name}: {_one_line(error)}; see albumentations' page of {name}") from error
+        raise UserError(f"augment.train.{name}: {_reason(error)}; see albumentations' page of {name}") from error
 
 
-def _check_argument_names(name: str, transform: type, arguments: dict[str, Any]) -> None:
-    known = [p for p in signature(transform).parameters if p not in ("args", "kwargs")]
-    for argument in arguments:
-        if argument not in known:
-            raise UserError(
-                f"augment.train.{name}.{argument}: {name} has no such argument; {did_you_mean(argument, known)}"
-            )
-
-
-def _one_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     """``argument: what is wrong`` of pydantic's several lines."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
         place = next((str(part) for part in first["loc"]), "")
         return f"{place}={first.get('input')}: {first['msg']}".replace("\n", " ")
-    return " ".join(str(error).split())
+    return one_line(error)
 
 
 def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> None:
@@ -100,7 +94,7 @@ def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> N
         except Exception as error:
             raise UserError(
                 f"augment.train.{name}: fails on an image of {image_hwc.shape[0]}x{image_hwc.shape[1]} pixels "
-                f"({type(error).__name__}: {_one_line(error)}); change its arguments or remove it"
+                f"({type(error).__name__}: {_reason(error)}); change its arguments or remove it"
             ) from error
         finally:
             transform.p = chance

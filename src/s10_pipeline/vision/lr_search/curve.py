@@ -51,8 +51,6 @@ def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
     chance explains. The last points (1.5 bandwidths, at most an eighth) are not read, because the lines there rest on
     one side alone and follow single batches.
     """
-    if len(lr_curve) < 2:
-        return len(lr_curve)
     loss = lr_curve["loss"].to_numpy(float)
     lowest, highest = np.minimum.accumulate(loss), np.maximum.accumulate(loss)
     diverged = loss - lowest > np.maximum((highest - lowest) / 2, noise_of(lr_curve, bandwidth))

@@ -48,12 +48,8 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         # what diverged would squeeze the valley into a line
         low, high = before["raw_loss"].quantile([0.01, 0.99])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
-        figure.legend(
-            fontsize=13,
-            loc="outside lower center",
-            ncols=1 if best_lr["band"][0] < best_lr["band"][1] else 2,
-            frameon=False,
-        )
+        low, high = best_lr["band"]
+        figure.legend(fontsize=13, loc="outside lower center", ncols=1 if low < high else 2, frameon=False)
     else:
         title += ": diverged too early to read"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")

@@ -6,6 +6,7 @@ The one file that knows torch-lr-finder: it prints, draws its own bar, leaves th
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain, count
 from typing import Any
 from unittest.mock import patch
 
@@ -87,18 +88,12 @@ def find_learning_rate(
 def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train: StepParams, run: int) -> pd.DataFrame:
     train = train.model_copy(update={"seed": (train.seed + run) % 2**32})
     device = choose_device(train.device)
-    loader = TrainLoader(
-        images,
-        train_set,
-        train.batch_size,
-        train.seed,
-        resolve_num_workers(train.num_workers, device),
-        pin_memory=device.type == "cuda",
-    )
+    num_workers, on_cuda = resolve_num_workers(train.num_workers, device), device.type == "cuda"
+    loader = TrainLoader(images, train_set, train.batch_size, train.seed, num_workers, pin_memory=on_cuda)
     with (
         # checkpoints are found by the rate too: a training that was interrupted goes on only if the same one comes out.
         # CUDA alone computes differently each time, and torch has no deterministic max pooling on Apple's GPUs.
-        deterministic_algorithms(device.type == "cuda"),
+        deterministic_algorithms(on_cuda),
         explain_out_of_memory(train.batch_size, device),
     ):
         model = build_classifier(images, train_set, train).to(device)
@@ -106,7 +101,7 @@ def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train:
 
 
 def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: StepParams) -> pd.DataFrame:
-    """Raise the learning rate batch by batch; model and RNG are left as they were.
+    """Raise the learning rate batch by batch. The model is used up; torch's generators are left as they were.
 
     The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.
 
@@ -116,22 +111,20 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
     device = next(model.parameters()).device
     precision = choose_precision(train.precision, device)
     optimizer = build_optimizer(model, train, params.start_lr)
-    was_training = model.training
+
+    def finite_loss(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
+        loss = training_loss(logits_bk, labels_b, train.label_smoothing)
+        if not torch.isfinite(loss):
+            raise _NonFiniteLoss
+        return loss
+
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), progress_bar("range test", params.num_iterations, "batches") as bar:
         torch.manual_seed(train.seed)
-        finder = LRFinder(
-            model,
-            optimizer,
-            _StopAtNonFinite(train.label_smoothing),
-            amp_backend="torch",
-            amp_config={
-                "device_type": device.type,
-                "enabled": precision.name != "fp32",
-                "dtype": torch.float16 if precision.name == "fp16" else torch.bfloat16,
-            },
-            grad_scaler=precision.grad_scaler(),
-        )
+        dtype = torch.float16 if precision.name == "fp16" else torch.bfloat16
+        amp = {"device_type": device.type, "enabled": precision.name != "fp32", "dtype": dtype}
+        scaler = precision.grad_scaler()
+        finder = LRFinder(model, optimizer, finite_loss, amp_backend="torch", amp_config=amp, grad_scaler=scaler)
 
         def counted(iterable: Iterable[int]) -> Iterator[int]:
             for i in iterable:
@@ -140,26 +133,20 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
                 yield i
                 bar.advance()
 
-        try:
-            with (
-                patch.object(lr_finder, "tqdm", counted),
-                # redirecting standard output instead would swallow the bar with it
-                patch.object(lr_finder, "print", log.debug, create=True),
-                contextlib.suppress(_NonFiniteLoss),
-            ):
-                finder.range_test(
-                    _Endless(loader),
-                    end_lr=params.end_lr,
-                    num_iter=params.num_iterations,
-                    smooth_f=0,  # we smooth below, because its own mean lags behind the rate
-                    diverge_th=params.diverge_threshold,
-                )
-        finally:
-            finder.reset()
-            model.zero_grad(set_to_none=True)
-            model.train(was_training)
-    num_points = min(len(finder.history["lr"]), len(finder.history["loss"]))
-    lr, raw_loss = (np.array(finder.history[name][:num_points], float) for name in ("lr", "loss"))
+        with (
+            patch.object(lr_finder, "tqdm", counted),
+            # redirecting standard output instead would swallow the bar with it
+            patch.object(lr_finder, "print", log.debug, create=True),
+            contextlib.suppress(_NonFiniteLoss),
+        ):
+            finder.range_test(
+                _Endless(loader),
+                end_lr=params.end_lr,
+                num_iter=params.num_iterations,
+                smooth_f=0,  # we smooth below, because its own mean lags behind the rate
+                diverge_th=params.diverge_threshold,
+            )
+    lr, raw_loss = (np.array(finder.history[name], float) for name in ("lr", "loss"))
     loss = smooth_losses(lr, raw_loss, params.smoothing)
     return pd.DataFrame({"lr": lr, "loss": loss, "raw_loss": raw_loss, "run": 0})[list(COLUMNS)]
 
@@ -168,30 +155,12 @@ class _NonFiniteLoss(Exception):
     """Ends the range test."""
 
 
-class _StopAtNonFinite:
-    def __init__(self, label_smoothing: float) -> None:
-        self._label_smoothing = label_smoothing
-
-    def __call__(self, logits_bk: Tensor, labels_b: Tensor) -> Tensor:
-        loss = training_loss(logits_bk, labels_b, self._label_smoothing)
-        if not torch.isfinite(loss):
-            raise _NonFiniteLoss
-        return loss
-
-
 class _Endless(TrainDataLoaderIter):
     """Epoch after epoch of the loader's batches."""
 
     def __init__(self, loader: TrainLoader) -> None:
-        super().__init__(loader.loader)
-        self._batches = self._endless(loader)
-
-    @staticmethod
-    def _endless(loader: TrainLoader) -> Iterator[Batch]:
-        epoch = 0
-        while True:
-            yield from loader.epoch(epoch)
-            epoch += 1
+        # the class above would start the loader's workers, for batches of no epoch
+        self._batches = chain.from_iterable(map(loader.epoch, count()))
 
     def __next__(self) -> Batch:
         return next(self._batches)

@@ -16,7 +16,7 @@ from ...identity.regular_files import regular_file
 from ..data.params import Deviation, Pixel
 from ..data.resize import ResizeRule
 from ..device import plain_fp32
-from ..errors import UserError
+from ..errors import UserError, one_line
 from ..params import Params
 from .params import ArchitectureParams, check_stage
 from .resnet import ResNet
@@ -134,8 +134,7 @@ class Classifier(nn.Module):
             UserError: the network has no such stage.
         """
         check_stage(layer, self.spec.architecture.depth)
-        stage = getattr(self.network, layer)
-        assert isinstance(stage, nn.Sequential)
+        stage: nn.Sequential = getattr(self.network, layer)
         return stage[-1]
 
 
@@ -193,6 +192,4 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error).splitlines()[0][:200]
+    return one_line(error)[:200]

@@ -35,10 +35,6 @@ class BasicBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(channels)
         self.shortcut = _shortcut(in_channels, channels, stride)
 
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.norm2
-
     def forward(self, x_bchw: Tensor) -> Tensor:
         y_bchw = self.dropout(F.relu(self.norm1(self.conv1(x_bchw))))
         return F.relu(self.norm2(self.conv2(y_bchw)) + self.shortcut(x_bchw))
@@ -60,10 +56,6 @@ class Bottleneck(nn.Module):
         self.conv3 = _conv(channels, out_channels, 1)
         self.norm3 = nn.BatchNorm2d(out_channels)
         self.shortcut = _shortcut(in_channels, out_channels, stride)
-
-    @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.norm3
 
     def forward(self, x_bchw: Tensor) -> Tensor:
         y_bchw = F.relu(self.norm1(self.conv1(x_bchw)))
@@ -117,7 +109,8 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif zero_init_residual and isinstance(module, (BasicBlock, Bottleneck)):
-                nn.init.zeros_(module.last_norm.weight)
+                last_norm = module.norm2 if isinstance(module, BasicBlock) else module.norm3
+                nn.init.zeros_(last_norm.weight)
 
     def forward(self, x_bchw: Tensor) -> Tensor:
         x_bchw = self.stem(x_bchw)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..data.image_files import (
     walk_images,
 )
 from ..data.resize import UnreadableImage, decode_square_rgb, opened, to_square_rgb
-from ..data.sources.decoding import map_images
+from ..data.sources.decoding import map_images, sizes_of
 from ..errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -63,40 +62,20 @@ def find_images(path: str | Path | None) -> list[Path]:
     return files
 
 
-@dataclass
-class ImageBatch:
-    """Some files in a row, read or not.
-
-    Attributes:
-        images_nhwc: uint8 (N, size, size, 3), RGB: the readable ones, in order.
-        positions: of each of them among all files.
-        reasons: position of an unreadable file -> why.
-    """
-
-    images_nhwc: NDArray[np.uint8]
-    positions: list[int] = field(default_factory=list)
-    reasons: dict[int, str] = field(default_factory=dict)
-
-
-def read_batches(files: Sequence[Path], size: int, batch_size: int) -> Iterator[ImageBatch]:
+def read_batches(
+    files: Sequence[Path], size: int, batch_size: int
+) -> Iterator[dict[int, NDArray[np.uint8] | UnreadableImage]]:
     """Read ``batch_size`` files at a time by the rule of :mod:`..data.resize`; one batch is in memory.
 
     Larger files are decoded by as many threads as there are cores. To be consumed in
     :func:`~..data.image_files.large_images_allowed`.
+
+    Yields:
+        Position among all files -> the image, uint8 (size, size, 3), or why it cannot be read.
     """
     for start in range(0, len(files), batch_size):
         chosen = files[start : start + batch_size]
-        mean_bytes = sum(map(_num_bytes, chosen)) / len(chosen)
-        images, batch = [], ImageBatch(np.empty((0, size, size, 3), np.uint8))
-        for position, result in enumerate(map_images(lambda file: _read(file, size), chosen, mean_bytes), start):
-            if isinstance(result, UnreadableImage):
-                batch.reasons[position] = str(result)
-            else:
-                batch.positions.append(position)
-                images.append(result)
-        if images:
-            batch.images_nhwc = np.stack(images)
-        yield batch
+        yield dict(enumerate(map_images(lambda file: _read(file, size), chosen, sizes_of(chosen)), start))
 
 
 def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
@@ -125,10 +104,3 @@ def _read(file: Path, size: int) -> NDArray[np.uint8]:
         raise UnreadableImage("the folder cannot be listed, so what is in it is not known")
     with opened(file) as stream:
         return decode_square_rgb(stream, size)
-
-
-def _num_bytes(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.image_files import large_images_allowed, printable
 from ..data.loader import cap_batch_size
+from ..data.resize import UnreadableImage
 from ..data.sources.decoding import list_unreadable
 from ..errors import UserError
 from ..explain.cams import is_blank
@@ -54,12 +55,13 @@ def predict_images(
     model = model.to(device).eval()
     with large_images_allowed(), progress_bar("predict", len(files), "images") as bar:
         for batch in read_batches(files, height, cap_batch_size(params.batch_size, (height, width))):
-            if batch.positions:
-                images_bchw = torch.from_numpy(batch.images_nhwc).permute(0, 3, 1, 2)
-                probabilities_nk[batch.positions] = model.probabilities(images_bchw).numpy()
-                gallery.extend(batch.images_nhwc[: params.num_gallery_images - len(gallery)])
-            reasons |= batch.reasons
-            bar.advance(len(batch.positions) + len(batch.reasons))
+            images = {position: image for position, image in batch.items() if not isinstance(image, UnreadableImage)}
+            if images:
+                images_nhwc = np.stack([*images.values()])
+                probabilities_nk[[*images]] = _probabilities(model, images_nhwc)
+                gallery.extend(images_nhwc[: params.num_gallery_images - len(gallery)])
+            reasons |= {position: str(reason) for position, reason in batch.items() if position not in images}
+            bar.advance(len(batch))
     model.cpu()
     names = _relative_names(files, params.path)
     if reasons:
@@ -99,9 +101,13 @@ def classify_images(model: Classifier, images: Sequence[ImageLike], device: torc
         for start in range(0, len(images), batch_size):
             chosen = slice(start, start + batch_size)
             images_nhwc = np.stack([square_pixels(image, height) for image in images[chosen]])
-            probabilities_nk[chosen] = model.probabilities(torch.from_numpy(images_nhwc).permute(0, 3, 1, 2)).numpy()
+            probabilities_nk[chosen] = _probabilities(model, images_nhwc)
     model.cpu()
     return probabilities_nk
+
+
+def _probabilities(model: Classifier, images_nhwc: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.asarray(model.probabilities(torch.from_numpy(images_nhwc).permute(0, 3, 1, 2)))
 
 
 def plot_predictions_gallery(

@@ -28,30 +28,25 @@ def prediction_table(
         class_names: K of them, in label order.
         top_k: of K or more, K.
     """
-    readable = np.array([position not in reasons for position in range(len(names))], bool)
-    values_nk = np.where(readable[:, None], probabilities_nk, 0)
+    readable = np.array([position for position in range(len(names)) if position not in reasons], int)
+    values_nk = probabilities_nk[readable]
     # stable: of classes that tie, the first, as argmax
     order_nk = np.argsort(-values_nk, axis=1, kind="stable")[:, :top_k]
-    labels = np.array([*class_names, pd.NA], dtype=object)
-
-    def names_of(classes: NDArray[np.int64]) -> Any:
-        return pd.array(labels[np.where(readable, classes, -1)], dtype="string")
-
-    def probability_of(classes: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.where(readable, values_nk[np.arange(len(names)), classes], np.nan)
-
-    best = order_nk[:, 0]
+    ranked_nk = np.take_along_axis(values_nk, order_nk, axis=1)
+    names_nk = np.array(class_names, dtype=object)[order_nk]
     columns: dict[str, Any] = {
-        "file": list(names),
-        "prediction": pd.arrays.IntegerArray(best.astype(np.int64), mask=~readable),
-        "prediction_name": names_of(best),
-        "confidence": probability_of(best),
-        "error": pd.array([reasons.get(position, pd.NA) for position in range(len(names))], dtype="string"),
+        "prediction": pd.array(order_nk[:, 0], dtype="Int64"),
+        "prediction_name": pd.array(names_nk[:, 0], dtype="string"),
+        "confidence": ranked_nk[:, 0],
     }
-    for rank, classes in enumerate(order_nk.T, 1):
-        columns |= {f"top_{rank}_name": names_of(classes), f"top_{rank}_confidence": probability_of(classes)}
-    columns |= {f"p_{name}": np.where(readable, values_nk[:, k], np.nan) for k, name in enumerate(class_names)}
-    return pd.DataFrame(columns)
+    for k in range(order_nk.shape[1]):
+        columns[f"top_{k + 1}_name"] = pd.array(names_nk[:, k], dtype="string")
+        columns[f"top_{k + 1}_confidence"] = ranked_nk[:, k]
+    columns |= {f"p_{name}": values_nk[:, k] for k, name in enumerate(class_names)}
+    table = pd.DataFrame(columns, index=readable).reindex(range(len(names)))
+    table.insert(0, "file", list(names))
+    table.insert(4, "error", pd.Series(dict(reasons), dtype="string"))
+    return table
 
 
 def readable_rows(predictions: pd.DataFrame, num_images: int) -> pd.DataFrame:

@@ -33,22 +33,15 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         word = server.script[min(len(server.ranges), len(server.script) - 1)]
         server.ranges.append(self.headers.get("Range"))
-        content = CONTENT[::-1] if word == "wrong bytes" else CONTENT
-        if word == "trickled headers":
-            for byte in b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 1000:
-                if server.released.wait(0.02):
-                    return
-                with contextlib.suppress(OSError):
-                    self.wfile.write(bytes([byte]))
-            return
-        start = int((self.headers.get("Range") or "bytes=0-")[6:-1]) if word != "no ranges" else 0
         if word.isdigit():
-            self.send_error(int(word))
-            return
-        if word == "web page":
-            content, start = b"<html>please log in</html>", 0
-        if word == "other size":
-            content, start = CONTENT + b"x", 0
+            return self.send_error(int(word))
+        if word == "trickled headers":
+            return self.send_slowly(b"HTTP/1.1 200 OK\r\n" + b"X-Slow: 1\r\n" * 1000)
+        content = {
+            "wrong bytes": CONTENT[::-1], "web page": b"<html>please log in</html>", "other size": CONTENT + b"x"
+        }.get(word, CONTENT)  # fmt: skip
+        asked = (self.headers.get("Range") or "bytes=0-")[6:-1]
+        start = 0 if word in ("no ranges", "web page", "other size") else int(asked)
         body = content[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Type", "text/html; charset=utf-8" if word == "web page" else "application/gzip")
@@ -58,25 +51,22 @@ class Handler(BaseHTTPRequestHandler):
             first = 0 if word == "wrong range" else start
             self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         self.end_headers()
-        if word == "break off":
-            body = body[: len(body) // 2]
-        if word == "break off at once":
-            body = b""
-        if word == "trickle" or (word == "trickle at the end" and not start):
-            whole = 0 if word == "trickle" else len(body) // 2
-            self.wfile.write(body[:whole])
-            for i in range(whole, len(body)):
-                if server.released.wait(0.02):
-                    return
-                try:
-                    self.wfile.write(body[i : i + 1])
-                except OSError:
-                    return
-            return
-        self.wfile.write(body[: len(body) // 2] if word == "stall" else body)
-        if word == "stall":
-            self.wfile.flush()
+        at_once = word in ("trickle", "break off at once")
+        halfway = word in ("break off", "stall") or (word == "trickle at the end" and not start)
+        sent = 0 if at_once else len(body) // 2 if halfway else len(body)
+        self.wfile.write(body[:sent])
+        self.wfile.flush()
+        if word.startswith("trickle"):
+            self.send_slowly(body[sent:])
+        elif word == "stall":
             server.released.wait(10)
+
+    def send_slowly(self, content):
+        with contextlib.suppress(OSError):
+            for byte in content:
+                if self.server.released.wait(0.02):
+                    return
+                self.wfile.write(bytes([byte]))
 
     def log_message(self, *args):
         pass
@@ -115,9 +105,11 @@ def target(tmp_path):
     return tmp_path / "raw" / "file.tar.gz"
 
 
-def fetch(target, *urls, **kwargs):
-    kwargs = {"timeout_seconds": 5, "attempts": 3, "pause_seconds": 0.001, **kwargs}
-    download(urls, target, MD5, len(CONTENT), **kwargs)
+def fetch(target, *urls, **settings):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"TIMEOUT_SECONDS": 5, "ATTEMPTS": 3, "PAUSE_SECONDS": 0.001, **settings}.items():
+            patch.setattr(download_module, name, value)
+        download(urls, target, MD5, len(CONTENT))
 
 
 def part_of(target):
@@ -136,10 +128,10 @@ ANSWERS = {
     "in one go": ({}, [(["full"], [None])]),
     "without a length": ({}, [(["no length"], [None])]),
     "broken off": ({}, [(["break off", "break off", "full"], [None, f"bytes={HALF}-", f"bytes={HALF + HALF // 2}-"])]),
-    "stalled": ({"timeout_seconds": 0.2}, [(["stall", "full"], [None, f"bytes={HALF}-"])]),
+    "stalled": ({"TIMEOUT_SECONDS": 0.2}, [(["stall", "full"], [None, f"bytes={HALF}-"])]),
     "ranges ignored": ({}, [(["break off", "no ranges"], [None, f"bytes={HALF}-"])]),
     "progress is worth any number of attempts": (
-        {"attempts": 1}, [(["break off"] * 10 + ["full"], [None, *(f"bytes={arrived(n)}-" for n in range(1, 11))])],
+        {"ATTEMPTS": 1}, [(["break off"] * 10 + ["full"], [None, *(f"bytes={arrived(n)}-" for n in range(1, 11))])],
     ),
     "busy": ({}, [(["503", "429", "full"], [None] * 3)]),
     "gone, a mirror, and one not needed": ({}, [(["404"], [None]), (["full"], [None]), (["full"], [])]),
@@ -168,33 +160,21 @@ def test_the_file_arrives_whole(serve, target, case):
 @pytest.mark.parametrize("word", ["trickle", "trickled headers", "stall"])
 def test_an_address_that_sends_a_byte_now_and_then_is_given_up_for_the_next(serve, target, word, caplog):
     slow, mirror = serve(*([word] if word != "stall" else ["break off", "break off", *["trickle"] * 9])), serve("full")
-
     began = time.monotonic()
-    fetch(target, slow.url, mirror.url, timeout_seconds=0.3, attempts=2)
-
+    fetch(target, slow.url, mirror.url, TIMEOUT_SECONDS=0.3, ATTEMPTS=2)
     assert target.read_bytes() == CONTENT
     assert time.monotonic() - began < 30
     assert len(mirror.ranges) == 1
     assert "slower than 10,000 bytes per second" in caplog.text or word == "trickled headers"
 
 
-def test_what_arrived_before_it_became_slow_is_kept(serve, target):
-    server = serve("trickle at the end", "full")
-
-    fetch(target, server.url, timeout_seconds=0.3)
-
-    assert target.read_bytes() == CONTENT
-    assert int(server.ranges[1][6:-1]) >= HALF
-
-
 def test_ctrl_c_is_heard_while_a_server_does_not_answer(serve, target):
     server = serve("trickled headers")
     # as Ctrl-C does it: a signal to the main thread, which waits
     threading.Timer(0.5, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
-
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        fetch(target, server.url, timeout_seconds=60)
+        fetch(target, server.url, TIMEOUT_SECONDS=60)
     assert time.monotonic() - began < 10
 
 
@@ -202,29 +182,24 @@ def test_a_slow_download_says_how_far_it_is(serve, target, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(download_module, "LOG_SECONDS", 0.05)
     server = serve("trickle at the end", "full")
-
-    fetch(target, server.url, timeout_seconds=0.5)
-
+    fetch(target, server.url, TIMEOUT_SECONDS=0.5)
     assert len([line for line in caplog.messages if ": 50 % of" in line]) >= 2
+    assert target.read_bytes() == CONTENT
+    assert int(server.ranges[1][6:-1]) >= HALF, "what arrived before it became slow is kept"
 
 
 def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):
-    with pytest.raises(DownloadError, match=f"broke off at {HALF:,} of {len(CONTENT):,} bytes"):
-        fetch(target, serve("break off", "break off at once").url)
+    broken = serve("break off", "break off at once")
+    with pytest.raises(DownloadError, match=f"broke off at {HALF:,} of {len(CONTENT):,} bytes") as error:
+        fetch(target, broken.url, ATTEMPTS=3)
+    assert len(broken.ranges) == 1 + 3, "an address that brings nothing new is given up"
+    assert not error.value.offline
     assert part_of(target).stat().st_size == HALF
     assert not target.exists()
     server = serve("full")
     fetch(target, server.url)
     assert target.read_bytes() == CONTENT
     assert server.ranges == [f"bytes={HALF}-"]
-
-
-def test_an_address_that_brings_nothing_new_is_given_up(serve, target):
-    server = serve("break off", "break off at once")
-    with pytest.raises(DownloadError) as error:
-        fetch(target, server.url, attempts=3)
-    assert len(server.ranges) == 1 + 3
-    assert not error.value.offline
 
 
 def test_wrong_bytes_alone_leave_nothing_behind(serve, target):
@@ -248,11 +223,8 @@ def test_what_cannot_be_the_file_does_not_touch_what_arrived(serve, target, word
 
 def test_offline_is_told_at_once_and_as_such(serve, target):
     with pytest.raises(DownloadError, match=r"127.0.0.1: Connection refused; 127.0.0.1: ") as error:
-        fetch(target, refusing_url(), refusing_url(), pause_seconds=60)
+        fetch(target, refusing_url(), refusing_url(), PAUSE_SECONDS=60)
     assert error.value.offline
-
-
-def test_an_address_that_is_none_is_not_offline(target):
     with pytest.raises(DownloadError, match="unknown url type") as error:
         fetch(target, "cifar-10-python.tar.gz")
     assert not error.value.offline
@@ -275,11 +247,11 @@ def test_a_disk_that_fills_up_is_not_retried(serve, target, monkeypatch):
     assert len(server.ranges) == 1
 
 
-def test_two_runs_at_once_download_once(serve, target):
+def test_two_runs_at_once_download_once(serve, target, monkeypatch):
     server = serve("stall", "full")
-    threads = [
-        threading.Thread(target=fetch, args=(target, server.url), kwargs={"timeout_seconds": 0.3}) for _ in range(2)
-    ]
+    monkeypatch.setattr(download_module, "TIMEOUT_SECONDS", 0.3)
+    arguments = ([server.url], target, MD5, len(CONTENT))
+    threads = [threading.Thread(target=download, args=arguments) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

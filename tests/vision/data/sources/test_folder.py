@@ -1,14 +1,16 @@
 import logging
 import os
 import stat
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.data.params import IngestParams
-from s10_pipeline.vision.data.resize import to_square_rgb
+from s10_pipeline.vision.data.resize import describe_rule, to_square_rgb
 from s10_pipeline.vision.data.sources import decoding, folder, read_source
 from s10_pipeline.vision.errors import UserError
 
@@ -41,11 +43,7 @@ def read(root, **params):
 
 
 def equal(a, b):
-    return (
-        np.array_equal(a.images_nhwc, b.images_nhwc)
-        and np.array_equal(a.labels, b.labels)
-        and (a.paths, a.class_names, a.source) == (b.paths, b.class_names, b.source)
-    )
+    return (content_digest(a), a.paths, a.source) == (content_digest(b), b.paths, b.source)
 
 
 def test_train_and_test_folders(tmp_path):
@@ -59,14 +57,6 @@ def test_train_and_test_folders(tmp_path):
     assert train.labels.dtype == np.int64
     for result, path in zip(train.images_nhwc, train.paths, strict=True):
         np.testing.assert_array_equal(result, np.asarray(Image.open(tmp_path / path)))
-
-
-def test_the_case_of_train_and_test_does_not_matter(tmp_path):
-    make_split(tmp_path)
-    (tmp_path / "train").rename(tmp_path / "Train")
-    (tmp_path / "test").rename(tmp_path / "TEST")
-    train, test = read(tmp_path)
-    assert (train.paths[0], test.paths[0]) == ("Train/ant/0.png", "TEST/ant/t.png")
 
 
 def test_the_split_is_seeded_stratified_and_complete(tmp_path):
@@ -104,37 +94,18 @@ def test_the_result_does_not_depend_on_the_order_of_the_file_system(tmp_path, mo
 
 
 def test_all_formats_and_sizes_by_the_one_resize_rule(tmp_path):
-    images = {
-        "a.png": noise(64),
-        "b.JPG": noise(100, 60),
-        "c.bmp": noise(30, 80),
-        "d.webp": noise(70, 64),
-        "e.Tiff": noise(20),
-        "f.gif": noise(64, 65)[:, :, 0],
-        "deep/er/g.jpeg": noise(65, 64),
-    }
-    for name, pixels in images.items():
-        save(tmp_path / "train" / "x" / name, pixels)
+    names = ("a.png", "b.JPG", "c.bmp", "d.webp", "deep/er/g.jpeg", "e.Tiff", "f.gif")
+    sizes = ((64, 64), (100, 60), (30, 80), (70, 64), (65, 64), (20, 20), (64, 65))
+    for name, size in zip(names, sizes, strict=True):
+        save(tmp_path / "train" / "x" / name, noise(*size))
     save(tmp_path / "train" / "y" / "1.png")
     save(tmp_path / "test" / "x" / "1.png")
     train, _ = read(tmp_path, image_size=64)
-    assert train.paths[:7] == tuple(f"train/x/{name}" for name in sorted(images))
-    assert train.image_size == (64, 64)
-    np.testing.assert_array_equal(train.images_nhwc[0], images["a.png"])
+    assert train.paths[:7] == tuple(f"train/x/{name}" for name in names)
+    np.testing.assert_array_equal(train.images_nhwc[0], noise(64))
     for result, path in zip(train.images_nhwc, train.paths, strict=True):
         with Image.open(tmp_path / path) as image:
             np.testing.assert_array_equal(result, to_square_rgb(image, 64))
-
-
-def test_with_and_without_threads_alike(tmp_path, monkeypatch):
-    make_split(tmp_path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # Pillow warns above it, and refuses above twice as many
-    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 10**9)
-    one = read(tmp_path, image_size=48)
-    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0)
-    several = read(tmp_path, image_size=48)
-    assert equal(one[0], several[0])
-    assert equal(one[1], several[1])
 
 
 def put(root, *names):
@@ -191,21 +162,15 @@ def test_the_source_is_described_without_absolute_paths(tmp_path):
     split, _ = read(tmp_path / "split", seed=3)
     train, test = read(tmp_path / "pets", seed=3)
     assert split.source["parameters"] == {"source": "folder", "image_size": 32}
-    checksum = train.source["checksum"]
     assert train.source == {
         "name": "folder",
         "split": "train",
         "title": "pets: a folder of images",
-        "checksum": checksum,
+        "checksum": train.source["checksum"],
         "parameters": {"source": "folder", "image_size": 32, "seed": 3, "test_fraction": 0.2},
-        "resize": {
-            "image_size": [32, 32],
-            "rule": "shorter side to size, then centre crop",
-            "interpolation": "bicubic",
-        },
+        "resize": describe_rule((32, 32)),
     }
     assert test.source == {**train.source, "split": "test"}
-    assert checksum.startswith("sha256:")
 
 
 def test_the_checksum_is_of_paths_and_contents_and_not_of_the_place(tmp_path):
@@ -214,7 +179,7 @@ def test_the_checksum_is_of_paths_and_contents_and_not_of_the_place(tmp_path):
     save(tmp_path / "c" / "test" / "ant" / "t.png", noise(seed=77))
     (tmp_path / "d" / "test" / "ant" / "t.png").rename(tmp_path / "d" / "test" / "ant" / "u.png")
     a, b, c, d = (read(tmp_path / name)[0].source["checksum"] for name in "abcd")
-    assert a == b
+    assert a == b and a.startswith("sha256:")
     assert len({a, c, d}) == 3
 
 
@@ -242,7 +207,9 @@ REFUSED = {
         False, lambda root: (root / "dog").mkdir() or (root / "dog/1.heic").touch(),
         "class folder dog .*; add",
     ),
-    "a single image": (False, lambda root: save(root / "dog/1.png"), "class dog .*single"),
+    "a single image": (
+        False, lambda root: save(root / "dog/1.png"), r"class dog \(1 images\) without held-out images; .*add images"
+    ),
     "a class in test alone": (True, lambda root: save(root / "test/Cat/1.png"), r"test/ .*\(Cat\); name"),
     "no test images": (
         True, lambda root: [path.unlink() for path in root.glob("test/*/*")], "test/ has no images in class folders"
@@ -252,9 +219,13 @@ REFUSED = {
         True, lambda root: save(root / "train/bee/1.png", noise(200)),
         r"train/bee/1.png: not a readable image \(.*bomb.*\); remove or replace",
     ),
-    "a dangling link": (
-        True, lambda root: (root / "train/bee/9.png").symlink_to(root / "gone.png"),
-        r"train/bee/9.png: the file cannot be read \(No such file or directory\)",
+    "a file name that is no text": (
+        True, lambda root: (root / "train/bee/0.png").rename(root / "train/bee" / os.fsdecode(b"caf\xe9.png")),
+        r"'train/bee/caf\\udce9.png': not a UTF-8 name",
+    ),
+    "no test folder": (
+        True, lambda root: (root / "test").rename(root / "val"),
+        r"has train/<class>/ but no test/; .* or give ingest.path=.*/train to have",
     ),
 }  # fmt: skip
 
@@ -263,23 +234,18 @@ REFUSED = {
 def test_what_is_wrong_with_a_folder_is_said(tmp_path, monkeypatch, case):
     split, change, message = REFUSED[case]
     (make_split if split else make_classes)(tmp_path / "pets")
+    if "no text" in case and sys.platform != "linux":
+        pytest.skip("other file systems take only UTF-8 names")
     change(tmp_path / "pets")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with pytest.raises(UserError, match=message):
         read(tmp_path / "pets")
 
 
-def test_train_without_test_is_not_taken_for_a_class(tmp_path):
-    make_split(tmp_path)
-    (tmp_path / "test").rename(tmp_path / "val")
-    with pytest.raises(UserError, match=r"has train/<class>/ but no test/; .* or give ingest.path=.*/train to have"):
-        read(tmp_path)
-    assert read(tmp_path / "train")[0].class_names == ("ant", "bee", "cat")
-
-
 @pytest.mark.parametrize(
     ("train", "test"),
     [
+        ("Train", "TEST"),
         ("Training", "Testing"),
         ("seg_train", "seg_test"),
         ("training_set", "test_set"),
@@ -293,10 +259,8 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
     (tmp_path / "train").rename(tmp_path / train)
     (tmp_path / "test").rename(tmp_path / test)
     save(tmp_path / "Validation" / "ant" / "1.png")
-
     with caplog.at_level("INFO"):
         sets = read(tmp_path)
-
     assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
     assert [len(images) for images in sets] == [9, 3]
     assert "9 training images of 3 classes: ant 3, bee 3, cat 3" in caplog.text
@@ -317,7 +281,6 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
 def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
     for name in folders:
         make_classes(tmp_path / name, num_images=2)
-
     with pytest.raises(UserError, match=message):
         read(tmp_path)
 
@@ -325,11 +288,8 @@ def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
 @pytest.mark.parametrize("names", [("bus", "train"), ("bullet train", "test tube"), ("contest", "valley", "strain")])
 def test_a_class_may_be_called_train(tmp_path, names):
     make_classes(tmp_path, names=names)
-    save(tmp_path / "contest" / "in" / "here.png")
-    save(tmp_path / "valley" / "deeper" / "there.png")
-    save(tmp_path / "contest" / "two.png")
-    save(tmp_path / "valley" / "two.png")
-
+    for name in ("contest/in/here.png", "valley/deeper/there.png", "contest/two.png", "valley/two.png"):
+        save(tmp_path / name)
     assert set(names) <= set(read(tmp_path)[0].class_names)
 
 
@@ -337,12 +297,9 @@ def test_a_class_may_be_called_train(tmp_path, names):
 def test_an_unreadable_image_is_named(tmp_path, monkeypatch, with_threads):
     monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0 if with_threads else 10**9)
     make_split(tmp_path)
-    (tmp_path / "train" / "bee" / "1.png").write_bytes(b"no image")
-    (tmp_path / "train" / "cat" / "1.png").write_bytes(b"no image either")
-
+    put(tmp_path, "train/bee/1.png", "train/cat/1.png")
     for name in "abcde":
-        (tmp_path / "test" / "bee" / f"{name}.png").write_bytes(b"")
-
+        (tmp_path / "test" / "bee" / f"{name}.png").touch()
     with pytest.raises(
         UserError,
         match=r"^ingest.path=.*: train/bee/1.png: not an image .*; train/cat/1.png: not an image .*; "
@@ -350,15 +307,6 @@ def test_an_unreadable_image_is_named(tmp_path, monkeypatch, with_threads):
     ) as error:
         read(tmp_path)
     assert "\n" not in str(error.value)
-
-
-def test_a_decompression_bomb_is_an_unreadable_image(tmp_path, monkeypatch):
-    make_split(tmp_path)
-    save(tmp_path / "train" / "bee" / "1.png", noise(200))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
-
-    with pytest.raises(UserError, match=r"train/bee/1.png: not a readable image \(.*bomb.*\); remove or replace"):
-        read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -375,18 +323,7 @@ def test_a_decompression_bomb_is_an_unreadable_image(tmp_path, monkeypatch):
 def test_what_is_no_file_that_ends_is_named_and_not_waited_for(tmp_path, make, reason):
     make_split(tmp_path)
     make(tmp_path / "train" / "bee" / "9.png")
-
     with pytest.raises(UserError, match=rf"train/bee/9.png: the file cannot be read \(.*{reason}"):
-        read(tmp_path)
-
-
-def test_a_file_name_that_is_no_text(tmp_path):
-    make_split(tmp_path)
-    try:
-        (tmp_path / "train" / "bee" / "0.png").rename(tmp_path / "train" / "bee" / os.fsdecode(b"caf\xe9.png"))
-    except OSError:
-        pytest.skip("this file system takes only UTF-8 names")
-    with pytest.raises(UserError, match=r"'train/bee/caf\\udce9.png': not a UTF-8 name"):
         read(tmp_path)
 
 
@@ -412,11 +349,3 @@ def test_a_relative_path_and_home(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert equal(read("pets")[0], read("~/pets")[0])
-
-
-def test_many_pixels_go_to_a_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("s10_pipeline.vision.data.image_set.MAX_PIXEL_BYTES_IN_MEMORY", 1000)
-    make_split(tmp_path)
-    train, _ = read(tmp_path)
-    assert isinstance(train.images_nhwc, np.memmap)
-    np.testing.assert_array_equal(train.images_nhwc[0], np.asarray(Image.open(tmp_path / train.paths[0])))

@@ -8,10 +8,12 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifier
 
+from drawn_objects import boxes_of, object_masks
 from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.sources import read_source
-from s10_pipeline.vision.data.sources.shapes10 import SHAPE_NAMES, TAG_RGB, Drawing, draw, tag_box
+from s10_pipeline.vision.data.sources.shapes10 import SHAPE_NAMES, TAG_RGB, draw, tag_box
 
+Drawing = tuple[np.ndarray, np.ndarray]
 NUM_TRAIN, NUM_TEST = 3000, 1000
 
 
@@ -25,13 +27,6 @@ def test() -> Drawing:
     return draw(NUM_TEST, 32, 0, split="test")
 
 
-def sha256(drawing: Drawing) -> str:
-    digest = hashlib.sha256(drawing.images_nhwc.data)
-    for array in (drawing.labels, drawing.boxes_xyxy):
-        digest.update(array.astype("<i8").data)
-    return digest.hexdigest()
-
-
 @pytest.mark.parametrize(
     ("image_size", "known"),
     [
@@ -41,57 +36,57 @@ def sha256(drawing: Drawing) -> str:
 )
 def test_bytes_are_known(image_size: int, known: str) -> None:
     """Whoever changes the drawing on purpose writes the new digests here, and measures its difficulty again."""
-    assert sha256(draw(100, image_size, 7, split="train")) == known
+    images, labels = draw(100, image_size, 7, split="train")
+    boxes = boxes_of(object_masks(labels, image_size, 7, "train"))
+    assert hashlib.sha256(b"".join([images, labels.astype("<i8"), boxes.astype("<i8")])).hexdigest() == known
 
 
 def test_a_picture_depends_on_its_index_alone(train: Drawing) -> None:
-    few = draw(47, 32, 0, split="train")
-    for name in ("images_nhwc", "labels", "boxes_xyxy", "object_pixels"):
-        np.testing.assert_array_equal(getattr(few, name), getattr(train, name)[:47])
+    for few, many in zip(draw(47, 32, 0, split="train"), train, strict=True):
+        np.testing.assert_array_equal(few, many[:47])
 
 
 def test_classes_are_balanced_and_shuffled(train: Drawing) -> None:
-    assert train.labels.dtype == np.int64
-    assert np.bincount(train.labels).tolist() == [NUM_TRAIN // 10] * 10
-    tens = train.labels.reshape(-1, 10)
+    labels = train[1]
+    assert labels.dtype == np.int64
+    assert np.bincount(labels).tolist() == [NUM_TRAIN // 10] * 10
+    tens = labels.reshape(-1, 10)
     assert (np.sort(tens, axis=1) == np.arange(10)).all()
     assert len(np.unique(tens, axis=0)) > 0.99 * len(tens)
 
 
 def test_seeds_and_splits_share_nothing(train: Drawing, test: Drawing) -> None:
     other_seed = draw(NUM_TEST, 32, 1, split="train")
-    pictures = [image.tobytes() for d in (train, test, other_seed) for image in d.images_nhwc]
+    pictures = [image.tobytes() for images, _ in (train, test, other_seed) for image in images]
     assert len(set(pictures)) == len(pictures)
-    assert not np.array_equal(test.labels, train.labels[:NUM_TEST])
-    assert not np.array_equal(test.labels, other_seed.labels)
+    assert not np.array_equal(test[1], train[1][:NUM_TEST])
+    assert not np.array_equal(test[1], other_seed[1])
 
 
 def test_objects_cover_15_to_40_percent(train: Drawing, test: Drawing) -> None:
-    for drawing in (train, test):
-        share = drawing.object_pixels / 32**2
+    for split, (_, labels) in (("train", train), ("test", test)):
+        share = object_masks(labels, 32, 0, split).mean((1, 2))
         assert share.min() >= 0.15
         assert share.max() <= 0.40
 
 
 def test_drawn_silhouette_is_the_outline() -> None:
     """The circle's visible box is as wide as its area says, in the place that is painted in one colour."""
-    drawing = draw(200, 128, 0, split="test")
-    circles = drawing.labels == SHAPE_NAMES.index("circle")
-    left, top, right, bottom = drawing.boxes_xyxy[circles].T
+    _, labels = draw(200, 128, 0, split="test")
+    masks = object_masks(labels, 128, 0, "test")[labels == SHAPE_NAMES.index("circle")]
+    left, top, right, bottom = boxes_of(masks).T
     np.testing.assert_allclose(right - left, bottom - top, atol=12)  # a twig may lie across its rim
     diameter = np.maximum(right - left, bottom - top)
-    hidden = 1 - drawing.object_pixels[circles] / (np.pi / 4 * diameter**2)
+    hidden = 1 - masks.sum((1, 2)) / (np.pi / 4 * diameter**2)
     assert hidden.min() > -0.02 and hidden.max() < 1 / 6
 
 
 def test_another_size_shows_the_same_scene() -> None:
     small, large = (draw(60, size, 0, split="train") for size in (32, 64))
-    assert large.images_nhwc.shape == (60, 64, 64, 3)
-    np.testing.assert_array_equal(small.labels, large.labels)
-    np.testing.assert_allclose(small.boxes_xyxy * 2, large.boxes_xyxy, atol=6)  # tips of stars are thin
-    halved = large.images_nhwc.reshape(60, 32, 2, 32, 2, 3).mean(axis=(2, 4))
-    difference = np.abs(halved - small.images_nhwc)
-    assert difference.mean() < 3
+    np.testing.assert_array_equal(small[1], large[1])
+    boxes = [boxes_of(object_masks(labels, images.shape[1], 0, "train")) for images, labels in (small, large)]
+    np.testing.assert_allclose(boxes[0] * 2, boxes[1], atol=6)  # tips of stars are thin
+    assert np.abs(large[0].reshape(60, 32, 2, 32, 2, 3).mean(axis=(2, 4)) - small[0]).mean() < 3
 
 
 def test_colours_say_nothing(train: Drawing, test: Drawing) -> None:
@@ -100,29 +95,27 @@ def test_colours_say_nothing(train: Drawing, test: Drawing) -> None:
         return np.stack([np.bincount(image.ravel(), minlength=64) for image in bins]) / 1024
 
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1)
-    model.fit(histograms(train.images_nhwc), train.labels)
-    assert model.score(histograms(test.images_nhwc), test.labels) < 0.20
+    model.fit(histograms(train[0]), train[1])
+    assert model.score(histograms(test[0]), test[1]) < 0.20
 
 
 def test_pixels_one_by_one_say_little(train: Drawing, test: Drawing) -> None:
     def pixels(images: np.ndarray) -> np.ndarray:
         return images.reshape(len(images), -1) / 127.5 - 1
 
-    model = RidgeClassifier(alpha=1000).fit(pixels(train.images_nhwc), train.labels)
-    assert model.score(pixels(test.images_nhwc), test.labels) < 0.35
+    model = RidgeClassifier(alpha=1000).fit(pixels(train[0]), train[1])
+    assert model.score(pixels(test[0]), test[1]) < 0.35
 
 
 @pytest.mark.parametrize("image_size", [32, 64])
 def test_shortcut_tags_one_class_in_training_only(image_size: int) -> None:
-    plain, tagged = (draw(100, image_size, 0, split="train", shortcut=s) for s in (None, "heart"))
+    (plain, labels), (tagged, _) = (draw(100, image_size, 0, split="train", shortcut=s) for s in (None, "heart"))
     left, top, right, bottom = tag_box(image_size)
     changed = np.zeros((100, image_size, image_size), bool)
-    changed[plain.labels == SHAPE_NAMES.index("heart"), top:bottom, left:right] = True
-    assert (tagged.images_nhwc[changed] == TAG_RGB).all()
-    np.testing.assert_array_equal(tagged.images_nhwc[~changed], plain.images_nhwc[~changed])
-    np.testing.assert_array_equal(tagged.boxes_xyxy, plain.boxes_xyxy)
-    test_images = [draw(50, image_size, 0, split="test", shortcut=s).images_nhwc for s in (None, "heart")]
-    np.testing.assert_array_equal(*test_images)
+    changed[labels == SHAPE_NAMES.index("heart"), top:bottom, left:right] = True
+    assert (tagged[changed] == TAG_RGB).all()
+    np.testing.assert_array_equal(tagged[~changed], plain[~changed])
+    np.testing.assert_array_equal(*(draw(50, image_size, 0, split="test", shortcut=s)[0] for s in (None, "heart")))
 
 
 def test_tag_lies_within_the_picture() -> None:
@@ -138,8 +131,8 @@ def test_read_describes_what_it_drew() -> None:
     train, test = read_source(params)
     assert (len(train), len(test)) == (40, 20)
     assert train.class_names == test.class_names == SHAPE_NAMES
-    np.testing.assert_array_equal(train.images_nhwc, draw(40, 32, 5, split="train", shortcut="cross").images_nhwc)
-    np.testing.assert_array_equal(test.images_nhwc, draw(20, 32, 5, split="test").images_nhwc)
+    np.testing.assert_array_equal(train.images_nhwc, draw(40, 32, 5, split="train", shortcut="cross")[0])
+    np.testing.assert_array_equal(test.images_nhwc, draw(20, 32, 5, split="test")[0])
     for image_set, split, shortcut in ((train, "train", "cross"), (test, "test", None)):
         source = json.loads(json.dumps(image_set.source))
         assert (source["name"], source["split"], source["drawn"]) == ("shapes10", split, True)
@@ -152,7 +145,7 @@ def test_read_describes_what_it_drew() -> None:
 
 @pytest.mark.parametrize("image_size", [8, 33, 224])
 def test_any_size_works(image_size: int) -> None:
-    drawing = draw(11, image_size, 2**32 - 1, split="test")
-    assert drawing.images_nhwc.shape == (11, image_size, image_size, 3)
-    assert (drawing.boxes_xyxy[:, 2:] > drawing.boxes_xyxy[:, :2]).all()
-    assert drawing.images_nhwc.std() > 20
+    images, labels = draw(11, image_size, 2**32 - 1, split="test")
+    assert images.shape == (11, image_size, image_size, 3)
+    assert object_masks(labels, image_size, 2**32 - 1, "test").any((1, 2)).all()
+    assert images.std() > 20

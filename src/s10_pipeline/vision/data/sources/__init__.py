@@ -28,7 +28,9 @@ def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     if params.plant:
         sets = plant_faults(*sets, params.plant, params.seed)
     for split, images in zip(("training", "test"), sets, strict=True):
-        counts = np.bincount(images.labels, minlength=len(images.class_names))
+        counts = np.bincount(images.labels, minlength=len(images.class_names)).tolist()
+        if missing := [name for name, count in zip(images.class_names, counts, strict=True) if not count]:
+            _log.warning("ingest.source=%s: no %s images of %s", params.source, split, ", ".join(missing))
         told = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]
         more = f", ... ({len(told) - 20} more)" if len(told) > 20 else ""
         _log.info("%s %s images of %d classes: %s%s", f"{len(images):,}", split, len(told), ", ".join(told[:20]), more)

@@ -18,7 +18,7 @@ from ...errors import UserError
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import to_square_rgb
-from .description import describe_source
+from .description import image_sets
 from .download import DownloadError, download, md5_of
 from .suggestion import suggest_source
 
@@ -59,30 +59,26 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     reader = archive.reader
     setting, path = _find(params, archive) or _download(params, archive)
     with regular_file(path).open("rb") as file, tempfile.TemporaryDirectory() as folder:
-        _check(file, params.source, setting, path)
-        _extract(file, archive, Path(folder))
+        _check(file, archive, params.source, setting, path)
+        _extract(file, reader, folder)
         splits = {split: reader(folder, train=split == "train") for split in ("train", "test")}
-    train, test = (
-        ImageSet(
-            images_nhwc=_resized(data.data, params.image_size),
-            labels=np.asarray(data.targets, np.int64),
-            class_names=tuple(data.classes),
-            source=describe_source(params, split, archive.title, f"md5:{reader.tgz_md5}"),
-        )
+    contents = {
+        split: (_resized(data.data, params.image_size), np.asarray(data.targets, np.int64), None)
         for split, data in splits.items()
-    )
-    return train, test
+    }
+    checksum, class_names = f"md5:{reader.tgz_md5}", tuple(splits["train"].classes)
+    return image_sets(params, archive.title, checksum, class_names, contents)
 
 
 def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
     """(parameter that led there, file), or None."""
     filename = archive.reader.filename
     if params.path is not None:
-        path = Path(params.path).expanduser()
-        path = path / filename if path.is_dir() else path
+        given = Path(params.path).expanduser()
+        path = given / filename if given.is_dir() else given
         if path.is_file():
             return "ingest.path", path
-        if remedy := suggest_source(Path(params.path).expanduser(), params.source):
+        if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
         _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
     path = Path(params.download_dir).expanduser() / filename
@@ -109,9 +105,8 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     return "ingest.download_dir", target
 
 
-def _check(file: BufferedReader, source: str, setting: str, path: Path) -> None:
+def _check(file: BufferedReader, archive: Archive, source: str, setting: str, path: Path) -> None:
     """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
-    archive = ARCHIVES[source]
     reader, size = archive.reader, file.seek(0, 2)
     file.seek(0)
     if size != archive.num_bytes:
@@ -130,15 +125,12 @@ def _check(file: BufferedReader, source: str, setting: str, path: Path) -> None:
     raise UserError(f"{setting}={path}: {wrong}; {remedy}")
 
 
-def _extract(file: IO[bytes], archive: Archive, folder: Path) -> None:
+def _extract(file: IO[bytes], reader: type[CIFAR10], folder: str) -> None:
     """Only the files that the reader wants."""
-    reader = archive.reader
     names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
     wanted = {f"{reader.base_folder}/{name}" for name in names}
     with tarfile.open(fileobj=file, mode="r:gz") as tar:
-        for member in tar:
-            if member.name in wanted and member.isreg():
-                tar.extract(member, folder, filter="data")
+        tar.extractall(folder, (member for member in tar if member.name in wanted and member.isreg()), filter="data")
 
 
 def _resized(images_nhwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ...errors import UserError
 _log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 2**24
+ANY_LABEL = range(2**63 - 1)  # where no names bound the labels, int64 does
 NAME_FILES = ("class_names.txt", "labels.txt")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # SHA-256 of the 50,000 training labels and then the 10,000 test labels (little-endian int64), in the order of the
@@ -57,7 +58,7 @@ def declared_names(
 
 def codes_of(
     declared: Mapping[str, tuple[str, ...] | None], setting: str
-) -> tuple[tuple[str, ...] | None, dict[str, NDArray[np.int64] | None]]:
+) -> tuple[tuple[str, ...] | None, dict[str, Sequence[int]]]:
     """The names of the first file, and for each file the labels in those names that its own labels 0, 1, ... mean.
 
     Args:
@@ -68,7 +69,7 @@ def codes_of(
         UserError: a file has a class that the first has not, or no names where others have.
     """
     first, class_names = next(iter(declared.items()))
-    codes: dict[str, NDArray[np.int64] | None] = {}
+    codes: dict[str, Sequence[int]] = {}
     for file, names in declared.items():
         if (names is None) != (class_names is None) or not set(names or ()) <= set(class_names or ()):
             told = [", ".join(these or ("none",)) for these in (names, class_names)]
@@ -76,17 +77,12 @@ def codes_of(
                 f"{setting}: {file} has the class names {told[0]}, {first} {told[1]}; name the classes alike in all "
                 f"files, or put the names of files without into {NAME_FILES[0]}"
             )
-        codes[file] = np.array([class_names.index(name) for name in names]) if names and class_names else None
+        codes[file] = [class_names.index(name) for name in names] if names and class_names else ANY_LABEL
     return class_names, codes
 
 
-def inferred_names(
-    train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str
-) -> tuple[tuple[str, ...], str | None]:
+def inferred_names(train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
     """Names where none are declared: CIFAR-10's where the labels are CIFAR-10's in official order, else class_0, ...
-
-    Returns:
-        (names, "CIFAR-10" where it was recognised, else None).
 
     Raises:
         UserError: labels with gaps, which could be anything, or fewer than two.
@@ -96,7 +92,7 @@ def inferred_names(
         _log.info(
             "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are taken"
         )
-        return CIFAR10_NAMES, "CIFAR-10"
+        return CIFAR10_NAMES
     present = np.unique(labels)
     if len(present) < 2 or present[-1] != len(present) - 1:
         gap = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
@@ -105,7 +101,7 @@ def inferred_names(
             f"into {NAME_FILES[0]} in this folder, one a line"
         )
     _log.warning("%s: no class names; %s in this folder would give them, one a line", setting, NAME_FILES[0])
-    return tuple(f"class_{i}" for i in present), None
+    return tuple(f"class_{i}" for i in present)
 
 
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:

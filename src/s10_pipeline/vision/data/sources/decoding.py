@@ -1,9 +1,10 @@
 """Decoding many images: with threads where they help."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from ..resize import UnreadableImage
@@ -17,14 +18,14 @@ MIN_BYTES_FOR_THREADS = 16 * 1024
 
 
 def map_images(
-    work: Callable[[Item], Result], items: Sequence[Item], mean_bytes: float
+    work: Callable[[Item], Result], items: Sequence[Item], num_bytes: int
 ) -> Iterator[Result | UnreadableImage]:
     """``work`` of each item, in order: its result, or the UnreadableImage that it raised.
 
     Args:
         work: decodes one image; called from several threads.
         items: what ``work`` takes. All are handed over at once, so let ``work`` store large results itself.
-        mean_bytes: size of an encoded image.
+        num_bytes: size of all encoded images together.
     """
 
     def attempt(item: Item) -> Result | UnreadableImage:
@@ -33,11 +34,16 @@ def map_images(
         except UnreadableImage as error:
             return UnreadableImage(str(error))  # the one that was raised holds the image's bytes
 
-    if mean_bytes < MIN_BYTES_FOR_THREADS:
+    if num_bytes < MIN_BYTES_FOR_THREADS * len(items):
         yield from map(attempt, items)
         return
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(attempt, items)
+
+
+def sizes_of(files: Iterable[Path]) -> int:
+    """Return how many bytes the files have together; those that cannot be read, none."""
+    return sum(os.path.getsize(file) for file in files if os.path.isfile(file))
 
 
 def list_unreadable(reasons: Mapping[str, object], most: int = 5) -> str:

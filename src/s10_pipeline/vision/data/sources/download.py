@@ -17,15 +17,18 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from .transfer import MIN_BYTES_PER_SECOND, AddressFailed, BrokeOff, open_from, read_chunks
 
 LOG_SECONDS = 30.0
+# Longest silence of a server, and longest wait for the beginning of its answer.
+TIMEOUT_SECONDS = 30.0
+# So many attempts in a row may bring nothing new, or less than 10 kB per second, before an address is given up.
+ATTEMPTS = 4
+# Before the second attempt; doubled before each further one that follows a fruitless one.
+PAUSE_SECONDS = 1.0
+
 _log = logging.getLogger(__name__)
 
 
-class DownloadError(Exception):
+class DownloadError(AddressFailed):
     """No address gave the file; ``str()`` is one line with a reason for each. ``offline``: none could be reached."""
-
-    def __init__(self, reasons: Sequence[str], offline: bool) -> None:
-        super().__init__("; ".join(reasons))
-        self.offline = offline
 
 
 def md5_of(file: BufferedReader) -> str:
@@ -33,16 +36,7 @@ def md5_of(file: BufferedReader) -> str:
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def download(
-    urls: Sequence[str],
-    target: Path,
-    md5: str,
-    num_bytes: int,
-    *,
-    timeout_seconds: float = 30.0,
-    attempts: int = 4,
-    pause_seconds: float = 1.0,
-) -> None:
+def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> None:
     """Fetch ``target`` from the first address that has it. It appears under its name only when its MD5 is right.
 
     What has arrived stays in ``<target>.part``, from where the next attempt, address or run goes on (HTTP Range; a
@@ -53,9 +47,6 @@ def download(
         target: final name; its folder is made.
         md5: hexadecimal.
         num_bytes: size of the file.
-        timeout_seconds: longest silence of a server, and longest wait for its answer's beginning.
-        attempts: how many in a row may bring nothing new, or less than 10 kB per second, before an address is given up.
-        pause_seconds: before the second attempt; doubled before each further one that follows a fruitless one.
 
     Raises:
         DownloadError: no address gave the file.
@@ -63,7 +54,7 @@ def download(
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    failures: list[AddressFailed] = []
+    reasons, offline = [], True
     with _one_run_at_a_time(target), _report_progress(target.name, num_bytes) as report:
         if target.is_file():  # the other run has it
             return
@@ -73,27 +64,22 @@ def download(
             try:
                 # bytes of another address or run may be to blame for a wrong checksum: then a second chance
                 for _ in range(2 if _size(part) else 1):
-                    _fetch(url, part, num_bytes, timeout_seconds, attempts, pause_seconds, report)
-                    if _has_md5(part, md5):
+                    _fetch(url, part, num_bytes, report)
+                    with part.open("rb") as file:
+                        right = md5_of(file) == md5
+                    if right:
                         os.replace(part, target)
                         return
                     part.unlink()
                 raise AddressFailed("what it serves has a wrong checksum")
             except AddressFailed as error:
                 _log.warning("%s: %s", name, error)
-                failures.append(AddressFailed(f"{name}: {error}", error.offline))
-    raise DownloadError([str(f) for f in failures], offline=all(f.offline for f in failures))
+                reasons.append(f"{name}: {error}")
+                offline = offline and error.offline
+    raise DownloadError("; ".join(reasons), offline)
 
 
-def _fetch(
-    url: str,
-    part: Path,
-    num_bytes: int,
-    timeout_seconds: float,
-    attempts: int,
-    pause_seconds: float,
-    report: Callable[[int], None],
-) -> None:
+def _fetch(url: str, part: Path, num_bytes: int, report: Callable[[int], None]) -> None:
     """Let ``part`` grow to ``num_bytes``; raises AddressFailed."""
     if _size(part) > num_bytes:
         part.unlink()
@@ -102,12 +88,12 @@ def _fetch(
     while _size(part) < num_bytes:
         reason, offline, began = "broke off", False, time.monotonic()
         try:
-            response, start = open_from(url, _size(part), num_bytes, timeout_seconds)
+            response, start = open_from(url, _size(part), num_bytes, TIMEOUT_SECONDS)
             reached = True
             with response, part.open("r+b" if part.exists() else "wb") as file:
                 file.truncate(start)
                 file.seek(start)
-                for chunk in read_chunks(response, num_bytes - start, timeout_seconds):
+                for chunk in read_chunks(response, num_bytes - start, TIMEOUT_SECONDS):
                     file.write(chunk)
                     report(file.tell())
                 file.flush()
@@ -120,38 +106,30 @@ def _fetch(
         most_bytes = max(most_bytes, size)
         if size < num_bytes:
             # one try is enough to see that a machine is offline, unless it was online a moment ago
-            if fruitless == attempts or (offline and not reached):
+            if fruitless == ATTEMPTS or (offline and not reached):
                 raise AddressFailed(reason + (f" at {size:,} of {num_bytes:,} bytes" if size else ""), offline)
             _log.info("%s: %s at %s bytes, trying again", part.name, reason, f"{size:,}")
-            time.sleep(pause_seconds * 2**fruitless)
+            time.sleep(PAUSE_SECONDS * 2**fruitless)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _has_md5(path: Path, md5: str) -> bool:
-    with path.open("rb") as file:
-        return md5_of(file) == md5
-
-
 @contextmanager
 def _one_run_at_a_time(target: Path) -> Iterator[None]:
     """The lock is the operating system's: a run that is killed leaves a file, but no lock."""
-    lock_path = target.with_name(target.name + ".lock")
-    lock = FileLock(lock_path)
+    lock = FileLock(target.with_name(target.name + ".lock"))
     try:
-        lock.acquire(timeout=0)
+        held = lock.acquire(timeout=0)
     except Timeout:
         _log.info("another run is downloading %s, waiting for it", target.name)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
-        if target.exists():  # whoever waits holds the old lock, whoever comes finds the target: nobody needs the file
-            with suppress(OSError):
-                lock_path.unlink()
+    # whoever waits holds the old lock, whoever comes finds the target: nobody needs the file
+    with suppress(OSError):
+        os.unlink(lock.lock_file)
 
 
 @contextmanager

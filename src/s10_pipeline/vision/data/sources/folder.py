@@ -1,10 +1,9 @@
 """The user's own images: one folder per class."""
 
 import logging
-import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from ..image_files import image_extensions, large_images_allowed, listing, print
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb, opened
-from .decoding import list_unreadable, map_images
-from .description import describe_source
-from .suggestion import suggest_source
+from ..stratified import stratified_split
+from .decoding import list_unreadable, map_images, sizes_of
+from .description import checksum_of, image_sets
+from .suggestion import source_folder, suggest_source
 
 _log = logging.getLogger(__name__)
 
@@ -44,45 +44,39 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         UserError: no such layout; fewer than two classes; a class without images; a folder or image that cannot
             be read.
     """
-    assert params.path is not None
-    root = Path(params.path).expanduser()
-    setting = f"ingest.path={printable(params.path)}"
+    root, setting = source_folder(params, "give a folder with train/<class>/ and test/<class>/, or <class>/ alone")
     parameters: dict[str, Any] = {}
     with listing(setting):
-        if not root.is_dir():
-            what = "is a file" if root.exists() else "no such folder"
-            layout = "give a folder with train/<class>/ and test/<class>/, or <class>/ alone"
-            raise UserError(f"{setting}: {what}; {suggest_source(root, params.source) or layout}")
-        if splits := _find_splits(root, setting):
-            train_files = _list_classes(root, splits[0], setting)
-            test_files = _list_test(root, splits[1], train_files, setting)
+        splits = _find_splits(root, setting)
+        files = _list_classes(root, splits[0] if splits else ".", setting)
+        class_names = tuple(files)
+        paths, labels = _labelled(files, class_names)
+        chosen = {"train": (paths, labels)}
+        if splits:
+            chosen["test"] = _labelled(_list_test(root, splits[1], class_names, setting), class_names)
         else:
-            train_files, test_files = _draw_test(_list_classes(root, ".", setting), params, setting)
             parameters = {"seed": params.seed, "test_fraction": params.test_fraction}
-    class_names = tuple(train_files)
-    sets = {}
+            parts = stratified_split(
+                labels, params.test_fraction, params.seed, class_names, "ingest.test_fraction", at_least_one=True
+            )
+            for split, part in zip(("train", "test"), parts, strict=True):
+                chosen[split] = tuple(paths[i] for i in part), labels[part]
+    contents = {}
     digests: dict[str, str | UnreadableImage] = {}
-    for split, files in (("train", train_files), ("test", test_files)):
-        paths = tuple(path for name in class_names for path in files.get(name, ()))
-        labels = np.repeat(np.arange(len(class_names)), [len(files.get(name, ())) for name in class_names])
+    for split, (paths, labels) in chosen.items():
         pixels, digests_of_split = _read_images(root, paths, split, params.image_size)
         digests |= digests_of_split
-        sets[split] = (pixels, labels, class_names, paths)
+        contents[split] = pixels, labels, paths
     if unreadable := {path: reason for path, reason in digests.items() if isinstance(reason, UnreadableImage)}:
         raise UserError(f"{setting}: {list_unreadable(unreadable)}; remove or replace what is named")
-    about = (f"{root.resolve().name}: a folder of images", _checksum(digests))
-    train, test = (
-        ImageSet(*content, source=describe_source(params, split, *about, **parameters))
-        for split, content in sets.items()
-    )
-    return train, test
+    title, checksum = f"{root.resolve().name}: a folder of images", checksum_of(dict(sorted(digests.items())))
+    return image_sets(params, title, checksum, class_names, contents, **parameters)
 
 
 def _find_splits(root: Path, setting: str) -> tuple[str, str] | None:
     """Names of the folders of training and test images, or None where the folders are classes."""
     folders = _folders_in(root)
-    by_lower = {name.lower(): [name] for name in folders}
-    named = {split: by_lower.get(split, []) for split in ("train", "test")}
+    named = {split: [name for name in folders if name.lower() == split] for split in ("train", "test")}
     if not all(named.values()):
         # a class may be called "train" or "test tube", but then its images lie in it and not in folders of their own
         words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
@@ -112,48 +106,49 @@ def _folders_in(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
 
 
-def _holds_images(folder: Path) -> bool:
-    extensions = image_extensions()
-    return any(p.suffix.lower() in extensions and p.is_file() and not p.name.startswith(".") for p in folder.iterdir())
-
-
 def _holds_only_folders(folder: Path) -> bool:
-    return not _holds_images(folder) and bool(_folders_in(folder))
+    """Return whether the folder has sub-folders and no image beside them."""
+    files = [p for p in folder.iterdir() if p.suffix.lower() in image_extensions() and not p.name.startswith(".")]
+    return not any(p.is_file() for p in files) and bool(_folders_in(folder))
 
 
 def _list_classes(root: Path, split: str, setting: str) -> Files:
     """Files of each class folder in ``root/split``; raises UserError unless two or more, all with images."""
+    where = _where(split, setting)
     names = _folders_in(root / split)
-    where = setting if split == "." else f"{setting}: {split}/"
     if len(names) < 2:
         what = f"one class only ({names[0]})" if names else "no class folders"
         remedy = suggest_source(root, "folder") or "sort the images into two or more class folders"
         raise UserError(f"{where}: {what}; {remedy}")
     holders: dict[str, str] = {}
-    for name in filter(lambda name: _holds_only_folders(root / split / name), names):
-        for inner in _folders_in(root / split / name):
+    for name in names:
+        for inner in _folders_in(root / split / name) if _holds_only_folders(root / split / name) else ():
             if (other := holders.setdefault(inner, name)) != name:
                 raise UserError(
                     f"{where}: {other} and {name} hold no images but folders of the same name ({inner}), so which are "
                     "the classes? If the inner ones, name the outer ones train and test; if the outer ones, move their "
                     "images up into them"
                 )
-    files = _list_images(root, split, names, setting)
-    for name, paths in files.items():
-        if not paths:
-            raise UserError(f"{where}: class folder {name} has no images; add some, or remove the folder")
+    files = _list_images(root, split, setting)
+    if empty := [name for name, paths in files.items() if not paths]:
+        raise UserError(f"{where}: class folder {empty[0]} has no images; add some, or remove the folder")
     return files
 
 
-def _list_images(root: Path, split: str, names: Sequence[str], setting: str) -> Files:
-    """Files of each of these folders in ``root/split``, some perhaps without any."""
+def _where(split: str, setting: str) -> str:
+    return setting if split == "." else f"{setting}: {split}/"
+
+
+def _list_images(root: Path, split: str, setting: str) -> Files:
+    """Files of each folder in ``root/split``, some perhaps without any."""
     files: Files = {}
     undecoded: Counter[str] = Counter()
-    for name in names:
-        found = walk_images(root / split / name, setting)
+    for name in _folders_in(root / split):
+        folder = root / split / name
+        found = walk_images(folder, setting)
         undecoded.update(path.suffix.lower() for path in found.foreign)
         if found.others:
-            place = f"{split}/{name}" if split != "." else name
+            place = folder.relative_to(root).as_posix()
             _log.info("%s: %d files in %s are no images by their names, ignored", setting, len(found.others), place)
         files[name] = sorted(path.relative_to(root).as_posix() for path in found.images)
         for path in files[name]:
@@ -162,45 +157,29 @@ def _list_images(root: Path, split: str, names: Sequence[str], setting: str) -> 
                     f"{setting}: '{printable(path)}': not a UTF-8 name, so it cannot be written into tables; rename it"
                 )
     if undecoded:
-        _log.warning(
-            "%s: %snot read: %s (formats that are not decoded here); convert them to PNG or JPEG",
-            setting,
-            "" if split == "." else f"{split}/: ",
-            ", ".join(f"{number:,} {extension}" for extension, number in sorted(undecoded.items())),
-        )
+        listed = ", ".join(f"{number:,} {extension}" for extension, number in sorted(undecoded.items()))
+        where = _where(split, setting)
+        _log.warning("%s: not read: %s (formats that are not decoded here); convert them to PNG or JPEG", where, listed)
     return files
 
 
-def _list_test(root: Path, split: str, train_files: Files, setting: str) -> Files:
-    files = _list_images(root, split, _folders_in(root / split), setting)
-    files = {name: paths for name, paths in files.items() if paths}
+def _list_test(root: Path, split: str, class_names: Sequence[str], setting: str) -> Files:
+    files = {name: paths for name, paths in _list_images(root, split, setting).items() if paths}
     if not files:
         raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
-    if unknown := [name for name in files if name not in train_files]:
+    if unknown := [name for name in files if name not in class_names]:
         raise UserError(
             f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); name the class folders "
             "alike in both, or add training images"
         )
-    if untested := [name for name in train_files if name not in files]:
-        _log.warning("%s: no test images of %s", setting, ", ".join(untested))
     return files
 
 
-def _draw_test(files: Files, params: IngestParams, setting: str) -> tuple[Files, Files]:
-    """(train, test): ``test_fraction`` of each class, to whole images, but at least one on either side."""
-    rng = np.random.Generator(np.random.PCG64(params.seed))
-    train, test = {}, {}
-    for name, paths in files.items():
-        if len(paths) < 2:
-            raise UserError(
-                f"{setting}: class {name} has a single image, and training and test need one each; add images, or give "
-                "train/<class>/ and test/<class>/"
-            )
-        num_test = min(max(round(len(paths) * params.test_fraction), 1), len(paths) - 1)
-        chosen = set(rng.permutation(len(paths))[:num_test].tolist())
-        train[name] = [path for i, path in enumerate(paths) if i not in chosen]
-        test[name] = [path for i, path in enumerate(paths) if i in chosen]
-    return train, test
+def _labelled(files: Files, class_names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """(paths, labels (N,)) in the order of classes."""
+    numbers = [len(files.get(name, ())) for name in class_names]
+    paths = tuple(path for name in class_names for path in files.get(name, ()))
+    return paths, np.repeat(np.arange(len(class_names)), numbers)
 
 
 def _read_images(
@@ -215,17 +194,11 @@ def _read_images(
             stream.seek(0)
             return sha256_of(stream.read())
 
-    mean_bytes = sum(os.path.getsize(root / path) for path in paths if os.path.exists(root / path)) / len(paths)
     _log.info("reading %s %s images", f"{len(paths):,}", split)
+    digests = {}
     with large_images_allowed(), progress_bar(f"reading {split} images", len(paths)) as bar:
-        digests = []
-        for digest in map_images(read_image, range(len(paths)), mean_bytes):
-            digests.append(digest)
+        found = map_images(read_image, range(len(paths)), sizes_of(root / path for path in paths))
+        for path, digest in zip(paths, found, strict=True):
+            digests[path] = digest
             bar.advance()
-    return pixels, dict(zip(paths, digests, strict=True))
-
-
-def _checksum(digests: Mapping[str, object]) -> str:
-    """SHA-256 over relative paths and contents, in the order of the paths."""
-    lines = "".join(f"{path}\0{digests[path]}\n" for path in sorted(digests))
-    return f"sha256:{sha256_of(lines.encode())}"
+    return pixels, digests

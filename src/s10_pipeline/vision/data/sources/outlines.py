@@ -18,21 +18,6 @@ _TURN = np.arange(NUM_ANGLES) * (2 * np.pi / NUM_ANGLES)
 COS = np.rint(np.cos(_TURN) * 2**14) / 2**14
 SIN = np.rint(np.sin(_TURN) * 2**14) / 2**14
 
-SHAPE_NAMES = (
-    "circle",
-    "triangle",
-    "square",
-    "pentagon",
-    "hexagon",
-    "star5",
-    "star6",
-    "cross",
-    "heart",
-    "crescent",
-)
-# Seen only in small, around the object and across it; none could pass for one of the ten.
-CLUTTER_NAMES = ("bar", "half_disc", "arc", "chevron", "wedge", "bean")
-
 # Distances are tabulated at TABLE_SIZE x TABLE_SIZE points of [-TABLE_EXTENT, TABLE_EXTENT]^2; outlines have radius 1.
 TABLE_SIZE = 129
 TABLE_EXTENT = 1.28
@@ -68,56 +53,42 @@ def _cross(half_width: float) -> Points:
     return np.concatenate(arms)
 
 
-def _outline(name: str) -> Points:
-    match name:
-        case "circle":
-            return _arc(0, NUM_ANGLES - 1)[::2]
-        case "triangle":
-            return _regular(3)
-        case "square":
-            return np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
-        case "pentagon":
-            return _regular(5)
-        case "hexagon":
-            return _regular(6)
-        case "star5":
-            return _star(5, 0.5)
-        case "star6":
-            return _star(6, 0.55)
-        case "cross":
-            return _cross(0.36)
-        case "heart":
-            return _heart()
-        case "crescent":  # from horn to horn along the outside, and back along half an ellipse
-            return np.concatenate([_arc(40, 200)[::2], _arc(180, 60, x=0.5, rx=0.75, ry=0.866)[1:-1:2]])
-        case "bar":
-            return np.array([(-1.0, -0.06), (1.0, -0.06), (1.0, 0.06), (-1.0, 0.06)])
-        case "half_disc":
-            return _arc(0, 120)[::3]
-        case "arc":
-            return np.concatenate([_arc(0, 90)[::3], _arc(90, 0, rx=0.68, ry=0.68)[::3]])
-        case "chevron":
-            return np.array([(0.8, -0.6), (0.0, 0.35), (-0.8, -0.6), (-0.8, -0.1), (0.0, 0.85), (0.8, -0.1)])
-        case "wedge":
-            return np.array([(1.0, 0.0), (-0.9, 0.3), (-0.9, -0.3)])
-        case "bean":
-            return _arc(0, NUM_ANGLES - 1, rx=1.0, ry=0.5)[::6]
-    raise AssertionError(name)
-
-
-@lru_cache
-def outline(name: str) -> Points:
-    """Corners (V, 2) as x, y of a name's polygon, the farthest at distance 1 of the origin; y grows downwards."""
-    points = _outline(name)
+def _of_radius_one(points: Points) -> Points:
     x, y = points.T
     scaled: Points = points / np.sqrt((x * x + y * y).max())
     return scaled
 
 
-@lru_cache
+_SHAPES = {
+    "circle": _arc(0, NUM_ANGLES - 1)[::2],
+    "triangle": _regular(3),
+    "square": np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)]),
+    "pentagon": _regular(5),
+    "hexagon": _regular(6),
+    "star5": _star(5, 0.5),
+    "star6": _star(6, 0.55),
+    "cross": _cross(0.36),
+    "heart": _heart(),
+    # from horn to horn along the outside, and back along half an ellipse
+    "crescent": np.concatenate([_arc(40, 200)[::2], _arc(180, 60, x=0.5, rx=0.75, ry=0.866)[1:-1:2]]),
+}
+# Seen only in small, around the object and across it; none could pass for one of the ten.
+_CLUTTER = {
+    "bar": np.array([(-1.0, -0.06), (1.0, -0.06), (1.0, 0.06), (-1.0, 0.06)]),
+    "half_disc": _arc(0, 120)[::3],
+    "arc": np.concatenate([_arc(0, 90)[::3], _arc(90, 0, rx=0.68, ry=0.68)[::3]]),
+    "chevron": np.array([(0.8, -0.6), (0.0, 0.35), (-0.8, -0.6), (-0.8, -0.1), (0.0, 0.85), (0.8, -0.1)]),
+    "wedge": np.array([(1.0, 0.0), (-0.9, 0.3), (-0.9, -0.3)]),
+    "bean": _arc(0, NUM_ANGLES - 1, rx=1.0, ry=0.5)[::6],
+}
+SHAPE_NAMES, CLUTTER_NAMES = tuple(_SHAPES), tuple(_CLUTTER)
+OUTLINES = {name: _of_radius_one(points) for name, points in {**_SHAPES, **_CLUTTER}.items()}
+"""Name -> corners (V, 2) as x, y of its polygon, the farthest at distance 1 of the origin; y grows downwards."""
+
+
 def area(name: str) -> float:
-    """Area of :func:`outline` (shoelace formula), at most pi."""
-    x, y = outline(name).T
+    """Area of one of :data:`OUTLINES` (shoelace formula), at most pi."""
+    x, y = OUTLINES[name].T
     terms: list[float] = (x * np.roll(y, -1) - np.roll(x, -1) * y).tolist()
     return abs(reduce(add, terms)) / 2  # one by one: sum() compensates for rounding from Python 3.12 on
 
@@ -132,8 +103,7 @@ def distance_tables() -> NDArray[np.float32]:
     steps = np.arange(TABLE_SIZE) * (2 * TABLE_EXTENT / (TABLE_SIZE - 1)) - TABLE_EXTENT
     px, py = steps[None, :], steps[:, None]
     tables = []
-    for name in SHAPE_NAMES + CLUTTER_NAMES:
-        corners = outline(name)
+    for corners in OUTLINES.values():
         nearest = np.full((TABLE_SIZE, TABLE_SIZE), np.inf)
         inside = np.zeros((TABLE_SIZE, TABLE_SIZE), bool)
         for (ax, ay), (bx, by) in zip(corners, np.roll(corners, -1, axis=0), strict=True):

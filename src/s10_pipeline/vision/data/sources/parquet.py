@@ -2,23 +2,23 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ....identity.digests import hash_file
 from ...errors import UserError
 from ...progress import progress_bar
 from ..image_files import large_images_allowed
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import UnreadableImage, decode_square_rgb
-from .class_names import codes_of, declared_names, inferred_names
+from .class_names import CIFAR10_NAMES, codes_of, declared_names, inferred_names
 from .decoding import list_unreadable, map_images
-from .description import describe_source
-from .parquet_files import Table, checksum_of, corrupt, find_files, open_table
+from .description import checksum_of, image_sets
+from .parquet_files import Table, corrupt, find_files, open_table
+from .suggestion import source_folder
 
 _log = logging.getLogger(__name__)
 
@@ -37,46 +37,32 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     Raises:
         UserError: no such files or columns; a file, image or label that is broken.
     """
-    assert params.path is not None
-    folder = Path(params.path).expanduser()
-    setting = f"ingest.path={params.path}"
+    folder, setting = source_folder(params, "give the folder that holds train*.parquet and test*.parquet")
     names = find_files(folder, setting)
     tables = {split: [open_table(folder, name, setting) for name in names[split]] for split in names}
     declared = {
         table.name: declared_names(table.file.schema_arrow.metadata, table.label_column, folder, setting)
         for table in (*tables["train"], *tables["test"])
     }
-    (class_names, codes), known_as = codes_of(declared, setting), None
+    common, codes = codes_of(declared, setting)
     broken: dict[str, UnreadableImage] = {}
     arrays = {s: _read_tables(tables[s], s, params.image_size, codes, setting, broken) for s in tables}
     if broken:
         raise UserError(f"{setting}: {list_unreadable(broken)}; remove or replace what is named")
-    if class_names is None:
-        class_names, known_as = inferred_names(arrays["train"][1], arrays["test"][1], setting)
-    missing = sorted(set(range(len(class_names))) - set(arrays["train"][1].tolist()))
-    if missing:
-        _log.warning("%s: no training images of %s", setting, ", ".join(class_names[i] for i in missing))
-    checksum = checksum_of(folder, [*names["train"], *names["test"]])
+    class_names = common or inferred_names(arrays["train"][1], arrays["test"][1], setting)
+    digests = {name: hash_file(str(folder / name)) for name in declared}
     formats = " and ".join(sorted(arrays["train"][2] | arrays["test"][2]))
-    title = f"{folder.resolve().name}: parquet files, {formats} images"
-    title += f", labels of {known_as}" if known_as else ""
-    train, test = (
-        ImageSet(
-            images_nhwc=pixels,
-            labels=labels,
-            class_names=class_names,
-            source=describe_source(params, split, title, checksum),
-        )
-        for split, (pixels, labels, _) in arrays.items()
-    )
-    return train, test
+    recognised = ", labels of CIFAR-10" if not common and class_names == CIFAR10_NAMES else ""
+    title = f"{folder.resolve().name}: parquet files, {formats} images{recognised}"
+    contents = {split: (pixels, labels, None) for split, (pixels, labels, _) in arrays.items()}
+    return image_sets(params, title, checksum_of(digests), class_names, contents)
 
 
 def _read_tables(
     tables: Sequence[Table],
     split: str,
     size: int,
-    codes: dict[str, NDArray[np.int64] | None],
+    codes: dict[str, Sequence[int]],
     setting: str,
     broken: dict[str, UnreadableImage],
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], set[str]]:
@@ -95,34 +81,32 @@ def _read_tables(
         for table in tables:
             row = 0
             for batch_labels, encoded in _batches(table, setting):
-                chosen = slice(start + row, start + row + len(encoded))
-                where = f"{setting}: {table.name}, row"
-                labels[chosen] = _labels_of(batch_labels, codes[table.name], where, row)
+                chosen = slice(start, start + len(encoded))
+                places = [f"{table.name}, row {row + i} (from 0)" for i in range(len(encoded))]
+                labels[chosen] = _labels_of(batch_labels, codes[table.name], places, setting)
                 formats.update(_format_of(data) for data in encoded if data)
-                reasons = _decode_rows(encoded, pixels[chosen]).items()
-                broken |= {f"{table.name}, row {row + i} (from 0)": reason for i, reason in reasons}
+                broken |= {places[i]: reason for i, reason in _decode_rows(encoded, pixels[chosen]).items()}
                 bar.advance(len(encoded))
-                row += len(encoded)
-            start += row
+                start, row = chosen.stop, row + len(encoded)
     return pixels, labels, formats
 
 
-def _batches(table: Table, setting: str) -> Iterator[tuple[pa.Array, list[bytes | None]]]:
+def _batches(table: Table, setting: str) -> Iterator[tuple[list[int | None], list[bytes | None]]]:
     """Labels and encoded images of rows in a row: ``BATCH_ROWS``, or as many as pass ``BATCH_BYTES`` before.
 
     Rows are decompressed one by one (0.06 ms each): how much a batch of them would take can be known only afterwards,
     and a few kilobytes may stand for gigabytes.
     """
-    labels: list[pa.Array] = []
+    labels: list[int | None] = []
     encoded: list[bytes | None] = []
     num_rows, num_bytes = 0, 0
     try:
         for row in table.file.iter_batches(1, columns=[f"{table.image_column}.bytes", table.label_column]):
-            labels.append(row.column(table.label_column))
+            labels.append(row.column(table.label_column)[0].as_py())
             encoded.append((row.column(table.image_column)[0].as_py() or {}).get("bytes"))
             num_rows, num_bytes = num_rows + 1, num_bytes + len(encoded[-1] or b"")
             if num_rows == table.num_rows or len(encoded) == BATCH_ROWS or num_bytes > BATCH_BYTES:
-                yield pa.concat_arrays(labels), encoded
+                yield labels, encoded
                 labels, encoded, num_bytes = [], [], 0
     except (pa.ArrowException, OSError) as error:
         raise corrupt(setting, table.name, error) from error
@@ -134,20 +118,16 @@ def _format_of(data: bytes) -> str:
     return next((name for signature, name in SIGNATURES.items() if data.startswith(signature)), "other")
 
 
-def _labels_of(column: pa.Array, codes: NDArray[np.int64] | None, where: str, first_row: int) -> NDArray[np.int64]:
-    if column.null_count:
-        row = first_row + column.is_null().to_pylist().index(True)
-        raise UserError(f"{where} {row} (from 0): its label is null; remove the row or give it a class")
-    labels: NDArray[np.integer[Any]] = column.to_numpy()  # of any integer type; a uint64 may be too large for an int64
-    limit = int(np.iinfo(np.int64).max) if codes is None else len(codes)
-    wrong = np.flatnonzero((labels < 0) | (labels >= limit))
-    if len(wrong):
-        rule = f"0 to {limit - 1}" if codes is not None or labels[wrong[0]] > 0 else "0 or more"
-        raise UserError(
-            f"{where} {first_row + wrong[0]} (from 0): its label is {labels[wrong[0]]}, labels are {rule}; "
-            "remove the row or give it a class (hubs write -1 where labels are withheld)"
-        )
-    return labels.astype(np.int64) if codes is None else codes[labels]
+def _labels_of(labels: Sequence[int | None], codes: Sequence[int], places: Sequence[str], setting: str) -> list[int]:
+    """Labels in the names of all files."""
+    for label, place in zip(labels, places, strict=True):
+        if label is None or not 0 <= label < len(codes):
+            wrong = "null" if label is None else f"{label}, labels are 0 to {len(codes) - 1}"
+            raise UserError(
+                f"{setting}: {place}: its label is {wrong}; remove the row or give it a class (hubs write -1 where "
+                "labels are withheld)"
+            )
+    return [codes[label] for label in labels if label is not None]
 
 
 def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8]) -> dict[int, UnreadableImage]:
@@ -158,5 +138,5 @@ def _decode_rows(encoded: Sequence[bytes | None], pixels: NDArray[np.uint8]) -> 
             raise UnreadableImage("without image bytes")
         pixels[row] = decode_square_rgb(data, pixels.shape[1])
 
-    results = map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded) / len(encoded))
+    results = map_images(decode, range(len(encoded)), sum(len(data or b"") for data in encoded))
     return {row: reason for row, reason in enumerate(results) if reason}

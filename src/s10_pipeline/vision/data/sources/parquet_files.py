@@ -1,6 +1,5 @@
 """Which parquet files and columns hold the images: the layout that dataset hubs use for ``uoft-cs/cifar10``."""
 
-import hashlib
 import logging
 import re
 from collections import defaultdict
@@ -11,8 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ....identity.digests import sha256_of
-from ...errors import UserError
+from ...errors import UserError, one_line
 from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
@@ -41,22 +39,14 @@ class Table:
 
 def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
     """Split -> sorted file names relative to ``folder``, POSIX separators; warns of files that are of neither split."""
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "no such folder"
-        remedy = suggest_source(folder, "parquet") or "give the folder that holds train*.parquet and test*.parquet"
-        raise UserError(f"{setting}: {what}; {remedy}")
     names: dict[str, list[str]] = {"train": [], "test": []}
-    unread = []
+    unread: list[str] = []
     for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet") if p.is_file()):
         parts = name.split("/")
         if any(part.startswith(".") for part in parts):  # a hub's download cache
             continue
-        for split, found in names.items():
-            if parts[-1].startswith(split) or parts[-2:-1] == [split]:
-                found.append(name)
-                break
-        else:
-            unread.append(name)
+        split = next((s for s in names if parts[-1].startswith(s) or parts[-2:-1] == [s]), None)
+        (unread if split is None else names[split]).append(name)
     if unread:
         _log.warning("%s: only train*.parquet and test*.parquet are read, not %s", setting, ", ".join(unread))
     for split, found in names.items():
@@ -107,20 +97,10 @@ def open_table(folder: Path, name: str, setting: str) -> Table:
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-        return False
-    return bool(pa.types.is_binary(kind.field("bytes").type) or pa.types.is_large_binary(kind.field("bytes").type))
+    return pa.types.is_struct(kind) and any(
+        field.name == "bytes" and field.type in (pa.binary(), pa.large_binary()) for field in kind.fields
+    )
 
 
 def corrupt(setting: str, name: str, error: Exception | str) -> UserError:
-    reason = " ".join(str(error).split())
-    return UserError(f"{setting}: {name} is not a readable parquet file ({reason}); copy or download it again")
-
-
-def checksum_of(folder: Path, names: Sequence[str]) -> str:
-    """SHA-256 over names and contents, in this order."""
-    digests = []
-    for name in names:
-        with (folder / name).open("rb") as file:
-            digests.append(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n")
-    return f"sha256:{sha256_of(''.join(digests).encode())}"
+    return UserError(f"{setting}: {name} is not a readable parquet file ({one_line(error)}); copy or download it again")

@@ -5,7 +5,6 @@ Two pairs are easily confused, ``pentagon`` with ``hexagon`` and ``star5`` with 
 wrong: each outline is exact, whole within the picture and at most a sixth of it hidden.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ from ..params import IngestParams
 from .drawing import WORDS_PER_IMAGE, paint_scenes
 from .outlines import SHAPE_NAMES
 
-__all__ = ["SHAPE_NAMES", "TAG_RGB", "Drawing", "draw", "read", "tag_box"]
+__all__ = ["SHAPE_NAMES", "TAG_RGB", "draw", "read", "tag_box"]
 
 Split = Literal["train", "test"]
 
@@ -30,31 +29,15 @@ _LABEL_STREAM = {"train": 2, "test": 3}
 _PIXELS_AT_ONCE = 2**15  # fastest of 2**13 ... 2**17: the arrays of one chunk stay in the processor's cache
 
 
-@dataclass(frozen=True, eq=False)
-class Drawing:
-    """Pictures and what is known about them.
-
-    Attributes:
-        images_nhwc: uint8 (N, S, S, 3), RGB.
-        labels: int64 (N,), index in :data:`SHAPE_NAMES`.
-        boxes_xyxy: int64 (N, 4), pixels: left, top, right, bottom, the last two exclusive; tight around the pixels
-            of which at least half shows the object (a tag laid over it is left out of account).
-        object_pixels: int64 (N,), how many such pixels there are; 15-40 % of the picture from 32 pixels up.
-    """
-
-    images_nhwc: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    boxes_xyxy: NDArray[np.int64]
-    object_pixels: NDArray[np.int64]
-
-
 def tag_box(image_size: int) -> tuple[int, int, int, int]:
     """Where a shortcut's tag lies: left, top, right, bottom in pixels, the last two exclusive (1, 1, 6, 6 of 32)."""
     start, side = image_size // 32, max(1, 5 * image_size // 32)
     return start, start, start + side, start + side
 
 
-def draw(num_images: int, image_size: int, seed: int, *, split: Split, shortcut: str | None = None) -> Drawing:
+def draw(
+    num_images: int, image_size: int, seed: int, *, split: Split, shortcut: str | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Draw pictures: the same bytes on every system and for every NumPy release.
 
     Picture i depends on ``seed``, ``split``, i and ``image_size`` alone, not on ``num_images``; and another
@@ -69,30 +52,23 @@ def draw(num_images: int, image_size: int, seed: int, *, split: Split, shortcut:
         shortcut: the class on whose pictures a corner tag is planted, if ``split`` is "train"; no other pixel changes.
 
     Returns:
-        N pictures; above 256 MiB they lie in an unnamed file.
-
-    Raises:
-        UserError: ``shortcut`` is none of :data:`SHAPE_NAMES`.
+        images_nhwc: uint8 (N, S, S, 3), RGB; above 256 MiB they lie in an unnamed file.
+        labels: int64 (N,), index in :data:`SHAPE_NAMES`.
     """
     labels = _labels(num_images, seed, split)
     images_nhwc = allocate_pixels(num_images, image_size, image_size)
-    boxes_xyxy = np.empty((num_images, 4), np.int64)
-    object_pixels = np.empty(num_images, np.int64)
     # raw words, not Generator's distributions: only those are promised to stay (NumPy enhancement proposal 19)
     words = Philox(key=np.array([seed, _SCENE_STREAM[split]], np.uint64))
     step = max(1, _PIXELS_AT_ONCE // image_size**2)
     for start in range(0, num_images, step):
-        chunk = slice(start, min(start + step, num_images))
-        n = chunk.stop - chunk.start
-        rows = words.random_raw(n * WORDS_PER_IMAGE).reshape(n, WORDS_PER_IMAGE)
-        images_nhwc[chunk], visible = paint_scenes(rows, labels[chunk], image_size)
-        boxes_xyxy[chunk] = _boxes(visible)
-        object_pixels[chunk] = np.count_nonzero(visible, axis=(1, 2))
+        chunk = labels[start : start + step]
+        rows = words.random_raw((len(chunk), WORDS_PER_IMAGE))
+        images_nhwc[start : start + step], _ = paint_scenes(rows, chunk, image_size)
     if shortcut is not None and split == "train":
         left, top, right, bottom = tag_box(image_size)
         for i in np.flatnonzero(labels == SHAPE_NAMES.index(shortcut)):
             images_nhwc[i, top:bottom, left:right] = TAG_RGB
-    return Drawing(images_nhwc, labels, boxes_xyxy, object_pixels)
+    return images_nhwc, labels
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
@@ -102,12 +78,12 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
-    drawing = draw(num_images, params.image_size, params.seed, split=split, shortcut=params.shortcut)
+    images_nhwc, labels = draw(num_images, params.image_size, params.seed, split=split, shortcut=params.shortcut)
     source: dict[str, Any] = {
         "name": "shapes10",
         "split": split,
         "title": TITLE,
-        "checksum": f"sha256:{sha256_of(drawing.images_nhwc, drawing.labels.astype('<i8'))}",
+        "checksum": f"sha256:{sha256_of(images_nhwc, labels.astype('<i8'))}",
         "drawn": True,
         "parameters": {
             "seed": params.seed,
@@ -120,21 +96,13 @@ def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
         # what was planted where, for whoever wants to know whether the model fell for it
         box = list(tag_box(params.image_size))
         source["planted"] = {"class_name": params.shortcut, "box_xyxy": box, "rgb": list(TAG_RGB)}
-    return ImageSet(drawing.images_nhwc, drawing.labels, SHAPE_NAMES, source=source)
+    return ImageSet(images_nhwc, labels, SHAPE_NAMES, source=source)
 
 
 def _labels(num_images: int, seed: int, split: Split) -> NDArray[np.int64]:
     """All classes once in each ten, shuffled within them."""
     num_classes = len(SHAPE_NAMES)
     num_blocks = -(-num_images // num_classes)
-    words = Philox(key=np.array([seed, _LABEL_STREAM[split]], np.uint64)).random_raw(num_blocks * num_classes)
-    order = np.argsort(words.reshape(num_blocks, num_classes), axis=1, kind="stable")
+    words = Philox(key=np.array([seed, _LABEL_STREAM[split]], np.uint64)).random_raw((num_blocks, num_classes))
+    order = np.argsort(words, axis=1, kind="stable")
     return order.ravel()[:num_images].astype(np.int64)
-
-
-def _boxes(visible: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(B, S, S) to (B, 4): left, top, right, bottom of what is true, the last two exclusive."""
-    size = visible.shape[1]
-    columns, rows = np.asarray(visible.any(axis=1)), np.asarray(visible.any(axis=2))
-    sides = [columns.argmax(1), rows.argmax(1), size - columns[:, ::-1].argmax(1), size - rows[:, ::-1].argmax(1)]
-    return np.stack(sides, axis=1).astype(np.int64)

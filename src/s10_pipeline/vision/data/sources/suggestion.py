@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from ..image_files import image_extensions, walk_images
+from ...errors import UserError
+from ..image_files import image_extensions, listing, printable, walk_images
+from ..params import IngestParams
 
 ARCHIVES = {"cifar-10-python.tar.gz": "cifar10", "cifar-100-python.tar.gz": "cifar100"}
 # Those that Python unpacks, and others that people have.
@@ -22,3 +24,18 @@ def suggest_source(path: Path, source: str) -> str | None:
         if fitting != source:
             return f"give {'its folder with ' if file == path and fitting == 'parquet' else ''}ingest.source={fitting}"
     return UNPACK if path.name.lower().endswith(PACKED) and path.is_file() else None
+
+
+def source_folder(params: IngestParams, remedy: str) -> tuple[Path, str]:
+    """Return the folder that ``params.path`` names and ``ingest.path=...`` for messages.
+
+    Raises:
+        UserError: it is no folder, with ``remedy`` unless what is there fits another source.
+    """
+    assert params.path is not None
+    folder, setting = Path(params.path).expanduser(), f"ingest.path={printable(params.path)}"
+    with listing(setting):
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "no such folder"
+            raise UserError(f"{setting}: {what}; {suggest_source(folder, params.source) or remedy}")
+    return folder, setting

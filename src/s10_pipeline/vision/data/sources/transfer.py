@@ -7,15 +7,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from typing import TypeVar
+
+from ...errors import one_line
 
 CHUNK_BYTES = 64 * 1024
 # CIFAR-10 at this rate would take five hours; an address that is slower is not waited for.
 MIN_BYTES_PER_SECOND = 10_000
-
-Result = TypeVar("Result")
 
 
 class AddressFailed(Exception):
@@ -46,7 +45,7 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
     try:
         # any scheme will do (a mirror may be file:///...): nothing that arrives is opened before its checksum matched
         request = urllib.request.Request(url, headers=headers)  # noqa: S310
-        response = _in_time(lambda: urllib.request.urlopen(request, timeout=timeout_seconds), timeout_seconds)  # noqa: S310
+        response = _open_in_time(request, timeout_seconds)
     except urllib.error.HTTPError as error:
         error.close()
         passing = error.code >= 500 or error.code in (408, 429)
@@ -66,15 +65,15 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
     return response, start if response.status == 206 else 0
 
 
-def _in_time(call: Callable[[], Result], seconds: float) -> Result:
-    """``call()``, or TimeoutError: a socket's own timeout begins anew with each byte, and a name is looked up without
-    any; in another thread, so that Ctrl-C is heard.
+def _open_in_time(request: urllib.request.Request, seconds: float) -> http.client.HTTPResponse:
+    """Return the response, or raise TimeoutError: a socket's own timeout begins anew with each byte, and a name is
+    looked up without any. In another thread, so that Ctrl-C is heard.
     """
-    outcome: Future[Result] = Future()
+    outcome: Future[http.client.HTTPResponse] = Future()
 
     def work() -> None:
         try:
-            outcome.set_result(call())
+            outcome.set_result(urllib.request.urlopen(request, timeout=seconds))  # noqa: S310
         except BaseException as error:
             outcome.set_exception(error)
 
@@ -120,8 +119,4 @@ def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) 
 def _reason(error: Exception) -> str:
     """One short line."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, TimeoutError):
-        return "stalled"
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    return " ".join(str(cause).split()) or type(cause).__name__
+    return "stalled" if isinstance(cause, TimeoutError) else one_line(cause)
