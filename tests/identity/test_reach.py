@@ -46,7 +46,7 @@ EDITS = [
     ("vision/lr_search/plot.py", "def plot_lr_curve", {"lr_range_test", "gradcam_report"}),
     ("vision/training/engine.py", "def train_classifier", TRAINING),
     ("vision/training/optimizer.py", "def build_optimizer", {"lr_range_test", *TRAINING}),
-    ("vision/data/stratified.py", "def ", {"build_augmented_datasets"}),
+    ("vision/data/stratified.py", "def ", {"build_augmented_datasets", "ingest_cifar"}),
     ("vision/data/sources/folder.py", "def read", {"ingest_cifar"}),
     ("pipelines/evaluation/nodes.py", "def evaluate", {"evaluate"}),
     ("pipelines/data/nodes.py", "def ingest_cifar", {"ingest_cifar"}),
