@@ -14,7 +14,6 @@ from ..data.image_files import large_images_allowed, printable
 from ..data.loader import cap_batch_size
 from ..data.sources.decoding import list_unreadable
 from ..errors import UserError
-from ..explain.cams import is_blank
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from ..report.panels import CaptionLine, Panel, draw_panels
@@ -121,18 +120,15 @@ def plot_predictions_gallery(
         title, subtitle: above the panels.
     """
     rows = readable_rows(predictions, len(gallery_images_nhwc))
-    assert len(rows) == len(gallery_images_nhwc) == len(cams_nhw)
     panels = [
         Panel(
             image_hwc,
-            None if blank else cam_hw,
+            cam_hw[None],
             (
                 CaptionLine(str(row["prediction_name"]), suffix=f"{row['confidence']:.1%}", bold=True),
                 CaptionLine(str(row["file"]), color="note", keep_end=True),
             ),
         )
-        for image_hwc, cam_hw, blank, (_, row) in zip(
-            gallery_images_nhwc, cams_nhw, is_blank(cams_nhw), rows.iterrows(), strict=True
-        )
+        for image_hwc, cam_hw, (_, row) in zip(gallery_images_nhwc, cams_nhw, rows.iterrows(), strict=True)
     ]
     return draw_panels(panels, title=title, subtitle=subtitle, empty_message="None of the files could be read.")
