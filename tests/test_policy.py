@@ -125,6 +125,7 @@ UNTESTED = {
     "datasets/html.py": "test_round_trips.py",
     "datasets/onnx_file.py": "test_round_trips.py",
     "vision/types.py": "names of types",
+    "vision/report/inputs.py": "fields, and a check that tests/pipelines/test_explain.py makes",
     "vision/data/preview.py": "test_examples.py draws it",
     "vision/data/sources/class_names.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/parquet_files.py": "a part of the parquet reader: test_parquet.py",

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from s10_pipeline.vision.evaluation.verdict import FAULTS, KINDS
-from s10_pipeline.vision.report.page import ReportInputs, build_report
+from s10_pipeline.vision.report.inputs import ReportInputs
+from s10_pipeline.vision.report.page import build_report
 
 Inputs = Callable[..., ReportInputs]
 
@@ -125,6 +126,14 @@ def test_class_figures_and_confusions(html: str, names: tuple[str, ...]) -> None
     assert losses == sorted(losses, reverse=True) and losses[0] == pytest.approx(-np.log(0.15))
 
 
+def test_what_was_not_measured_is_none_and_comes_last(inputs: Inputs) -> None:
+    given = inputs()
+    metrics, timing = given.class_metrics.assign(f1=[0.9, np.nan, 0.1]), given.training_timing.head(3)
+    found = facts(build_report(dataclasses.replace(given, class_metrics=metrics, training_timing=timing), {}))
+    assert [row["f1"] for row in found["classes"]] == [0.1, 0.9, None]
+    assert [row["epoch_seconds"] for row in found["epochs"]] == [2.0, 2.0, 2.0, None]
+
+
 def judged(given: ReportInputs, **verdicts: str) -> ReportInputs:
     """The inputs with other verdicts of these kinds."""
     changed = [{**v, "verdict": verdicts.get(v["kind"], v["verdict"])} for v in given.verdicts]
@@ -141,15 +150,15 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
     assert words.index("accuracy of") < words.index("class_starved of") < words.index("decided_schedule of")
     assert f"{len(FAULTS)} faults found" in words
     assert "Yes, as places of evidence" in words
-    assert ": 20 images, 50.0% of" in words
-    assert "0.05, “rule, checked by the test” (lr_search.method=auto)" in words
+    assert re.search("50.0% of .*, 20 images, are taken for", words)
+    assert "0.05, by the rule, checked by the test (lr_search.method=auto)" in words
     none = section(build_report(judged(inputs(), **dict.fromkeys(FAULTS, "not_found")), {}), "summary")
     assert "Nothing found" in none
     assert "shortcut of" not in none, "what was not found is named, not told"
     unknown = judged(inputs(), cam_trust="unknown", calibration="unknown", shortcut="not_found")
     words = section(build_report(unknown, {}), "summary")
     assert f"{len(FAULTS) - 2} faults found" in words
-    assert "not found: shortcut. Cannot be told: calibration." in words
+    assert f"not found: {KINDS['shortcut']}. Cannot be told: {KINDS['calibration']}." in words
     assert "trusted? Cannot be told" in words
 
 

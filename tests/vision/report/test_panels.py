@@ -10,7 +10,9 @@ from s10_pipeline.vision.report.panels import CaptionLine, Panel, draw_panels
 
 def draw(num_panels: int, line: CaptionLine) -> Figure:
     image, cam = np.zeros((32, 32, 3), np.uint8), np.full((32, 32), 0.5, np.float32)
-    return draw_panels([Panel(image, cam[None], (line,))] * num_panels, title="title", subtitle="about", empty_message="none")
+    return draw_panels(
+        [Panel(image, cam[None], (line,))] * num_panels, title="title", subtitle="about", empty_message="none"
+    )
 
 
 def words(figure: Figure) -> list[str]:

@@ -109,7 +109,6 @@ def plot_predictions_gallery(
     cams_nhw: NDArray[np.float32],
     *,
     title: str,
-    subtitle: str = "left: the image as the model gets it; right: where the evidence for the prediction lies",
 ) -> Figure:
     """Draw the first readable images beside their maps, with prediction, confidence and file name.
 
@@ -117,7 +116,7 @@ def plot_predictions_gallery(
         gallery_images_nhwc: uint8 (N, H, H, 3), from :func:`predict_images`; N may be 0.
         predictions: the table that came with them.
         cams_nhw: float32 (N, H, H) in [0, 1], for the predicted classes; blank ones are drawn as such.
-        title, subtitle: above the panels.
+        title: above the panels.
     """
     rows = readable_rows(predictions, len(gallery_images_nhwc))
     panels = [
@@ -131,4 +130,5 @@ def plot_predictions_gallery(
         )
         for image_hwc, cam_hw, (_, row) in zip(gallery_images_nhwc, cams_nhw, rows.iterrows(), strict=True)
     ]
+    subtitle = "left: the image as the model gets it; right: where the evidence for the prediction lies"
     return draw_panels(panels, title=title, subtitle=subtitle, empty_message="None of the files could be read.")

@@ -36,9 +36,8 @@ def figure_uri(figure: Figure) -> str:
 
 def thumbnail_uri(image_hwc: Pixels) -> str:
     """An image for a gallery: small ones as they are, larger ones scaled to 96 pixels, in a palette."""
-    if image_hwc.shape[0] <= _THUMBNAIL:
-        return picture_uri(image_hwc, None if image_hwc.shape[0] <= 48 else _THUMBNAIL_COLORS)
-    return picture_uri(enlarge(image_hwc, _THUMBNAIL), _THUMBNAIL_COLORS)
+    small = image_hwc if len(image_hwc) <= _THUMBNAIL else enlarge(image_hwc, _THUMBNAIL)
+    return picture_uri(small, None if len(small) <= 48 else _THUMBNAIL_COLORS)
 
 
 def explanation_uris(

@@ -20,7 +20,6 @@ def plot_gradcam_gallery(
     true_cams_nhw: NDArray[np.float32],
     *,
     title: str,
-    subtitle: str = SUBTITLE,
 ) -> Figure:
     """Draw each misclassified image beside its maps, with prediction, ground truth and dataset index.
 
@@ -30,7 +29,7 @@ def plot_gradcam_gallery(
             ``p_<class>``; ``path`` is shown where there is one.
         cams_nhw: float32 (N, H, H) in [0, 1], for the predicted class; blank ones are drawn as such.
         true_cams_nhw: likewise, for the true class.
-        title, subtitle: above the panels.
+        title: above the panels.
     """
     panels = [
         Panel(image_hwc, np.stack(cams), _caption(row))
@@ -39,7 +38,7 @@ def plot_gradcam_gallery(
         )
     ]
     return draw_panels(
-        panels, title=title, subtitle=subtitle, empty_message="The model makes no mistake on these images."
+        panels, title=title, subtitle=SUBTITLE, empty_message="The model makes no mistake on these images."
     )
 
 

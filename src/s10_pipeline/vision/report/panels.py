@@ -117,7 +117,7 @@ class _Page:
         indent = max((self.write(x, top, text, width, color="note") + 8 for top, text in prefixes), default=0.0)
         for top, line in zip(tops, lines, strict=True):
             left, right = x + (indent if line.prefix else 0), float(x + width)
-            style = {"color": line.color, "fontweight": "bold" if line.bold else "normal"}
+            style: dict[str, Any] = {"color": line.color, "fontweight": "bold" if line.bold else "normal"}
             if line.suffix:
                 right -= self.write(right, top, line.suffix, right - left, ha="right", **style) + 8
             self.write(left, top, line.name, right - left, keep_end=line.keep_end, **style)
