@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 
-from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.metrics import (
     accuracy_without,
     calibrate,
@@ -98,12 +97,6 @@ def test_paths_are_told_where_there_are_files(data):
     table = prediction_table(np.full((120, 10), 0.1), images, data.test_set)
     assert list(table.columns[:2]) == ["index", "path"]
     assert table["path"].iloc[7] == "test/7.png"
-
-
-def test_a_model_of_other_data_is_refused(classifier, data):
-    other = dataclasses.replace(data.test_images, class_names=tuple("abcdefghij"))
-    with pytest.raises(UserError, match="^model: .*10 classes"):
-        evaluate_classifier(classifier, other, data.test_set, EvaluateParams(), torch.device("cpu"))
 
 
 def test_the_temperature_comes_from_validation_images_alone(classifier, data):
