@@ -178,16 +178,16 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
     value, low, high = temperature_interval(p_nk, labels)
     ece_low, ece_high, usual = calibration_error_interval(p_nk, labels, num_bins)
     told = (
-        f"a temperature of {value:.2f} would mend it (95% interval {low:.2f} to {high:.2f}, 1 leaves it as it is); "
-        f"confidence and accuracy are {metrics['ece']:.1%} apart (calibration error, 95% interval "
-        f"{_range(ece_low, ece_high)}), those of a calibrated model would be {usual:.1%} apart on {_images(n)}"
+        f"its scores fit best divided by a temperature of {value:.2f} (95% interval {low:.2f} to {high:.2f}; 1 "
+        f"changes nothing); confidence and accuracy are {metrics['ece']:.1%} apart (calibration error, 95% interval "
+        f"{_range(ece_low, ece_high)}), those of a calibrated model {usual:.1%} on {_images(n)}"
     )
     items = [{"ece": metrics["ece"], "low": ece_low, "high": ece_high, "of_a_calibrated_model": usual}]
     if low <= 1 <= high:
         sentence = f"Whether its confidence is too high or too low cannot be told from {_images(n)}: {told}"
         return Verdict("calibration", "unknown", n, sentence, value, low, high, items)
-    words = "Overconfident: surer" if value > 1 else "Underconfident: less sure"
-    sentence = f"{words} of its predictions than it is right; {told}"
+    words = "Overconfident, surer" if value > 1 else "Underconfident, less sure"
+    sentence = f"{words} than it is right: {told}"
     return Verdict("calibration", "found", n, sentence, value, low, high, items)
 
 
