@@ -33,7 +33,7 @@ def find_near_duplicates(
         Columns :data:`COLUMNS` of :func:`find_copies` with ``split``, "test" or "val", of the image at ``index``.
     """
     if min_similarity is None:
-        return pd.DataFrame(columns=COLUMNS).astype(_MEASURED)
+        return pd.DataFrame(columns=COLUMNS).astype({"split": "str", **_MEASURED})
     everything = np.arange(len(train_images))
     copies = {
         "test": find_copies(train_images, everything, test_images, np.arange(len(test_images)), min_similarity),
