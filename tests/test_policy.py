@@ -69,6 +69,8 @@ def test_type_hints_of_nodes_can_be_resolved_and_groups_have_one_class():
     for node in NODES.values():
         hints = typing.get_type_hints(node.func)
         arguments = list(inspect.signature(node.func).parameters)
+        if arguments == ["stored"]:  # artifacts by their names, no group of parameters among them
+            arguments = node.inputs
         for argument, source in zip(arguments, node.inputs, strict=True):
             group = source.removeprefix("params:")
             if source.startswith("params:") and group in STAGES:
