@@ -188,6 +188,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the pool's processes would outlive this one
         run(arguments, settings, results)
     else:
+        logging.getLogger("s10_pipeline").setLevel(logging.ERROR)  # of each test that is read
         chosen = [settings[name] for name in arguments.settings or settings]
         tables = results.table("trainings"), results.table("curves")
         for half in ("design", "held_out") if arguments.all else ("design",):

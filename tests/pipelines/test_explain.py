@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from inspect import signature
 
 import pytest
@@ -26,7 +27,10 @@ from s10_pipeline.vision.explain import faithfulness, gradcam
 from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
 from s10_pipeline.vision.explain.selection import draw_mistakes
 from s10_pipeline.vision.lr_search.params import LrSearchParams
+from s10_pipeline.vision.report.inputs import ReportInputs
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
+
+REPORT_READS = [field.name for field in fields(ReportInputs)]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,8 @@ def artifacts(data, tiny, tmp_path_factory):
 def call(node, artifacts, **changed):
     """Run a node function on the artifacts that it names."""
     given = {**artifacts, **changed}
-    return node(**{name: given[name] for name in signature(node).parameters})
+    names = REPORT_READS if node is gradcam_report else signature(node).parameters
+    return node(**{name: given[name] for name in names})
 
 
 def explain_all(artifacts, params=None, **changed):
@@ -114,7 +119,7 @@ def test_the_check_is_of_the_maps_of_the_predicted_class(artifacts, explained):
 
 
 def test_the_report_needs_no_torch(explained, tmp_path):
-    (tmp_path / "inputs").write_bytes(pickle.dumps({n: explained[n] for n in signature(gradcam_report).parameters}))
+    (tmp_path / "inputs").write_bytes(pickle.dumps({name: explained[name] for name in REPORT_READS}))
     code = (
         "import pickle, sys; from pathlib import Path; folder = Path(sys.argv[1]); "
         "from s10_pipeline.pipelines.explain.nodes import gradcam_report; "

@@ -9,7 +9,7 @@ from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import build_sets, indices_digest
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.evaluation.checks import check_same_data, check_same_images, check_same_split
+from s10_pipeline.vision.evaluation.checks import check_provenance, check_same_data
 
 
 def test_a_model_knows_its_classes_and_its_size(classifier, data):
@@ -25,25 +25,25 @@ def test_a_model_knows_its_classes_and_its_size(classifier, data):
 def test_images_are_known_by_their_content(data, split):
     images = getattr(data, f"{split}_images")
     provenance = {"data": {split: {"title": "what it read", "digest": content_digest(images)}}}
-    check_same_images(provenance, images, split)
+    check_provenance(provenance, **{split: images})
     # equal content from elsewhere is the same
-    check_same_images(provenance, dataclasses.replace(images, source={}, digest=None), split)
+    check_provenance(provenance, **{split: dataclasses.replace(images, source={}, digest=None)})
     others = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
     with pytest.raises(
         UserError, match=rf"^{split}_images: .*what it read before.*--load-versions={split}_images:VERSION"
     ):
-        check_same_images(provenance, others, split)
+        check_provenance(provenance, **{split: others})
     with pytest.raises(UserError, match=f"^{split}_images: "):
-        check_same_images({}, images, split)
+        check_provenance({}, **{split: images})
 
 
 def test_a_split_is_known_by_its_indices(data):
     trained = {"val_fraction": 0.1, "seed": 0, "split_digests": {"val": indices_digest(data.val_set)}}
-    check_same_split({"augment": trained}, data.val_set)
+    check_provenance({"augment": trained}, data.val_set)
     _, other, _ = build_sets(data.train_images, data.test_images, AugmentParams(seed=1))
     with pytest.raises(
         UserError, match=r"^val_set: .*augment.seed=0 then.*augment.seed=1 now.*--load-versions=val_set:"
     ):
-        check_same_split({"augment": trained}, other)
+        check_provenance({"augment": trained}, other)
     # models of before have no digests
-    check_same_split({"augment": {}}, other)
+    check_provenance({"augment": {}}, other)

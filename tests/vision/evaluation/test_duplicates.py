@@ -11,7 +11,7 @@ from PIL import Image
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.sources.shapes10 import draw
 from s10_pipeline.vision.evaluation import duplicates
-from s10_pipeline.vision.evaluation.duplicates import COLUMNS, find_copies, find_near_duplicates, no_duplicates
+from s10_pipeline.vision.evaluation.duplicates import COLUMNS, find_copies, find_near_duplicates
 
 
 def image_set(images: np.ndarray, names: tuple[str, ...] = ("a", "b")) -> ImageSet:
@@ -103,7 +103,13 @@ def test_other_sizes(size):
 def test_images_without_detail_are_copies_of_nothing():
     flat = np.full((4, 32, 32, 3), 90, np.uint8)
     assert copies(image_set(flat), image_set(flat.copy()), 0.1).empty
-    assert no_duplicates().dtypes.tolist()[1:] == copies(image_set(flat), image_set(flat), 0.9).dtypes.tolist()
+
+
+def test_where_none_are_looked_for_the_table_is_as_elsewhere(data):
+    given = (data.train_images, data.test_images, data.train_set, data.val_set)
+    nothing, none_found = find_near_duplicates(*given, None), find_near_duplicates(*given, 1.0)
+    assert nothing.empty and none_found.empty
+    assert nothing.dtypes.to_dict() == none_found.dtypes.to_dict()
 
 
 def test_equal_outlines_are_no_copies():

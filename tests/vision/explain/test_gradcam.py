@@ -73,18 +73,12 @@ def test_large_images_pass_few_at_a_time(model: Classifier, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_explains_the_class_that_is_asked_for(model: Classifier, method: str) -> None:
-    def cams(targets: np.ndarray) -> np.ndarray:
-        return compute_cams(model, IMAGES, targets, method=method, layer="layer2")
-
-    assert np.abs(cams(TARGETS) - cams((TARGETS + 1) % 3)).max() > 0.1
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_gives_maps_between_0_and_1(model: Classifier, method: str) -> None:
-    cams = compute_cams(model, IMAGES, TARGETS, method=method, layer="layer3")
+def test_every_method_explains_the_class_that_is_asked_for(model: Classifier, method: str) -> None:
+    cams, others = (
+        compute_cams(model, IMAGES, targets, method=method, layer="layer2") for targets in (TARGETS, (TARGETS + 1) % 3)
+    )
     assert cams.shape == (5, 32, 32) and cams.min() >= 0 and cams.max() <= 1
-    assert not is_blank(cams).all()
+    assert np.abs(cams - others).max() > 0.1
 
 
 @pytest.mark.parametrize("context", [torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16)])
@@ -95,27 +89,17 @@ def test_does_not_depend_on_the_callers_context(model: Classifier, context: Abst
     np.testing.assert_array_equal(inside, plain)
 
 
-def snapshot(model: Classifier) -> dict[str, object]:
-    """Everything of a model that an explanation could leave changed; equal where nothing is."""
-    return {
-        "weights": {name: value.numpy().tobytes() for name, value in model.state_dict().items()},
-        "parameters": {name: (id(p), id(p.grad), p.requires_grad) for name, p in model.named_parameters()},
+def snapshot(model: Classifier) -> list[object]:
+    """What an explanation could leave changed of a model; equal where nothing is."""
+    return [
+        *((id(p), id(p.grad), p.requires_grad, p.detach().numpy().tobytes()) for p in model.parameters()),
         # attributes are names, modes and hooks: a layer that is replaced or wrapped has others
-        "modules": {
-            name: (
-                id(module),
-                module.training,
-                {key: str(value) for key, value in vars(module).items() if "hook" in key},
-            )
-            for name, module in model.named_modules()
-        },
-        "attributes": {name: sorted(vars(module)) for name, module in model.named_modules()},
-    }
+        *((id(m), m.training, len(m._forward_hooks), sorted(vars(m))) for m in model.modules()),
+    ]
 
 
-@pytest.mark.parametrize("fails_in_pass", [None, 1, 2, 3])
-@pytest.mark.parametrize("method", METHODS)
-def test_leaves_the_model_as_it_found_it(model: Classifier, method: str, fails_in_pass: int | None) -> None:
+@pytest.mark.parametrize("fails_in_pass", [None, 2])
+def test_leaves_the_model_as_it_found_it(model: Classifier, fails_in_pass: int | None) -> None:
     model.train()
     model.network.layer2.eval()
     model.network.head.bias.requires_grad_(False)
@@ -129,7 +113,7 @@ def test_leaves_the_model_as_it_found_it(model: Classifier, method: str, fails_i
     model.network.head.register_forward_pre_hook(fail)
     before = snapshot(model)
     with pytest.raises(IndexError, match="inside") if fails_in_pass else contextlib.nullcontext():
-        compute_cams(model, IMAGES, TARGETS, method=method, layer="layer3", batch_size=2)
+        compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3", batch_size=2)
     assert snapshot(model) == before
     assert torch.equal(model.network.head.weight.grad, torch.ones_like(model.network.head.weight))
 

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from drawn_objects import boxes_of, object_masks
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
@@ -83,14 +82,9 @@ def test_the_heat_is_on_the_object(trained, method):
     chance = masks.mean()
     # the same maps laid over other images: what a map that ignores its image would reach
     control = (np.roll(heat, 7, axis=0) * masks).sum((1, 2)).mean()
-    rng = np.random.default_rng(0)
-    cells = rng.random((len(cams), 8, 8), dtype=np.float32) ** 4
-    random_cams = np.stack([np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BILINEAR)) for c in cells])
-    random_heat = random_cams / random_cams.sum((1, 2), keepdims=True)
     assert inside > chance + 0.1
     assert inside > control + 0.05
-    assert inside > (random_heat * masks).sum((1, 2)).mean() + 0.1
-    assert pointing_game(cams, masks) >= 0.7 > pointing_game(random_cams, masks)
+    assert pointing_game(cams, masks) >= 0.7 > pointing_game(np.roll(cams, 7, axis=0), masks)
 
 
 def pointing_game(cams: np.ndarray, masks: np.ndarray) -> float:
@@ -104,10 +98,9 @@ def test_the_check_trusts_its_maps_and_not_mirrored_ones(trained):
     model, images, right = trained
     images_nhwc, targets = images.images_nhwc[right][:40], images.labels[right][:40]
     cams = compute_cams(model, images_nhwc, targets, method="gradcam", layer="layer3")
-    found = check_cams(model, images_nhwc, targets, cams, seed=0)
-    assert found["verdict"] in ("trust", "hint")
-    upside_down = check_cams(model, images_nhwc, targets, np.ascontiguousarray(1 - cams), seed=0)
-    assert upside_down["verdict"] in ("open", "distrust")
+    found, upside_down = (check_cams(model, images_nhwc, targets, maps, [(8, 8)], seed=0) for maps in (cams, 1 - cams))
+    assert found["verdict"]["verdict"] == "found"
+    assert upside_down["verdict"]["verdict"] != "found"
     assert found["drop"]["maps"][0] > upside_down["drop"]["maps"][0]
 
 

@@ -16,7 +16,8 @@ from s10_pipeline.vision.evaluation.verdict import KINDS, Verdict
 from s10_pipeline.vision.explain.cams import Cams
 from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.explain.selection import select_misclassified
-from s10_pipeline.vision.report.page import ReportInputs, build_report
+from s10_pipeline.vision.report.inputs import ReportInputs
+from s10_pipeline.vision.report.page import build_report
 
 NASTY = "<script>alert(1)</script>&\"' $x^2$ ünï木"
 NAMES = (NASTY, "dog", "a class with quite a long name, as taxonomies have them")
@@ -100,8 +101,8 @@ def make_inputs(
              "label_name": [names[0]], "train_label_name": [names[1]]}
         ),
         shortcut_probe=probe.assign(taken=0.0, taken_tagged=1.0) if planted else probe.head(0),
-        history=history,
-        timing=pd.DataFrame(
+        training_history=history,
+        training_timing=pd.DataFrame(
             {"epoch": epochs, "epoch_seconds": 2.0, "images_per_second": 50.0, "data_wait_fraction": 0.1}
         ),
         lr_curve=pd.DataFrame({"lr": [0.1], "loss": [1.0], "raw_loss": [1.1], "run": [0]}),

@@ -18,9 +18,8 @@ def find_near_duplicates(
     """
     from ...vision.evaluation import duplicates
 
-    if evaluate.duplicate_similarity is None:
-        return duplicates.no_duplicates()
-    return duplicates.find_near_duplicates(train_images, test_images, train_set, val_set, evaluate.duplicate_similarity)
+    similarity = evaluate.duplicate_similarity
+    return duplicates.find_near_duplicates(train_images, test_images, train_set, val_set, similarity)
 
 
 def evaluate(
@@ -41,14 +40,12 @@ def evaluate(
     """
     from ...vision.device import choose_device
     from ...vision.evaluation.calibration import plot_reliability
-    from ...vision.evaluation.checks import check_same_images, check_same_split
+    from ...vision.evaluation.checks import check_provenance
     from ...vision.evaluation.classes import measure_classes
     from ...vision.evaluation.confusion import plot_confusion_matrix
     from ...vision.evaluation.metrics import accuracy_without, calibrate, evaluate_classifier
 
-    check_same_images(provenance, train_images, "train")
-    check_same_images(provenance, test_images)
-    check_same_split(provenance, val_set)
+    check_provenance(provenance, val_set, train=train_images, test=test_images)
     chosen = choose_device(device)
     metrics, predictions = evaluate_classifier(model, test_images, test_set, evaluate, chosen)
     calibration, reliability = calibrate(model, train_images, val_set, predictions, evaluate, chosen)
@@ -88,9 +85,9 @@ def probe_shortcut(
     from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
     from ...vision.evaluation import shortcut
-    from ...vision.evaluation.checks import check_same_images
+    from ...vision.evaluation.checks import check_provenance
 
-    check_same_images(provenance, test_images)
+    check_provenance(provenance, test=test_images)
     planted = planted_shortcut(provenance)
     return shortcut.probe_shortcut(model, test_images, test_set, planted, evaluate, choose_device(device))
 
@@ -113,13 +110,12 @@ def judge(
         verdicts.
     """
     from ...vision.evaluation import judge as judges
-    from ...vision.evaluation.checks import check_same_images, check_same_split
+    from ...vision.evaluation.checks import check_provenance
 
-    check_same_images(provenance, train_images, "train")
-    check_same_split(provenance, train_set)
+    check_provenance(provenance, train_set, train=train_images)
     train_labels = train_images.labels[train_set.indices]
     verdicts = (
-        judges.judge_accuracy(metrics, test_predictions),
+        judges.judge_accuracy(metrics),
         judges.judge_baseline(train_labels, test_predictions),
         judges.judge_classes(train_labels, class_metrics),
         judges.judge_shortcut(shortcut_probe, provenance),

@@ -38,10 +38,7 @@ def create_pipeline() -> Pipeline:
                 name="evaluate",
             ),
             node(
-                find_label_errors,
-                ["test_predictions", "metrics"],
-                "label_error_candidates",
-                name="find_label_errors",
+                find_label_errors, ["test_predictions", "metrics"], "label_error_candidates", name="find_label_errors"
             ),
             node(
                 probe_shortcut,

@@ -6,6 +6,7 @@ from ...vision.data.image_set import ImageSet
 from ...vision.data.split import Split
 from ...vision.explain.cams import Cams
 from ...vision.explain.params import ExplainParams
+from ...vision.report.inputs import ReportInputs
 from ...vision.types import Classifier, DataFrame, Figure
 
 
@@ -39,13 +40,11 @@ def compute_cams(
     from ...vision.data.examples import draw_training_examples
     from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
-    from ...vision.evaluation.checks import check_same_data, check_same_images, check_same_split
+    from ...vision.evaluation.checks import check_provenance, check_same_data
     from ...vision.explain.mistakes import explain_mistakes
 
     check_same_data(model, test_images)
-    check_same_images(provenance, train_images, "train")
-    check_same_images(provenance, test_images)
-    check_same_split(provenance, train_set)
+    check_provenance(provenance, train_set, train=train_images, test=test_images)
     planted = planted_shortcut(provenance) if len(shortcut_probe) else None
     cams = explain_mistakes(model, test_images, misclassified, planted, explain, choose_device(device))
     return cams, draw_training_examples(train_images, train_set, provenance, num_rows=4)
@@ -76,65 +75,27 @@ def check_cams(
     return cam_check, plot_cam_check(cam_check, f"Check of the maps, {test_images.source.get('title', '')}")
 
 
-def gradcam_report(
-    train_images: ImageSet,
-    test_images: ImageSet,
-    augmented_examples: ImageSet,
-    misclassified: DataFrame,
-    cams: Cams,
-    cam_check: dict[str, Any],
-    verdicts: list[dict[str, Any]],
-    provenance: dict[str, Any],
-    training_history: DataFrame,
-    training_timing: DataFrame,
-    lr_curve: DataFrame,
-    best_lr: dict[str, Any],
-    metrics: dict[str, Any],
-    test_predictions: DataFrame,
-    class_metrics: DataFrame,
-    reliability: DataFrame,
-    label_error_candidates: DataFrame,
-    near_duplicates: DataFrame,
-    shortcut_probe: DataFrame,
-) -> tuple[Figure, str]:
+def gradcam_report(**stored: Any) -> tuple[Figure, str]:
     """Tell the whole story on one page, from what is stored: without a network, without torch.
+
+    Args:
+        stored: the fields of :class:`~...vision.report.inputs.ReportInputs`, which the datasets are named by.
 
     Returns:
         gradcam_gallery, report (HTML).
     """
-    from ...vision.evaluation.checks import check_same_images
+    from ...vision.evaluation.checks import check_provenance
     from ...vision.report.figures import draw_figures
     from ...vision.report.gallery import plot_gradcam_gallery
-    from ...vision.report.page import ReportInputs, build_report
+    from ...vision.report.page import build_report
 
-    check_same_images(provenance, train_images, "train")
-    check_same_images(provenance, test_images)
-    inputs = ReportInputs(
-        train_images=train_images,
-        test_images=test_images,
-        augmented_examples=augmented_examples,
-        misclassified=misclassified,
-        cams=cams,
-        cam_check=cam_check,
-        verdicts=verdicts,
-        provenance=provenance,
-        history=training_history,
-        timing=training_timing,
-        lr_curve=lr_curve,
-        best_lr=best_lr,
-        metrics=metrics,
-        test_predictions=test_predictions,
-        class_metrics=class_metrics,
-        reliability=reliability,
-        label_error_candidates=label_error_candidates,
-        near_duplicates=near_duplicates,
-        shortcut_probe=shortcut_probe,
-    )
+    inputs = ReportInputs(**stored)
+    check_provenance(inputs.provenance, train=inputs.train_images, test=inputs.test_images)
     gallery = plot_gradcam_gallery(
-        test_images.images_nhwc[cams.indices],
-        misclassified,
-        cams.predicted_nhw,
-        cams.true_nhw,
-        title=f"{test_images.source.get('title', '')}: misclassified test images",
+        inputs.test_images.images_nhwc[inputs.cams.indices],
+        inputs.misclassified,
+        inputs.cams.predicted_nhw,
+        inputs.cams.true_nhw,
+        title=f"{inputs.test_images.source.get('title', '')}: misclassified test images",
     )
     return gallery, build_report(inputs, draw_figures(inputs))

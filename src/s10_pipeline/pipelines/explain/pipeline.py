@@ -1,7 +1,10 @@
 """From misclassified images to the report."""
 
+from dataclasses import fields
+
 from kedro.pipeline import Pipeline, node
 
+from ...vision.report.inputs import ReportInputs
 from .nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
 
 
@@ -38,27 +41,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 gradcam_report,
-                [
-                    "train_images",
-                    "test_images",
-                    "augmented_examples",
-                    "misclassified",
-                    "cams",
-                    "cam_check",
-                    "verdicts",
-                    "provenance",
-                    "training_history",
-                    "training_timing",
-                    "lr_curve",
-                    "best_lr",
-                    "metrics",
-                    "test_predictions",
-                    "class_metrics",
-                    "reliability",
-                    "label_error_candidates",
-                    "near_duplicates",
-                    "shortcut_probe",
-                ],
+                {field.name: field.name for field in fields(ReportInputs)},
                 ["gradcam_gallery", "report"],
                 name="gradcam_report",
             ),

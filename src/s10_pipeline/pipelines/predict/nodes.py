@@ -22,13 +22,7 @@ def predict_images(
     find_blocks(model, explain.layer)  # or the gallery would end a run of hours with an error
     predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
     shown = readable_rows(predictions, len(images_nhwc))
-    cams = compute_cams(
-        model,
-        images_nhwc,
-        shown["prediction"].to_numpy(int),
-        method=explain.method,
-        layer=explain.layer,
-        device=chosen,
-    )
+    targets = shown["prediction"].to_numpy(int)
+    cams = compute_cams(model, images_nhwc, targets, method=explain.method, layer=explain.layer, device=chosen)
     title = f"Predictions by a model of {model.spec.title or 'unnamed data'}"
     return predictions, predictor.plot_predictions_gallery(images_nhwc, predictions, cams, title=title)

@@ -106,10 +106,7 @@ def _duplicates(train: ImageSet, test: ImageSet, rng: Rng, number: str) -> Plant
     # pairs within a class, as far as there are any: the labels stay right
     rows = rows[np.argsort(train.labels[rows], kind="stable")]
     kept, replaced = rows[::2], rows[1::2]
-    labels = train.labels.copy()
-    labels[replaced] = labels[kept]
-    changed = _with_pixels(train, replaced, train.images_nhwc[kept])
-    return dataclasses.replace(changed, labels=labels), test, rows, NO_ROWS
+    return _replaced(train, replaced, train.images_nhwc[kept], train.labels[kept]), test, rows, NO_ROWS
 
 
 def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "exact") -> Planted:
@@ -117,9 +114,7 @@ def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "ex
     leaked = _some(rng, len(test), int(number), f"leak:{number}", "test images")
     replaced = _some(rng, len(train), int(number), f"leak:{number}", "training images")
     copies = _changed(test, leaked, how)
-    labels = train.labels.copy()
-    labels[replaced] = test.labels[leaked]
-    return dataclasses.replace(_with_pixels(train, replaced, copies), labels=labels), test, replaced, leaked
+    return _replaced(train, replaced, copies, test.labels[leaked]), test, replaced, leaked
 
 
 def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -> Planted:
@@ -138,7 +133,7 @@ def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -
 def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
     """Change all test images and no training image."""
     rows = np.arange(len(test))
-    return train, _with_pixels(test, rows, _changed(test, rows, how)), NO_ROWS, rows
+    return train, _replaced(test, rows, _changed(test, rows, how), test.labels), NO_ROWS, rows
 
 
 def _some(rng: Rng, total: int, number: int, fault: str, of: str) -> Rows:
@@ -152,11 +147,11 @@ def _changed(images: ImageSet, rows: Rows, how: str) -> Pixels:
     return np.stack([np.asarray(CHANGES[how](Image.fromarray(images.images_nhwc[row]))) for row in rows])
 
 
-def _with_pixels(images: ImageSet, rows: Rows, pixels: Pixels) -> ImageSet:
-    changed = allocate_pixels(len(images), *images.image_size)
+def _replaced(images: ImageSet, rows: Rows, pixels: Pixels, labels: Rows) -> ImageSet:
+    changed, changed_labels = allocate_pixels(len(images), *images.image_size), images.labels.copy()
     changed[...] = images.images_nhwc
-    changed[rows] = pixels
-    return dataclasses.replace(images, images_nhwc=changed)
+    changed[rows], changed_labels[rows] = pixels, labels
+    return dataclasses.replace(images, images_nhwc=changed, labels=changed_labels)
 
 
 def _reencoded(image: Image.Image) -> Image.Image:

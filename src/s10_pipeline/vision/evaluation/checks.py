@@ -1,6 +1,6 @@
 """Whether a stored model, images and sets belong together: each stage may have run again since."""
 
-from typing import Any, Literal
+from typing import Any
 
 from ..data.image_set import ImageSet, content_digest
 from ..data.split import Split, indices_digest
@@ -22,12 +22,22 @@ def check_same_data(model: Classifier, images: ImageSet) -> None:
         )
 
 
-def check_same_images(provenance: dict[str, Any], images: ImageSet, split: Literal["train", "test"] = "test") -> None:
-    """Raises UserError where the images are not those that the stored model and its tables are about.
+def check_provenance(provenance: dict[str, Any], subset: Split | None = None, **images: ImageSet) -> None:
+    """Raises UserError where images or set are not those that the stored model and its tables are about.
 
     That happens when the data stage ran again with other parameters, or a run ended between data and training.
+
+    Args:
+        subset: a set that may be of another split than training's; then validation images are ones that training saw.
+        images: ``train`` and ``test`` images.
     """
-    trained = provenance.get("data", {}).get(split, {})
+    for split, shown in images.items():
+        _check_images(provenance.get("data", {}).get(split, {}), shown, split)
+    if subset is not None:
+        _check_split(provenance.get("augment", {}), subset)
+
+
+def _check_images(trained: dict[str, Any], images: ImageSet, split: str) -> None:
     if trained.get("digest") != content_digest(images):
         was, now = (str(source.get("title", "other images")) for source in (trained, images.source))
         what = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
@@ -37,13 +47,8 @@ def check_same_images(provenance: dict[str, Any], images: ImageSet, split: Liter
         )
 
 
-def check_same_split(provenance: dict[str, Any], subset: Split) -> None:
-    """Raises UserError where the set has other images than the one of its name that the model was trained with.
-
-    The images may be the same and the split another one: then validation images are ones that training saw. What a
-    version without these digests trained passes.
-    """
-    trained = provenance.get("augment", {})
+def _check_split(trained: dict[str, Any], subset: Split) -> None:
+    # what a version without these digests trained passes
     if trained.get("split_digests", {}).get(subset.name) not in (None, indices_digest(subset)):
         then, now = (
             ", ".join(f"augment.{name}={split.get(name)}" for name in ("val_fraction", "seed"))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
 from .intervals import bootstrap_f1, wilson
@@ -12,7 +13,12 @@ def class_names(test_predictions: pd.DataFrame) -> list[str]:
     return [str(column)[2:] for column in test_predictions.columns if str(column).startswith("p_")]
 
 
-def count_confusions(test_predictions: pd.DataFrame) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
+def probabilities(test_predictions: pd.DataFrame) -> NDArray[np.float64]:
+    """float64 (N, K), from the ``p_<class>`` columns."""
+    return test_predictions[[f"p_{name}" for name in class_names(test_predictions)]].to_numpy(float)
+
+
+def count_confusions(test_predictions: pd.DataFrame) -> NDArray[np.int64]:
     """Confusion matrix (K, K): true classes down, predictions across."""
     labels = np.arange(len(class_names(test_predictions)))
     counts = confusion_matrix(test_predictions["label"], test_predictions["prediction"], labels=labels)

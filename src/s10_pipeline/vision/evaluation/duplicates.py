@@ -10,6 +10,7 @@ from ..data.split import Split
 from ..progress import progress_bar
 
 COLUMNS = ("split", "index", "train_index", "similarity", "mirrored", "label_name", "train_label_name")
+_MEASURED = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
 
 _SIDE, _COARSE = 16, 4
 # less detail than this deviation in grey levels is compression noise
@@ -21,21 +22,24 @@ _STEP = 2048
 
 
 def find_near_duplicates(
-    train_images: ImageSet, test_images: ImageSet, train_set: Split, val_set: Split, min_similarity: float
+    train_images: ImageSet, test_images: ImageSet, train_set: Split, val_set: Split, min_similarity: float | None
 ) -> pd.DataFrame:
     """List copies of training images among test images, and among validation images those of images trained on.
+
+    Args:
+        min_similarity: None lists nothing.
 
     Returns:
         Columns :data:`COLUMNS` of :func:`find_copies` with ``split``, "test" or "val", of the image at ``index``.
     """
+    if min_similarity is None:
+        return pd.DataFrame(columns=COLUMNS).astype({"split": "str", **_MEASURED})
     everything = np.arange(len(train_images))
-    tables = [
-        find_copies(train_images, everything, test_images, np.arange(len(test_images)), min_similarity),
-        find_copies(train_images, train_set.indices, train_images, val_set.indices, min_similarity),
-    ]
-    for table, split in zip(tables, ("test", "val"), strict=True):
-        table.insert(0, "split", split)
-    return pd.concat(tables, ignore_index=True)
+    copies = {
+        "test": find_copies(train_images, everything, test_images, np.arange(len(test_images)), min_similarity),
+        "val": find_copies(train_images, train_set.indices, train_images, val_set.indices, min_similarity),
+    }
+    return pd.concat(copies, names=["split"]).reset_index("split").reset_index(drop=True)
 
 
 def find_copies(
@@ -84,14 +88,12 @@ def find_copies(
             n = len(tested)
             mirrored = best[n:] > best[:n]
             best, found = np.where(mirrored, best[n:], best[:n]), np.where(mirrored, found[n:], found[:n])
-            alike = np.flatnonzero(best >= min_similarity)
-            for i in alike:
+            for i in np.flatnonzero(best >= min_similarity):
                 image = images.images_nhwc[tested[i]]
                 other = train_images.images_nhwc[found[i]]
                 in_colour = _colour_correlation(image[:, ::-1] if mirrored[i] else image, other)
                 parts.append((tested[i], found[i], min(float(best[i]), in_colour), mirrored[i]))
-    types = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
-    table = pd.DataFrame(parts, columns=list(types)).astype(types)
+    table = pd.DataFrame(parts, columns=list(_MEASURED)).astype(_MEASURED)
     table = table[table["similarity"] >= min_similarity]
     names = np.array(images.class_names, dtype=object)
     table["label_name"] = names[images.labels[table["index"]]]
@@ -99,21 +101,13 @@ def find_copies(
     return table.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)
 
 
-def no_duplicates() -> pd.DataFrame:
-    """The table where they were not looked for."""
-    types = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
-    return pd.DataFrame({name: pd.Series(dtype=types.get(name, object)) for name in COLUMNS})
-
-
 def _details(images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Unit vectors (N, 256) of the images' detail; zero where there is next to none."""
-    grey = np.empty((len(images_nhwc), _SIDE, _SIDE), np.float32)
-    for thumbnail, image in zip(grey, images_nhwc, strict=True):
-        thumbnail[...] = _thumbnail(image, "L")
-    cell = _SIDE // _COARSE
-    coarse = grey.reshape(-1, _COARSE, cell, _COARSE, cell).mean((2, 4))
-    weights = _interpolation()
-    detail = (grey - np.einsum("ri,nij,cj->nrc", weights, coarse, weights, optimize=True)).reshape(len(grey), -1)
+    detail = np.empty((len(images_nhwc), _SIDE * _SIDE), np.float32)
+    for row, image in zip(detail, images_nhwc, strict=True):
+        grey = Image.fromarray(_thumbnail(image, "L"))
+        coarse = grey.resize((_COARSE, _COARSE), Image.Resampling.BOX).resize(grey.size, Image.Resampling.BILINEAR)
+        row[:] = (np.asarray(grey) - np.asarray(coarse)).ravel()
     detail -= detail.mean(1, keepdims=True)
     length = np.linalg.norm(detail, axis=1, keepdims=True)
     unit: NDArray[np.float32] = np.where(length >= _MIN_DETAIL * _SIDE, detail / np.maximum(length, 1e-6), 0)
@@ -129,12 +123,3 @@ def _colour_correlation(one_hwc: NDArray[np.uint8], other_hwc: NDArray[np.uint8]
 def _thumbnail(image_hwc: NDArray[np.uint8], mode: str) -> NDArray[np.float32]:
     picture = Image.fromarray(np.ascontiguousarray(image_hwc)).convert(mode)
     return np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float32)
-
-
-def _interpolation() -> NDArray[np.float32]:
-    """(16, 4): linear interpolation from the centres of the coarse cells."""
-    at = np.clip((np.arange(_SIDE) + 0.5) * _COARSE / _SIDE - 0.5, 0, _COARSE - 1)
-    left = np.minimum(at.astype(int), _COARSE - 2)
-    weights = np.zeros((_SIDE, _COARSE), np.float32)
-    weights[np.arange(_SIDE), left], weights[np.arange(_SIDE), left + 1] = 1 - (at - left), at - left
-    return weights

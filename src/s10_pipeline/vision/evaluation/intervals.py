@@ -49,22 +49,16 @@ def bootstrap_f1(counts_kk: NDArray[np.integer], seed: int = 0) -> NDArray[np.fl
     truth, prediction = np.nonzero(counts_kk)
     cells = counts_kk[truth, prediction]
     num_classes, num_images = len(counts_kk), int(cells.sum())
+    of_class = np.eye(num_classes, dtype=np.int64)
     rows = []
     for _ in range(_NUM_RESAMPLES // _RESAMPLES_AT_ONCE):
         drawn = rng.multinomial(num_images, cells / num_images, size=_RESAMPLES_AT_ONCE)
         # sums of cells by class: one matrix product each
-        support = drawn @ _membership(truth, num_classes)
-        predicted = drawn @ _membership(prediction, num_classes)
-        right = (drawn * (truth == prediction)) @ _membership(truth, num_classes)
+        support, predicted = drawn @ of_class[truth], drawn @ of_class[prediction]
+        right = (drawn * (truth == prediction)) @ of_class[truth]
         total = support + predicted
         rows.append(np.where(total > 0, 2 * right / np.maximum(total, 1), 0.0))
     tail = 100 * (1 - LEVEL) / 2
     ends: NDArray[np.float64] = np.percentile(np.concatenate(rows), [tail, 100 - tail], axis=0).T
     ends[counts_kk.sum(0) + counts_kk.sum(1) == 0] = np.nan
     return ends
-
-
-def _membership(classes: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
-    """(cells, K): 1 where the cell belongs to the class."""
-    members: NDArray[np.int64] = (classes[:, None] == np.arange(num_classes)).astype(np.int64)
-    return members

@@ -14,7 +14,7 @@ from scipy.stats import chi2, poisson
 
 from ..data.image_set import MAX_RATIO
 from .calibration import calibration_error_interval, temperature_interval
-from .classes import class_names
+from .classes import class_names, probabilities
 from .intervals import difference, wilson
 from .label_errors import SUSPICIOUS, expected_by_chance
 from .verdict import Verdict
@@ -34,12 +34,12 @@ FALSE_ALARMS = 0.002
 COPY = 0.93
 
 
-def judge_accuracy(metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
+def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
     """Tell the accuracy beside the balanced one; unknown where its interval is wider than 20 points."""
     n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
     told = (
-        f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95% interval {_range(low, high)}); the mean "
-        f"over classes is {metrics['balanced_accuracy']:.1%}"
+        f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95% interval {_range(low, high)}); where all "
+        f"classes count alike it is {metrics['balanced_accuracy']:.1%}"
     )
     if high - low > WIDEST:
         return Verdict("accuracy", "unknown", n, f"Cannot be told from {_images(n)}: {told}", None, low, high)
@@ -52,35 +52,39 @@ def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFra
     largest = int(np.bincount(train_labels).argmax())
     name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
     low, high = wilson(int((test_predictions["prediction"] == labels).sum()), n)
-    always = f"always saying {name}, which is right for {share:.1%}"
+    always = f"always saying {name}, which is right for {share:.1%} of the test images"
     if low > share:
         return Verdict("baseline", "not_found", n, f"It is better than {always}", share, low, high)
     if high - low > WIDEST:
         told = f"Whether it is better than {always} cannot be told from {_images(n)}"
         return Verdict("baseline", "unknown", n, told, share, low, high)
-    told = f"It is no better than {always}: the interval of its accuracy is {_range(low, high)}"
+    told = f"It is no better than {always}: its own accuracy lies between {low:.1%} and {high:.1%}"
     return Verdict("baseline", "found", n, told, share, low, high)
 
 
 def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
     """Find classes with few training images and classes that are never predicted; both may hide in the accuracy."""
     counts = np.bincount(train_labels, minlength=len(class_metrics))
-    items, found = [], []
+    items, few, never = [], [], []
     for row, count in zip(class_metrics.to_dict("records"), counts.tolist(), strict=True):
         name, reasons = row["class_name"], []
         if MAX_RATIO * count < counts.max():
-            reasons.append(f"{name} has {count:,} training images")
+            reasons.append(f"{name} has {_images(count, 'training image')}")
+            few += reasons
         if not row["predicted"] and row["support"] >= FEW_IMAGES:
             reasons.append(f"{name} is never predicted")
-        found += reasons
+            never.append(name)
         if row["support"] < FEW_IMAGES:
             reasons.append(f"{name} has {_images(row['support'], 'test image')}")
         if reasons:
             recall = None if row["support"] == 0 else row["recall"]
             items.append({"class_name": name, "train_images": count, "recall": recall, "why": reasons})
     smallest, n = float(counts.min() / counts.max()), int(class_metrics["support"].sum())
-    if found:
-        told = f"{_first(found)}; the largest class has {counts.max():,}"
+    if few or never:
+        told = "; ".join(
+            [f"{_first(few)}, where the largest class has {counts.max():,}"] * bool(few)
+            + [f"Never predicted: {_first(never)}"] * bool(never)
+        )
         return Verdict("class_starved", "found", n, told, smallest, items=items)
     if items:
         told = f"Cannot be told of each class: {_first([reason for item in items for reason in item['why']])}"
@@ -129,8 +133,8 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
     right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
     value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
     told = (
-        f"validation accuracy minus test accuracy is {100 * value:+.1f} points (99% interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
+        f"accuracy on validation images minus that on test images is {100 * value:+.1f} points (99% interval "
+        f"{100 * low:+.1f} to {100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
     )
     return _differing("train_test_shift", sum(sizes), told, (value, low, high))
 
@@ -144,9 +148,12 @@ def judge_labels(candidates: pd.DataFrame, metrics: dict[str, Any], test_predict
     """
     n, listed = len(test_predictions), len(candidates)
     chance_k = expected_by_chance(test_predictions, metrics["temperature"])
-    told = f"{listed:,} of {n:,} test labels have a probability below {SUSPICIOUS:.0%}, {chance_k.sum():.1f} by chance"
+    told = (
+        f"the model gives {listed:,} of {n:,} test labels a probability below {SUSPICIOUS:.0%}, and its own mistakes "
+        f"explain {chance_k.sum():.1f}"
+    )
     if poisson.sf(listed - 1, chance_k.sum()) >= FALSE_ALARMS:
-        return Verdict("label_errors", "not_found", n, f"No more than the model's own mistakes: {told}")
+        return Verdict("label_errors", "not_found", n, f"Not shown: {told}")
     if judge_shift(metrics).verdict == "found":
         return Verdict("label_errors", "unknown", n, f"Cannot be told, because test images differ: {told}")
     names = class_names(test_predictions)
@@ -159,27 +166,28 @@ def judge_labels(candidates: pd.DataFrame, metrics: dict[str, Any], test_predict
         return Verdict("label_errors", "unknown", n, sentence)
     ends = chi2.ppf(0.025, 2 * listed) / 2, chi2.ppf(0.975, 2 * listed + 2) / 2
     precision, low, high = (max(0.0, 1 - float(chance_k.sum() / count)) for count in (listed, *ends))
-    sentence = f"{told}, so about {precision:.0%} of them are wrong (95% interval {_range(low, high)})"
+    sentence = f"Shown: {told}, so about {precision:.0%} of them are wrong (95% interval {_range(low, high)})"
     items = candidates[["index", "label_name", "suggested_name"]].assign(split="test").to_dict("records")
     return Verdict("label_errors", "found", n, sentence, precision, low, high, items)
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
     """Tell whether the confidence is too high or too low, by the temperature that the test images ask for."""
-    names, labels = class_names(test_predictions), test_predictions["label"].to_numpy()
-    p_nk, n = test_predictions[[f"p_{name}" for name in names]].to_numpy(float), len(labels)
+    p_nk, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()
+    n = len(labels)
     value, low, high = temperature_interval(p_nk, labels)
     ece_low, ece_high, usual = calibration_error_interval(p_nk, labels, num_bins)
     told = (
-        f"temperature {value:.2f} (95% interval {low:.2f} to {high:.2f}); the calibration error is "
-        f"{metrics['ece']:.1%} (95% interval {_range(ece_low, ece_high)}), where a calibrated model shows {usual:.1%} "
-        f"on {_images(n)}"
+        f"its scores fit best divided by a temperature of {value:.2f} (95% interval {low:.2f} to {high:.2f}; 1 "
+        f"changes nothing); confidence and accuracy are {metrics['ece']:.1%} apart (calibration error, 95% interval "
+        f"{_range(ece_low, ece_high)}), those of a calibrated model {usual:.1%} on {_images(n)}"
     )
     items = [{"ece": metrics["ece"], "low": ece_low, "high": ece_high, "of_a_calibrated_model": usual}]
     if low <= 1 <= high:
         sentence = f"Whether its confidence is too high or too low cannot be told from {_images(n)}: {told}"
         return Verdict("calibration", "unknown", n, sentence, value, low, high, items)
-    sentence = f"{'Overconfident' if value > 1 else 'Underconfident'}: {told}"
+    words = "Overconfident, surer" if value > 1 else "Underconfident, less sure"
+    sentence = f"{words} than it is right: {told}"
     return Verdict("calibration", "found", n, sentence, value, low, high, items)
 
 
@@ -187,17 +195,15 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
     """Tell what lowered the learning rate, from the reasons that the history holds."""
     schedule = provenance.get("schedule")
     if schedule is None:
-        return Verdict(
-            "decided_schedule", "unknown", 0, "Not recorded. The version that trained this model did not note it"
-        )
+        told = "Not recorded. The version that trained this model did not note it"
+        return Verdict("decided_schedule", "unknown", 0, told)
     decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
-    n, told = int(provenance["train"].get("epochs", 0)), list(schedule["falls"])
+    n, sentences = provenance["train"].get("epochs", 0), list(schedule["falls"])
     if drops:
-        told.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
+        sentences.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
     if not decided:
-        sentence = f"Nothing. The rate never dropped in {n} epochs"
-        return Verdict("decided_schedule", "not_found", 0, sentence, 0.0)
-    sentence = f"{', then '.join(decided).capitalize()}. {'. '.join(told)}"
+        return Verdict("decided_schedule", "not_found", 0, f"Nothing. The rate never dropped in {n} epochs", 0.0)
+    sentence = f"{', then '.join(decided).capitalize()}. {'. '.join(sentences)}"
     return Verdict("decided_schedule", "found", 0, sentence, float(len(drops)), items=decided)
 
 

@@ -15,6 +15,7 @@ from ..network.classifier import Classifier
 from ..progress import progress_bar
 from .calibration import apply_temperature, expected_calibration_error, fit_temperature, losses, tabulate_reliability
 from .checks import check_same_data
+from .classes import probabilities
 from .intervals import wilson
 from .params import EvaluateParams
 
@@ -100,22 +101,11 @@ def evaluate_classifier(
     metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins)
     if params.test_time_flip:
         mirrored_nk = predict_probabilities(model, images, subset, params.batch_size, device, mirrored=True)
-        metrics |= accuracy_with_flip(probabilities_nk, mirrored_nk, labels)
+        # test-time augmentation in its smallest form (Krizhevsky et al. 2012, section 4.1)
+        right = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
+        metrics["test_accuracy_with_flip"] = right / len(labels)
+        metrics["test_accuracy_with_flip_ci95"] = list(wilson(right, len(labels)))
     return metrics, prediction_table(probabilities_nk, images, subset)
-
-
-def accuracy_with_flip(
-    probabilities_nk: NDArray[np.float64], mirrored_nk: NDArray[np.float64], labels: NDArray[np.int64]
-) -> dict[str, Any]:
-    """Accuracy, with Wilson's interval, of the mean of an image's and its mirror image's probabilities.
-
-    Test-time augmentation in its smallest form (Krizhevsky et al. 2012, section 4.1).
-    """
-    num_correct = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
-    return {
-        "test_accuracy_with_flip": num_correct / len(labels),
-        "test_accuracy_with_flip_ci95": list(wilson(num_correct, len(labels))),
-    }
 
 
 def calibrate(
@@ -138,8 +128,7 @@ def calibrate(
     p_val = predict_probabilities(model, val_images, val_set, params.batch_size, device)
     val_labels = val_images.labels[val_set.indices]
     temperature = fit_temperature(p_val, val_labels)
-    p_test = test_predictions[[f"p_{name}" for name in val_images.class_names]].to_numpy(float)
-    labels = test_predictions["label"].to_numpy()
+    p_test, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()
     ece = expected_calibration_error(apply_temperature(p_test, temperature), labels, params.num_bins)
     measured = {"temperature": temperature, "ece_after_temperature": ece}
     measured |= {"val_accuracy": float((p_val.argmax(1) == val_labels).mean()), "num_val_images": len(val_labels)}

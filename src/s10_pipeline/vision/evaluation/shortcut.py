@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from ..data.image_set import ImageSet
 from ..data.planted import plant
@@ -42,19 +41,11 @@ def probe_shortcut(
     tagged = dataclasses.replace(images, images_nhwc=plant(images.images_nhwc, planted), digest=None)
     target = images.class_names.index(planted["class_name"])
     labels = images.labels[subset.indices]
-    table: dict[str, Any] = {
-        "class_name": list(images.class_names),
-        "num_images": np.bincount(labels, minlength=len(images.class_names)),
-    }
+    rows = pd.DataFrame({"label": labels})
     for suffix, shown in (("", images), ("_tagged", tagged)):
         predictions = predict_probabilities(model, shown, subset, params.batch_size, device).argmax(1)
-        table[f"accuracy{suffix}"] = _mean_by_class(predictions == labels, labels, len(images.class_names))
-        table[f"taken{suffix}"] = _mean_by_class(predictions == target, labels, len(images.class_names))
-    return pd.DataFrame(table)[list(COLUMNS)]
-
-
-def _mean_by_class(values: NDArray[np.bool_], labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float64]:
-    count = np.bincount(labels, minlength=num_classes)
-    sums = np.bincount(labels, weights=values, minlength=num_classes)
-    means: NDArray[np.float64] = np.divide(sums, count, out=np.full(num_classes, np.nan), where=count > 0)
-    return means
+        rows[f"accuracy{suffix}"], rows[f"taken{suffix}"] = predictions == labels, predictions == target
+    table = rows.groupby("label").mean().reindex(range(len(images.class_names)))
+    table["class_name"] = images.class_names
+    table["num_images"] = np.bincount(labels, minlength=len(table))
+    return table[list(COLUMNS)].rename_axis(None)

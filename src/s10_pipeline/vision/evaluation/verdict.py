@@ -7,11 +7,11 @@ from typing import Any, Literal
 # The kinds of verdicts, in words, in the order in which a reader needs them.
 KINDS = {
     "accuracy": "accuracy",
-    "baseline": "no better than one guess",
-    "class_starved": "starved classes",
-    "shortcut": "shortcut",
-    "near_duplicates": "near-duplicates",
-    "train_test_shift": "shift from training to test images",
+    "baseline": "no better than always the same guess",
+    "class_starved": "classes with few images or never predicted",
+    "shortcut": "planted shortcut",
+    "near_duplicates": "copies of training images",
+    "train_test_shift": "test images unlike the training images",
     "label_errors": "wrong labels",
     "calibration": "calibration",
     "cam_trust": "trust in the maps",

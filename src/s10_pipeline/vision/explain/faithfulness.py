@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import t as student
 
-from ..data.loader import cap_batch_size
+from ..data.loader import cap_batch_size, plain_batches
 from ..evaluation.verdict import Verdict
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -89,11 +89,11 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
         told = f"{num_maps} map{'s are' if num_maps != 1 else ' is'} too few to judge by"
         return Verdict("cam_trust", "unknown", num_maps, told)
     control, worst = min(advantage.items(), key=lambda item: item[1]["low"])
-    against = {"random_maps": "random patches", "other_maps": "what another image's map marks"}[control]
+    against = {"random_maps": "random patches are", "other_maps": "those of another image's map are"}[control]
     mean, low, high = worst["mean"], worst["low"], worst["high"]
     told = (
-        f"without the pixels that a map marks the prediction's probability falls by {100 * mean:.1f} points more than "
-        f"without {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
+        f"where the pixels that a map marks are removed, the prediction's probability falls by {100 * mean:.1f} points "
+        f"more than where {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
     )
     if low > MIN_ADVANTAGE:
         return Verdict("cam_trust", "found", num_maps, f"Shown: {told}", mean, low, high)
@@ -193,10 +193,8 @@ def _resize(values_hw: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 
 
 def _probabilities(model: Classifier, images_nhwc: NDArray[Any], targets: NDArray[np.integer]) -> NDArray[np.float64]:
-    step = cap_batch_size(500, images_nhwc.shape[1:3])
-    rows = []
-    for start in range(0, len(images_nhwc), step):
-        batch = torch.from_numpy(np.ascontiguousarray(images_nhwc[start : start + step])).permute(0, 3, 1, 2)
-        rows.append(model.probabilities(batch).numpy())
-    chosen: NDArray[np.float64] = np.concatenate(rows)[np.arange(len(targets)), targets]
+    rows, batch_size = np.arange(len(targets)), cap_batch_size(500, images_nhwc.shape[1:3])
+    batches = plain_batches(images_nhwc, targets.astype(np.int64), rows, batch_size)
+    p_nk = np.concatenate([model.probabilities(images_bchw).numpy() for images_bchw, _ in batches])
+    chosen: NDArray[np.float64] = p_nk[rows, targets]
     return chosen

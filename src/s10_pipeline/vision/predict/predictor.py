@@ -15,7 +15,6 @@ from ..data.loader import cap_batch_size
 from ..data.resize import UnreadableImage
 from ..data.sources.decoding import list_unreadable
 from ..errors import UserError
-from ..explain.cams import is_blank
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from ..report.panels import CaptionLine, Panel, draw_panels
@@ -116,7 +115,6 @@ def plot_predictions_gallery(
     cams_nhw: NDArray[np.float32],
     *,
     title: str,
-    subtitle: str = "left: the image as the model gets it; right: where the evidence for the prediction lies",
 ) -> Figure:
     """Draw the first readable images beside their maps, with prediction, confidence and file name.
 
@@ -124,21 +122,19 @@ def plot_predictions_gallery(
         gallery_images_nhwc: uint8 (N, H, H, 3), from :func:`predict_images`; N may be 0.
         predictions: the table that came with them.
         cams_nhw: float32 (N, H, H) in [0, 1], for the predicted classes; blank ones are drawn as such.
-        title, subtitle: above the panels.
+        title: above the panels.
     """
     rows = readable_rows(predictions, len(gallery_images_nhwc))
-    assert len(rows) == len(gallery_images_nhwc) == len(cams_nhw)
     panels = [
         Panel(
             image_hwc,
-            None if blank else cam_hw,
+            cam_hw[None],
             (
                 CaptionLine(str(row["prediction_name"]), suffix=f"{row['confidence']:.1%}", bold=True),
                 CaptionLine(str(row["file"]), color="note", keep_end=True),
             ),
         )
-        for image_hwc, cam_hw, blank, (_, row) in zip(
-            gallery_images_nhwc, cams_nhw, is_blank(cams_nhw), rows.iterrows(), strict=True
-        )
+        for image_hwc, cam_hw, (_, row) in zip(gallery_images_nhwc, cams_nhw, rows.iterrows(), strict=True)
     ]
+    subtitle = "left: the image as the model gets it; right: where the evidence for the prediction lies"
     return draw_panels(panels, title=title, subtitle=subtitle, empty_message="None of the files could be read.")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from .overlay import enlarge, overlay_cam, overlay_difference, tile_size
+from .overlay import draw_tiles, enlarge, tile_size
 
 # Bytes that all pictures of the misclassified images may take together; the page is to stay under 5 MB.
 _BUDGET_BYTES = 2_200_000
@@ -36,9 +36,8 @@ def figure_uri(figure: Figure) -> str:
 
 def thumbnail_uri(image_hwc: Pixels) -> str:
     """An image for a gallery: small ones as they are, larger ones scaled to 96 pixels, in a palette."""
-    if image_hwc.shape[0] <= _THUMBNAIL:
-        return picture_uri(image_hwc, None if image_hwc.shape[0] <= 48 else _THUMBNAIL_COLORS)
-    return picture_uri(enlarge(image_hwc, _THUMBNAIL), _THUMBNAIL_COLORS)
+    small = image_hwc if len(image_hwc) <= _THUMBNAIL else enlarge(image_hwc, _THUMBNAIL)
+    return picture_uri(small, None if len(small) <= 48 else _THUMBNAIL_COLORS)
 
 
 def explanation_uris(
@@ -58,15 +57,10 @@ def explanation_uris(
     def encode(i: int, level: tuple[int, int | None]) -> tuple[str, ...]:
         size, num_colors = level
         image = images_nhwc[i]
+        cams = np.stack((cams_nhw[i], true_cams_nhw[i]))
         # a small image is stored as it is: the browser enlarges it without smoothing
-        stored = image if image.shape[0] <= size else enlarge(image, size)
-        tile = tile_size(image.shape[0], size)
-        tiles = (
-            stored,
-            overlay_cam(image, cams_nhw[i], tile),
-            overlay_cam(image, true_cams_nhw[i], tile),
-            overlay_difference(image, cams_nhw[i], true_cams_nhw[i], tile),
-        )
+        stored = image if len(image) <= size else enlarge(image, size)
+        tiles = (stored, *draw_tiles(image, cams, tile_size(len(image), size))[1:])
         return tuple(picture_uri(pixels, num_colors) for pixels in tiles)
 
     num_images = len(images_nhwc)

@@ -9,11 +9,10 @@ import pandas as pd
 from ..data.image_set import ImageSet
 from ..data.planted import plant, planted_shortcut
 from ..evaluation.calibration import losses
-from ..evaluation.classes import class_names
+from ..evaluation.classes import probabilities
 from ..explain.cams import Cams, is_blank
 from .embedding import explanation_uris, picture_uri, thumbnail_uri
 from .overlay import overlay_cam, tile_size
-from .tables import to_jsonable
 
 NUM_IN_GALLERY = 12
 NUM_PAIRS, NUM_OF_A_PAIR = 5, 6
@@ -34,9 +33,7 @@ def show_pairs(pairs: list[dict[str, Any]], test_predictions: pd.DataFrame, imag
 
 def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
     """The test images whose true class the model gives the least probability; ``loss`` in nats."""
-    names = class_names(test_predictions)
-    p_nk = test_predictions[[f"p_{name}" for name in names]].to_numpy(float)
-    loss = losses(p_nk, test_predictions["label"].to_numpy())
+    loss = losses(probabilities(test_predictions), test_predictions["label"].to_numpy())
     chosen = np.argsort(-loss, kind="stable")[:NUM_IN_GALLERY]
     rows = test_predictions.iloc[chosen].to_dict("records")
     return [{**_example(row, images), "loss": float(loss[i])} for row, i in zip(rows, chosen, strict=True)]
@@ -44,11 +41,9 @@ def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> lis
 
 def show_label_errors(candidates: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
     """The first candidates with their images."""
-    rows = candidates.head(NUM_IN_GALLERY).to_dict("records")
+    rows: Any = candidates.head(NUM_IN_GALLERY).to_dict("records")
     return [
-        to_jsonable(
-            {**row, "path": path_of(images, row["index"]), "image": thumbnail_uri(images.images_nhwc[row["index"]])}
-        )
+        {**row, "path": path_of(images, row["index"]), "image": thumbnail_uri(images.images_nhwc[row["index"]])}
         for row in rows
     ]
 
@@ -59,16 +54,15 @@ def show_duplicates(
     """The first pairs with both images; those with different labels first, as they are worth a look."""
     differ = near_duplicates["label_name"] != near_duplicates["train_label_name"]
     sources = {"test": test_images, "val": train_images}
-    rows = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
+    first = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
+    rows: Any = first.head(NUM_IN_GALLERY).to_dict("records")
     return [
-        to_jsonable(
-            {
-                **row,
-                "image": thumbnail_uri(sources[row["split"]].images_nhwc[row["index"]]),
-                "train_image": thumbnail_uri(train_images.images_nhwc[row["train_index"]]),
-            }
-        )
-        for row in rows.head(NUM_IN_GALLERY).to_dict("records")
+        {
+            **row,
+            "image": thumbnail_uri(sources[row["split"]].images_nhwc[row["index"]]),
+            "train_image": thumbnail_uri(train_images.images_nhwc[row["train_index"]]),
+        }
+        for row in rows
     ]
 
 

@@ -8,7 +8,7 @@ from ..evaluation.confusion import plot_confusion_matrix
 from ..explain.cam_check_plot import plot_cam_check
 from ..lr_search.plot import plot_lr_curve
 from ..training.curves import plot_accuracy_curves, plot_loss_curves
-from .page import ReportInputs
+from .inputs import ReportInputs
 
 
 def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
@@ -18,8 +18,8 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
         # the rate was given: no reading of the range test was taken
         best_lr = {**best_lr, "method": "train.lr"}
     figures = {
-        "accuracy_curves": plot_accuracy_curves(inputs.history, "Accuracy"),
-        "loss_curves": plot_loss_curves(inputs.history, "Loss"),
+        "accuracy_curves": plot_accuracy_curves(inputs.training_history, "Accuracy"),
+        "loss_curves": plot_loss_curves(inputs.training_history, "Loss"),
         "augmentation_preview": plot_augmentation_preview(inputs.augmented_examples),
         "confusion_matrix": plot_confusion_matrix(inputs.test_predictions, "Confusion matrix"),
         "reliability_diagram": plot_reliability(inputs.reliability, "Reliability on test images"),

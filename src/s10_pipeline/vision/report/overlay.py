@@ -64,6 +64,14 @@ def overlay_difference(
     return _blend(image_hwc, difference_colors(smooth), _MAX_DIFFERENCE_OPACITY * np.abs(smooth) ** 0.6)
 
 
+def draw_tiles(image_hwc: NDArray[np.uint8], cams_nhw: NDArray[np.float32], size: int) -> tuple[NDArray[np.uint8], ...]:
+    """Draw an image, each of its maps and, where there are two, their difference: uint8 (size, size, 3) each."""
+    tiles = [enlarge(image_hwc, size), *(overlay_cam(image_hwc, cam_hw, size) for cam_hw in cams_nhw)]
+    if len(cams_nhw) == 2:
+        tiles.append(overlay_difference(image_hwc, cams_nhw[0], cams_nhw[1], size))
+    return tuple(tiles)
+
+
 def _enlarge_map(map_hw: NDArray[np.floating], size: int) -> NDArray[np.float32]:
     picture = Image.fromarray(map_hw.astype(np.float32))
     return np.asarray(picture.resize((size, size), Image.Resampling.BICUBIC))

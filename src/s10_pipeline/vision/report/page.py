@@ -2,63 +2,19 @@
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from importlib import resources
-from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ..data.image_set import ImageSet
-from ..errors import UserError
 from ..evaluation.verdict import FAULTS, KINDS, in_order
-from ..explain.cams import Cams
 from ..explain.params import SELECTIONS
 from ..lr_search.rate import METHODS
 from . import examples, story, tables
 from .embedding import figure_uri
+from .inputs import ReportInputs
 from .number_format import duration, number, percent
-
-
-@dataclass(frozen=True, eq=False)
-class ReportInputs:
-    """What the report is made of: artifacts as their stages wrote them.
-
-    Attributes:
-        misclassified: the explained images, in display order; columns as ``test_predictions``.
-        provenance: what made the model, shown as it is; a key that is missing there is missing in the page.
-        verdicts: of :mod:`..evaluation.judge`; that on the maps is in ``cam_check``.
-        cams: their maps, and how the images were chosen and explained.
-
-    Raises:
-        UserError: the maps are of other images than ``misclassified``.
-    """
-
-    train_images: ImageSet
-    test_images: ImageSet
-    misclassified: pd.DataFrame
-    cams: Cams
-    metrics: dict[str, Any]
-    test_predictions: pd.DataFrame
-    class_metrics: pd.DataFrame
-    reliability: pd.DataFrame
-    label_error_candidates: pd.DataFrame
-    near_duplicates: pd.DataFrame
-    shortcut_probe: pd.DataFrame
-    history: pd.DataFrame
-    timing: pd.DataFrame
-    lr_curve: pd.DataFrame
-    best_lr: dict[str, Any]
-    augmented_examples: ImageSet
-    provenance: dict[str, Any]
-    cam_check: dict[str, Any]
-    verdicts: list[dict[str, Any]]
-
-    def __post_init__(self) -> None:
-        if self.cams.indices.tolist() != self.misclassified["index"].tolist():
-            raise UserError("cams: maps of other images than misclassified; make both: kedro run --pipeline=explain")
 
 
 def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
@@ -74,31 +30,35 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     confused = tables.most_confused(predictions)
     source = inputs.provenance.get("data", {}).get("train", {})
     title = str(source.get("title") or "unnamed data")
-    galleries = {
-        "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
-        "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
-        "label_errors": examples.show_label_errors(inputs.label_error_candidates, inputs.test_images),
-        "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
-        "misclassified": examples.show_misclassified(inputs.misclassified, inputs.cams, inputs.test_images),
-        "shortcut_examples": examples.show_shortcut(inputs.cams, inputs.provenance, inputs.test_images),
-    }
-    facts = {
-        "title": title,
-        "metrics": tables.to_jsonable(inputs.metrics),
-        "learning_rate": tables.to_jsonable(story.explain_learning_rate(inputs.provenance, inputs.best_lr)),
-        "training": tables.training_summary(inputs.history, inputs.timing),
-        "schedule": inputs.provenance.get("schedule"),
-        "classes": tables.per_class(inputs.class_metrics),
-        "most_confused": confused,
-        "reliability": tables.to_jsonable(inputs.reliability.to_dict("records")),
-        "num_misclassified": int((predictions["label"] != predictions["prediction"]).sum()),
-        "verdicts": tables.to_jsonable(in_order([*inputs.verdicts, inputs.cam_check["verdict"]])),
-        "cam_check": tables.to_jsonable(inputs.cam_check),
-        "shortcut": shortcut and tables.to_jsonable({**shortcut, "classes": inputs.shortcut_probe.to_dict("records")}),
-        "lineage": story.trace_lineage(inputs.provenance, inputs.cams.model, predictions),
-        "explain": inputs.cams.params,
-        "epochs": tables.epochs(inputs.history, inputs.timing),
-    }
+    galleries = tables.to_jsonable(
+        {
+            "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
+            "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
+            "label_errors": examples.show_label_errors(inputs.label_error_candidates, inputs.test_images),
+            "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
+            "misclassified": examples.show_misclassified(inputs.misclassified, inputs.cams, inputs.test_images),
+            "shortcut_examples": examples.show_shortcut(inputs.cams, inputs.provenance, inputs.test_images),
+        }
+    )
+    facts = tables.to_jsonable(
+        {
+            "title": title,
+            "metrics": inputs.metrics,
+            "learning_rate": story.explain_learning_rate(inputs.provenance, inputs.best_lr),
+            "training": tables.training_summary(inputs.training_history, inputs.training_timing),
+            "schedule": inputs.provenance.get("schedule"),
+            "classes": inputs.class_metrics.sort_values("f1", kind="stable").to_dict("records"),
+            "most_confused": confused,
+            "reliability": inputs.reliability.to_dict("records"),
+            "num_misclassified": int((predictions["label"] != predictions["prediction"]).sum()),
+            "verdicts": in_order([*inputs.verdicts, inputs.cam_check["verdict"]]),
+            "cam_check": inputs.cam_check,
+            "shortcut": shortcut and {**shortcut, "classes": inputs.shortcut_probe.to_dict("records")},
+            "lineage": story.trace_lineage(inputs.provenance, inputs.cams.model, predictions),
+            "explain": inputs.cams.params,
+            "epochs": inputs.training_history.merge(inputs.training_timing, on="epoch", how="left").to_dict("records"),
+        }
+    )
     return _template().render(
         facts,
         **galleries,

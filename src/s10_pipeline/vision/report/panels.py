@@ -1,18 +1,19 @@
 """A figure of many panels, each an image beside its class activation map with a few lines below."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
 
+from ..explain.cams import is_blank
 from ..figure_text import drawable
-from .overlay import enlarge, heat_colors, overlay_cam, tile_size
+from .overlay import draw_tiles, heat_colors, tile_size
 
 COLORS = {"wrong": "#b3261e", "right": "#14692f", "plain": "#1b1f24", "note": "#626a73"}
 MAX_PANELS = 100  # a figure of more is neither readable nor drawable
@@ -24,6 +25,8 @@ _MIN_COLUMNS = 3
 _GAP, _MARGIN, _HEADER = 6, 30, 118
 _LINE, _FONT_POINTS = 25, 7.6
 _PANEL_GAP_X, _PANEL_GAP_Y = 26, 24
+_SCALE_WIDTH, _SCALE_HEIGHT, _SCALE_LABEL = 120, 14, 48
+_BLANK_GREY = 236
 
 
 @dataclass(frozen=True)
@@ -40,16 +43,14 @@ class CaptionLine:
 
 @dataclass(frozen=True)
 class Panel:
-    """One image: uint8 (H, H, 3), its map float32 (H, H) in [0, 1] (None: blank) and its caption.
+    """One image: uint8 (H, H, 3), its caption, and one map or two, float32 (1 or 2, H, H) in [0, 1].
 
-    ``more`` are further tiles to the right of the map: each a function of the tile's size that gives uint8
-    (size, size, 3), or None for a blank one. All panels of a figure have as many: none or two.
+    The tiles are those of :func:`~.overlay.draw_tiles`. All panels of a figure have as many maps.
     """
 
     image_hwc: NDArray[np.uint8]
-    cam_hw: NDArray[np.float32] | None
+    cams_nhw: NDArray[np.float32]
     caption: tuple[CaptionLine, ...]
-    more: tuple[Callable[[int], NDArray[np.uint8]] | None, ...] = ()
 
 
 def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_message: str) -> Figure:
@@ -62,119 +63,86 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_mes
     shown = panels[:MAX_PANELS]
     if len(shown) < len(panels):
         subtitle = f"{subtitle}; the first {len(shown)} of {len(panels)}"
-    num_tiles = 2 + (len(shown[0].more) if shown else 0)
+    num_tiles = 2 * len(shown[0].cams_nhw) if shown else 2
     most, wanted = _LAYOUTS[num_tiles]
-    tile = tile_size(shown[0].image_hwc.shape[0], wanted) if shown else wanted
+    tile = tile_size(len(shown[0].image_hwc), wanted) if shown else wanted
     num_lines = max((len(panel.caption) for panel in shown), default=0)
     columns = max(_MIN_COLUMNS, min(most, len(shown)))
     rows = -(-len(shown) // columns)
     panel_width, panel_height = num_tiles * (tile + _GAP) - _GAP, tile + 8 + num_lines * _LINE
-    width = 2 * _MARGIN + columns * panel_width + (columns - 1) * _PANEL_GAP_X
+    inner = columns * panel_width + (columns - 1) * _PANEL_GAP_X
     height = _HEADER + _MARGIN + (rows * panel_height + (rows - 1) * _PANEL_GAP_Y if shown else 120)
 
-    page = _Page(width, height)
-    page.write(_MARGIN, 30, page.fit(title, width - 2 * _MARGIN, 12, bold=True), 12, bold=True)
+    page = _Page(inner + 2 * _MARGIN, height)
+    page.write(_MARGIN, 30, title, inner, 12, fontweight="bold")
     if not shown:
-        page.write(_MARGIN, _HEADER, page.fit(empty_message, width - 2 * _MARGIN, 10), 10, color=COLORS["note"])
+        page.write(_MARGIN, _HEADER, empty_message, inner, 10, color="note")
         return page.figure
-    page.color_scale(width - _MARGIN, 66)
-    page.write(_MARGIN, 66, page.fit(subtitle, width - 2 * _MARGIN - 250, 8.5), 8.5, color=COLORS["note"])
+    page.color_scale(_MARGIN + inner, 66)
+    page.write(_MARGIN, 66, subtitle, inner - 250, 8.5, color="note")
     for i, panel in enumerate(shown):
         x = _MARGIN + (i % columns) * (panel_width + _PANEL_GAP_X)
         y = _HEADER + (i // columns) * (panel_height + _PANEL_GAP_Y)
-        for n, draw in enumerate((*_image_and_map(panel), *panel.more)):
-            if draw is None:
-                page.blank(x + n * (tile + _GAP), y, tile)
-            else:
-                page.picture(x + n * (tile + _GAP), y, draw(tile))
-        indent = max(
-            (page.text_width(line.prefix, _FONT_POINTS) + 8 for line in panel.caption if line.prefix), default=0
-        )
-        for n, line in enumerate(panel.caption):
-            page.caption(x, y + tile + 10 + n * _LINE, panel_width, round(indent), line)
+        blank = is_blank(panel.cams_nhw).tolist()
+        # a difference needs both maps
+        says_nothing = (False, *blank, any(blank))
+        for n, pixels in enumerate(draw_tiles(panel.image_hwc, panel.cams_nhw, tile)):
+            page.tile(x + n * (tile + _GAP), y, pixels, says_nothing[n])
+        page.caption(x, y + tile + 10, panel_width, panel.caption)
+    page.figure.figimage(page.canvas)
     return page.figure
 
 
-def _image_and_map(panel: Panel) -> tuple[Callable[[int], NDArray[np.uint8]] | None, ...]:
-    cam_hw = panel.cam_hw
-    overlay = None if cam_hw is None else lambda size: overlay_cam(panel.image_hwc, cam_hw, size)
-    return lambda size: enlarge(panel.image_hwc, size), overlay
-
-
 class _Page:
-    """A white figure addressed in pixels from its upper left corner."""
+    """A white figure addressed in pixels from its upper left corner: pictures on a canvas, texts above it."""
 
     def __init__(self, width: int, height: int) -> None:
-        self.width, self.height = width, height
+        self.canvas = np.full((height, width, 3), 255, np.uint8)
         self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(self.figure)
-        self._renderer = RendererAgg(1, 1, _DPI)  # type: ignore[no-untyped-call]
+        self._pixels = Affine2D().scale(1 / width, -1 / height).translate(0, 1) + self.figure.transFigure
 
-    def picture(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
-        h, w = pixels.shape[:2]
-        axes = self.figure.add_axes((x / self.width, 1 - (y + h) / self.height, w / self.width, h / self.height))
-        axes.imshow(pixels, interpolation="nearest", aspect="auto")
-        axes.set_axis_off()
+    def paste(self, x: int, y: int, pixels: NDArray[np.uint8]) -> None:
+        self.canvas[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
 
-    def blank(self, x: int, y: int, size: int) -> None:
-        self.picture(x, y, np.full((size, size, 3), 236, np.uint8))
-        place = ((x + size / 2) / self.width, 1 - (y + size / 2) / self.height)
-        self.figure.text(*place, "blank map", fontsize=_FONT_POINTS, color=COLORS["note"], ha="center", va="center")
+    def tile(self, x: int, y: int, pixels: NDArray[np.uint8], blank: bool) -> None:
+        self.paste(x, y, np.full_like(pixels, _BLANK_GREY) if blank else pixels)
+        if blank:
+            middle = len(pixels) / 2
+            self.write(x + middle, y + middle, "blank map", len(pixels), color="note", ha="center", va="center")
 
-    def write(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        points: float,
-        *,
-        bold: bool = False,
-        color: str = "#1b1f24",
-        ha: str = "left",
-    ) -> None:
-        self.figure.text(
-            x / self.width,
-            1 - y / self.height,
-            text,
-            fontsize=points,
-            fontweight="bold" if bold else "normal",
-            color=color,
-            ha=ha,
-            va="top",
-            parse_math=False,
-        )
-
-    def caption(self, x: int, y: int, width: int, indent: int, line: CaptionLine) -> None:
-        color, points = COLORS[line.color], _FONT_POINTS
-        if line.prefix:
-            self.write(x, y, line.prefix, points, color=COLORS["note"])
-            x, width = x + indent, width - indent
-        if line.suffix:
-            self.write(x + width, y, line.suffix, points, bold=line.bold, color=color, ha="right")
-            width -= round(self.text_width(line.suffix, points, line.bold) + 8)
-        name = self.fit(line.name, width, points, bold=line.bold, keep_end=line.keep_end)
-        self.write(x, y, name, points, bold=line.bold, color=color)
+    def caption(self, x: int, y: int, width: int, lines: Sequence[CaptionLine]) -> None:
+        tops = [y + n * _LINE for n in range(len(lines))]
+        prefixes = [(top, line.prefix) for top, line in zip(tops, lines, strict=True) if line.prefix]
+        indent = max((self.write(x, top, text, width, color="note") + 8 for top, text in prefixes), default=0.0)
+        for top, line in zip(tops, lines, strict=True):
+            left, right = x + (indent if line.prefix else 0), float(x + width)
+            style: dict[str, Any] = {"color": line.color, "fontweight": "bold" if line.bold else "normal"}
+            if line.suffix:
+                right -= self.write(right, top, line.suffix, right - left, ha="right", **style) + 8
+            self.write(left, top, line.name, right - left, keep_end=line.keep_end, **style)
 
     def color_scale(self, right: int, y: int) -> None:
-        bar_width, label_width = 120, 48
-        ramp = heat_colors(np.linspace(0, 1, bar_width))[None]
-        self.picture(right - label_width - bar_width, y + 3, np.repeat((ramp * 255).astype(np.uint8), 14, axis=0))
-        self.write(right - label_width - bar_width - 8, y, "low", 8.5, color=COLORS["note"], ha="right")
-        self.write(right, y, "high", 8.5, color=COLORS["note"], ha="right")
+        left = right - _SCALE_LABEL - _SCALE_WIDTH
+        ramp = (heat_colors(np.linspace(0, 1, _SCALE_WIDTH)) * 255).astype(np.uint8)
+        self.paste(left, y + 3, np.tile(ramp, (_SCALE_HEIGHT, 1, 1)))
+        self.write(left - 8, y, "low", _SCALE_LABEL, 8.5, color="note", ha="right")
+        self.write(right, y, "high", _SCALE_LABEL, 8.5, color="note", ha="right")
 
-    def text_width(self, text: str, points: float, bold: bool = False) -> float:
-        font = FontProperties(size=points, weight="bold" if bold else "normal")
-        extent = self._renderer.get_text_width_height_descent(text, font, False)  # type: ignore[no-untyped-call]
-        return float(extent[0])
-
-    def fit(self, text: str, width: float, points: float, *, bold: bool = False, keep_end: bool = False) -> str:
-        """``text`` in one line, cut with an ellipsis where it is wider than ``width``."""
+    def write(
+        self, x: float, y: float, text: str, width: float, points: float = _FONT_POINTS, *,
+        color: str = "plain", keep_end: bool = False, va: str = "top", **style: Any,
+    ) -> float:  # fmt: skip
+        """Write ``text`` in one line, cut with an ellipsis where it is wider than ``width``; return its width."""
         text = drawable(text)
-        if self.text_width(text, points, bold) <= width:
-            return text
+        style |= {"color": COLORS[color], "fontsize": points, "va": va, "parse_math": False}
+        written = self.figure.text(x, y, text, transform=self._pixels, **style)
 
-        def cut(length: int) -> str:
-            return "…" + text[-length:].lstrip() if keep_end else text[:length].rstrip() + "…"
+        def width_of(length: int) -> float:
+            if length < len(text):
+                written.set_text("…" + text[-length:].lstrip() if keep_end else text[:length].rstrip() + "…")
+            return float(written.get_window_extent().width)
 
-        longest = bisect_right(range(1, len(text)), width, key=lambda n: self.text_width(cut(n), points, bold))
-        return cut(longest) if longest else "…"
+        if width_of(len(text)) > width:
+            width_of(max(1, bisect_right(range(1, len(text)), width, key=width_of)))
+        return float(written.get_window_extent().width)
