@@ -198,7 +198,7 @@ INPUTS: list[tuple[str, list[str], Make | None]] = [
     ("one image per class", source("folder"), class_folders("cats", "dogs")),
     ("texts named as images", source("folder"), lambda f: [write(f"x/{c}/1.png", "x")(f) for c in "ab"]),
     ("a circle of links", source("folder"), linked_in_a_circle),
-    ("a pipe among the classes", source("folder"), lambda f: [fifo("x/a/0.png")(f), class_folders("a", "b")(f)]),
+    ("a pipe among the classes", source("folder"), lambda f: [fifo("x/a/9.png")(f), class_folders("a", "b")(f)]),
     ("folder: /dev/zero", source("folder", "/dev/zero"), None),
     ("a zip as cifar10", source("cifar10", "@/photos.zip"), packed),
     ("a pipe as cifar10", source("cifar10"), fifo("x")),
