@@ -114,7 +114,7 @@ def test_few_open_files_are_told_before_workers_start(shapes, sets, monkeypatch)
     import resource
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (32, 32))
-    with pytest.raises(UserError, match=r"train\.num_workers=2: needs \d+ open files, and ulimit -n is 32; "):
+    with pytest.raises(UserError, match=r"train\.num_workers=2: needs \d+ open files, ulimit -n is 32; "):
         TrainLoader(shapes[0], sets[0], 50, 0, num_workers=2)
 
 

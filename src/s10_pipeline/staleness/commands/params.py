@@ -92,7 +92,7 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
 def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload,index]
-    except (YAMLError, OmegaConfBaseException):
+    except (YAMLError, OmegaConfBaseException, RecursionError):  # the last: a list may hold itself
         parsed = text
     if declared is None:
         return _literally(text if is_quoted else parsed)
