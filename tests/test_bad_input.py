@@ -154,6 +154,7 @@ def test_predict_without_a_path(fail, tmp_path, stored_model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--pipeline=data", "--pipelines=training"], "--pipeline, --pipelines: only one of them may be given; take"),
         (["--pipeline=explian"], "--pipeline=explian: no such pipeline; did you mean explain?"),
         (["--env=smaple"], "--env=smaple: no such environment; did you mean sample?"),
         (["--load-versions=modle:2026"], "modle"),

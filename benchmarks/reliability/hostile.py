@@ -1,9 +1,9 @@
 """Give hostile inputs to real ``kedro`` processes: each must end in one line that says why.
 
-    python benchmarks/reliability/hostile.py [--minutes 12 --work FOLDER --only NAME]
+    python benchmarks/reliability/hostile.py [--minutes 12 --work FOLDER --seconds 60]
 
 Expected of each: an exit code that is not 0 within 60 s, a last line that starts with "Error:", no traceback. An input
-is a row of FOLDER/hostile.csv; called again, the script goes on with the inputs that have none.
+is a row of FOLDER/hostile.csv; called again, the script goes on with the inputs that were not refused yet.
 """
 
 import argparse
@@ -30,7 +30,6 @@ from s10_pipeline.vision.data.resize import describe_rule
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec, classifier_to_bytes
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
 COLUMNS = ("name", "seconds", "exit_code", "outcome", "last_line")
 MODEL = "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
 
@@ -249,29 +248,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--work", type=Path, default=Path("/tmp/s10_reliability"))
-    parser.add_argument("--only", default="", help="inputs whose name holds this, whether tried before or not")
+    parser.add_argument("--seconds", type=float, default=60, help="after which a process hangs; more on a busy machine")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     path, until = arguments.work / "hostile.csv", time.monotonic() + 60 * arguments.minutes
-    rows = list(csv.DictReader(path.open())) if path.exists() else []
-    tried = set() if arguments.only else {row["name"] for row in rows}
+    rows = {row["name"]: row for row in csv.DictReader(path.open())} if path.exists() else {}
     for name, command, make in INPUTS:
-        if name in tried or arguments.only not in name or time.monotonic() > until:
+        if time.monotonic() > until or (name in rows and rows[name]["outcome"] == "refused"):
             continue
-        row = dict(zip(COLUMNS, (name, *attempt(command, make, arguments.work / "hostile")), strict=True))
+        values = attempt(command, make, arguments.work / "hostile", arguments.seconds)
         with path.open("a", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             if not rows:
                 writer.writeheader()
-            writer.writerow(row)
-        rows = [*(r for r in rows if r["name"] != name), row]
-    print(f"{len(rows)} of {len(INPUTS)} inputs: {dict(Counter(row['outcome'] for row in rows))}")
-    for row in rows:
+            rows[name] = dict(zip(COLUMNS, (name, *values), strict=True))
+            writer.writerow(rows[name])
+    print(f"{len(rows)} of {len(INPUTS)} inputs: {dict(Counter(row['outcome'] for row in rows.values()))}")
+    for row in rows.values():
         if row["outcome"] != "refused":
-            print(" | ".join(map(str, row.values())))
+            print(" | ".join(row.values()))
 
 
-def attempt(command: list[str], make: Make | None, folder: Path) -> tuple[str, str, str, str]:
+def attempt(command: list[str], make: Make | None, folder: Path, limit: float) -> tuple[str, str, str, str]:
     """Return seconds, exit code, outcome and last line of an input."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -289,7 +287,7 @@ def attempt(command: list[str], make: Make | None, folder: Path) -> tuple[str, s
         errors="backslashreplace",
     )
     try:
-        output = process.communicate(timeout=SECONDS)[0]
+        output = process.communicate(timeout=limit)[0]
         exit_code, outcome = str(process.returncode), ""
     except subprocess.TimeoutExpired:
         process.kill()
