@@ -161,4 +161,4 @@ def test_busy_or_limited_cores_are_told_once(data, tiny, monkeypatch, caplog, th
     announce(data.train_images, data.train_set, tiny, range_test=1, epochs=range(1, 2), num_measured=0)
     told = [line for line in caplog.messages if "OMP_NUM_THREADS" in line]
     assert len(told) == (advised is not None)
-    assert not told or f"OMP_NUM_THREADS={advised} " in told[0]
+    assert not told or told[0].endswith(f"OMP_NUM_THREADS={advised}")

@@ -161,11 +161,10 @@ def _advise_threads(num_threads: int, load: float) -> None:
     # the load counts processes on all cores, this one too
     free = max(1, min(num_cores(), int((os.cpu_count() or 1) + 1 - load)))
     if num_threads > free:
+        found = num_threads, num_cores(), load, free
         log.warning(
-            "%d threads compute here, of %d cores that this process may use, and the load was %.1f in the last minute; "
-            "unless that ends, training is faster with OMP_NUM_THREADS=%d (set it before `kedro run`)",
-            num_threads, num_cores(), load, free,
-        )  # fmt: skip
+            "%d threads compute, on %d cores at a load of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
+        )
 
 
 def in_words(seconds: float) -> str:
