@@ -253,7 +253,7 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     path, until = arguments.work / "hostile.csv", time.monotonic() + 60 * arguments.minutes
     rows = {row["name"]: row for row in csv.DictReader(path.open())} if path.exists() else {}
-    for name, command, make in INPUTS:
+    for name, command, make in sorted(INPUTS, key=lambda entry: entry[0] in rows):  # new ones first
         if time.monotonic() > until or (name in rows and rows[name]["outcome"] == "refused"):
             continue
         values = attempt(command, make, arguments.work / "hostile", arguments.seconds)
