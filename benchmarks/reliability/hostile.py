@@ -116,10 +116,11 @@ def packed(folder: Path) -> None:
         archive.writestr("a/1.png", "x")
 
 
-def class_folders(*names: str) -> Make:
+def class_folders(*names: str, each: int = 4) -> Make:
     def make(folder: Path) -> None:
-        for number, name in enumerate(names):
-            image(folder, f"x/{name}/{number}.png")
+        for name in names:
+            for number in range(each):
+                image(folder, f"x/{name}/{number}.png")
 
     return make
 
@@ -194,8 +195,12 @@ INPUTS: list[tuple[str, list[str], Make | None]] = [
     ("empty folder", source("folder"), lambda folder: (folder / "x").mkdir()),
     ("folder with one class", source("folder"), class_folders("cats")),
     ("images beside folders", source("folder"), class_folders(".", "cats", "dogs")),
-    ("one image per class", source("folder"), class_folders("cats", "dogs")),
-    ("texts named as images", source("folder"), lambda f: [write(f"x/{c}/1.png", "x")(f) for c in "ab"]),
+    ("one image per class", source("folder"), class_folders("cats", "dogs", each=1)),
+    (
+        "texts named as images",
+        source("folder"),
+        lambda f: [write(f"x/{c}/{n}.png", "x")(f) for c in "ab" for n in "1234"],
+    ),
     ("a circle of links", source("folder"), linked_in_a_circle),
     ("a pipe among the classes", source("folder"), lambda f: [fifo("x/a/9.png")(f), class_folders("a", "b")(f)]),
     ("folder: /dev/zero", source("folder", "/dev/zero"), None),
