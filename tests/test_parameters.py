@@ -166,6 +166,7 @@ TYPED = [
     ("ingest.path=${oc.env:HOME}", "ingest.path", "${oc.env:HOME}"),
     (r"ingest.path=\${x", "ingest.path", r"\${x"),
     ("ingest.path=!!python/name:os.system", "ingest.path", "!!python/name:os.system"),
+    ("ingest.path=&a [*a]", "ingest.path", "&a [*a]"),
     ("ingest.path=???", "ingest.path", "???"),
     ("ingest.path=O'Brien's", "ingest.path", "O'Brien's"),
     ("ingest.path='null'", "ingest.path", "null"),

@@ -1,4 +1,5 @@
 import io
+import logging
 
 import pytest
 import rich
@@ -15,16 +16,20 @@ def console(request, monkeypatch):
     return console
 
 
-def test_a_terminal_shows_a_bar_and_a_file_nothing(console):
+def test_a_terminal_shows_a_bar_and_a_file_gets_log_lines(console, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("s10_pipeline.vision.progress.LOG_SECONDS", 0)
     with progress_bar("epoch [1]", 40, "images") as bar:
         bar.advance(10)
         bar.note("loss [1]")
         bar.show(30, "epoch [2]", "loss [1.23]")
-        bar._progress.refresh()
+        bar.progress.refresh()
     shown = console.file.getvalue()
     if not console.is_terminal:
         assert not shown.strip()
+        assert caplog.messages == ["epoch [1]: 10 of 40 images  ", "epoch [2]: 30 of 40 images  loss [1.23]"]
         return
+    assert not caplog.messages
     # brackets are text, not markup
     for fact in ("epoch [2]", "30/40", "images", "loss [1.23]"):
         assert fact in shown

@@ -15,6 +15,8 @@ def check_selection(options: dict[str, Any]) -> None:
     from kedro.pipeline import Pipeline
     from kedro.utils import load_obj
 
+    if options.get("pipeline") and options.get("pipelines"):
+        raise UserError("--pipeline, --pipelines: only one of them may be given; take --pipelines=NAME,NAME")
     names = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or ["__default__"]
     for name in names:
         if name not in pipelines:

@@ -1,18 +1,24 @@
-"""Live progress on a terminal, silence in a log file (where the log lines tell)."""
+"""Live progress on a terminal, a log line now and then where there is none."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+log = logging.getLogger(__name__)
+
+# Between log lines.
+LOG_SECONDS = 30
 
 
 @contextmanager
 def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"]:
     """A bar that disappears when done; ``bar.advance()`` and ``bar.note("loss 1.23")`` move it."""
-    with Bar(description, total, unit) as bar:
+    bar = Bar(description, total, unit)
+    with bar.progress:
         yield bar
 
 
@@ -23,12 +29,13 @@ Show = Callable[[int, str, str], None]
 class Bar:
     """One line: description, bar, count, time left, and whatever is noted.
 
-    It shares rich's global console with the log handler, so that log lines scroll above it.
+    It shares rich's global console with the log handler, so that log lines scroll above it. Without a terminal it logs
+    the same every :data:`LOG_SECONDS`.
     """
 
     def __init__(self, description: str, total: int, unit: str = "") -> None:
         console = rich.get_console()
-        self._progress = Progress(
+        self.progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -39,23 +46,23 @@ class Bar:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task(description, total=total, note="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
+        self._task = self.progress.add_task(description, total=total, note="")
+        self._unit, self._logged = unit, time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
-        self._progress.advance(self._task, steps)
+        self.progress.advance(self._task, steps)
+        self._log()
 
     def show(self, done: int, description: str, note: str) -> None:
         """Set everything at once; ``done``, of ``total``, may also be less than before."""
-        self._progress.update(self._task, completed=done, description=description, note=note)
+        self.progress.update(self._task, completed=done, description=description, note=note)
+        self._log()
 
     def note(self, text: str) -> None:
-        self._progress.update(self._task, note=text)
+        self.progress.update(self._task, note=text)
+
+    def _log(self) -> None:
+        if self.progress.disable and time.monotonic() > self._logged + LOG_SECONDS:
+            self._logged, task = time.monotonic(), self.progress.tasks[0]
+            done = task.completed, task.total, self._unit, task.fields["note"]
+            log.info("%s: %d of %d %s  %s", task.description, *done)

@@ -12,7 +12,7 @@ from s10_pipeline.vision.training.engine import Job, train_here
 
 
 def completed(bar: Bar) -> float:
-    (task,) = bar._progress.tasks
+    (task,) = bar.progress.tasks
     return task.completed
 
 
@@ -24,7 +24,7 @@ def test_what_is_sent_moves_the_bar_and_errors_are_kept():
         sender.show(45, "epoch 2", "loss 1")
         sender.send("error", UserError("a mistake"))
     assert completed(bar) == 45
-    (task,) = bar._progress.tasks
+    (task,) = bar.progress.tasks
     assert (task.description, task.fields["note"]) == ("epoch 2", "loss 1")
     assert [repr(error) for error in errors] == ["UserError('a mistake')"]
 

@@ -1,4 +1,5 @@
 import logging
+import os
 import time
 
 import pytest
@@ -146,3 +147,18 @@ def test_what_the_device_cannot_do_is_refused_before_the_range_test(data, tiny):
 )  # fmt: skip
 def test_times_are_told_in_two_figures(seconds, words):
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("threads", "load", "limit", "advised"),
+    [(2, 0.9, 2, None), (2, 7.6, 2, 1), (4, 3.1, 4, 1), (4, 0.2, 1, 1), (1, 9, 2, None), (4, 1, 3, 3)],
+)
+def test_busy_or_limited_cores_are_told_once(data, tiny, monkeypatch, caplog, threads, load, limit, advised):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: threads)
+    monkeypatch.setattr(estimate, "num_cores", lambda: limit)
+    announce(data.train_images, data.train_set, tiny, range_test=1, epochs=range(1, 2), num_measured=0)
+    told = [line for line in caplog.messages if "OMP_NUM_THREADS" in line]
+    assert len(told) == (advised is not None)
+    assert not told or told[0].endswith(f"OMP_NUM_THREADS={advised}")

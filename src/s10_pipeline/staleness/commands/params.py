@@ -94,7 +94,7 @@ def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
         TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
         return text
     parsed = None
-    with suppress(YAMLError, OmegaConfBaseException):
+    with suppress(YAMLError, OmegaConfBaseException, RecursionError):  # the last: a list may hold itself
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload,index]
     return text if parsed is None else parsed
 

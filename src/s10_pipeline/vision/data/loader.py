@@ -1,9 +1,13 @@
 """Batches of images, made whole in worker processes as uint8; the model normalises them on its device."""
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ..errors import UserError
 from .image_set import ImageSet
 from .split import Split
 
@@ -25,9 +30,20 @@ Batch = tuple[Tensor, Tensor]
 # Of measuring without gradients: 500 images of 64 pixels, 41 of 224.
 MAX_PIXELS_A_BATCH = 2**21
 
-
 # Workers send so many bytes of images at once: a message costs the receiver half a millisecond, whatever is in it.
 MESSAGE_BYTES = 2 * 2**20
+
+# Each worker prepares so many messages ahead.
+PREFETCH = 2
+
+# Where workers leave what they send, on Linux.
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+
+# Which cgroup this process is in, and the limits of all (Linux, cgroup v2).
+CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
+# Far longer than a worker needs for a message: one that was lost never comes.
+MAX_SECONDS_A_MESSAGE = 600
 
 # Images and labels of several batches, and how many images each batch has.
 Message = tuple[Tensor, Tensor, list[int]]
@@ -133,6 +149,9 @@ class TrainLoader:
         num_workers: processes; 0 prepares batches in this one.
         pin_memory: for asynchronous copies to a CUDA device.
         rank, num_ranks: this process's part of each batch, where several train together.
+
+    Raises:
+        UserError: the system has too little shared memory or too few open files for the workers.
     """
 
     def __init__(
@@ -150,13 +169,16 @@ class TrainLoader:
         self.batch_weight = self.batches.batch_weight
         batch_bytes = batch_size // num_ranks * images.images_nhwc[0].nbytes
         per_message = max(1, MESSAGE_BYTES // batch_bytes) if num_workers else 1
+        if num_workers:
+            _check_limits(num_workers, per_message * batch_bytes * num_ranks)
         self.loader: DataLoader[Message] = DataLoader(
             AugmentedImages(images, subset, seed),
             batch_sampler=Messages(self.batches, per_message),
             collate_fn=_whole_message,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
-            prefetch_factor=2 if num_workers else None,
+            prefetch_factor=PREFETCH if num_workers else None,
+            timeout=MAX_SECONDS_A_MESSAGE if num_workers else 0,
             pin_memory=pin_memory,
             # the loader would draw its workers' seeds from torch's global generator
             generator=torch.Generator(),
@@ -169,12 +191,41 @@ class TrainLoader:
     def epoch(self, number: int) -> Iterator[Batch]:
         """Return the batches of an epoch; workers begin to prepare them at once."""
         self.batches.epoch = number
-        messages = iter(self.loader)
-        return (
-            batch
-            for images_bchw, labels_b, sizes in messages
-            for batch in zip(torch.split(images_bchw, sizes), torch.split(labels_b, sizes), strict=True)
+        return self._split(iter(self.loader))
+
+    def _split(self, messages: Iterator[Message]) -> Iterator[Batch]:
+        try:
+            for images_bchw, labels_b, sizes in messages:
+                yield from zip(torch.split(images_bchw, sizes), torch.split(labels_b, sizes), strict=True)
+        except RuntimeError as error:
+            if "timed out" not in str(error):
+                raise
+            raise UserError(
+                f"train.num_workers={self.loader.num_workers}: a worker sent nothing for {MAX_SECONDS_A_MESSAGE} s; "
+                "free space in /dev/shm (--shm-size in a container), or take train.num_workers=0, and start again"
+            ) from error
+
+
+def _check_limits(num_workers: int, message_bytes: int) -> None:
+    """Raise UserError where workers could not send: torch would wait for ever for a message that never left them."""
+    # besides those prepared ahead, the receiver holds one and takes the next
+    needed = message_bytes * (PREFETCH * num_workers + 2)
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else needed
+    if free < needed:
+        fitting = (free // message_bytes - 2) // PREFETCH
+        raise UserError(
+            f"train.num_workers={num_workers}: needs {needed / 1e6:.0f} MB in {SHARED_MEMORY}, {free / 1e6:.0f} MB are "
+            f"free; start the container with --shm-size={-(-needed // 2**29)}g, or take at most {max(0, fitting)}"
         )
+    if sys.platform != "win32":
+        import resource
+
+        # of a worker: its pipes and shared files; of the rest: what handing over files needs, and artifacts
+        needed = len(os.listdir("/dev/fd")) + 6 * num_workers + 32
+        if needed > (limit := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) >= 0:
+            raise UserError(
+                f"train.num_workers={num_workers}: needs {needed} open files, ulimit -n is {limit}; raise it, or take 0"
+            )
 
 
 def _whole_message(message: Any) -> Any:
@@ -197,8 +248,13 @@ def cap_batch_size(batch_size: int, image_size: tuple[int, int]) -> int:
 
 
 def num_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    """Return how many processor cores this process may use, by its affinity and its cgroup's ``cpu.max``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    with suppress(OSError, ValueError):  # no cgroup v2, or "max"
+        own = CGROUP.read_text().rpartition("::/")[2].strip()
+        quota, period = map(int, (CGROUPS / own / "cpu.max").read_text().split())
+        cores = max(1, min(cores, quota // period))
+    return cores
 
 
 def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device, num_processes: int = 1) -> int:

@@ -11,7 +11,7 @@ from ...identity.differences import Parts
 from ..data.loader import EpochBatches
 from ..device import choose_device, choose_precision
 from ..network.classifier import Classifier
-from ..progress import Bar, Show
+from ..progress import Show, progress_bar
 from .checkpoint_writer import checkpoint_writer
 from .checkpoints import CheckpointStore, RunCheckpoints
 from .checks import check_batch_size, check_device
@@ -105,7 +105,7 @@ def train_classifier(
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
-        with Bar("", total, "batches") as bar:
+        with progress_bar("", total, "batches") as bar:
             run(Job(data, rate, params, device, checkpoints), bar.show)
         last = checkpoints.last()
     assert last is not None, "the last epoch was saved"

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from itertools import chain
 import torch
 
 from ..data.image_set import ImageSet
-from ..data.loader import Batch, TrainLoader, resolve_num_workers
+from ..data.loader import Batch, TrainLoader, num_cores, resolve_num_workers
 from ..data.split import Split
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
 from .checks import check_batch_size, check_device
@@ -126,6 +127,8 @@ def announce(
     device = choose_device(train.device)
     check_batch_size(train_set, train)
     check_device(train, device)
+    if device.type == "cpu" and hasattr(os, "getloadavg"):
+        _advise_threads(torch.get_num_threads(), os.getloadavg()[0])
     # the range test runs in one process
     num_processes = train.distributed.num_processes if epochs else 1
     speed = probe_speed(images, train_set, train, num_processes)
@@ -150,6 +153,17 @@ def announce(
             "this network (%.1f million weights) is meant for a GPU, and there is none: --env=cpu has a smaller one "
             "for processors, --env=sample takes two minutes; Ctrl-C ends this run",
             speed.num_weights / 1e6,
+        )
+
+
+def _advise_threads(num_threads: int, load: float) -> None:
+    """Warn where cores are busy or limited: a step takes as long as the thread that waits longest for a core."""
+    # the load counts processes on all cores, this one too
+    free = max(1, min(num_cores(), int((os.cpu_count() or 1) + 1 - load)))
+    if num_threads > free:
+        found = num_threads, num_cores(), load, free
+        log.warning(
+            "%d threads compute, on %d cores at a load of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
         )
 
 

@@ -4,19 +4,17 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import rich
 from filelock import FileLock, Timeout
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from ...progress import Bar, progress_bar
 from .transfer import MIN_BYTES_PER_SECOND, AddressFailed, BrokeOff, open_from, read_chunks
 
-LOG_SECONDS = 30.0
 # Longest silence of a server, and longest wait for the beginning of its answer.
 TIMEOUT_SECONDS = 30.0
 # So many attempts in a row may bring nothing new, or less than 10 kB per second, before an address is given up.
@@ -55,7 +53,7 @@ def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> Non
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     reasons, offline = [], True
-    with _one_run_at_a_time(target), _report_progress(target.name, num_bytes) as report:
+    with _one_run_at_a_time(target), progress_bar(target.name, num_bytes // 1000, "kB") as bar:
         if target.is_file():  # the other run has it
             return
         for url in urls:
@@ -64,7 +62,7 @@ def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> Non
             try:
                 # bytes of another address or run may be to blame for a wrong checksum: then a second chance
                 for _ in range(2 if _size(part) else 1):
-                    _fetch(url, part, num_bytes, report)
+                    _fetch(url, part, num_bytes, bar)
                     with part.open("rb") as file:
                         right = md5_of(file) == md5
                     if right:
@@ -79,7 +77,7 @@ def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> Non
     raise DownloadError("; ".join(reasons), offline)
 
 
-def _fetch(url: str, part: Path, num_bytes: int, report: Callable[[int], None]) -> None:
+def _fetch(url: str, part: Path, num_bytes: int, bar: Bar) -> None:
     """Let ``part`` grow to ``num_bytes``; raises AddressFailed."""
     if _size(part) > num_bytes:
         part.unlink()
@@ -95,7 +93,7 @@ def _fetch(url: str, part: Path, num_bytes: int, report: Callable[[int], None]) 
                 file.seek(start)
                 for chunk in read_chunks(response, num_bytes - start, TIMEOUT_SECONDS):
                     file.write(chunk)
-                    report(file.tell())
+                    bar.show(file.tell() // 1000, part.stem, "")
                 file.flush()
                 os.fsync(file.fileno())
         except BrokeOff as error:
@@ -130,25 +128,3 @@ def _one_run_at_a_time(target: Path) -> Iterator[None]:
     # whoever waits holds the old lock, whoever comes finds the target: nobody needs the file
     with suppress(OSError):
         os.unlink(lock.lock_file)
-
-
-@contextmanager
-def _report_progress(name: str, num_bytes: int) -> Iterator[Callable[[int], None]]:
-    """Yields a function to be told how many bytes are there: a bar on a terminal, else log lines every 10 % or 30 s."""
-    console = rich.get_console()
-    if console.is_terminal:
-        columns = (BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with Progress(TextColumn("{task.description}", markup=False), *columns, console=console) as progress:
-            task = progress.add_task(name, total=num_bytes)
-            yield lambda size: progress.update(task, completed=size)
-        return
-    logged, when = 0, time.monotonic()
-
-    def log_progress(size: int) -> None:
-        nonlocal logged, when
-        percent = size * 100 // num_bytes
-        if percent >= logged + 10 or time.monotonic() > when + LOG_SECONDS:
-            _log.info("%s: %d %% of %.0f MB", name, percent, num_bytes / 1e6)
-            logged, when = percent, time.monotonic()
-
-    yield log_progress
