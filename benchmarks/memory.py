@@ -4,6 +4,7 @@ The images are made in another process: the pages that it maps to write them are
 """
 
 import json
+import logging
 import multiprocessing
 import resource
 import sys
@@ -63,6 +64,7 @@ def status(name: str) -> float:
 
 
 def main() -> None:
+    logging.getLogger("s10_pipeline").setLevel(logging.ERROR)  # the figures are all that is printed
     num_images, size = int(sys.argv[1]), int(sys.argv[2])
     peak = {"resident": 0.0, "anonymous": 0.0}
     threading.Thread(target=watch_anonymous, args=(peak,), daemon=True).start()

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from drawn_objects import boxes_of, object_masks
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
@@ -83,8 +84,13 @@ def test_the_heat_is_on_the_object(trained, method):
     # the same maps laid over other images: what a map that ignores its image would reach
     control = (np.roll(heat, 7, axis=0) * masks).sum((1, 2)).mean()
     assert inside > chance + 0.1
+    rng = np.random.default_rng(0)
+    cells = rng.random((len(cams), 8, 8), dtype=np.float32) ** 4
+    random_cams = np.stack([np.asarray(Image.fromarray(c).resize((32, 32), Image.Resampling.BILINEAR)) for c in cells])
+    random_heat = random_cams / random_cams.sum((1, 2), keepdims=True)
     assert inside > control + 0.05
-    assert pointing_game(cams, masks) >= 0.7 > pointing_game(np.roll(cams, 7, axis=0), masks)
+    assert inside > (random_heat * masks).sum((1, 2)).mean() + 0.1
+    assert pointing_game(cams, masks) >= 0.7 > pointing_game(random_cams, masks)
 
 
 def pointing_game(cams: np.ndarray, masks: np.ndarray) -> float:

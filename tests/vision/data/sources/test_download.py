@@ -168,6 +168,15 @@ def test_an_address_that_sends_a_byte_now_and_then_is_given_up_for_the_next(serv
     assert "slower than 10,000 bytes per second" in caplog.text or word == "trickled headers"
 
 
+@pytest.fixture
+def _interruptible():
+    """What starts tests in the background may have them ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_is_heard_while_a_server_does_not_answer(serve, target):
     server = serve("trickled headers")
     # as Ctrl-C does it: a signal to the main thread, which waits
