@@ -17,7 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from s10_pipeline.vision.data.loader import resolve_num_workers
+from s10_pipeline.vision.data.workers import resolve_num_workers
 from s10_pipeline.vision.device import choose_device
 from s10_pipeline.vision.network.classifier import resolve_stem
 from setting import Setting, command, hardware, in_turn, keep, versions

@@ -19,9 +19,10 @@ from s10_pipeline.identity.differences import flatten
 from s10_pipeline.parameters import Parameters
 from s10_pipeline.staleness.commands.params import Params
 from s10_pipeline.vision.data.image_set import ImageSet
-from s10_pipeline.vision.data.loader import TrainLoader, resolve_num_workers
+from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import Split, build_sets
+from s10_pipeline.vision.data.workers import resolve_num_workers
 from s10_pipeline.vision.device import choose_device, choose_precision, describe_device
 from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.training.model import build_classifier

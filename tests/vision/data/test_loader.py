@@ -1,16 +1,11 @@
-import os
-import shutil
-import sys
 import time
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from s10_pipeline.vision.data import loader as module
-from s10_pipeline.vision.data.loader import AugmentedImages, EpochBatches, TrainLoader, num_cores
+from s10_pipeline.vision.data.loader import AugmentedImages, EpochBatches, TrainLoader
 from s10_pipeline.vision.errors import UserError
 
 
@@ -82,27 +77,6 @@ def test_plain_batches_are_the_stored_images_in_order(shapes):
     assert (stored == images[3:24]).all()
 
 
-@pytest.mark.parametrize(("num_workers", "num_ranks", "fits"), [(1, 1, True), (2, 1, False), (1, 2, False)])
-def test_a_small_dev_shm_is_told_before_workers_start(shapes, sets, monkeypatch, num_workers, num_ranks, fits):
-    # messages of 10 batches, 204,800 bytes each: 4 of one worker are under way at most
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=9 * 2**20))
-    with nullcontext() if fits else pytest.raises(UserError) as refused:
-        TrainLoader(shapes[0], sets[0], 64 * num_ranks, 0, num_workers, num_ranks=num_ranks)
-    if not fits:
-        assert f"train.num_workers={num_workers}: needs 1" in str(refused.value)
-        for fact in ("/dev/shm", "9 MB are free", "--shm-size=1g", f"take at most {2 - num_ranks}"):
-            assert fact in str(refused.value)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="has no ulimit")
-def test_few_open_files_are_told_before_workers_start(shapes, sets, monkeypatch):
-    import resource
-
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (32, 32))
-    with pytest.raises(UserError, match=r"train\.num_workers=2: needs \d+ open files, ulimit -n is 32; "):
-        TrainLoader(shapes[0], sets[0], 50, 0, num_workers=2)
-
-
 class LosesAMessage(AugmentedImages):
     """Its worker lives on, and the message never comes."""
 
@@ -115,24 +89,6 @@ def test_a_message_that_never_comes_is_not_waited_for_without_an_end(shapes, set
     monkeypatch.setattr(module, "MAX_SECONDS_A_MESSAGE", 2)
     with pytest.raises(UserError, match=r"train\.num_workers=1: .*/dev/shm .*--shm-size"):
         next(TrainLoader(shapes[0], sets[0], 50, 0, num_workers=1).epoch(1))
-
-
-@pytest.mark.parametrize(("cpu_max", "cores"), [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1)])
-def test_the_limit_of_a_container_counts(monkeypatch, tmp_path, cpu_max, cores):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(module, "CGROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(module, "CGROUPS", tmp_path)
-    (tmp_path / "cgroup").write_text("0::/a/b\n")
-    (tmp_path / "a/b").mkdir(parents=True)
-    (tmp_path / "a/b/cpu.max").write_text(f"{cpu_max}\n")
-    assert num_cores() == cores
-
-
-def test_number_of_workers():
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert module.resolve_num_workers(3, cpu) == module.resolve_num_workers(3, cuda, num_processes=2) == 3
-    assert module.resolve_num_workers("auto", cpu) == 0
-    assert module.resolve_num_workers("auto", cuda) >= module.resolve_num_workers("auto", cuda, num_processes=2) >= 1
 
 
 @pytest.mark.parametrize(("num_ranks", "batch_size"), [(2, 50), (2, 51), (3, 50), (4, 119), (8, 350)])

@@ -1,14 +1,9 @@
 """Batches of images, made whole in worker processes as uint8; the model normalises them on its device."""
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cached_property
 from itertools import chain, islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ..errors import UserError
 from .image_set import ImageSet
 from .split import Split
+from .workers import PREFETCH, check_limits
 
 if TYPE_CHECKING:
     from .augmenter import Augmenter
@@ -32,15 +28,6 @@ MAX_PIXELS_A_BATCH = 2**21
 
 # Workers send so many bytes of images at once: a message costs the receiver half a millisecond, whatever is in it.
 MESSAGE_BYTES = 2 * 2**20
-
-# Each worker prepares so many messages ahead.
-PREFETCH = 2
-
-# Where workers leave what they send, on Linux.
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
-
-# Which cgroup this process is in, and the limits of all (Linux, cgroup v2).
-CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 # Far longer than a worker needs for a message: one that was lost never comes.
 MAX_SECONDS_A_MESSAGE = 600
@@ -170,7 +157,7 @@ class TrainLoader:
         batch_bytes = batch_size // num_ranks * images.images_nhwc[0].nbytes
         per_message = max(1, MESSAGE_BYTES // batch_bytes) if num_workers else 1
         if num_workers:
-            _check_limits(num_workers, per_message * batch_bytes * num_ranks)
+            check_limits(num_workers, per_message * batch_bytes * num_ranks)
         self.loader: DataLoader[Message] = DataLoader(
             AugmentedImages(images, subset, seed),
             batch_sampler=Messages(self.batches, per_message),
@@ -206,28 +193,6 @@ class TrainLoader:
             ) from error
 
 
-def _check_limits(num_workers: int, message_bytes: int) -> None:
-    """Raise UserError where workers could not send: torch would wait for ever for a message that never left them."""
-    # besides those prepared ahead, the receiver holds one and takes the next
-    needed = message_bytes * (PREFETCH * num_workers + 2)
-    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else needed
-    if free < needed:
-        fitting = (free // message_bytes - 2) // PREFETCH
-        raise UserError(
-            f"train.num_workers={num_workers}: needs {needed / 1e6:.0f} MB in {SHARED_MEMORY}, {free / 1e6:.0f} MB are "
-            f"free; start the container with --shm-size={-(-needed // 2**29)}g, or take at most {max(0, fitting)}"
-        )
-    if sys.platform != "win32":
-        import resource
-
-        # of a worker: its pipes and shared files; of the rest: what handing over files needs, and artifacts
-        needed = len(os.listdir("/dev/fd")) + 6 * num_workers + 32
-        if needed > (limit := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) >= 0:
-            raise UserError(
-                f"train.num_workers={num_workers}: needs {needed} open files, ulimit -n is {limit}; raise it, or take 0"
-            )
-
-
 def _whole_message(message: Any) -> Any:
     return message  # __getitems__ made it whole already
 
@@ -245,20 +210,3 @@ def cap_batch_size(batch_size: int, image_size: tuple[int, int]) -> int:
     """``batch_size``, or fewer images where they are so large that activations would need gigabytes."""
     height, width = image_size
     return min(batch_size, max(1, MAX_PIXELS_A_BATCH // (height * width)))
-
-
-def num_cores() -> int:
-    """Return how many processor cores this process may use, by its affinity and its cgroup's ``cpu.max``."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    with suppress(OSError, ValueError):  # no cgroup v2, or "max"
-        own = CGROUP.read_text().rpartition("::/")[2].strip()
-        quota, period = map(int, (CGROUPS / own / "cpu.max").read_text().split())
-        cores = max(1, min(cores, quota // period))
-    return cores
-
-
-def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device, num_processes: int = 1) -> int:
-    """``auto``: none on a CPU, whose cores the network needs itself; on a GPU its share of the cores, at most 12."""
-    if requested != "auto":
-        return requested
-    return 0 if device.type == "cpu" else max(1, min(12, num_cores() // num_processes - 1))

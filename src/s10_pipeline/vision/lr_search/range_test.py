@@ -17,8 +17,9 @@ from torch import Tensor
 from torch_lr_finder import LRFinder, TrainDataLoaderIter, lr_finder
 
 from ..data.image_set import ImageSet
-from ..data.loader import Batch, TrainLoader, resolve_num_workers
+from ..data.loader import Batch, TrainLoader
 from ..data.split import Split
+from ..data.workers import resolve_num_workers
 from ..device import choose_device, choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier

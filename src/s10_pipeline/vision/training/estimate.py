@@ -11,8 +11,9 @@ from itertools import chain
 import torch
 
 from ..data.image_set import ImageSet
-from ..data.loader import Batch, TrainLoader, num_cores, resolve_num_workers
+from ..data.loader import Batch, TrainLoader
 from ..data.split import Split
+from ..data.workers import num_cores, resolve_num_workers
 from ..device import choose_device, choose_precision, describe_device, explain_out_of_memory
 from .checks import check_batch_size, check_device
 from .measuring import measure

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from ..data.loader import num_cores
+from ..data.workers import num_cores
 from .metric_sums import MetricSums
 from .params import TrainParams
 from .schedule import SCHEDULES

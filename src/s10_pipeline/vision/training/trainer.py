@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ..data.loader import Batch, TrainLoader, resolve_num_workers
+from ..data.loader import Batch, TrainLoader
+from ..data.workers import resolve_num_workers
 from ..device import choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
