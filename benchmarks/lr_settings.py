@@ -123,7 +123,7 @@ class LrSetting:
             diverged = True
         else:
             scoring = MeasuredImages(data.test_images, scoring_set.indices, trainer.device)
-            accuracy = measure(trainer.model, scoring, trainer.precision).accuracy()
+            accuracy = measure(trainer.model, scoring, trainer.precision)[0].accuracy()
             val_accuracy = trainer.history.rows[-1]["val_accuracy"]
         return {
             "accuracy": round(accuracy, 5),

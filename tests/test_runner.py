@@ -52,7 +52,7 @@ COUNT = {
     "probe_shortcut": EVALUATE,
     "judge": EVALUATE,
     "collect_misclassified": EXPLAIN,
-    "find_label_errors": set(),
+    "find_label_errors": EVALUATE,
     "compute_cams": EXPLAIN,
     "check_cams": set(),
     "gradcam_report": set(),

@@ -44,7 +44,7 @@ def test_the_page_pools_runs_and_counts_false_alarms(audit):
     def run(found: bool, truth: set, listed: set) -> dict:
         told = {kind: {"verdict": "not_found", "items": [], "n": 100} for kind in audit.KINDS}
         told["label_errors"] = {"verdict": "found" if found else "not_found", "items": list(listed), "n": 100}
-        return {"verdicts": told, "truth": truth, "listed": listed}
+        return {"verdicts": told, "truth": truth, "listed": listed, "candidates": len(listed), "accuracy": 0.5}
 
     a, b, c, d = (("test", row) for row in range(4))
     lines = audit.page(
@@ -52,6 +52,7 @@ def test_the_page_pools_runs_and_counts_false_alarms(audit):
     )
     cells = lines[2].split("|")
     assert [cell.strip().split(" (")[0] for cell in cells[3:7]] == ["1 of 2", "9% to 91%", "1 of 4", "1 of 2"]
+    assert [line for line in lines if line.startswith("| ingest.plant=labels:0.05 | 0 |") and "planted" in line]
     assert [line for line in lines if line.startswith("| label_errors | 1 of 1")]
     assert [line for line in lines if line.startswith("| baseline | 0 of 1")]
     assert "1 of 100" in lines[-1]

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import pandas as pd
 import pytest
 
 from s10_pipeline.pipelines.evaluation.nodes import (
@@ -22,6 +23,15 @@ from s10_pipeline.vision.evaluation.verdict import KINDS
 def provenance(data):
     images = {"train": data.train_images, "test": data.test_images}
     return {"data": {split: {"title": "shapes10", "digest": content_digest(i)} for split, i in images.items()}}
+
+
+def margins(data) -> pd.DataFrame:
+    """Margins of images with right labels, but for the fourth test image."""
+    sets = (data.train_set, data.val_set, data.test_set)
+    table = pd.concat([pd.DataFrame({"split": s.name, "index": s.indices}) for s in sets], ignore_index=True)
+    table["margin"] = table.groupby("split").cumcount() / 1.0
+    table.loc[(table["split"] == "test") & (table["index"] == 3), "margin"] = -99.0
+    return table
 
 
 def run_evaluate(model, data, provenance, params=None):
@@ -72,8 +82,9 @@ def test_near_duplicates_are_looked_for_only_where_that_is_wanted(classifier, da
 
 
 def test_candidates_and_probe_are_tables(classifier, data, provenance):
-    metrics, predictions, *_ = run_evaluate(classifier, data, provenance)
-    assert set(find_label_errors(predictions, metrics)["index"]) <= set(range(120))
+    images = data.train_images, data.test_images
+    candidates = find_label_errors(classifier, *images, margins(data), provenance, EvaluateParams(), "cpu")
+    assert set(candidates[candidates["split"] == "test"]["index"]) == {3}
     arguments = (classifier, data.test_images, data.test_set)
     assert probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu").empty
     planted = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
@@ -84,9 +95,11 @@ def test_candidates_and_probe_are_tables(classifier, data, provenance):
 def test_judge_answers_each_question_once(classifier, data, provenance):
     params = EvaluateParams()
     metrics, predictions, _, classes, *_ = run_evaluate(classifier, data, provenance)
+    images, found = (data.train_images, data.test_images), margins(data)
     tables = (
         classes,
-        find_label_errors(predictions, metrics),
+        find_label_errors(classifier, *images, found, provenance, params, "cpu"),
+        found,
         find_near_duplicates(data.train_images, data.test_images, data.train_set, data.val_set, params),
         probe_shortcut(classifier, data.test_images, data.test_set, provenance, params, "cpu"),
     )

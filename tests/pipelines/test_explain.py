@@ -43,14 +43,14 @@ def artifacts(data, tiny, tmp_path_factory):
     store = CheckpointStore(tmp_path_factory.mktemp("checkpoints"))
     images = (data.train_images, data.test_images)
     sets = (data.train_set, data.val_set, data.test_set)
-    model, history, timing, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
+    model, history, timing, margins, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
     duplicates = find_near_duplicates(*images, data.train_set, data.val_set, EvaluateParams())
     metrics, predictions, _, class_metrics, reliability, _ = evaluate(
         model, *images, data.val_set, data.test_set, duplicates, provenance, EvaluateParams(), "cpu"
     )
-    candidates = find_label_errors(predictions, metrics)
+    candidates = find_label_errors(model, *images, margins, provenance, EvaluateParams(), "cpu")
     probe = probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
-    tables = (metrics, predictions, class_metrics, candidates, duplicates, probe)
+    tables = (metrics, predictions, class_metrics, candidates, margins, duplicates, probe)
     return {
         "model": model,
         **vars(data),

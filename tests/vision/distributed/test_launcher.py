@@ -93,6 +93,7 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     # an image on the edge between two classes may fall to either side
     assert np.allclose(one.history[accuracies], several.history[accuracies], atol=1.5 / 40)
     pd.testing.assert_series_equal(one.history["lr"], several.history["lr"])
+    assert np.allclose(one.margins["margin"], several.margins["margin"], atol=1e-3)
     told = [r.message for r in caplog.records if r.message.startswith("epoch ")]
     assert len(told) == 3, "the first process alone reports, once an epoch"
 
@@ -141,6 +142,7 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
     assert len(warnings) == 1
     assert warnings[0].endswith("going on after epoch 1 (restart 1 of 1)")
     assert restarted.history.equals(whole.history)
+    assert restarted.margins.equals(whole.margins)
     assert classifier_to_bytes(restarted.model) == classifier_to_bytes(whole.model)
 
 

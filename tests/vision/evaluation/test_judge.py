@@ -17,7 +17,6 @@ from s10_pipeline.vision.evaluation.judge import (
     judge_shift,
     judge_shortcut,
 )
-from s10_pipeline.vision.evaluation.label_errors import find_label_errors
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
 
 NAMES = ("cat", "dog", "eel")
@@ -87,7 +86,6 @@ def test_three_images_tell_nothing():
         judge_calibration(metrics, table, 15),
     ]
     assert {verdict.verdict for verdict in verdicts} == {"unknown"}
-    assert judge_labels(find_label_errors(table, 1.0), metrics, table).verdict == "not_found"
 
 
 @pytest.mark.parametrize(("sureness", "words"), [(0.99, "Overconfident"), (0.6, "Underconfident"), (0.9, "cannot be")])
@@ -111,28 +109,41 @@ def test_a_shift_is_a_difference_between_validation_and_test(val, test, verdict)
     assert judged.value == pytest.approx(val / 400 - test / 1000)
 
 
-def test_wrong_labels_are_told_with_the_share_that_chance_does_not_explain():
-    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [0, 0, 500]], sureness=0.9995)
-    metrics["val_accuracy"] = 1.0
-    assert judge_labels(find_label_errors(table, 1.0), metrics, table).verdict == "not_found"
-    changed = {3: 1, 4: 2, 700: 0, 701: 2, 702: 2, 1400: 0, 1401: 1, 1402: 0}
-    table.loc[list(changed), "label"] = list(changed.values())
-    judged = judge_labels(find_label_errors(table, 1.0), metrics, table)
-    assert judged.verdict == "found"
-    assert [item["index"] for item in judged.items] == list(changed)
-    # 1,500 images have 0.05 % for the two other classes together
-    assert judged.value == pytest.approx(1 - 0.75 / 8)
-    assert judged.low < judged.value < judged.high
-    # where the model is wrong about test images for another reason, labels are not accused
-    shifted = metrics | {"test_accuracy": 0.8}
-    assert judge_labels(find_label_errors(table, 1.0), shifted, table).verdict == "unknown"
+def candidates(**listed: str) -> pd.DataFrame:
+    """A list of suspicious labels: of each split the first letters of their names."""
+    rows = [(split, i, letter) for split, letters in listed.items() for i, letter in enumerate(letters)]
+    table = pd.DataFrame(rows, columns=["split", "index", "letter"])
+    table["label_name"] = table.pop("letter").map({name[0]: name for name in NAMES})
+    return table.assign(suggested_name="eel", q_value=0.05)
 
 
-def test_labels_of_a_class_that_the_model_does_not_know_are_not_accused():
-    table, metrics = predicted([[500, 0, 0], [0, 500, 0], [8, 4, 488]], sureness=0.9995)
-    judged = judge_labels(find_label_errors(table, 1.0), metrics | {"val_accuracy": 1.0}, table)
-    assert (judged.verdict, list(judged.items)) == ("unknown", [])
-    assert "eel" in judged.sentence
+@pytest.mark.parametrize(
+    ("listed", "verdict", "num_items"),
+    [
+        ({}, "not_found", 0),
+        ({"train": "cde" * 3, "test": "cd" * 4}, "not_found", 0),  # as many as right labels may list
+        ({"train": "cde" * 4, "test": "cd"}, "found", 12),
+        ({"val": "cd" * 5, "test": "cde" * 4}, "found", 22),
+        ({"train": "cde" * 3 + "c" * 11}, "unknown", 0),  # a class that the model does not know
+        ({"train": "c" * 12, "test": "cd" * 6}, "found", 12),
+        ({"train": "cde" * 4, "test": "c" * 12}, "found", 12),
+    ],
+)
+def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(listed, verdict, num_items):
+    sizes = {"train": 3600, "val": 400, "test": 1000}
+    margins = pd.DataFrame({"split": np.repeat(list(sizes), list(sizes.values()))})
+    judged = judge_labels(candidates(**listed), margins)
+    assert (judged.verdict, len(judged.items), judged.n) == (verdict, num_items, 5000)
+    assert judged.value == sum(map(len, listed.values())) / 5000
+    assert judged.low <= judged.value <= judged.high
+
+
+def test_a_large_split_may_list_two_of_a_thousand():
+    margins = pd.DataFrame({"split": ["train"] * 50_000})
+    assert judge_labels(candidates(train="cde" * 33), margins).verdict == "not_found"
+    table = candidates(train="cde" * 34)
+    assert judge_labels(table, margins).verdict == "found"
+    assert judge_labels(table.assign(q_value=0.1), margins).verdict == "not_found"
 
 
 @pytest.mark.parametrize(("taken", "verdict"), [(0.9, "found"), (0.02, "not_found"), (0.06, "unknown")])

@@ -1,41 +1,66 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import softmax
+from scipy.stats import norm
 
-from s10_pipeline.vision.evaluation.label_errors import expected_by_chance, find_label_errors
+from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.evaluation.label_errors import FALSE_DISCOVERIES, find_label_errors, q_values
 
-
-def predictions(labels: np.ndarray, p_nk: np.ndarray) -> pd.DataFrame:
-    names = [f"class {k}" for k in range(p_nk.shape[1])]
-    table = pd.DataFrame({"index": np.arange(len(labels)) + 100, "label": labels, "prediction": p_nk.argmax(1)})
-    return pd.concat([table, pd.DataFrame(p_nk, columns=[f"p_{name}" for name in names])], axis=1)
+NAMES = ("cat", "dog", "eel")
 
 
-def test_finds_the_labels_that_were_changed_and_says_how_many_chance_explains():
-    """A calibrated model: labels follow its probabilities, but for 60 of 2,000."""
+def searched(margins: dict[str, np.ndarray]) -> tuple[pd.DataFrame, list[ImageSet]]:
+    """Margins by split, and images of as many labels, of which every third is a cat, a dog, an eel."""
+    parts = [pd.DataFrame({"split": name, "index": np.arange(len(m)), "margin": m}) for name, m in margins.items()]
+    pixels = np.zeros((2000, 2, 2, 3), np.uint8)
+    return pd.concat(parts), [ImageSet(pixels, np.arange(2000) % 3, NAMES, None, {})] * 2
+
+
+def test_listed_are_the_margins_that_scatter_does_not_explain():
+    sizes = {"train": 2000, "val": 300, "test": 1000}
+    margins = {split: np.linspace(0, 1, n) for split, n in sizes.items()}
+    changed = {"train": [4, 1999, 699], "test": [10]}
+    for split, rows in changed.items():
+        margins[split][rows] = -9 + np.arange(len(rows))
+    table, images = searched(margins)
+    found = find_label_errors(table, *images, lambda _, rows: np.tile([0.5, 0.3, 0.2], (len(rows), 1)))
+    assert {split: sorted(rows["index"]) for split, rows in found.groupby("split")} == {
+        "train": [4, 699, 1999], "test": [10],
+    }  # fmt: skip
+    assert found.iloc[0][["split", "index", "margin"]].tolist() in (["train", 4, -9], ["test", 10, -9])
+    # the model's best guess is a cat, and where the label says so, a dog
+    by_index = found.set_index("index")
+    assert by_index.loc[4, ["label_name", "suggested_name", "p_label", "p_suggested"]].tolist() == [
+        "dog",
+        "cat",
+        0.3,
+        0.5,
+    ]
+    assert by_index.loc[1999, ["label_name", "suggested_name"]].tolist() == ["dog", "cat"]
+    assert by_index.loc[699, ["label_name", "suggested_name", "p_label"]].tolist() == ["cat", "dog", 0.5]
+
+
+def test_the_q_value_bounds_the_share_of_right_labels():
     rng = np.random.default_rng(0)
-    p_nk = softmax(rng.normal(0, 4, (2000, 5)), axis=1)
-    truth = (rng.random((2000, 1)) > p_nk.cumsum(1)).sum(1).clip(0, 4)
-    chance = expected_by_chance(predictions(truth, p_nk), 1.0).sum()
-    assert len(find_label_errors(predictions(truth, p_nk), 1.0)) == pytest.approx(chance, abs=3 * chance**0.5)
-    changed = rng.choice(2000, 60, replace=False)
-    labels = truth.copy()
-    labels[changed] = (truth[changed] + rng.integers(1, 5, 60)) % 5
-    table = predictions(labels, p_nk)
-    found = find_label_errors(table, 1.0)
-    assert found.columns.tolist() == ["index", "label_name", "suggested_name", "p_label", "p_suggested"]
-    rightly = set(found["index"] - 100) & set(changed)
-    assert len(rightly) >= 20
-    assert len(rightly) >= len(found) - chance - 3 * chance**0.5
-    assert expected_by_chance(table, 1.0).sum() == chance, "labels do not enter it"
-    assert found["p_label"].is_monotonic_increasing
-    assert found["p_label"].max() < 0.01
-    row = found.iloc[0]
-    assert row["suggested_name"] == f"class {p_nk[row['index'] - 100].argmax()}"
+    false, listed = 0, 0
+    for _ in range(50):
+        low = q_values(np.concatenate([rng.normal(0, 1, 1900), rng.normal(-4, 1, 100)])) <= FALSE_DISCOVERIES
+        false, listed = false + low[:1900].sum(), listed + low.sum()
+    assert 0.05 < false / listed < FALSE_DISCOVERIES
+    assert listed / 50 > 80
 
 
-def test_the_temperature_calibrates_before_the_threshold():
-    table = predictions(np.array([0]), np.array([[0.005, 0.995]]))
-    assert find_label_errors(table, 1.0)["index"].tolist() == [100]
-    assert find_label_errors(table, 1.5).empty
+def test_a_deviation_is_that_of_the_left_half():
+    left, right = norm.ppf(np.linspace(0.001, 0.5, 500)), norm.ppf(np.linspace(0.5, 0.999, 500))
+    skewed = np.concatenate([left, 7 * right, [-5.0]])
+    assert np.flatnonzero(q_values(3 + 2 * skewed) < 0.01).tolist() == [1000]
+    assert q_values(np.full(3, 1.5)).tolist() == [0.5] * 3
+
+
+def test_an_empty_list_has_all_columns():
+    table, images = searched({"train": np.zeros(5), "test": np.zeros(3)})
+    found = find_label_errors(table, *images, lambda *_: pytest.fail("nothing to classify"))
+    assert found.columns.tolist() == [
+        "split", "index", "label_name", "suggested_name", "p_label", "p_suggested", "margin", "q_value",
+    ]  # fmt: skip
+    assert len(found) == 0

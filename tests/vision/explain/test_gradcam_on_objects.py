@@ -53,7 +53,7 @@ def train(folder, shortcut=None, epochs=12, num_images=4000):
 def trained(tmp_path_factory):
     """A network that knows most shapes, the test images, and which it recognises."""
     model, data = train(tmp_path_factory.mktemp("checkpoints"))
-    probabilities = predict_probabilities(model, data.test_images, data.test_set, 100, CPU)
+    probabilities = predict_probabilities(model, data.test_images, data.test_set.indices, 100, CPU)
     right = probabilities.argmax(1) == data.test_images.labels
     assert right.mean() > 0.6, "the network learned too little to be asked where it looks"
     return model, data.test_images, right

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.evaluation.calibration import tabulate_reliability
 from s10_pipeline.vision.evaluation.classes import measure_classes
-from s10_pipeline.vision.evaluation.label_errors import find_label_errors
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
 from s10_pipeline.vision.evaluation.verdict import KINDS, Verdict
 from s10_pipeline.vision.explain.cams import Cams
@@ -36,6 +35,12 @@ def predictions(num_images: int, names: tuple[str, ...]) -> pd.DataFrame:
     return pd.concat(
         [pd.DataFrame(table), pd.DataFrame(probabilities, columns=[f"p_{name}" for name in names])], axis=1
     )
+
+
+def label_errors(names: tuple[str, ...]) -> pd.DataFrame:
+    """A training and a test image with a suspicious label."""
+    rows = {"split": ["train", "test"], "index": [7, 3], "label_name": names[0], "suggested_name": names[1]}
+    return pd.DataFrame({**rows, "p_label": 0.25, "p_suggested": 0.75, "margin": [-7.0, -6.5], "q_value": 0.01})
 
 
 def make_inputs(
@@ -95,7 +100,7 @@ def make_inputs(
         test_predictions=table,
         class_metrics=measure_classes(table),
         reliability=tabulate_reliability(np.full((4, 2), 0.5), np.array([0, 1, 0, 0]), 1.5, 15),
-        label_error_candidates=find_label_errors(table, 0.2),
+        label_error_candidates=label_errors(names),
         near_duplicates=pd.DataFrame(
             {"split": ["test"], "index": [3], "train_index": [5], "similarity": [0.9], "mirrored": [True],
              "label_name": [names[0]], "train_label_name": [names[1]]}

@@ -58,9 +58,11 @@ def test_duplicates_with_different_labels_come_first() -> None:
 
 
 def test_the_page_s_json_has_no_pictures_and_no_type_of_numpy() -> None:
-    errors = show_label_errors(pd.DataFrame({"index": [5], "self_confidence": [np.float32(0.5)]}), IMAGES)
+    errors = show_label_errors(
+        pd.DataFrame({"split": ["val"], "index": [5], "margin": [np.float32(0.5)]}), IMAGES, IMAGES
+    )
     pairs = show_pairs([{"truth": "a", "prediction": "b"}], predictions(wrong=1), IMAGES)
-    assert without_pictures(errors) == [{"index": 5, "self_confidence": 0.5, "path": "5.png"}]
+    assert without_pictures(errors) == [{"split": "val", "index": 5, "margin": 0.5, "path": "5.png"}]
     assert "data:image" in json.dumps(pairs)
     assert "data:image" not in json.dumps(without_pictures(pairs))
     assert without_pictures(pairs)[0]["examples"][0]["index"] == 19

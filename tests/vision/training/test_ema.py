@@ -67,7 +67,7 @@ def test_what_is_measured_and_stored_is_the_average(data, tiny, tmp_path):
     training = Trainer(data, 0.05, averaging(tiny), torch.device("cpu"))
     training.model.load_state_dict(result.model.state_dict())
     training.ema = None
-    assert training._measure(training.val_images, (32, 32)).mean_loss() == pytest.approx(
+    assert training._measure("train", training.val_images).mean_loss() == pytest.approx(
         result.history["val_loss"].iloc[-1], rel=1e-5
     )
 

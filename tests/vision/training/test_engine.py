@@ -92,6 +92,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, kill
     kill(killed_after, data, 0.05, params, store)
     resumed = train_classifier(data, 0.05, params, store)
     assert resumed.history.equals(whole.history)
+    assert resumed.margins.equals(whole.margins)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
     assert resumed.timing["epoch"].tolist() == [1, 2, 3, 4]
 

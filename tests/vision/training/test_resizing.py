@@ -44,13 +44,14 @@ def test_batches_are_scaled_by_means_of_their_pixels():
     assert resize_batch(images, (8, 8)) is images
 
 
-def test_training_and_measuring_see_the_epochs_size(data, tiny, monkeypatch):
-    seen = []
+def test_training_sees_the_epochs_size_and_measuring_whole_images(data, tiny):
+    seen = {True: [], False: []}
     params = tiny.model_copy(update={"epochs": 3, "resizing": ResizingParams(epochs=2, start=0.5)})
     training = Trainer(data, 0.01, params, torch.device("cpu"))
-    training.model.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[2:])))
+    training.model.register_forward_pre_hook(lambda model, inputs: seen[model.training].append(inputs[0].shape[2:]))
 
     for expected in [(16, 16), (24, 24), (32, 32)]:
         training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), lambda *_: None)
-        assert set(seen) == {expected}
-        seen.clear()
+        assert set(seen[True]) == {expected}
+        seen[True].clear()
+    assert set(seen[False]) == {(32, 32)}

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from s10_pipeline.vision.training.params import PlateauParams, TrainParams
+from s10_pipeline.vision.training.params import PlateauParams, ResizingParams, TrainParams
 from s10_pipeline.vision.training.schedule import SCHEDULES, Schedule, describe_schedule
 
 STEPS = 4
@@ -130,3 +130,13 @@ def test_it_goes_on_from_its_state(stop, name):
     second.load_state_dict(first.state_dict())
     second._optimizer.load_state_dict(first._optimizer.state_dict())
     assert begin + rates(second, range(stop + 1, 7)) == whole
+
+
+def test_the_plateau_does_not_take_growing_images_for_progress_or_for_none():
+    """With patience 0 it would drop the rate in the second epoch; while images grow it looks away."""
+    params = TrainParams(epochs=6, resizing=ResizingParams(epochs=3), plateau=PlateauParams(patience=0))
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    schedule = SCHEDULES["plateau"](optimizer, 0.1, params, 1)
+    left = [schedule.after_epoch(epoch, val_loss)["lr_after"] for epoch, val_loss in enumerate([1, 3, 2, 2, 2, 1], 1)]
+    # the first whole epoch is the best so far; the second is no better
+    assert left == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01])

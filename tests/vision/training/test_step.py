@@ -81,7 +81,7 @@ def test_a_batch_is_copied_into_the_tensors_that_were_captured(classifier, data,
     images, labels = next(TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 9).epoch(9))
     before = {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}
     step(images, labels)
-    ((static_images, static_labels, _),) = step._replays.values()
+    ((static_images, static_labels, *_),) = step._replays.values()
     assert torch.equal(static_images, images)
     assert torch.equal(static_labels, labels)
     assert before == {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}

@@ -58,15 +58,32 @@ def evaluate(
     return metrics, predictions, figures[0], measure_classes(predictions), reliability, figures[1]
 
 
-def find_label_errors(test_predictions: DataFrame, metrics: dict[str, Any]) -> DataFrame:
-    """Look for test images whose label the model's probabilities speak against.
+def find_label_errors(
+    model: Classifier,
+    train_images: ImageSet,
+    test_images: ImageSet,
+    train_margins: DataFrame,
+    provenance: dict[str, Any],
+    evaluate: EvaluateParams,
+    device: str,
+) -> DataFrame:
+    """Look for training, validation and test images whose label training speaks against.
 
     Returns:
         label_error_candidates.
     """
+    from ...vision.device import choose_device
     from ...vision.evaluation import label_errors
+    from ...vision.evaluation.checks import check_provenance
+    from ...vision.evaluation.metrics import predict_probabilities
 
-    return label_errors.find_label_errors(test_predictions, metrics["temperature"])
+    check_provenance(provenance, train=train_images, test=test_images)
+    return label_errors.find_label_errors(
+        train_margins,
+        train_images,
+        test_images,
+        lambda images, rows: predict_probabilities(model, images, rows, evaluate.batch_size, choose_device(device)),
+    )
 
 
 def probe_shortcut(
@@ -100,6 +117,7 @@ def judge(
     test_predictions: DataFrame,
     class_metrics: DataFrame,
     label_error_candidates: DataFrame,
+    train_margins: DataFrame,
     near_duplicates: DataFrame,
     shortcut_probe: DataFrame,
     evaluate: EvaluateParams,
@@ -121,7 +139,7 @@ def judge(
         judges.judge_shortcut(shortcut_probe, provenance),
         judges.judge_duplicates(near_duplicates, metrics),
         judges.judge_shift(metrics),
-        judges.judge_labels(label_error_candidates, metrics, test_predictions),
+        judges.judge_labels(label_error_candidates, train_margins),
         judges.judge_calibration(metrics, test_predictions, evaluate.num_bins),
         judges.judge_schedule(provenance),
     )

@@ -38,7 +38,18 @@ def create_pipeline() -> Pipeline:
                 name="evaluate",
             ),
             node(
-                find_label_errors, ["test_predictions", "metrics"], "label_error_candidates", name="find_label_errors"
+                find_label_errors,
+                [
+                    "model",
+                    "train_images",
+                    "test_images",
+                    "train_margins",
+                    "provenance",
+                    "params:evaluate",
+                    "params:train.device",
+                ],
+                "label_error_candidates",
+                name="find_label_errors",
             ),
             node(
                 probe_shortcut,
@@ -56,6 +67,7 @@ def create_pipeline() -> Pipeline:
                     "test_predictions",
                     "class_metrics",
                     "label_error_candidates",
+                    "train_margins",
                     "near_duplicates",
                     "shortcut_probe",
                     "params:evaluate",

@@ -17,11 +17,11 @@ def train_resnet(
     best_lr: dict[str, Any],
     checkpoints: CheckpointStore,
     train: TrainParams,
-) -> tuple[Classifier, DataFrame, DataFrame, Figure, dict[str, Any]]:
+) -> tuple[Classifier, DataFrame, DataFrame, DataFrame, Figure, dict[str, Any]]:
     """Train with ``train.lr``, or where it is null with the range test's rate.
 
     Returns:
-        model, training_history, training_timing, accuracy_curves, provenance.
+        model, training_history, training_timing, train_margins, accuracy_curves, provenance.
     """
     from ...vision.distributed import choose_run
     from ...vision.training.curves import plot_accuracy_curves
@@ -34,4 +34,4 @@ def train_resnet(
     title = f"Accuracy, {train_images.source.get('title', '')}"
     provenance = describe_training(data, best_lr, train, result)
     curves = plot_accuracy_curves(result.history, title)
-    return result.model, result.history, result.timing, curves, provenance
+    return result.model, result.history, result.timing, result.margins, curves, provenance

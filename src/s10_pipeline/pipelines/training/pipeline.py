@@ -21,7 +21,14 @@ def create_pipeline() -> Pipeline:
                     "params:train",
                 ],
                 # provenance last: once it is saved, training counts as finished
-                ["model", "training_history", "training_timing", "accuracy_curves", "provenance"],
+                [
+                    "model",
+                    "training_history",
+                    "training_timing",
+                    "train_margins",
+                    "accuracy_curves",
+                    "provenance",
+                ],
                 name="train_resnet",
             )
         ]

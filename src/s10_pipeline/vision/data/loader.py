@@ -96,11 +96,16 @@ class EpochBatches(Sampler[list[Key]]):
         return whole + (rest >= 2 * self._num_ranks)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, self.epoch], np.uint64)))
-        order = rng.permutation(self._indices).tolist()
+        for rows in self.rows(self.epoch):
+            yield [(self.epoch, index) for index in rows.tolist()]
+
+    def rows(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """Indices of the images of each batch of an epoch, this rank's part."""
+        rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, epoch], np.uint64)))
+        order = rng.permutation(self._indices)
         for number in range(len(self)):
             start, end = self._bounds(number)
-            yield [(self.epoch, index) for index in order[start + self._rank : end : self._num_ranks]]
+            yield order[start + self._rank : end : self._num_ranks]
 
     def _bounds(self, number: int) -> tuple[int, int]:
         start = number * self._batch_size

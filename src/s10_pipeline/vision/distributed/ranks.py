@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ..network.classifier import Classifier
-from ..training.metric_sums import MetricSums
 from ..training.ranks import Ranks
 
 
@@ -31,8 +30,7 @@ class ProcessGroup(Ranks):
         for buffer in model.buffers():
             distributed.broadcast(buffer, src=0)
 
-    def all_reduce(self, sums: MetricSums) -> MetricSums:
-        sums = sums.copy()
-        for value in sums:
-            distributed.all_reduce(value)
-        return sums
+    def add_up(self, values: Tensor) -> Tensor:
+        values = values.clone()
+        distributed.all_reduce(values)
+        return values

@@ -10,13 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import chi2, poisson
 
 from ..data.image_set import MAX_RATIO
 from .calibration import calibration_error_interval, temperature_interval
 from .classes import class_names, probabilities
 from .intervals import difference, wilson
-from .label_errors import SUSPICIOUS, expected_by_chance
+from .label_errors import FALSE_DISCOVERIES
 from .verdict import Verdict
 
 # An interval of the accuracy wider than this tells nothing.
@@ -27,8 +26,12 @@ FEW_IMAGES = 10
 SHIFT_LEVEL = 0.99
 # A difference of accuracies below this is no shift worth a name.
 SHIFT = 0.05
-# Below the 0.5 % that are wanted, because the temperature is fitted to few images too.
-FALSE_ALARMS = 0.002
+# Where all labels are right, no more than so many images of a split, or this share of a large one, have a q-value that
+# is as low as this.
+LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
+# A list of which more than this share carries one label tells of the class, not of labels.
+ONE_CLASS = 2 / 3
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
 # Of drawn images without a copy, the most alike reach a similarity of 0.87 by chance; of 300 copies saved as JPEG of
 # quality 75 the least alike has 0.93.
 COPY = 0.93
@@ -139,36 +142,34 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
     return _differing("train_test_shift", sum(sizes), told, (value, low, high))
 
 
-def judge_labels(candidates: pd.DataFrame, metrics: dict[str, Any], test_predictions: pd.DataFrame) -> Verdict:
-    """Tell whether more labels contradict the model than its own mistakes explain.
+def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame) -> Verdict:
+    """Tell whether more labels are listed as wrong than are listed where all labels are right.
 
-    ``value`` is the share of the listed labels that are expected to be wrong: one minus what chance explains, with an
-    exact interval of the Poisson distribution (Garwood 1936). Where the probabilities do not hold on test images, or
-    for one class, nothing is found.
+    Where most of a split's list carries one label, nothing is found: a model that does not know a class lists its
+    images. ``value`` is the share of all images that is listed.
     """
-    n, listed = len(test_predictions), len(candidates)
-    chance_k = expected_by_chance(test_predictions, metrics["temperature"])
-    told = (
-        f"the model gives {listed:,} of {n:,} test labels a probability below {SUSPICIOUS:.0%}, and its own mistakes "
-        f"explain {chance_k.sum():.1f}"
+    told, items = [], []
+    verdict: Literal["found", "not_found", "unknown"] = "not_found"
+    for split, name in SPLITS.items():
+        listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
+        told.append(f"{len(listed):,} of {n:,} {name} images")
+        if (listed["q_value"] <= LOW).sum() <= max(LOW_BY_CHANCE, LOW_SHARE * n):
+            continue
+        if listed["label_name"].value_counts().iloc[0] > ONE_CLASS * len(listed):
+            told[-1] += f" (most of them {listed['label_name'].mode()[0]}, which the model may not know)"
+            verdict = "unknown" if verdict == "not_found" else verdict
+            continue
+        verdict = "found"
+        items += listed[["split", "index", "label_name", "suggested_name"]].to_dict("records")
+    total, n = len(candidates), len(train_margins)
+    sentence = (
+        f"labels of {', '.join(told)} fall behind other classes further than the scatter of right labels explains"
     )
-    if poisson.sf(listed - 1, chance_k.sum()) >= FALSE_ALARMS:
-        return Verdict("label_errors", "not_found", n, f"Not shown: {told}")
-    if judge_shift(metrics).verdict == "found":
-        return Verdict("label_errors", "unknown", n, f"Cannot be told, because test images differ: {told}")
-    names = class_names(test_predictions)
-    by_label = candidates["label_name"].value_counts().reindex(names, fill_value=0).to_numpy()
-    most = int(by_label.argmax())
-    if poisson.sf(listed - by_label[most] - 1, chance_k.sum() - chance_k[most]) >= FALSE_ALARMS:
-        sentence = (
-            f"Either labels of {names[most]} are wrong, {by_label[most]:,}, or the model does not know it: {told}"
-        )
-        return Verdict("label_errors", "unknown", n, sentence)
-    ends = chi2.ppf(0.025, 2 * listed) / 2, chi2.ppf(0.975, 2 * listed + 2) / 2
-    precision, low, high = (max(0.0, 1 - float(chance_k.sum() / count)) for count in (listed, *ends))
-    sentence = f"Shown: {told}, so about {precision:.0%} of them are wrong (95% interval {_range(low, high)})"
-    items = candidates[["index", "label_name", "suggested_name"]].assign(split="test").to_dict("records")
-    return Verdict("label_errors", "found", n, sentence, precision, low, high, items)
+    if verdict == "found":
+        sentence = f"Shown: {sentence}; at least {1 - FALSE_DISCOVERIES:.0%} of these labels should be wrong"
+    else:
+        sentence = f"Not shown: {sentence}; that few may do so where all labels are right"
+    return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:

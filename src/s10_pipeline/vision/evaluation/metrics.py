@@ -23,17 +23,17 @@ from .params import EvaluateParams
 def predict_probabilities(
     model: Classifier,
     images: ImageSet,
-    subset: Split,
+    indices: NDArray[np.int64],
     batch_size: int,
     device: torch.device,
     mirrored: bool = False,
 ) -> NDArray[np.float64]:
-    """Softmax probabilities (N, K) of the set's images, or of their mirror images, in order; in fp32 on any device."""
+    """Softmax probabilities (N, K) of the images at ``indices``, or of their mirror images; in fp32 on any device."""
     model = model.to(device).eval()
     rows = []
-    with progress_bar("evaluate", len(subset), "images") as bar:
+    with progress_bar("evaluate", len(indices), "images") as bar:
         fitting = cap_batch_size(batch_size, images.image_size)
-        for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, subset.indices, fitting):
+        for images_bchw, _ in plain_batches(images.images_nhwc, images.labels, indices, fitting):
             rows.append(model.probabilities(images_bchw.flip(3) if mirrored else images_bchw).numpy())
             bar.advance(len(images_bchw))
     model.cpu()
@@ -96,11 +96,11 @@ def evaluate_classifier(
         UserError: the model was trained on other classes or another image size than these images have.
     """
     check_same_data(model, images)
-    probabilities_nk = predict_probabilities(model, images, subset, params.batch_size, device)
+    probabilities_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device)
     labels = images.labels[subset.indices]
     metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins)
     if params.test_time_flip:
-        mirrored_nk = predict_probabilities(model, images, subset, params.batch_size, device, mirrored=True)
+        mirrored_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device, mirrored=True)
         # test-time augmentation in its smallest form (Krizhevsky et al. 2012, section 4.1)
         right = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
         metrics["test_accuracy_with_flip"] = right / len(labels)
@@ -125,7 +125,7 @@ def calibrate(
         ``temperature`` and ``ece_after_temperature``, ``val_accuracy`` and ``num_val_images``; ``reliability``
         (:func:`tabulate_reliability`).
     """
-    p_val = predict_probabilities(model, val_images, val_set, params.batch_size, device)
+    p_val = predict_probabilities(model, val_images, val_set.indices, params.batch_size, device)
     val_labels = val_images.labels[val_set.indices]
     temperature = fit_temperature(p_val, val_labels)
     p_test, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()

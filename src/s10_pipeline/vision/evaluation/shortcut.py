@@ -43,7 +43,7 @@ def probe_shortcut(
     labels = images.labels[subset.indices]
     rows = pd.DataFrame({"label": labels})
     for suffix, shown in (("", images), ("_tagged", tagged)):
-        predictions = predict_probabilities(model, shown, subset, params.batch_size, device).argmax(1)
+        predictions = predict_probabilities(model, shown, subset.indices, params.batch_size, device).argmax(1)
         rows[f"accuracy{suffix}"], rows[f"taken{suffix}"] = predictions == labels, predictions == target
     table = rows.groupby("label").mean().reindex(range(len(images.class_names)))
     table["class_name"] = images.class_names

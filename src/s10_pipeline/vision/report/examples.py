@@ -39,13 +39,15 @@ def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> lis
     return [{**_example(row, images), "loss": float(loss[i])} for row, i in zip(rows, chosen, strict=True)]
 
 
-def show_label_errors(candidates: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
+def show_label_errors(candidates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet) -> list[dict[str, Any]]:
     """The first candidates with their images."""
     rows: Any = candidates.head(NUM_IN_GALLERY).to_dict("records")
-    return [
-        {**row, "path": path_of(images, row["index"]), "image": thumbnail_uri(images.images_nhwc[row["index"]])}
-        for row in rows
-    ]
+    shown = []
+    for row in rows:
+        images = test_images if row["split"] == "test" else train_images
+        path, image = path_of(images, row["index"]), thumbnail_uri(images.images_nhwc[row["index"]])
+        shown.append({**row, "path": path, "image": image})
+    return shown
 
 
 def show_duplicates(

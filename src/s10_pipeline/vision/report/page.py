@@ -34,7 +34,9 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         {
             "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
             "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
-            "label_errors": examples.show_label_errors(inputs.label_error_candidates, inputs.test_images),
+            "label_errors": examples.show_label_errors(
+                inputs.label_error_candidates, inputs.train_images, inputs.test_images
+            ),
             "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
             "misclassified": examples.show_misclassified(inputs.misclassified, inputs.cams, inputs.test_images),
             "shortcut_examples": examples.show_shortcut(inputs.cams, inputs.provenance, inputs.test_images),

@@ -17,6 +17,7 @@ from .checkpoints import CheckpointStore, RunCheckpoints
 from .checks import check_batch_size, check_device
 from .data import TrainingData
 from .ema import trained_weights
+from .margins import margin_table
 from .model import build_classifier
 from .params import TrainParams
 from .ranks import ALONE, Ranks
@@ -34,6 +35,7 @@ class TrainingResult:
         history: one row per epoch, :data:`.history.HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
             ``lr`` is the epoch's last, ``lr_after`` what the epoch left behind.
         timing: one row per epoch, :data:`.history.TIMING_COLUMNS`.
+        margins: one row per image (:func:`.margins.margin_table`).
         lr: learning rate after warm-up; not the one that was asked for where an interrupted training went on.
         run_key: names the checkpoints.
     """
@@ -41,6 +43,7 @@ class TrainingResult:
     model: Classifier
     history: pd.DataFrame
     timing: pd.DataFrame
+    margins: pd.DataFrame
     lr: float
     run_key: str
     device: torch.device
@@ -114,7 +117,8 @@ def train_classifier(
     model.load_state_dict(trained_weights(state))
     history, timing = pd.DataFrame(state["history"]), pd.DataFrame(state["timing"])
     precision = choose_precision(params.precision, device).name
-    return TrainingResult(model.eval(), history, timing, rate, run_key, device, precision)
+    margins = margin_table(state["margins"], params.epochs, data)
+    return TrainingResult(model.eval(), history, timing, margins, rate, run_key, device, precision)
 
 
 def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:

@@ -97,7 +97,7 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
             sums, timing = train_epoch(step, [first] * NUM_CUDA_STEPS, epoch=0)
             steps = timing.seconds / int(sums.num_images)
         started = time.perf_counter()
-        measured = measure(model, [first], precision)
+        measured, _ = measure(model, [first], precision)
         measured.accuracy()  # waits for the device
         measuring = (time.perf_counter() - started) / int(measured.num_images)
     num_weights = sum(p.numel() for p in model.parameters())

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..data.image_set import ImageSet
 from ..data.loader import Batch, cap_batch_size, plain_batches
 from ..device import Precision, no_autotuning
 from ..network.classifier import Classifier
+from .margins import margins_of
 from .metric_sums import MetricSums
 from .optimizer import training_loss
-from .resizing import resize_batch
 
 # Images per batch; a GPU takes more, since small batches leave it idle.
 BATCH_SIZE, BATCH_SIZE_CUDA = 500, 2048
@@ -24,12 +25,12 @@ MAX_SHARE_OF_MEMORY = 1 / 8
 class MeasuredImages:
     """Images that are measured after each epoch, as batches in order; on CUDA they are copied there once if they fit.
 
-    Args:
+    Attributes:
         indices: int64, into ``images``.
     """
 
     def __init__(self, images: ImageSet, indices: NDArray[np.int64], device: torch.device) -> None:
-        self._images, self._indices, self._device = images, indices, device
+        self._images, self.indices, self._device = images, indices, device
         self._on_device: list[Batch] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -42,31 +43,29 @@ class MeasuredImages:
     def _fits(self) -> bool:
         if self._device.type != "cuda":
             return False
-        num_bytes = len(self._indices) * self._images.images_nhwc[0].nbytes
+        num_bytes = len(self.indices) * self._images.images_nhwc[0].nbytes
         return bool(num_bytes < MAX_SHARE_OF_MEMORY * torch.cuda.mem_get_info(self._device)[0])
 
     def _read(self) -> Iterator[Batch]:
         batch_size = BATCH_SIZE_CUDA if self._device.type == "cuda" else BATCH_SIZE
         batch_size = cap_batch_size(batch_size, self._images.image_size)
-        return plain_batches(self._images.images_nhwc, self._images.labels, self._indices, batch_size)
+        return plain_batches(self._images.images_nhwc, self._images.labels, self.indices, batch_size)
 
 
 @torch.inference_mode()
-def measure(
-    model: Classifier, batches: Iterable[Batch], precision: Precision, size: tuple[int, int] | None = None
-) -> MetricSums:
-    """Loss and accuracy without gradients, on images scaled to ``size``; the model's mode is restored."""
+def measure(model: Classifier, batches: Iterable[Batch], precision: Precision) -> tuple[MetricSums, Tensor]:
+    """Loss and accuracy without gradients, and each image's margin (N,) in order; the model's mode is restored."""
     was_training = model.training
     model.eval()
     sums = MetricSums.zero(precision.device)
+    margins = [torch.zeros(0, device=precision.device)]
     # trying out convolutions takes longer than a few batches of each shape can win back
     with no_autotuning():
         for batch in batches:
             images_bchw, labels_b = (t.to(precision.device, non_blocking=True) for t in batch)
-            if size is not None:
-                images_bchw = resize_batch(images_bchw, size)
             with precision.autocast():
                 logits_bk = model(images_bchw)
             sums.add(training_loss(logits_bk, labels_b, 0.0), logits_bk, labels_b)
+            margins.append(margins_of(logits_bk, labels_b))
     model.train(was_training)
-    return sums
+    return sums, torch.cat(margins)

@@ -33,7 +33,8 @@ class ResizingParams(Params):
 
     Attributes:
         epochs: at the start of training, in which images grow to their whole size; 0: always whole. The last epoch
-            of training sees whole images at any rate.
+            of training sees whole images at any rate. The schedule does not act meanwhile: that validation improves
+            may be the work of the growing images.
         start: side in the first epoch, as a share of the whole.
     """
 
@@ -129,6 +130,11 @@ class TrainParams(StepParams):
     distributed: Annotated[DistributedParams, TRAINING] = DistributedParams()
     resizing: Annotated[ResizingParams, TRAINING] = ResizingParams()
     plateau: Annotated[PlateauParams, TRAINING] = PlateauParams()
+
+    @property
+    def resized_epochs(self) -> int:
+        """How many epochs at the start train on images that are scaled down."""
+        return min(self.resizing.epochs, self.epochs - 1)
 
     @model_validator(mode="after")
     def _check_annealing(self) -> Self:

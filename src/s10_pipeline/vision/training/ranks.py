@@ -1,7 +1,7 @@
 """The process of a training among those that share each batch."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..network.classifier import Classifier
 from .metric_sums import MetricSums
@@ -31,7 +31,11 @@ class Ranks:
 
     def all_reduce(self, sums: MetricSums) -> MetricSums:
         """Return the sums over the images of all ranks."""
-        return sums
+        return MetricSums(*(self.add_up(value) for value in sums))
+
+    def add_up(self, values: Tensor) -> Tensor:
+        """Return the sum of each value over all ranks."""
+        return values
 
 
 ALONE = Ranks()

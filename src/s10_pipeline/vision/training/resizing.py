@@ -14,15 +14,14 @@ STEP = 4
 
 
 def size_in(epoch: int, image_size: tuple[int, int], train: TrainParams) -> tuple[int, int]:
-    """Height and width in pixels that an epoch (from 1) trains at and is measured at.
+    """Height and width in pixels that an epoch (from 1) trains at; it is measured on whole images.
 
     The side grows linearly from ``resizing.start`` of the whole in the first epoch; after ``resizing.epochs`` epochs,
     and in the last one at any rate, images are whole.
     """
-    growing = min(train.resizing.epochs, train.epochs - 1)
-    if epoch > growing:
+    if epoch > train.resized_epochs:
         return image_size
-    share = train.resizing.start + (1 - train.resizing.start) * (epoch - 1) / growing
+    share = train.resizing.start + (1 - train.resizing.start) * (epoch - 1) / train.resized_epochs
     height, width = (min(side, max(STEP, STEP * round(share * side / STEP))) for side in image_size)
     return height, width
 

@@ -32,7 +32,8 @@ class Schedule(ABC):
 
     def __init__(self, optimizer: "SGD", lr: float, params: TrainParams, steps_per_epoch: int) -> None:
         self._optimizer, self._full_lr, self._params, self._steps = optimizer, lr, params, steps_per_epoch
-        # the epochs after warm-up and up to this one are the subclass's
+        # the subclass acts after the first of these epochs and up to the second
+        self._act_after = max(params.warmup_epochs, params.resized_epochs)
         self._anneal_after = max(params.warmup_epochs, params.epochs - params.anneal_epochs)
         self._anneal_from: float | None = None
         self._last_lr = lr  # that the epoch before left behind
@@ -64,7 +65,7 @@ class Schedule(ABC):
             lowered the rate in this epoch or after it (``anneal``, the schedule's name, or empty); and
             :meth:`_judge`'s.
         """
-        acts = self._params.warmup_epochs < epoch <= self._anneal_after
+        acts = self._act_after < epoch <= self._anneal_after
         judged = self._judge(val_loss) if acts else {}
         reason = self._params.schedule if acts else "anneal"
         lowered, self._last_lr = epoch > self._params.warmup_epochs and self.lr < self._last_lr, self.lr

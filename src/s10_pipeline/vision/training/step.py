@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..device import Precision
+from .margins import margins_of
 from .metric_sums import MetricSums
 from .optimizer import training_loss
 from .params import TrainParams
@@ -33,6 +34,7 @@ class TrainStep:
 
     Attributes:
         metrics: sums of loss and accuracy since the last :meth:`reset`.
+        margins: of each image since then, a tensor (B,) per batch (:func:`.margins.margins_of`).
         first_bad: number, from 1, of the first step since then whose loss was NaN or infinite; 0: none. It stays on the
             device, so that steps need not wait for it.
     """
@@ -43,6 +45,7 @@ class TrainStep:
         self.network, self.optimizer, self.scaler = network, optimizer, precision.grad_scaler()
         self.precision, self.label_smoothing, self.device = precision, label_smoothing, precision.device
         self.metrics = MetricSums.zero(self.device)
+        self.margins: list[Tensor] = []
         self.first_bad, self._steps_done = torch.zeros(2, dtype=torch.int64, device=self.device).unbind()
         self._lr = torch.zeros((), device=self.device) if self.device.type == "cuda" else None
 
@@ -54,6 +57,7 @@ class TrainStep:
     def reset(self) -> None:
         """Start an epoch: set the sums to zero and the network to training mode."""
         self.network.train()
+        self.margins = []
         for tensor in (*self.metrics, self.first_bad, self._steps_done):
             tensor.zero_()
 
@@ -67,10 +71,10 @@ class TrainStep:
         """
         self.copy_lr()
         images_bchw, labels_b = (t.to(self.device, non_blocking=True) for t in (images_bchw, labels_b))
-        self.compute(images_bchw, labels_b, batch_weight)
+        self.margins.append(self.compute(images_bchw, labels_b, batch_weight))
 
-    def compute(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        """Train on a batch that lies on the device."""
+    def compute(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> Tensor:
+        """Train on a batch that lies on the device; return its images' margins."""
         with self.precision.autocast():
             logits_bk = self.network(images_bchw)
         loss = training_loss(logits_bk, labels_b, self.label_smoothing)
@@ -85,6 +89,7 @@ class TrainStep:
             self.metrics.add(plain, logits_bk, labels_b)
             self._steps_done += 1
             self.first_bad += (self.first_bad == 0) * ~torch.isfinite(loss) * self._steps_done
+            return margins_of(logits_bk, labels_b)
 
     def copy_lr(self) -> None:
         """Copy the optimiser's learning rate to the device."""
@@ -104,7 +109,7 @@ class TrainStep:
 
 
 # Records what a function does on the device without doing it; returns a function that does it.
-Capture = Callable[[Callable[[], None]], Callable[[], None]]
+Capture = Callable[[Callable[[], object]], Callable[[], None]]
 
 
 class CapturedStep(TrainStep):
@@ -122,7 +127,7 @@ class CapturedStep(TrainStep):
         super().__init__(*eager)
         self._capture: Capture | None = capture
         self._eager_steps: Counter[object] = Counter()
-        self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], None]]] = {}
+        self._replays: dict[object, tuple[Tensor, Tensor, Tensor, Callable[[], None]]] = {}
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
         """Train on a batch, which may still lie on the CPU."""
@@ -134,16 +139,20 @@ class CapturedStep(TrainStep):
             self._eager_steps[shape] += 1
             super().__call__(images_bchw, labels_b)
             return
-        static_images, static_labels, replay = self._replays[shape]
+        static_images, static_labels, static_margins, replay = self._replays[shape]
         static_images.copy_(images_bchw, non_blocking=True)
         static_labels.copy_(labels_b, non_blocking=True)
         self.copy_lr()
         replay()
+        # before the next replay writes over them
+        self.margins.append(static_margins.clone())
 
     def _try_to_capture(self, capture: Capture, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
         images, labels = (torch.empty_like(t, device=self.device) for t in (images_bchw, labels_b))
+        margins = torch.empty(len(labels), device=self.device)
         try:
-            self._replays[shape] = images, labels, capture(lambda: self.compute(images, labels))
+            replay = capture(lambda: margins.copy_(self.compute(images, labels)))
+            self._replays[shape] = images, labels, margins, replay
         except RuntimeError as error:
             self._capture = None
             _release_generator(self.device)
@@ -161,13 +170,13 @@ def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precis
 def cuda_graphs() -> Capture:
     """Return a function that captures CUDA graphs, which share one memory pool, on the current stream.
 
-    Graphs may share it and run in any order, because nothing in it is read after a replay: weights, momentum and sums
-    lie outside.
+    Graphs may share it and run in any order, because nothing in it is read after a replay: weights, momentum, sums and
+    margins lie outside.
     Capturing needs a stream of its own (:func:`own_stream`), which the steps before it ran on too.
     """
     pool = torch.cuda.graph_pool_handle()
 
-    def capture(compute: Callable[[], None]) -> Callable[[], None]:
+    def capture(compute: Callable[[], object]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         # thread_local: the thread that pins batches may allocate memory meanwhile
         with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):

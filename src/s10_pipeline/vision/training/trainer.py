@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.loader import Batch, TrainLoader
@@ -74,6 +76,11 @@ class Trainer:
         mine = slice(ranks.rank, None, ranks.count)
         self.val_images = MeasuredImages(data.train_images, data.val_set.indices[mine], device)
         self.test_images = MeasuredImages(data.test_images, data.test_set.indices[mine], device)
+        # summed over the epochs
+        self.margins = {
+            name: torch.zeros(len(images), device=device)
+            for name, images in (("train", data.train_images), ("test", data.test_images))
+        }
         self.history = History(params, num_workers)
         self.epochs_done = 0
 
@@ -82,6 +89,7 @@ class Trainer:
         return {
             **{name: getattr(self, name).state_dict() for name in STATEFUL},
             "average": self.ema.state_dict() if self.ema else None,
+            "margins": dict(self.margins),
             "history": list(self.history.rows),
             "timing": list(self.history.timing),
         }
@@ -93,6 +101,7 @@ class Trainer:
             getattr(self, name).load_state_dict(state[name])
         if self.ema:
             self.ema.load_state_dict(state["average"])
+        self.margins = {name: sums.to(self.device) for name, sums in state["margins"].items()}
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
     def train(self, save: Callable[[int, dict[str, Any]], None], show: Show) -> None:
@@ -144,7 +153,8 @@ class Trainer:
         on_progress(sums, len(self.loader))
         self.ranks.broadcast_buffers(self._measured)
         train = self.ranks.all_reduce(sums)
-        val, test = (self._measure(images, size) for images in (self.val_images, self.test_images))
+        self._add_margins("train", np.concatenate([*self.loader.batches.rows(epoch)]), torch.cat(self.step.margins))
+        val, test = self._measure("train", self.val_images), self._measure("test", self.test_images)
         if not math.isfinite(val.mean_loss()):
             # a step's loss is taken before its update, so the epoch's last update shows here first
             raise diverged(self.schedule.lr, epoch, len(self.loader))
@@ -158,8 +168,15 @@ class Trainer:
     def _measured(self) -> Classifier:
         return cast("Classifier", self.ema.module) if self.ema else self.model
 
-    def _measure(self, images: MeasuredImages, size: tuple[int, int]) -> MetricSums:
-        return self.ranks.all_reduce(measure(self._measured, images, self.precision, size))
+    def _measure(self, name: str, images: MeasuredImages) -> MetricSums:
+        sums, margins = measure(self._measured, images, self.precision)
+        self._add_margins(name, images.indices, margins)
+        return self.ranks.all_reduce(sums)
+
+    def _add_margins(self, name: str, rows: NDArray[np.int64], margins: Tensor) -> None:
+        of_epoch = torch.zeros_like(self.margins[name])
+        of_epoch[torch.from_numpy(rows).to(self.device)] = margins
+        self.margins[name] = self.margins[name] + self.ranks.add_up(of_epoch)
 
 
 def train_epoch(
