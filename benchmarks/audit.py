@@ -27,7 +27,6 @@ from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
 STAGES = "data,lr_search,training,evaluation"
-CLASS = "heart"
 # Copies are found by their pixels, before any training.
 ONE_EPOCH = "train.epochs=1,train.warmup_epochs=0,train.anneal_epochs=0"
 
@@ -42,6 +41,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120, help="after these no run is started (120)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, of one thread each (2)")
     parser.add_argument("--env", default="sample", help="environment whose recipe is trained (sample)")
+    parser.add_argument("--class", dest="name", default="heart", help="class of the faults of a class (heart)")
     parser.add_argument("--scratch", type=Path, default=ROOT / "data/audit", help="folder of the runs")
     add_params(parser)
     parser.add_argument("--data", default="drawn data", help="what the images are, for the heading")
@@ -56,7 +56,7 @@ def main() -> None:
         fault, seed = run
         folder = scratch / fault.replace(" ", "-") / str(seed)
         if not (folder / "done").exists() and time.monotonic() < deadline:
-            train(folder, fault, seed, arguments.env, arguments.params)
+            train(folder, fault, seed, arguments)
         return bool((folder / "done").exists())
 
     # all faults with the first seed, then all with the next: whenever it ends, each has been tried
@@ -77,11 +77,12 @@ def main() -> None:
     keep("audit", lines, results)
 
 
-def train(folder: Path, fault: str, seed: int, env: str, params: list[str]) -> None:
+def train(folder: Path, fault: str, seed: int, arguments: argparse.Namespace) -> None:
     """Run the pipeline up to the verdicts, in a folder of its own."""
-    fixed = f"ingest.seed={seed},train.seed={seed}", ONE_EPOCH if FAULTS[fault][1] == "near_duplicates" else ""
-    given = ",".join(filter(None, [*fixed, FAULTS[fault][0], *params]))
-    run = [sys.executable, "-m", "kedro", "run", f"--env={env}", f"--pipelines={STAGES}", f"--params={given}"]
+    plant, kind, _ = FAULTS[fault]
+    seeds, last = f"ingest.seed={seed},train.seed={seed}", ONE_EPOCH if kind == "near_duplicates" else ""
+    given = ",".join(filter(None, [seeds, plant.format(arguments.name), *arguments.params, last]))
+    run = [sys.executable, "-m", "kedro", "run", f"--env={arguments.env}", f"--pipelines={STAGES}", f"--params={given}"]
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log").open("w") as log:
         environment = {**os.environ, "S10_DATA_ROOT": str(folder), "OMP_NUM_THREADS": "1"}
@@ -131,6 +132,17 @@ def torn_pairs(catalog: Any) -> Truth:
     return {("val", row) for row in rows & set(val.indices.tolist()) if images.images_nhwc[row].tobytes() in trained_on}
 
 
+def starved(catalog: Any) -> Truth:
+    """The class that was left few training images."""
+    (fault,) = catalog.load("train_images").source["faults"]
+    return {fault.split(":")[1]}
+
+
+def tagged(catalog: Any) -> Truth:
+    """The class whose training images carry the tag."""
+    return {catalog.load("train_images").source["planted"]["class_name"]}
+
+
 def page(told: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| fault | verdict | found in | 95 % interval | recall of what was planted | precision of what is listed | "
@@ -146,7 +158,7 @@ def page(told: dict[str, list[dict[str, Any]]]) -> list[str]:
         planted, listed = (sum(len(run[name]) for run in runs) for name in ("truth", "listed"))
         low, high = wilson(found, len(runs))
         lines.append(
-            f"| {FAULTS[fault][0] or fault} | {kind} | {found} of {len(runs)} | {low:.0%} to {high:.0%} | "
+            f"| {FAULTS[fault][0].format('CLASS')} | {kind} | {found} of {len(runs)} | {low:.0%} to {high:.0%} | "
             f"{share(hits, planted)} | {share(hits, listed)} | "
             f"{sum(run['accuracy'] for run in runs) / len(runs):.1%} |"
         )
@@ -162,7 +174,7 @@ def page(told: dict[str, list[dict[str, Any]]]) -> list[str]:
         if own == "near_duplicates" or not runs:
             continue
         cells = ["planted" if kind == own else str(count) for kind, count in zip(KINDS, counts, strict=True)]
-        lines += [f"| {FAULTS[fault][0] or fault} | {' | '.join(cells)} |"]
+        lines += [f"| {FAULTS[fault][0].format('CLASS') or fault} | {' | '.join(cells)} |"]
     clean = told.get("clean", [])
     if clean:
         lines += ["", f"On {len(clean)} data sets without a fault:", "", "| verdict | false alarms |", "| --- | ---: |"]
@@ -192,10 +204,10 @@ FAULTS: dict[str, tuple[str, str | None, Callable[[Any], Truth] | None]] = {
     "leak flipped": ("ingest.plant=leak:20:flipped", "near_duplicates", planted_in("test")),
     "leak cropped": ("ingest.plant=leak:20:cropped", "near_duplicates", planted_in("test")),
     "duplicates": ("ingest.plant=duplicates:100", "near_duplicates", torn_pairs),
-    "starve": (f"ingest.plant=starve:{CLASS}:40", "class_starved", lambda _catalog: {CLASS}),
+    "starve": ("ingest.plant=starve:{}:40", "class_starved", starved),
     "shift blur": ("ingest.plant=shift:blur", "train_test_shift", None),
     "shift brightness": ("ingest.plant=shift:brightness", "train_test_shift", None),
-    "shortcut": (f"ingest.shortcut={CLASS}", "shortcut", lambda _catalog: {CLASS}),
+    "shortcut": ("ingest.shortcut={}", "shortcut", tagged),
 }
 
 
