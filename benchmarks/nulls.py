@@ -69,7 +69,7 @@ def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
     margins = pd.DataFrame({"split": "test", "index": np.arange(n), "margin": margin})
     images = ImageSet(np.zeros((n, 1, 1, 3), np.uint8), labels, tuple(map(str, range(NUM_CLASSES))), None, {})
     verdicts = [
-        judge_labels(find_label_errors(margins, images, images, lambda _, rows: p_nk[rows]), margins),
+        judge_labels(find_label_errors(margins, images, images, lambda _, rows: p_nk[rows]), margins, metrics),
         judge_shift(metrics),
         judge_baseline(train_labels, table),
         judge_classes(train_labels, counts),

@@ -109,6 +109,9 @@ def test_a_shift_is_a_difference_between_validation_and_test(val, test, verdict)
     assert judged.value == pytest.approx(val / 400 - test / 1000)
 
 
+SURE = {"val_accuracy": 0.9, "num_val_images": 400, "test_accuracy": 0.9, "num_test_images": 1000}
+
+
 def candidates(**listed: str) -> pd.DataFrame:
     """A list of suspicious labels: of each split the first letters of their names."""
     rows = [(split, i, letter) for split, letters in listed.items() for i, letter in enumerate(letters)]
@@ -132,7 +135,7 @@ def candidates(**listed: str) -> pd.DataFrame:
 def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(listed, verdict, num_items):
     sizes = {"train": 3600, "val": 400, "test": 1000}
     margins = pd.DataFrame({"split": np.repeat(list(sizes), list(sizes.values()))})
-    judged = judge_labels(candidates(**listed), margins)
+    judged = judge_labels(candidates(**listed), margins, SURE)
     assert (judged.verdict, len(judged.items), judged.n) == (verdict, num_items, 5000)
     assert judged.value == sum(map(len, listed.values())) / 5000
     assert judged.low <= judged.value <= judged.high
@@ -140,10 +143,20 @@ def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(l
 
 def test_a_large_split_may_list_two_of_a_thousand():
     margins = pd.DataFrame({"split": ["train"] * 50_000})
-    assert judge_labels(candidates(train="cde" * 33), margins).verdict == "not_found"
+    assert judge_labels(candidates(train="cde" * 33), margins, SURE).verdict == "not_found"
     table = candidates(train="cde" * 34)
-    assert judge_labels(table, margins).verdict == "found"
-    assert judge_labels(table.assign(q_value=0.1), margins).verdict == "not_found"
+    assert judge_labels(table, margins, SURE).verdict == "found"
+    assert judge_labels(table.assign(q_value=0.1), margins, SURE).verdict == "not_found"
+
+
+def test_labels_are_not_judged_by_a_model_that_knows_little_or_on_images_that_differ():
+    margins = pd.DataFrame({"split": ["train"] * 3600 + ["val"] * 400 + ["test"] * 1000})
+    worse = SURE | {"test_accuracy": 0.7}
+    assert judge_labels(candidates(test="cde" * 9), margins, worse).verdict == "unknown"
+    judged = judge_labels(candidates(train="cde" * 9, test="cde" * 9), margins, worse)
+    assert (judged.verdict, len(judged.items)) == ("found", 27)
+    judged = judge_labels(candidates(train="cde" * 9), margins, SURE | {"val_accuracy": 0.4})
+    assert (judged.verdict, len(judged.items)) == ("unknown", 0)
 
 
 @pytest.mark.parametrize(("taken", "verdict"), [(0.9, "found"), (0.02, "not_found"), (0.06, "unknown")])

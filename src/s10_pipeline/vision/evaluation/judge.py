@@ -31,6 +31,8 @@ SHIFT = 0.05
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
 # A list of which more than this share carries one label tells of the class, not of labels.
 ONE_CLASS = 2 / 3
+# A model that is right less often than this has not learned enough to judge labels by.
+LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 # Of drawn images without a copy, the most alike reach a similarity of 0.87 by chance; of 300 copies saved as JPEG of
 # quality 75 the least alike has 0.93.
@@ -142,21 +144,25 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
     return _differing("train_test_shift", sum(sizes), told, (value, low, high))
 
 
-def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame) -> Verdict:
+def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
     """Tell whether more labels are listed as wrong than are listed where all labels are right.
 
-    Where most of a split's list carries one label, nothing is found: a model that does not know a class lists its
-    images. ``value`` is the share of all images that is listed.
+    Nothing is found where the model is right on fewer than half of the validation images, among test images that
+    differ from the others, and where most of a split's list carries one label: a model that does not know a class lists
+    its images. ``value`` is the share of all images that is listed.
     """
     told, items = [], []
+    shifted = judge_shift(metrics).verdict == "found"
     verdict: Literal["found", "not_found", "unknown"] = "not_found"
     for split, name in SPLITS.items():
         listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
         told.append(f"{len(listed):,} of {n:,} {name} images")
         if (listed["q_value"] <= LOW).sum() <= max(LOW_BY_CHANCE, LOW_SHARE * n):
             continue
-        if listed["label_name"].value_counts().iloc[0] > ONE_CLASS * len(listed):
-            told[-1] += f" (most of them {listed['label_name'].mode()[0]}, which the model may not know)"
+        one_class = listed["label_name"].value_counts().iloc[0] > ONE_CLASS * len(listed)
+        if one_class or (shifted and split == "test"):
+            known = f"most of them {listed['label_name'].mode()[0]}, which the model may not know"
+            told[-1] += f" ({known if one_class else 'which differ from the others'})"
             verdict = "unknown" if verdict == "not_found" else verdict
             continue
         verdict = "found"
@@ -165,6 +171,9 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame) -> Verdi
     sentence = (
         f"labels of {', '.join(told)} fall behind other classes further than the scatter of right labels explains"
     )
+    if metrics["val_accuracy"] < LEARNED:
+        told_of = f"the model is right on {metrics['val_accuracy']:.0%} of the validation images"
+        return Verdict("label_errors", "unknown", n, f"Cannot be told, because {told_of}: {sentence}", total / n)
     if verdict == "found":
         sentence = f"Shown: {sentence}; at least {1 - FALSE_DISCOVERIES:.0%} of these labels should be wrong"
     else:
