@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kedro_process import KedroProcess, wait_for
+from s10_pipeline.pipeline_registry import register_pipelines
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")]
 
@@ -22,7 +23,9 @@ SMALL = (
 )
 TWO_PROCESSES = "--params=train.distributed.num_processes=2"
 # what training leaves, and its record
-TRAINED = shutil.ignore_patterns("model.safetensors", "training_*", "provenance.json", "checkpoints", "train_resnet")
+TRAINED = shutil.ignore_patterns(
+    "model.safetensors", "training_*", "train_margins*", "provenance.json", "checkpoints", "train_resnet"
+)
 
 
 class Project:
@@ -100,6 +103,15 @@ def test_killed_again_and_again_and_started_again_equals_undisturbed(project, un
     assert "going on after epoch 4" in project.stdout
     assert project.outcome() == undisturbed
     assert not list(project.data_root.rglob("*.partial")), "what a killed process left is tidied up"
+
+
+def test_stages_in_processes_of_their_own_equal_one_run(root, undisturbed, tmp_path):
+    """As an orchestrator runs them: one command for each node."""
+    project = Project(root, tmp_path / "data")
+    for node in register_pipelines()["__default__"].nodes:
+        assert project.run(f"--nodes={node.name}") == 0, project.stderr
+    assert project.outcome() == undisturbed
+    assert list(project.data_root.glob("sample/08_reporting/report.html/*/report.html"))
 
 
 def test_killed_from_outside_with_spawned_workers(project, undisturbed):
