@@ -12,7 +12,7 @@ from s10_pipeline.datasets import image_set
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.identity.digests import hash_file
 from s10_pipeline.vision.data.image_set import ImageSet, content_digest
-from s10_pipeline.vision.data.sources.description import checksum_of
+from s10_pipeline.vision.data.sources.assembly import checksum_of
 from s10_pipeline.vision.data.split import Split, indices_digest
 
 
