@@ -18,13 +18,17 @@ from s10_pipeline.vision.data.split import Split, indices_digest
 
 @pytest.fixture
 def images(shapes):
-    return dataclasses.replace(shapes[1], paths=tuple(f"test/ä {i}.png" for i in range(len(shapes[1]))))
+    rows = np.arange(len(shapes[1]))
+    paths = tuple(f"test/ä {i}.png" for i in rows)
+    return dataclasses.replace(shapes[1], paths=paths, groups=rows // 3, validation=rows % 4 == 0)
 
 
 def same(one: ImageSet, other: ImageSet) -> bool:
     return (
         np.array_equal(one.images_nhwc, other.images_nhwc)
         and np.array_equal(one.labels, other.labels)
+        and np.array_equal(one.groups, other.groups)
+        and np.array_equal(one.validation, other.validation)
         and (one.class_names, one.paths, one.source) == (other.class_names, other.paths, other.source)
     )
 

@@ -72,16 +72,6 @@ def test_the_split_is_seeded_stratified_and_complete(tmp_path):
     assert list(train.paths) == sorted(train.paths)
 
 
-@pytest.mark.parametrize("fraction", [0.001, 0.999])
-def test_each_class_keeps_an_image_on_both_sides(tmp_path, fraction):
-    make_classes(tmp_path, num_images=2)
-    save(tmp_path / "ant" / "more.png")
-    train, test = read(tmp_path, test_fraction=fraction)
-    assert np.bincount(train.labels).min() == 1
-    assert np.bincount(test.labels).min() == 1
-    assert len(train) + len(test) == 7
-
-
 def test_the_result_does_not_depend_on_the_order_of_the_file_system(tmp_path, monkeypatch):
     make_classes(tmp_path)
     train, test = read(tmp_path)
