@@ -114,7 +114,7 @@ REFUSED = {
     "another encoding": ("file,label\nphotos/p00_0.png,Kätzchen\n".encode("latin-1"), {}, "line 2 is not UTF-8; save"),
     "nothing": (b"", {}, "No columns to parse .*; give a table of images"),
     "ragged lines": (b"file,label\na,b.png,cat\na.png,cat\n,,,,\n", {}, "Expected 3 fields .*; give a table of images"),
-    "no column": (b"id,label\n1,cat\n", {}, "ingest.columns.file=null: .* has the columns id, label; name one"),
+    "no column": (b"id,label\n1,cat\n", {}, "ingest.columns.file=null: .* has id, label; name one"),
     "another column": (
         b"file,label\n",
         {"columns": {"split": "fold"}},

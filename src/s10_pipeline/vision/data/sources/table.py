@@ -59,6 +59,8 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
     """
     setting, path = f"ingest.path={printable(table)}", Path(table).expanduser()
     root = Path(image_root).expanduser() if image_root else path.parent
+    if image_root and not root.is_dir():
+        raise UserError(f"ingest.image_root={image_root}: no such folder; give the one that paths are relative to")
     cells = _read_table(path, setting)
     by_name = {name.casefold(): name for name in reversed(cells.columns)}
     columns: dict[str, str] = {}
@@ -69,7 +71,7 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
         elif asked or role in ("file", "label"):
             listed = printable(", ".join(cells.columns))
             raise UserError(
-                f"ingest.columns.{role}={asked or 'null'}: {table} has the columns {listed}; name one of them"
+                f"ingest.columns.{role}={asked or 'null'}: the table has {listed}; name one of these columns"
             )
     rows = pd.DataFrame({role: cells[name] for role, name in columns.items()})
     rows["place"] = [_relative(root, file) if file else "" for file in rows.pop("file")]
