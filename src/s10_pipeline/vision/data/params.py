@@ -141,7 +141,8 @@ class AugmentParams(Params):
 
     Attributes:
         train: albumentations transforms in order, each ``NAME: {arguments}``.
-        val_fraction: share of each class of the training images that is held out.
+        val_fraction: share of each class of the training images that is held out, at least one image; unused where the
+            source names validation images.
         seed: of the split.
         pixel_mean, pixel_std: what the model subtracts and divides by, a channel (RGB), 0-255;
             null measures them on the training images that are left after the split.

@@ -127,7 +127,7 @@ def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
     told = []
     for kind, found in kinds.items():
         if len(found):
-            cells = [f"{place} ({printable(', '.join(texts))})" for place, *texts in found.itertuples()]
+            cells = [f"{place} ({printable(', '.join(texts))[:200]})" for place, *texts in found.itertuples()]
             _log.error("%s:\n  %s", kind, "\n  ".join(cells))
             told.append(f"{kind}: {list_some(cells)}")
     if told:
