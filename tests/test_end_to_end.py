@@ -24,6 +24,7 @@ from s10_pipeline.cli import cli
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.staleness.records import RecordStore
+from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.evaluation.verdict import KINDS
 
 # the sample environment, smaller still
@@ -227,6 +228,73 @@ def photos(folder: Path) -> Path:
             pixels = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"IMG {i:03d}.{('jpg', 'png', 'webp')[i % 3]}")
     return folder
+
+
+def own_images(folder: Path, source: str) -> tuple[Path, list[str]]:
+    """Photos as a source that names validation images, or groups (csv); and the split of each image."""
+    files = sorted(path for path in photos(folder / "all").rglob("*") if path.is_file())
+    splits = [("train", "train", "validation")[i % 3] for i in range(len(files))]
+    table = pd.DataFrame({"image": files, "label": [file.parent.name for file in files]})
+    if source == "csv":
+        table["patient"] = table.index // 5
+        table.to_csv(folder / "labels.csv", sep=";", index=False)
+        return folder / "labels.csv", splits
+    if source == "parquet":
+        table["image"] = [file.read_bytes() for file in files]
+        for split, rows in table.groupby(splits):
+            rows.to_parquet(folder / f"{split}-00000-of-00001.parquet")
+        return folder, splits
+    for file, split in zip(files, splits, strict=True):
+        (folder / "sorted" / split / file.parent.name).mkdir(parents=True, exist_ok=True)
+        file.rename(folder / "sorted" / split / file.parent.name / file.name)
+    return folder / "sorted", splits
+
+
+def stored(data_root: Path, name: str) -> ImageSet:
+    return ImageSetDataset(filepath=f"{data_root}/cpu/02_intermediate/{name}.json", version=Version(None, None)).load()
+
+
+@pytest.mark.parametrize("source", ["folder", "parquet"])
+def test_validation_images_of_ones_own_are_taken_and_no_others(tmp_path, source):
+    path, splits = own_images(tmp_path / "photos", source)
+    parameters = f"--params=ingest.source={source},ingest.path={path},ingest.image_size=48"
+    result = kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", parameters)
+    assert result.exit_code == 0, result.output
+    train, test = stored(tmp_path / "data", "train_images"), stored(tmp_path / "data", "test_images")
+    held_out, kept = (
+        json.loads(newest(tmp_path / "data", f"{s}_set.json", "cpu").read_text()) for s in ("val", "train")
+    )
+    assert held_out["indices"] == np.flatnonzero(train.validation).tolist()
+    assert len(held_out["indices"]) == splits.count("validation")
+    assert held_out["parameters"] == {"validation": "named by the source"}
+    assert len(kept["indices"]) + len(test) == splits.count("train")
+    assert np.bincount(test.labels).tolist() == [3, 4, 8]  # a fifth of the training images
+
+
+def test_a_table_with_groups_and_damaged_images(tmp_path):
+    table, _ = own_images(tmp_path / "photos", "csv")
+    damaged = sorted(table.parent.rglob("*.png"))[:7]
+    for file in damaged:
+        file.write_bytes(file.read_bytes()[:60])
+    arguments = ("--env=cpu", "--pipeline=data", f"--params=ingest.source=csv,ingest.path={table},ingest.image_size=48")
+    result = kedro(tmp_path / "data", *arguments)
+    assert result.exit_code != 0
+    assert damaged[0].name in result.output and "ingest.on_bad_image=skip" in result.output
+    arguments += ("--params=ingest.on_bad_image=skip,augment.val_fraction=0.2", "--only-missing-outputs")
+    for num_versions, change in ((1, None), (1, None), (2, damaged[0])):
+        if change:
+            Image.new("RGB", (60, 60), "red").save(change)
+        assert kedro(tmp_path / "data", *arguments).exit_code == 0
+        assert len(list((tmp_path / "data/cpu").glob("*/skipped_images.csv/*"))) == num_versions
+    skipped = pd.read_csv(newest(tmp_path / "data", "skipped_images.csv", "cpu"))
+    assert sorted(skipped["path"]) == sorted(str(file.relative_to(table.parent)) for file in damaged[1:])
+    train, test = stored(tmp_path / "data", "train_images"), stored(tmp_path / "data", "test_images")
+    val_set, train_set = (
+        json.loads(newest(tmp_path / "data", f"{s}_set.json", "cpu").read_text())["indices"] for s in ("val", "train")
+    )
+    sides = [set(train.groups[train_set]), set(train.groups[val_set]), set(test.groups)]
+    assert len(set.union(*sides)) == sum(map(len, sides)) == 22
+    assert {*train.labels[val_set]} == {*test.labels} == {0, 1, 2}
 
 
 @pytest.mark.slow

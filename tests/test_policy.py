@@ -133,7 +133,7 @@ UNTESTED = {
     "vision/data/sources/parquet_files.py": "a part of the parquet reader: test_parquet.py",
     "vision/data/sources/drawing.py": "test_shapes10.py looks at what it paints",
     "vision/data/sources/decoding.py": "a part of two readers: test_parquet.py, test_folder.py",
-    "vision/data/sources/description.py": "a part of three readers, whose tests compare the whole of it",
+    "vision/data/sources/assembly.py": "a part of three readers: test_folder.py, test_parquet.py, test_table.py",
     "vision/data/sources/suggestion.py": "a part of three readers: test_archive.py",
     "vision/data/sources/transfer.py": "a part of the download: test_download.py",
     "vision/distributed/ranks.py": "calls of torch.distributed: test_launcher.py compares two processes with one",

@@ -58,10 +58,24 @@ def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
     return folders
 
 
+def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
+    """Return the images that a table at ``ingest.path`` names."""
+    if parameters.get("ingest.source") != "csv":
+        return {}
+    from .vision.data.sources.table import list_rows
+
+    columns = {role: parameters[f"ingest.columns.{role}"] for role in ("file", "label")}
+    with suppress(UserError):
+        rows, root, _ = list_rows(parameters["ingest.path"], parameters["ingest.image_root"], columns)
+        return {"the images that ingest.path names": [root / place for place in sorted(set(rows["place"])) if place]}
+    return {}
+
+
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,
     path_parameters=("ingest.path", "predict.path"),
+    listed_files=list_images,
     harmless_inputs=("checkpoints",),
     harmless_libraries=("filelock", "rich"),
     describe=describe,

@@ -12,19 +12,23 @@ from s10_pipeline.datasets import image_set
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.identity.digests import hash_file
 from s10_pipeline.vision.data.image_set import ImageSet, content_digest
-from s10_pipeline.vision.data.sources.description import checksum_of
+from s10_pipeline.vision.data.sources.assembly import checksum_of
 from s10_pipeline.vision.data.split import Split, indices_digest
 
 
 @pytest.fixture
 def images(shapes):
-    return dataclasses.replace(shapes[1], paths=tuple(f"test/ä {i}.png" for i in range(len(shapes[1]))))
+    rows = np.arange(len(shapes[1]))
+    paths = tuple(f"test/ä {i}.png" for i in rows)
+    return dataclasses.replace(shapes[1], paths=paths, groups=rows // 3, validation=rows % 4 == 0)
 
 
 def same(one: ImageSet, other: ImageSet) -> bool:
     return (
         np.array_equal(one.images_nhwc, other.images_nhwc)
         and np.array_equal(one.labels, other.labels)
+        and np.array_equal(one.groups, other.groups)
+        and np.array_equal(one.validation, other.validation)
         and (one.class_names, one.paths, one.source) == (other.class_names, other.paths, other.source)
     )
 
@@ -95,7 +99,7 @@ def remote(images, tmp_path):
 )
 def test_a_damaged_copy_is_fetched_again(images, remote, damage):
     dataset, files = remote
-    assert len(files) == 3
+    assert len(files) == 5
     for file, other in zip(files, files[1:] + files[:1], strict=True):
         damage(file, other)
         assert same(dataset.load(), images)

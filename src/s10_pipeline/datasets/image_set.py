@@ -18,6 +18,9 @@ from ..vision.data.image_set import ImageSet, content_digest
 from ..vision.errors import UserError
 from .atomic import AtomicDataset
 
+# Fields of an image set that a version names only where they are known.
+OPTIONAL_ARRAYS = ("groups", "validation")
+
 
 class ImageSetDataset(AtomicDataset[ImageSet]):
     """A small JSON file a version, which names arrays in a store by the digest of their content.
@@ -49,6 +52,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             "images": self._store(data.images_nhwc),
             "labels": self._store(data.labels),
             "paths": None if data.paths is None else self._store(json.dumps(data.paths).encode()),
+            **{name: self._store(rows) for name, rows in data.by_row().items() if name in OPTIONAL_ARRAYS},
         }
         return json.dumps(manifest, indent=1).encode()
 
@@ -62,6 +66,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             paths=tuple(paths) if paths else None,
             source=manifest["source"],
             digest=manifest["digest"],
+            **{name: np.load(self._local_copy(manifest[name])) for name in OPTIONAL_ARRAYS if name in manifest},
         )
 
     @property
@@ -72,7 +77,8 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
     def shared_files(self, path: str) -> list[str]:
         """Files that the version at ``path`` needs besides; other versions may name them too."""
         manifest = self._manifest(path)
-        return [str(self.shared_folder / manifest[key]) for key in ("images", "labels", "paths") if manifest[key]]
+        names = ("images", "labels", "paths", *OPTIONAL_ARRAYS)
+        return [str(self.shared_folder / manifest[name]) for name in names if manifest.get(name)]
 
     def origin_of(self, path: str) -> str | None:
         """Return title and checksum of what the version at ``path`` was read from; None if a stage made it."""

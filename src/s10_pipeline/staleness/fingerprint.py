@@ -20,7 +20,7 @@ from pydantic_core import to_jsonable_python
 
 from ..identity.affects import can_change
 from ..identity.differences import Parts, flatten
-from ..identity.digests import Memo
+from ..identity.digests import Memo, digest_of
 from ..identity.reach import Reach
 from ..identity.source import Package
 from .contents import Content
@@ -37,6 +37,7 @@ class Rules:
         package: the importable name of the project's own code.
         parameters: pydantic model of all parameters, at whose fields ``affects(...)`` says which nodes they can change.
         path_parameters: dotted names of those that name a file or folder, whose content then counts.
+        listed_files: further files whose content counts, given a node's parameters; what lists them -> the files.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
         describe: what else records tell of a node's run (device, commit); called after it, with its parameters.
@@ -47,6 +48,7 @@ class Rules:
     package: str
     parameters: type[BaseModel] | None = None
     path_parameters: tuple[str, ...] = ()
+    listed_files: Callable[[dict[str, Any]], dict[str, list[Path]]] = lambda parameters: {}
     harmless_inputs: tuple[str, ...] = ()
     harmless_libraries: tuple[str, ...] = ()
     describe: Callable[[dict[str, Any]], dict[str, Any]] = lambda parameters: {}
@@ -78,12 +80,16 @@ class Fingerprinter:
         parameters |= {name: value for name, value in (stored or {}).items() if name in parameters}
         decisive = {n: v for n, v in parameters.items() if can_change(self._rules.parameters, n, node.name)}
         files = [name for name in self._rules.path_parameters if decisive.get(name) is not None]
+        listed = {
+            name: digest_of([[str(path), self._memo.digest(str(path))] for path in paths])
+            for name, paths in self._rules.listed_files(decisive).items()
+        }
         libraries = [name for name in code["libraries"] if name not in self._rules.harmless_libraries]
         return {
             "code": code["pieces"],
             "parameters": decisive,
             "inputs": {name: content.digest for name, content in inputs.items()},
-            "files": {name: self._memo.digest(os.path.expanduser(str(decisive[name]))) for name in files},
+            "files": {name: self._memo.digest(os.path.expanduser(str(decisive[name]))) for name in files} | listed,
             "libraries": {name: self.version(name) for name in libraries},
             "wiring": to_jsonable_python({**wiring_of(node), "function": code["function"]}),
         }

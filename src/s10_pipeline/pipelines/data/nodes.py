@@ -5,17 +5,19 @@ import logging
 from ...vision.data.image_set import ImageSet
 from ...vision.data.params import AugmentParams, IngestParams
 from ...vision.data.split import Split, build_sets
-from ...vision.types import Figure
+from ...vision.types import DataFrame, Figure
 
 log = logging.getLogger(__name__)
 
 
-def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
+def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet, DataFrame]:
     """Read the source.
 
     Returns:
-        train_images, test_images.
+        train_images, test_images, skipped_images.
     """
+    import pandas as pd
+
     from ...vision.data.image_set import warn_of_unequal_classes
     from ...vision.data.sources import read_source
 
@@ -23,7 +25,9 @@ def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet]:
     title = train_images.source.get("title", ingest.source)
     log.info("%s: %d images to train, %d to test", title, len(train_images), len(test_images))
     warn_of_unequal_classes(train_images)
-    return train_images, test_images
+    sources = (train_images.source, test_images.source)
+    skipped = [(source["split"], *item) for source in sources for item in source.get("skipped", {}).items()]
+    return train_images, test_images, pd.DataFrame(skipped, columns=["split", "path", "reason"])
 
 
 def build_augmented_datasets(

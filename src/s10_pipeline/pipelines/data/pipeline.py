@@ -8,7 +8,7 @@ from .nodes import build_augmented_datasets, ingest_cifar
 def create_pipeline() -> Pipeline:
     return Pipeline(
         [
-            node(ingest_cifar, "params:ingest", ["train_images", "test_images"], name="ingest_cifar"),
+            node(ingest_cifar, "params:ingest", ["train_images", "test_images", "skipped_images"], name="ingest_cifar"),
             node(
                 build_augmented_datasets,
                 ["train_images", "test_images", "params:augment"],

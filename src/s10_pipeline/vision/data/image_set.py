@@ -33,6 +33,8 @@ class ImageSet:
         labels: int64 (N,), each in [0, len(class_names)).
         class_names: one name a label, in label order; the only place that says how many classes there are.
         paths: file of each image, relative to the source's folder, where the source has files.
+        groups: int64 (N,), equal for images that belong on one side of any split; None where none are known.
+        validation: bool (N,), the images that the source names for validation; None where it names none.
         source: JSON-able description: at least ``name`` (ingest.source), ``split`` ("train" or "test"),
             ``title`` (for people: "CIFAR-10", "shapes10: drawn data, not CIFAR-10"), ``checksum``
             ("md5:..." or "sha256:..." of what was read), ``parameters`` (of ingest), and ``drawn`` (true)
@@ -46,11 +48,13 @@ class ImageSet:
     paths: tuple[str, ...] | None = None
     source: dict[str, Any] = field(default_factory=dict)
     digest: str | None = None
+    groups: NDArray[np.int64] | None = None
+    validation: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.labels)
         assert self.images_nhwc.dtype == np.uint8 and self.images_nhwc.ndim == 4 and self.images_nhwc.shape[3] == 3
-        assert len(self.images_nhwc) == n and (self.paths is None or len(self.paths) == n)
+        assert all(len(rows) == n for rows in self.by_row().values())
         assert self.labels.dtype == np.int64 and n > 0
         assert self.labels.min() >= 0 and self.labels.max() < len(self.class_names)
 
@@ -61,6 +65,11 @@ class ImageSet:
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.images_nhwc.shape[1], self.images_nhwc.shape[2]
+
+    def by_row(self) -> dict[str, Any]:
+        """Fields that have one entry per image, as far as they are known."""
+        names = ("images_nhwc", "labels", "paths", "groups", "validation")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def __getstate__(self) -> dict[str, Any]:
         """A memory map travels to worker processes as its file name, not as gigabytes of pixels."""

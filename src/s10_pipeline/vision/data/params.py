@@ -1,6 +1,8 @@
 """Parameters of the ``data`` stage: ``ingest`` and ``augment``."""
 
-from typing import Annotated, Any
+import re
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -18,9 +20,13 @@ SOURCES = {
     "cifar10": "archive",
     "cifar100": "archive",
     "parquet": "parquet",
+    "csv": "table",
     "folder": "folder",
     "shapes10": "shapes10",
 }
+
+# Parameters that not every source takes -> those that do.
+TAKEN_BY = {"columns": ("csv", "parquet"), "image_root": ("csv",), "group_pattern": ("folder", "csv")}
 
 
 class Shapes10Params(Params):
@@ -30,16 +36,38 @@ class Shapes10Params(Params):
     num_test_images: int = Field(1000, ge=10, le=1_000_000)
 
 
+class ColumnsParams(Params):
+    """Names of the columns of a table (``csv``) or of ``parquet`` files; null: the usual names are looked for.
+
+    Attributes:
+        file: the image: its path, in ``parquet`` files its bytes.
+        label: its class.
+        split: train, val or test (``csv`` alone).
+        group: images of one group stay on one side of any split; in ``parquet`` files only if it is named.
+    """
+
+    file: str | None = None
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+
+
 class IngestParams(Params):
     """Where images come from.
 
     Attributes:
         source: a key of :data:`SOURCES`.
         path: the archive, or the folder that holds it (``cifar10``, ``cifar100``); the folder of
-            parquet files or of class folders. ``~`` is expanded; relative to the working directory.
+            parquet files or of class folders; the table (``csv``). ``~`` is expanded; relative to the working
+            directory.
+        columns: of a table or of parquet files.
+        image_root: folder that the paths in a table are relative to; null: the table's own.
+        group_pattern: regular expression whose one group, searched in an image's path, says which group it is in
+            (``folder``, ``csv``, where it goes before a column).
+        on_bad_image: an image that cannot be read ends the stage (``fail``) or is left out and noted (``skip``).
         image_size: height and width in pixels of every stored image.
-        seed: of the drawing (``shapes10``) and of the test split (``folder`` without ``test/``).
-        test_fraction: share of each class that becomes test data where a ``folder`` has no ``test/``.
+        seed: of the drawing (``shapes10``) and of the test split of a source without test images.
+        test_fraction: share of each class that becomes test data where a source has none.
         download_dir: where archives are downloaded to, and looked for if ``path`` has none.
         mirrors: further addresses of the archive (its file name included), tried in this order after
             the official one.
@@ -52,6 +80,10 @@ class IngestParams(Params):
 
     source: str = "cifar10"
     path: str | None = None
+    columns: ColumnsParams = ColumnsParams()
+    image_root: str | None = None
+    group_pattern: str | None = None
+    on_bad_image: Literal["fail", "skip"] = "fail"
     image_size: int = Field(32, ge=8, le=1024)
     seed: int = Field(0, ge=0, lt=2**32)
     test_fraction: float = Field(0.2, gt=0, lt=1)
@@ -73,11 +105,25 @@ class IngestParams(Params):
             if self.shortcut not in SHAPE_NAMES:
                 remedy = did_you_mean(self.shortcut, SHAPE_NAMES)
                 raise ValueError(f"shortcut={self.shortcut}: no shape of this name; {remedy}")
-        if self.source in ("parquet", "folder") and not self.path:
-            raise ValueError(f"path=null: source={self.source} reads a folder; give it as ingest.path=DIR")
+        if self.source in ("parquet", "folder", "csv") and not self.path:
+            what = "table" if self.source == "csv" else "folder"
+            raise ValueError(f"path=null: source={self.source} reads a {what}; give it as ingest.path")
+        for name, sources in TAKEN_BY.items():
+            if (value := getattr(self, name)) not in (None, ColumnsParams()) and self.source not in sources:
+                raise ValueError(f"{name}={value}: only source={' or '.join(sources)} takes it; leave it null")
+        if self.columns.split and self.source == "parquet":
+            raise ValueError(f"columns.split={self.columns.split}: parquet files are of one split each; leave it null")
         if self.plant is not None:
             parse_faults(self.plant)
         return self
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _has_one_group(cls, pattern: str | None) -> str | None:
+        with suppress(re.error):
+            if pattern is None or re.compile(pattern).groups == 1:
+                return pattern
+        raise ValueError("must be a regular expression with one (...), around what names an image's group")
 
 
 def _spelled_out(item: Any) -> Any:
@@ -95,7 +141,8 @@ class AugmentParams(Params):
 
     Attributes:
         train: albumentations transforms in order, each ``NAME: {arguments}``.
-        val_fraction: share of each class of the training images that is held out.
+        val_fraction: share of each class of the training images that is held out, at least one image; unused where the
+            source names validation images.
         seed: of the split.
         pixel_mean, pixel_std: what the model subtracts and divides by, a channel (RGB), 0-255;
             null measures them on the training images that are left after the split.

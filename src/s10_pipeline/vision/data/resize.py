@@ -14,7 +14,7 @@ from pydantic import Field, field_validator
 from ...identity.regular_files import regular_file
 from ..errors import one_line
 from ..params import Params
-from .image_files import IMAGE_FORMATS
+from .image_files import CAMERA_RAW_EXTENSIONS, IMAGE_FORMATS
 
 # More than any image that Pillow does not take for an attack: 179 million pixels of four channels of 16 bits.
 MAX_FILE_BYTES = 1_500_000_000
@@ -57,6 +57,8 @@ def opened(file: Path) -> Iterator[io.BufferedReader]:
     Raises:
         UnreadableImage: it cannot be opened or read, also by what is done in the context; without the path.
     """
+    if file.suffix.lower() in CAMERA_RAW_EXTENSIONS:
+        raise UnreadableImage("camera raw data, which is not decoded here; convert it to PNG or JPEG")
     try:
         with regular_file(file, MAX_FILE_BYTES).open("rb") as stream:
             if not stream.peek(1):

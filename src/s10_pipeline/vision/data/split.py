@@ -1,5 +1,6 @@
 """Training, validation and test sets: which images, and what is done to them before each epoch."""
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 from ...identity.digests import sha256_of
 from .image_set import ImageSet
 from .params import AugmentParams
-from .stratified import stratified_split
+from .stratified import hold_out
+
+_log = logging.getLogger(__name__)
 
 # Pixels of one chunk of images are counted at once; counting takes another three times as much.
 CHUNK_BYTES = 16 * 2**20
@@ -66,21 +69,27 @@ def channel_mean_std(
 def build_sets(train_images: ImageSet, test_images: ImageSet, params: AugmentParams) -> tuple[Split, Split, Split]:
     """Split off validation images, check the transforms, measure mean and deviation if they are not given.
 
+    Where the source names validation images, those are taken.
+
     Returns:
         (train, val, test). Validation images come from the training images alone.
 
     Raises:
-        UserError: a class without images on one side of the split, or a wrong transform.
+        UserError: a class too small to be split, or a wrong transform.
     """
     from .transforms import build_transforms, check_keeps_images
 
-    kept, held_out = stratified_split(
-        train_images.labels, params.val_fraction, params.seed, train_images.class_names, "augment.val_fraction"
-    )
+    split: dict[str, Any] = {"val_fraction": params.val_fraction, "seed": params.seed}
+    if train_images.validation is not None:
+        kept, held_out = np.flatnonzero(~train_images.validation), np.flatnonzero(train_images.validation)
+        split = {"validation": "named by the source"}
+        _log.info("augment.val_fraction is unused: the source names %d validation images", len(held_out))
+    else:
+        choice = params.val_fraction, params.seed, train_images.class_names, "augment.val_fraction"
+        kept, held_out = hold_out(train_images.labels, *choice, train_images.groups)
     mean, std = channel_mean_std(train_images.images_nhwc, kept)
     mean, std = params.pixel_mean or mean, params.pixel_std or std
     check_keeps_images(build_transforms(list(params.train), mean), np.array(train_images.images_nhwc[int(kept[0])]))
-    split = {"val_fraction": params.val_fraction, "seed": params.seed}
     return (
         Split("train", kept, list(params.train), mean, std, split),
         Split("val", held_out, [], mean, std, split),

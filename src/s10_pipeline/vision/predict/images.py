@@ -8,13 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.image_files import (
-    CAMERA_RAW_EXTENSIONS,
-    large_images_allowed,
-    printable,
-    starts_like_an_image,
-    walk_images,
-)
+from ..data.image_files import large_images_allowed, printable, starts_like_an_image, walk_images
 from ..data.resize import UnreadableImage, decode_square_rgb, opened, to_square_rgb
 from ..data.sources.decoding import map_images, sizes_of
 from ..errors import UserError
@@ -98,8 +92,6 @@ def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
 
 
 def _read(file: Path, size: int) -> NDArray[np.uint8]:
-    if file.suffix.lower() in CAMERA_RAW_EXTENSIONS:
-        raise UnreadableImage("camera raw data, which is not decoded here; convert it to PNG or JPEG")
     if file.is_dir():
         raise UnreadableImage("the folder cannot be listed, so what is in it is not known")
     with opened(file) as stream:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.image_files import large_images_allowed, printable
 from ..data.loader import cap_batch_size
 from ..data.resize import UnreadableImage
-from ..data.sources.decoding import list_unreadable
+from ..data.sources.decoding import list_some
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
@@ -64,7 +64,7 @@ def predict_images(
     model.cpu()
     names = _relative_names(files, params.path)
     if reasons:
-        told = list_unreadable({names[position]: reason for position, reason in reasons.items()}, most=3)
+        told = list_some([f"{names[position]}: {reason}" for position, reason in reasons.items()], "; ", most=3)
         setting = f"predict.path={printable(str(params.path))}"
         if len(reasons) == len(files):
             raise UserError(f"{setting}: no image could be read ({told}); give images in a format that Pillow opens")

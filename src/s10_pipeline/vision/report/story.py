@@ -45,9 +45,11 @@ def trace_lineage(provenance: dict[str, Any], model: str, test_predictions: pd.D
         read = f"{source.get('title', 'unnamed data')}, source {source.get('name', 'unknown')}"
         steps.append((f"{split} source", read, str(source.get("checksum", "no checksum"))))
         count = f"{source['num_images']:,} images" if "num_images" in source else "images"
+        count += f", {len(source['skipped']):,} damaged ones left out" if "skipped" in source else ""
         steps.append((f"{split} images", f"{count}, as stored", f"sha256:{source.get('digest', 'unknown')}"))
     sizes = ", ".join(f"{n:,} {name}" for name, n in augment.get("images", {}).items())
     split = f"augment.seed={augment.get('seed')}, augment.val_fraction={augment.get('val_fraction')}"
+    split = f"validation images {augment['validation']}" if "validation" in augment else split
     steps.append(("split", sizes or "unknown", split))
     code = provenance.get("code", {})
     version = str(code.get("commit", code.get("digest", "unknown")))

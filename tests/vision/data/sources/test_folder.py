@@ -72,16 +72,6 @@ def test_the_split_is_seeded_stratified_and_complete(tmp_path):
     assert list(train.paths) == sorted(train.paths)
 
 
-@pytest.mark.parametrize("fraction", [0.001, 0.999])
-def test_each_class_keeps_an_image_on_both_sides(tmp_path, fraction):
-    make_classes(tmp_path, num_images=2)
-    save(tmp_path / "ant" / "more.png")
-    train, test = read(tmp_path, test_fraction=fraction)
-    assert np.bincount(train.labels).min() == 1
-    assert np.bincount(test.labels).min() == 1
-    assert len(train) + len(test) == 7
-
-
 def test_the_result_does_not_depend_on_the_order_of_the_file_system(tmp_path, monkeypatch):
     make_classes(tmp_path)
     train, test = read(tmp_path)
@@ -208,7 +198,7 @@ REFUSED = {
         "class folder dog .*; add",
     ),
     "a single image": (
-        False, lambda root: save(root / "dog/1.png"), r"class dog \(1 images\) without held-out images; .*add images"
+        False, lambda root: save(root / "dog/1.png"), "too few images of dog: each class needs 2 images"
     ),
     "a class in test alone": (True, lambda root: save(root / "test/Cat/1.png"), r"test/ .*\(Cat\); name"),
     "no test images": (
@@ -224,7 +214,7 @@ REFUSED = {
         r"'train/bee/caf\\udce9.png': not a UTF-8 name",
     ),
     "no test folder": (
-        True, lambda root: (root / "test").rename(root / "val"),
+        True, lambda root: (root / "test").rename(root / "dev"),
         r"has train/<class>/ but no test/; .* or give ingest.path=.*/train to have",
     ),
 }  # fmt: skip
@@ -262,9 +252,11 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
     with caplog.at_level("INFO"):
         sets = read(tmp_path)
     assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
-    assert [len(images) for images in sets] == [9, 3]
-    assert "9 training images of 3 classes: ant 3, bee 3, cat 3" in caplog.text
-    assert "not Validation" in caplog.text
+    assert [len(images) for images in sets] == [10, 3]
+    assert "10 training images of 3 classes: ant 4, bee 3, cat 3" in caplog.text
+    assert sets[0].validation.nonzero()[0].tolist() == [9]
+    assert sets[0].paths[9] == "Validation/ant/1.png"
+    assert sets[1].validation is None
 
 
 @pytest.mark.parametrize(
@@ -273,8 +265,9 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
         (("fold1", "fold2"), r"fold1 and fold2 .* same name \(ant\)"),
         (("2019", "2020", "2021"), "which are the classes"),
         (("train/a", "train/b", "test/a"), "train/: a and b hold no images"),
-        (("seg_train", "seg_val"), "has seg_train/<class>/ but no test/"),
-        (("testing", "dev"), "has testing/<class>/ but no train/"),
+        (("seg_train", "dev"), "has seg_train/<class>/ but no test/"),
+        (("testing", "validation"), "has validation/<class>/ but no train/"),
+        (("train", "val", "valid"), "train, val, valid all seem to hold"),
         (("train_clean", "train_other", "test"), "train_clean, train_other, test all seem to hold"),
     ],
 )

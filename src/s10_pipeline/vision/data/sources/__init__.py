@@ -1,7 +1,6 @@
 """Readers of sources. Each module of :data:`~..params.SOURCES` has ``read(params) -> (train, test)``."""
 
 import logging
-from collections.abc import Callable
 from importlib import import_module
 
 import numpy as np
@@ -12,8 +11,6 @@ from ..params import SOURCES, IngestParams
 
 _log = logging.getLogger(__name__)
 
-Reader = Callable[[IngestParams], tuple[ImageSet, ImageSet]]
-
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     """Read training and test images from ``params.source``, and plant the faults of ``params.plant``.
@@ -23,8 +20,7 @@ def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     Raises:
         UserError: anything about the source that the user can mend.
     """
-    reader: Reader = import_module(f".{SOURCES[params.source]}", __package__).read
-    sets = reader(params)
+    sets: tuple[ImageSet, ImageSet] = import_module(f".{SOURCES[params.source]}", __package__).read(params)
     if params.plant:
         sets = plant_faults(*sets, params.plant, params.seed)
     for split, images in zip(("training", "test"), sets, strict=True):

@@ -18,7 +18,7 @@ from ...errors import UserError
 from ..image_set import ImageSet, allocate_pixels
 from ..params import IngestParams
 from ..resize import to_square_rgb
-from .description import image_sets
+from .assembly import describe_source
 from .download import DownloadError, download, md5_of
 from .suggestion import suggest_source
 
@@ -62,12 +62,12 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         _check(file, archive, params.source, setting, path)
         _extract(file, reader, folder)
         splits = {split: reader(folder, train=split == "train") for split in ("train", "test")}
-    contents = {
-        split: (_resized(data.data, params.image_size), np.asarray(data.targets, np.int64), None)
-        for split, data in splits.items()
-    }
-    checksum, class_names = f"md5:{reader.tgz_md5}", tuple(splits["train"].classes)
-    return image_sets(params, archive.title, checksum, class_names, contents)
+    sets = []
+    for split, data in splits.items():
+        source = describe_source(params, split, archive.title, f"md5:{reader.tgz_md5}")
+        labels = np.asarray(data.targets, np.int64)
+        sets.append(ImageSet(_resized(data.data, params.image_size), labels, tuple(data.classes), source=source))
+    return sets[0], sets[1]
 
 
 def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:

@@ -2,16 +2,19 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ....identity.digests import sha256_of
 from ....identity.regular_files import regular_file
 from ...errors import UserError
+from .parquet_files import Table
 
 _log = logging.getLogger(__name__)
 
@@ -24,21 +27,18 @@ CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog",
 CIFAR10_LABELS_SHA256 = "5083e6dd0895f94970ae8513f046bf3004b333931aad82b619d23ab76f2e1845"
 
 
-def declared_names(
-    metadata: Mapping[bytes, bytes] | None, label_column: str, folder: Path, setting: str
-) -> tuple[str, ...] | None:
+def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] | None:
     """Names in label order: from the ``huggingface`` entry of the parquet schema, else from a text file.
 
     Args:
-        metadata: of the parquet schema.
-        label_column: whose names are wanted.
+        table: whose label column's names are wanted.
         folder: where ``class_names.txt`` or ``labels.txt`` (one name a line) may lie.
         setting: ``ingest.path=...``, for errors.
 
     Raises:
         UserError: names that are not two or more, or not distinct.
     """
-    names, origin = _hub_names(metadata, label_column), "the parquet schema"
+    names, origin = _hub_names(table.file.schema_arrow.metadata, table.columns["label"]), "the parquet schema"
     for file in NAME_FILES:
         if names is None and (folder / file).exists():
             try:
@@ -81,13 +81,22 @@ def codes_of(
     return class_names, codes
 
 
-def inferred_names(train_labels: NDArray[np.int64], test_labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
+def names_in(texts: pd.Series, setting: str) -> tuple[tuple[str, ...], pd.Series]:
+    """Return the different texts, names of classes, in order, whole numbers by value; and each text's place there."""
+    names = sorted(set(texts))
+    if all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names):
+        names.sort(key=int)
+    if len(names) < 2:
+        raise UserError(f"{setting}: one class only ({', '.join(names)}); give images of two or more")
+    return tuple(names), texts.map({name: code for code, name in enumerate(names)})
+
+
+def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
     """Names where none are declared: CIFAR-10's where the labels are CIFAR-10's in official order, else class_0, ...
 
     Raises:
         UserError: labels with gaps, which could be anything, or fewer than two.
     """
-    labels = np.concatenate([train_labels, test_labels])
     if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
             "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are taken"

@@ -1,9 +1,8 @@
 """Decoding many images: with threads where they help."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,7 +45,6 @@ def sizes_of(files: Iterable[Path]) -> int:
     return sum(os.path.getsize(file) for file in files if os.path.isfile(file))
 
 
-def list_unreadable(reasons: Mapping[str, object], most: int = 5) -> str:
-    """``a.png: the file is empty; b.png: ...; 3 more``."""
-    told = [f"{place}: {reason}" for place, reason in islice(reasons.items(), most)]
-    return "; ".join([*told, f"{len(reasons) - most:,} more"] if len(reasons) > most else told)
+def list_some(items: Sequence[str], separator: str = ", ", most: int = 5) -> str:
+    """``a.png, b.png, 3 more``."""
+    return separator.join([*items[:most], f"{len(items) - most:,} more"] if len(items) > most else items)

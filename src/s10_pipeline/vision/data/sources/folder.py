@@ -5,27 +5,23 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
-from ....identity.digests import sha256_of
 from ...errors import UserError
-from ...progress import progress_bar
-from ..image_files import image_extensions, large_images_allowed, listing, printable, walk_images
-from ..image_set import ImageSet, allocate_pixels
+from ..image_files import image_extensions, listing, printable, walk_images
+from ..image_set import ImageSet
 from ..params import IngestParams
-from ..resize import UnreadableImage, decode_square_rgb, opened
-from ..stratified import stratified_split
-from .decoding import list_unreadable, map_images, sizes_of
-from .description import checksum_of, image_sets
+from .assembly import assemble, read_files
 from .suggestion import source_folder, suggest_source
 
 _log = logging.getLogger(__name__)
 
-# Names of folders of training and test images, in lower case: training, seg_train, test_set, testdata, train2017, ...
-SPLIT = re.compile(r"(?<![a-z])(?:(?P<train>train(?:ing)?)|(?P<test>test(?:ing)?))(?:set|data|images)?(?![a-z])")
+# Names of folders of one split, in lower case: training, seg_train, test_set, testdata, valid, validation_set, ...
+SPLIT = re.compile(
+    r"(?<![a-z])(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?)|(?P<test>test(?:ing)?))"
+    r"(?:set|data|images)?(?![a-z])"
+)
 
 # Class name -> its files, relative to the source's folder, with "/" on every system; both sorted.
 Files = dict[str, list[str]]
@@ -34,8 +30,8 @@ Files = dict[str, list[str]]
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     """Training and test images, sorted by class and path, brought to ``params.image_size``.
 
-    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, by these names or others with one of the usual
-    words (:data:`SPLIT`), or ``<class>/...`` alone: then
+    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, ``val/<class>/...`` or both, by these names or
+    others with one of the usual words (:data:`SPLIT`), or ``<class>/...`` alone. Without test images,
     ``params.test_fraction`` of each class, at least one image, is drawn for the test with ``params.seed``. Sub-folders
     of a class are searched too, links to folders among them not; hidden files and folders and files without the
     extension of an image are passed over, with a warning where they are pictures in a format that is not decoded.
@@ -45,58 +41,48 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             be read.
     """
     root, setting = source_folder(params, "give a folder with train/<class>/ and test/<class>/, or <class>/ alone")
-    parameters: dict[str, Any] = {}
     with listing(setting):
-        splits = _find_splits(root, setting)
-        files = _list_classes(root, splits[0] if splits else ".", setting)
-        class_names = tuple(files)
-        paths, labels = _labelled(files, class_names)
-        chosen = {"train": (paths, labels)}
-        if splits:
-            chosen["test"] = _labelled(_list_test(root, splits[1], class_names, setting), class_names)
-        else:
-            parameters = {"seed": params.seed, "test_fraction": params.test_fraction}
-            parts = stratified_split(
-                labels, params.test_fraction, params.seed, class_names, "ingest.test_fraction", at_least_one=True
-            )
-            for split, part in zip(("train", "test"), parts, strict=True):
-                chosen[split] = tuple(paths[i] for i in part), labels[part]
-    contents = {}
-    digests: dict[str, str | UnreadableImage] = {}
-    for split, (paths, labels) in chosen.items():
-        pixels, digests_of_split = _read_images(root, paths, split, params.image_size)
-        digests |= digests_of_split
-        contents[split] = pixels, labels, paths
-    if unreadable := {path: reason for path, reason in digests.items() if isinstance(reason, UnreadableImage)}:
-        raise UserError(f"{setting}: {list_unreadable(unreadable)}; remove or replace what is named")
-    title, checksum = f"{root.resolve().name}: a folder of images", checksum_of(dict(sorted(digests.items())))
-    return image_sets(params, title, checksum, class_names, contents, **parameters)
+        folders = _find_splits(root, setting) or {"train": "."}
+        files = {"train": _list_classes(root, folders.pop("train"), setting)}
+        class_names = tuple(files["train"])
+        files |= {split: _list_held_out(root, name, class_names, setting) for split, name in folders.items()}
+    found = [
+        (path, label, split)
+        for split, by_class in files.items()
+        for label, name in enumerate(class_names)
+        for path in by_class.get(name, ())
+    ]
+    rows = pd.DataFrame(found, columns=["place", "label", "split"])
+    title = f"{root.resolve().name}: a folder of images"
+    return assemble(params, rows, class_names, read_files(root, rows, params.image_size), lambda: title, {})
 
 
-def _find_splits(root: Path, setting: str) -> tuple[str, str] | None:
-    """Names of the folders of training and test images, or None where the folders are classes."""
+def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
+    """Folder of each split that there is, train among them, or None where the folders are classes."""
     folders = _folders_in(root)
-    named = {split: [name for name in folders if name.lower() == split] for split in ("train", "test")}
-    if not all(named.values()):
-        # a class may be called "train" or "test tube", but then its images lie in it and not in folders of their own
-        words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
-        for split in named:
-            named[split] = [name for name in words if words[name] == split and _holds_only_folders(root / name)]
-    train, test = named["train"], named["test"]
-    if len(train) == len(test) == 1:
-        if others := [name for name in folders if name not in (*train, *test)]:
-            _log.warning("%s: only %s and %s are read, not %s", setting, *train, *test, ", ".join(others))
-        return train[0], test[0]
-    if train and test:
-        found = ", ".join(train + test)
+    words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
+    # a class may be called "train" or "test tube", but then its images lie in it and not in folders of their own
+    named = {
+        split: [name for name in words if words[name] == split and _holds_only_folders(root / name)]
+        for split in ("train", "val", "test")
+    }
+    exact = {split: [name for name in folders if name.lower() == split] for split in ("train", "test")}
+    if all(exact.values()):
+        named |= exact
+    found = [name for names in named.values() for name in names]
+    if named["train"] and len(found) > 1:
+        if max(map(len, named.values())) > 1:
+            raise UserError(
+                f"{setting}: {', '.join(found)} all seem to hold a split; name those to be read train, val and test"
+            )
+        if others := [name for name in folders if name not in found]:
+            _log.warning("%s: only %s are read, not %s", setting, ", ".join(found), ", ".join(others))
+        return {split: names[0] for split, names in named.items() if names}
+    if found:
+        other = "test" if named["train"] else "train"
         raise UserError(
-            f"{setting}: {found} all seem to hold training or test images; name those to be read train and test"
-        )
-    if train or test:
-        first, other = (train + test)[0], "test" if train else "train"
-        raise UserError(
-            f"{setting}: has {first}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
-            f"ingest.path={root / first} to have part of it drawn for the test"
+            f"{setting}: has {found[0]}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
+            f"ingest.path={root / found[0]} to have part of it drawn for the test"
         )
     return None
 
@@ -163,7 +149,7 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
     return files
 
 
-def _list_test(root: Path, split: str, class_names: Sequence[str], setting: str) -> Files:
+def _list_held_out(root: Path, split: str, class_names: Sequence[str], setting: str) -> Files:
     files = {name: paths for name, paths in _list_images(root, split, setting).items() if paths}
     if not files:
         raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
@@ -173,32 +159,3 @@ def _list_test(root: Path, split: str, class_names: Sequence[str], setting: str)
             "alike in both, or add training images"
         )
     return files
-
-
-def _labelled(files: Files, class_names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """(paths, labels (N,)) in the order of classes."""
-    numbers = [len(files.get(name, ())) for name in class_names]
-    paths = tuple(path for name in class_names for path in files.get(name, ()))
-    return paths, np.repeat(np.arange(len(class_names)), numbers)
-
-
-def _read_images(
-    root: Path, paths: Sequence[str], split: str, size: int
-) -> tuple[NDArray[np.uint8], dict[str, str | UnreadableImage]]:
-    """(pixels uint8 (N, size, size, 3), path -> SHA-256 of the file, or why it cannot be read)."""
-    pixels = allocate_pixels(len(paths), size, size)
-
-    def read_image(index: int) -> str:
-        with opened(root / paths[index]) as stream:
-            pixels[index] = decode_square_rgb(stream, size)
-            stream.seek(0)
-            return sha256_of(stream.read())
-
-    _log.info("reading %s %s images", f"{len(paths):,}", split)
-    digests = {}
-    with large_images_allowed(), progress_bar(f"reading {split} images", len(paths)) as bar:
-        found = map_images(read_image, range(len(paths)), sizes_of(root / path for path in paths))
-        for path, digest in zip(paths, found, strict=True):
-            digests[path] = digest
-            bar.advance()
-    return pixels, digests

@@ -11,12 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ...errors import UserError, one_line
+from ..params import ColumnsParams
 from .suggestion import suggest_source
 
 _log = logging.getLogger(__name__)
 
 IMAGE_COLUMNS = ("img", "image")
-LABEL_COLUMNS = ("label", "fine_label")
+LABEL_COLUMNS = ("label", "fine_label", "labels")
+
+# What names of files begin with, or what the folder that they lie in is called.
+SPLITS = {"train": "train", "val": r"val(id(ation)?)?(?![a-z])", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -25,39 +29,43 @@ class Table:
 
     Attributes:
         name: relative to the source's folder.
+        split: train, val or test.
         file: opened.
-        num_rows: as the file's footer says.
-        image_column, label_column: their names.
+        columns: name of the column of images (its field ``bytes``), of labels, and of groups where they are asked for.
+        has_texts: whether labels are names of classes; else they are integers.
     """
 
     name: str
+    split: str
     file: pq.ParquetFile
-    num_rows: int
-    image_column: str
-    label_column: str
+    columns: dict[str, str]
+    has_texts: bool
 
 
-def find_files(folder: Path, setting: str) -> dict[str, list[str]]:
-    """Split -> sorted file names relative to ``folder``, POSIX separators; warns of files that are of neither split."""
-    names: dict[str, list[str]] = {"train": [], "test": []}
+def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
+    """Split and name of each file, relative to ``folder``, POSIX separators; warns of files that are of no split.
+
+    Validation files may be missing, and where there are some, test files too.
+    """
+    names: dict[str, list[str]] = {split: [] for split in SPLITS}
     unread: list[str] = []
     for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet") if p.is_file()):
         parts = name.split("/")
         if any(part.startswith(".") for part in parts):  # a hub's download cache
             continue
-        split = next((s for s in names if parts[-1].startswith(s) or parts[-2:-1] == [s]), None)
+        split = next((s for s, word in SPLITS.items() if re.search(rf"(^|/){word}/?[^/]*$", name)), None)
         (unread if split is None else names[split]).append(name)
     if unread:
-        _log.warning("%s: only train*.parquet and test*.parquet are read, not %s", setting, ", ".join(unread))
+        _log.warning("%s: only train*, validation* and test*.parquet are read, not %s", setting, ", ".join(unread))
     for split, found in names.items():
-        if not found:
+        if not found and (split == "train" or (split == "test" and not names["val"])):
             remedy = suggest_source(folder, "parquet") or "give the folder that holds the parquet files"
             raise UserError(f"{setting}: no {split}*.parquet in this folder; {remedy}")
         folders = sorted({name.rpartition("/")[0] or "." for name in found})
         if len(folders) > 1:
             raise UserError(f"{setting}: {split}*.parquet in several folders ({', '.join(folders)}); give one of them")
         _check_shards(found, setting)
-    return names
+    return [(split, name) for split, found in names.items() for name in found]
 
 
 def _check_shards(names: Sequence[str], setting: str) -> None:
@@ -79,27 +87,42 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
             )
 
 
-def open_table(folder: Path, name: str, setting: str) -> Table:
+def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, setting: str) -> Table:
+    """Open a file and find its columns, those named in ``columns`` or the usual ones."""
     try:
         file = pq.ParquetFile(folder / name, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise corrupt(setting, name, error) from error
-    schema = file.schema_arrow
-    image = next((c for c in IMAGE_COLUMNS if c in schema.names and _holds_bytes(schema.field(c).type)), None)
-    label = next((c for c in LABEL_COLUMNS if c in schema.names and pa.types.is_integer(schema.field(c).type)), None)
-    if image is None or label is None:
-        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        raise UserError(
-            f"{setting}: {name} needs a struct column img or image with a field bytes, and an integer column label or "
-            f"fine_label; it has {columns}"
-        )
-    return Table(name, file, file.metadata.num_rows, image, label)
+    kinds = {field.name: field.type for field in file.schema_arrow}
+    roles = {"file": (IMAGE_COLUMNS, _holds_bytes), "label": (LABEL_COLUMNS, _is_label), "group": ((), _is_label)}
+    found: dict[str, str] = {}
+    for role, (usual, fits) in roles.items():
+        names = [given] if (given := getattr(columns, role)) else usual
+        if fitting := [column for column in names if column in kinds and fits(kinds[column])]:
+            found[role] = fitting[0]
+        elif names:
+            what = "bytes, or of structs with a field bytes" if role == "file" else "integers or texts"
+            listed = ", ".join(f"{column} ({kind})" for column, kind in kinds.items())
+            raise UserError(
+                f"{setting}: {name} needs a column {' or '.join(names)} of {what}; it has {listed}; name it with "
+                f"ingest.columns.{role}"
+            )
+    found["file"] += ".bytes" if pa.types.is_struct(kinds[found["file"]]) else ""
+    return Table(name, split, file, found, _is_text(kinds[found["label"]]))
 
 
 def _holds_bytes(kind: pa.DataType) -> bool:
-    return pa.types.is_struct(kind) and any(
-        field.name == "bytes" and field.type in (pa.binary(), pa.large_binary()) for field in kind.fields
-    )
+    inner = [field.type for field in kind.fields if field.name == "bytes"] if pa.types.is_struct(kind) else [kind]
+    return any(held in (pa.binary(), pa.large_binary()) for held in inner)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
+
+
+def _is_label(kind: pa.DataType) -> bool:
+    return _is_text(kind) or pa.types.is_integer(kind.value_type if pa.types.is_dictionary(kind) else kind)
 
 
 def corrupt(setting: str, name: str, error: Exception | str) -> UserError:

@@ -15,10 +15,13 @@ PACKED = (".rar", ".7z", *(extension for _, extensions, _ in shutil.get_unpack_f
 
 def suggest_source(path: Path, source: str) -> str | None:
     """Return a remedy, ``give ingest.source=...``, if what is at ``path`` fits another source than ``source``."""
-    files, kinds = [path] if path.exists() else [], {".parquet": "parquet"}
+    files, kinds = [path] if path.exists() else [], {".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
     if path.is_dir():
         found = walk_images(path, f"ingest.path={path}", skip_unlistable=True)
-        files, kinds = [*found.images, *found.others], {**dict.fromkeys(image_extensions(), "folder"), **kinds}
+        files, kinds = (
+            [*found.images, *found.others],
+            {**dict.fromkeys(image_extensions(), "folder"), ".parquet": "parquet"},
+        )
     for file in files:
         fitting = ARCHIVES.get(file.name) or kinds.get(file.suffix.lower(), source)
         if fitting != source:

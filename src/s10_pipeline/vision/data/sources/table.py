@@ -1,0 +1,134 @@
+"""The user's own images, named by a table: CSV, TSV or parquet."""
+
+import io
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ....identity.digests import hash_file
+from ....identity.regular_files import regular_file
+from ...errors import UserError, one_line, printable
+from ..image_set import ImageSet
+from ..params import IngestParams
+from .assembly import assemble, read_files
+from .class_names import names_in
+from .decoding import list_some
+
+_log = logging.getLogger(__name__)
+
+USUAL_COLUMNS = {
+    "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "img"),
+    "label": ("label", "labels", "class", "class_name", "category", "target"),
+    "split": ("split", "subset", "set", "partition"),
+    "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id"),
+}
+SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
+
+
+def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
+    """Training and test images in the order of the table's rows.
+
+    Paths are relative to ``params.image_root``, else to the table's folder. Classes are the different texts of the
+    label column. Without a column of splits all rows are training rows. Equal rows count once.
+
+    Raises:
+        UserError: no such table or column; rows that are wrong (all kinds of mistakes are told at once); an image that
+            cannot be read.
+    """
+    table, root, setting = list_rows(str(params.path), params.image_root, params.columns.model_dump())
+    _log.info("%s: %s", setting, ", ".join(f"{role} is column {name}" for role, name in table.attrs.items()))
+    _check_rows(table, root, setting)
+    rows = table.drop_duplicates("place")
+    if len(rows) < len(table):
+        _log.warning("%s: %d rows repeat earlier ones and count once", setting, len(table) - len(rows))
+    class_names, labels = names_in(rows["label"], setting)
+    rows, path = rows.assign(label=labels), Path(str(params.path)).expanduser()
+    read, title = read_files(root, rows, params.image_size), f"{path.name}: a table of images"
+    return assemble(params, rows, class_names, read, lambda: title, {path.name: hash_file(str(path))})
+
+
+def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None]) -> tuple[pd.DataFrame, Path, str]:
+    """Return (``place``, ``label``, ``split``, perhaps ``group``, all texts; folder of the paths; ``ingest.path=...``).
+
+    The index says where a row stands in the table, ``attrs`` which column is what.
+    """
+    setting, path = f"ingest.path={printable(table)}", Path(table).expanduser()
+    root = Path(image_root).expanduser() if image_root else path.parent
+    if image_root and not root.is_dir():
+        raise UserError(f"ingest.image_root={image_root}: no such folder; give the one that paths are relative to")
+    cells = _read_table(path, setting)
+    by_name = {name.casefold(): name for name in reversed(cells.columns)}
+    columns: dict[str, str] = {}
+    for role, usual in USUAL_COLUMNS.items():
+        asked = given.get(role)
+        if fitting := [name.casefold() for name in ([asked] if asked else usual) if name.casefold() in by_name]:
+            columns[role] = by_name[fitting[0]]
+        elif asked or role in ("file", "label"):
+            listed = printable(", ".join(cells.columns))
+            raise UserError(
+                f"ingest.columns.{role}={asked or 'null'}: the table has {listed}; name one of these columns"
+            )
+    rows = pd.DataFrame({role: cells[name] for role, name in columns.items()})
+    rows["place"] = [_relative(root, file) if file else "" for file in rows.pop("file")]
+    rows["split"] = [SPLITS.get(text, text) for text in rows["split"].str.lower()] if "split" in rows else "train"
+    rows.attrs.update(columns)
+    return rows, root, setting
+
+
+def _read_table(path: Path, setting: str) -> pd.DataFrame:
+    """Return the cells as texts without blanks around them, "" where there is none; the index says where."""
+    try:
+        data = regular_file(path, max_bytes=2**30).read_bytes()
+        if is_parquet := data.startswith(b"PAR1"):
+            file = pq.ParquetFile(io.BytesIO(data))
+            flat = [f.name for f in file.schema_arrow if not (pa.types.is_nested(f.type) or pa.types.is_binary(f.type))]
+            table = pd.DataFrame({name: file.read([name])[name].cast(pa.string()).to_pandas() for name in flat})
+        else:
+            text = data.decode("utf-8-sig")
+            separator = max(",;\t|", key=text.lstrip().partition("\n")[0].count)
+            table = pd.read_csv(
+                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=False,
+                index_col=False,
+            )  # fmt: skip
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(f"{setting}: line {line} is not UTF-8; save the table as UTF-8 (CSV UTF-8)") from error
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{setting}: {one_line(error)}; give a table of images as CSV, TSV or parquet") from error
+    table = pd.DataFrame({str(name).strip(): table[name].fillna("").str.strip() for name in table.columns})
+    table.index = pd.Index([f"row {i}" if is_parquet else f"line {i + 2}" for i in range(len(table))])
+    return table.loc[(table != "").any(axis=1)]
+
+
+def _relative(root: Path, file: str) -> str:
+    """Return a cell as a path relative to ``root``, absolute if it lies elsewhere, with "/" on every system."""
+    file = file.replace("\\", "/")  # as Windows writes it
+    path = os.path.normpath(os.path.relpath(root / file, root))
+    return Path(file if path.startswith("..") and os.path.isabs(file) else path).as_posix()
+
+
+def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
+    """Raises UserError that tells of each kind of wrong rows the first five; the log has all."""
+    trained = rows["label"].isin(rows["label"][rows["split"] == "train"])
+    different = rows.drop_duplicates()
+    kinds = {
+        "no such file": rows[[not os.path.isfile(root / place) for place in rows["place"]]],
+        "no label": rows[rows["label"] == ""],
+        "no training image of this class": rows[~trained & (rows["label"] != "")],
+        "split is none of train, val, test": rows[~rows["split"].isin(("train", "val", "test"))],
+        "no group": rows[rows["group"] == ""] if "group" in rows else rows[:0],
+        "one file with other labels, splits or groups": different[different["place"].duplicated(keep=False)],
+    }
+    told = []
+    for kind, found in kinds.items():
+        if len(found):
+            cells = [f"{place} ({printable(', '.join(texts))[:200]})" for place, *texts in found.itertuples()]
+            _log.error("%s:\n  %s", kind, "\n  ".join(cells))
+            told.append(f"{kind}: {list_some(cells)}")
+    if told:
+        raise UserError(f"{setting}: {'; '.join(told)}; correct these rows")
