@@ -51,7 +51,8 @@ def _check_split(trained: dict[str, Any], subset: Split) -> None:
     # what a version without these digests trained passes
     if trained.get("split_digests", {}).get(subset.name) not in (None, indices_digest(subset)):
         then, now = (
-            ", ".join(f"augment.{name}={split.get(name)}" for name in ("val_fraction", "seed"))
+            ", ".join(f"augment.{name}={split[name]}" for name in ("val_fraction", "seed") if name in split)
+            or "by source"
             for split in (trained, subset.parameters)
         )
         raise UserError(
