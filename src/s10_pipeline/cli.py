@@ -36,7 +36,7 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSP
 REMEDIES = {
     yaml.YAMLError: "mend the file there",
     OmegaConfBaseException: "mend the file there",
-    MissingConfigException: "Kedro finds none below a folder whose path holds [, * or ?",
+    MissingConfigException: "give the folder that holds base/ as --conf-source",
     DatasetError: "make it again with the stage that writes it, or take another version with --load-versions",
 }
 
@@ -72,6 +72,7 @@ def _errors_in_one_line() -> Iterator[None]:
 
     before = signal.signal(signal.SIGTERM, interrupt)
     for handler in logging.getLogger().handlers:
+        handler.addFilter(_only_prints)
         if isinstance(handler, logging.FileHandler):
             handler.handleError = partial(_do_without, handler)  # type: ignore[method-assign]
     try:
@@ -90,6 +91,13 @@ def _errors_in_one_line() -> Iterator[None]:
         raise click.ClickException(printable(line)) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _only_prints(record: logging.LogRecord) -> bool:
+    """Make a log record of this project one line without control characters, whatever files and servers are called."""
+    if record.name.startswith(__name__.partition(".")[0]):
+        record.msg, record.args = printable(record.getMessage()), None
+    return True
 
 
 def _is_interruption(error: BaseException | None) -> bool:

@@ -8,14 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from .configuration import CONFIG_LOADER_ARGS
+from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
@@ -148,6 +147,10 @@ class ProjectHooks:
             train = self._parameters.train
             device = choose_device(train.device)
             choose_precision(train.precision if "params:train" in inputs else "auto", device)
+        if "params:augment" in inputs:
+            from .vision.data.transforms import build_transforms
+
+            build_transforms([*self._parameters.augment.train], mean=(0.0, 0.0, 0.0))
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
@@ -165,7 +168,7 @@ class ProjectHooks:
 
     def _exists_in(self, name: str, env: str) -> bool:
         source = str(self._context.config_loader.conf_source)
-        config = OmegaConfigLoader(conf_source=source, env=env, **CONFIG_LOADER_ARGS)["catalog"].get(name, {})
+        config = ConfigLoader(conf_source=source, env=env, **CONFIG_LOADER_ARGS)["catalog"].get(name, {})
         filepath = config.get("filepath", "://")
         local = {name: config | {"filepath": str(self._context.project_path / filepath)}}
         return "://" not in filepath and DataCatalog.from_config(local).exists(name)

@@ -10,7 +10,7 @@ from ..staleness.commands.options import in_environment, open_context, open_reco
 from ..staleness.contents import content_of, versions_of
 from ..staleness.kedro_internals import at_version
 from ..staleness.records import RecordStore
-from ..vision.errors import UserError
+from ..vision.errors import UserError, printable
 from ..vision.evaluation.verdict import KINDS, in_order
 
 
@@ -117,7 +117,7 @@ def _table(title: str, rows: list[tuple[str, str, str]]) -> None:
     rows = [(title, "A", "B"), *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for row in rows:
-        click.echo(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip())
+        click.echo(printable(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip()))
 
 
 def _short(text: str, longest: int = 40) -> str:

@@ -43,6 +43,11 @@ def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
     return ", ".join(changes[:most]) + more
 
 
+def printable(text: str) -> str:
+    """Return a text in one line that only prints: a file's name or a server's words may hold escape codes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean X?`` where a known word is close, else ``one of: A, B, C``.
 

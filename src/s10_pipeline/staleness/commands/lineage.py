@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ...identity.differences import did_you_mean
+from ...identity.differences import did_you_mean, printable
 from ..contents import versions_of
 from ..kedro_internals import path_of
 from ..records import Record, RecordStore
@@ -71,7 +71,7 @@ class _Tree:
         self._shown.add((record.node, record.run))
         indent += "  "
         for line in self._about(record):
-            click.echo(indent + line)
+            click.echo(indent + printable(line))
         for parent, parent_version in record.inputs.items():
             self.show(parent, parent_version, record.parts["inputs"].get(parent), indent)
 

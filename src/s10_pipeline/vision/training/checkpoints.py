@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from ...identity.atomic import replacing, write_text
 from ...identity.differences import Parts
+from ...identity.regular_files import regular_file
 from ..errors import UserError
 
 log = logging.getLogger(__name__)
@@ -76,7 +78,9 @@ class CheckpointStore:
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
             with suppress(OSError, ValueError):
-                found.append((path.stat().st_mtime, path.parent, json.loads(path.read_text())))
+                depends = TypeAdapter(Parts).validate_json(regular_file(path).read_bytes())
+                if {"parameters", "inputs", "code"} <= depends.keys():
+                    found.append((path.stat().st_mtime, path.parent, depends))
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, run_key: str, epochs: int) -> None:
@@ -118,7 +122,7 @@ class RunCheckpoints:
     def finished_epochs(self) -> int | None:
         """Epochs of the stored model that came of this training, if it got that far."""
         try:
-            return int(json.loads((self.folder / "finished.json").read_text())["epochs"])
+            return int(json.loads(regular_file(self.folder / "finished.json").read_bytes())["epochs"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

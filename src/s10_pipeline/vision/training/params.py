@@ -131,8 +131,14 @@ class TrainParams(StepParams):
     plateau: Annotated[PlateauParams, TRAINING] = PlateauParams()
 
     @model_validator(mode="after")
-    def _check_annealing(self) -> Self:
-        if self.anneal_epochs > max(left := self.epochs - self.warmup_epochs, 0):
-            given = f"epochs={self.epochs} and warmup_epochs={self.warmup_epochs} leave {max(left, 0)}"
-            raise ValueError(f"anneal_epochs={self.anneal_epochs}: {given}; lower it, or raise epochs")
-        return self
+    def _check_phases(self) -> Self:
+        if self.warmup_epochs > self.epochs:
+            wrong = f"warmup_epochs={self.warmup_epochs}: epochs={self.epochs} end before the full rate is reached"
+        elif self.anneal_epochs > (left := self.epochs - self.warmup_epochs):
+            given = f"epochs={self.epochs} and warmup_epochs={self.warmup_epochs} leave {left}"
+            wrong = f"anneal_epochs={self.anneal_epochs}: {given}"
+        else:
+            return self
+        warmup = min(self.warmup_epochs, self.epochs // 2)
+        fitting = f"train.warmup_epochs={warmup},train.anneal_epochs={min(self.anneal_epochs, self.epochs - warmup)}"
+        raise ValueError(f"{wrong}; lower it, such as --params=train.epochs={self.epochs},{fitting}, or raise epochs")
