@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -56,8 +56,7 @@ def _run(**options: Any) -> Any:
         log.info(
             "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
         )
-    assert kedro_run.callback is not None
-    return kedro_run.callback(**options)
+    return kedro_run.callback(**options)  # type: ignore[misc]
 
 
 @contextmanager
@@ -150,17 +149,6 @@ def _command_line() -> str:
     return shlex.join([*start, *sys.argv[1:]])
 
 
-def _in_one_line(callback: Any) -> Any:
-    """Return what a command calls, with its errors in one line."""
-
-    @wraps(callback)
-    def told(**options: Any) -> Any:
-        with _errors_in_one_line():
-            return callback(**options)
-
-    return told
-
-
 logging.getLogger("kedro.pipeline.node").addFilter(
     lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])
 )
@@ -169,5 +157,5 @@ run.callback = _run
 config = next(option for option in run.params if option.name == "config")
 config.callback = partial(_check_config, config.callback)
 for command in (run, compare, *others):
-    command.callback = _in_one_line(command.callback)
+    command.callback = _errors_in_one_line()(command.callback)  # type: ignore[type-var]
     cli.add_command(command)

@@ -41,8 +41,7 @@ class LiteralFileSystem(LocalFileSystem):
 
     def glob(self, path: str, **_: Any) -> list[str]:
         folder = next(parent for parent in Path(path).parents if parent.is_dir())
-        pattern = str(Path(path).relative_to(folder))
-        return [str(folder / name) for name in glob(pattern, root_dir=folder, recursive=True)]
+        return [str(folder / name) for name in glob(os.path.relpath(path, folder), root_dir=folder, recursive=True)]
 
 
 class ConfigLoader(OmegaConfigLoader):

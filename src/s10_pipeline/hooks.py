@@ -18,7 +18,7 @@ from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
-from .staleness.kedro_internals import is_local, load_path
+from .staleness.kedro_internals import file_system_of, is_local, load_path
 from .vision.data.faults import PLANTED
 from .vision.errors import UserError, did_you_mean
 from .vision.evaluation.verdict import in_lines
@@ -130,7 +130,10 @@ class ProjectHooks:
             dataset = catalog.get(name) if name in pipeline.outputs() else None
             if isinstance(dataset, AbstractVersionedDataset):
                 path = Path(load_path(dataset))
-                log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
+                shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+                if not is_local(dataset):
+                    shown = file_system_of(dataset).unstrip_protocol(str(path))
+                log.info("%s: %s", name, shown)
         titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         if drawn := next(filter(None, titles), ""):
             log.info("made from %s", drawn)

@@ -30,11 +30,8 @@ def compare(
     click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
     rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
     _table("differs", rows or [("nothing", "", "")])
-    click.echo()
     _table("metric", _metric_rows(a["metrics"], b["metrics"]))
-    click.echo()
     _table("verdict", _verdict_rows(a["verdicts"], b["verdicts"]))
-    click.echo()
     click.echo(_mcnemar(a, b))
 
 
@@ -118,6 +115,7 @@ def _table(title: str, rows: list[tuple[str, str, str]]) -> None:
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for row in rows:
         click.echo(printable(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip()))
+    click.echo()
 
 
 def _short(text: str, longest: int = 40) -> str:

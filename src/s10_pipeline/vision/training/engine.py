@@ -88,18 +88,15 @@ def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) 
     """
     try:
         trainer.restore(epoch, state)
-        for rows, columns in ((state["history"], HISTORY_COLUMNS), (state["timing"], TIMING_COLUMNS)):
-            if [tuple(row) for row in rows] != [columns] * epoch:
-                raise ValueError(f"its history is not of {epoch} epochs")
-        for weight, buffers in trainer.optimizer.state.items():
-            if any(buffer is not None and buffer.shape != weight.shape for buffer in buffers.values()):
-                raise ValueError("momentum of another shape")
+        columns = [tuple(row) for row in (*state["history"], *state["timing"])]
+        momenta = [(w, m) for w, s in trainer.optimizer.state.items() if (m := s.get("momentum_buffer")) is not None]
+        fits = columns == [HISTORY_COLUMNS] * epoch + [TIMING_COLUMNS] * epoch
+        if not fits or any(weight.shape != momentum.shape for weight, momentum in momenta):
+            raise ValueError("history or momentum of another shape")
     except Exception as error:  # anything may be in a file, and torch raises errors of any type
-        what = f"{type(error).__name__}: {one_line(error)[:200]}"
-        raise UserError(
-            f"checkpoint of epoch {epoch} in {folder}: not the state of this training ({what}); "
-            "remove its file, to go on after the one before it or afresh"
-        ) from error
+        what = f"not the state of this training ({type(error).__name__}: {one_line(error)[:200]})"
+        remedy = "remove its file, to go on after the one before it or afresh"
+        raise UserError(f"checkpoint of epoch {epoch} in {folder}: {what}; {remedy}") from error
 
 
 def train_classifier(

@@ -132,13 +132,12 @@ class TrainParams(StepParams):
 
     @model_validator(mode="after")
     def _check_phases(self) -> Self:
-        if self.warmup_epochs > self.epochs:
-            wrong = f"warmup_epochs={self.warmup_epochs}: epochs={self.epochs} end before the full rate is reached"
-        elif self.anneal_epochs > (left := self.epochs - self.warmup_epochs):
-            given = f"epochs={self.epochs} and warmup_epochs={self.warmup_epochs} leave {left}"
-            wrong = f"anneal_epochs={self.anneal_epochs}: {given}"
-        else:
-            return self
-        warmup = min(self.warmup_epochs, self.epochs // 2)
-        fitting = f"train.warmup_epochs={warmup},train.anneal_epochs={min(self.anneal_epochs, self.epochs - warmup)}"
-        raise ValueError(f"{wrong}; lower it, such as --params=train.epochs={self.epochs},{fitting}, or raise epochs")
+        epochs, warmup, anneal = self.epochs, self.warmup_epochs, self.anneal_epochs
+        if anneal > epochs - warmup:
+            wrong = f"anneal_epochs={anneal}: epochs={epochs} and warmup_epochs={warmup} leave {epochs - warmup}"
+            if warmup > epochs:
+                wrong = f"warmup_epochs={warmup}: epochs={epochs} end before the full rate is reached"
+            warmup = min(warmup, epochs // 2)
+            fitting = f"train.warmup_epochs={warmup},train.anneal_epochs={min(anneal, epochs - warmup)}"
+            raise ValueError(f"{wrong}; lower it, such as --params=train.epochs={epochs},{fitting}, or raise epochs")
+        return self

@@ -225,9 +225,9 @@ def test_the_other_sources_tell_too(tmp_path):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (os.mkfifo, "is a folder, pipe, socket or device; give the archive, or the folder"),
-        (Path.mkdir, "is a folder, pipe, socket or device"),
-        (lambda path: path.symlink_to("/dev/zero"), "is a folder, pipe, socket or device"),
+        (os.mkfifo, "is no regular file; give the archive or its folder"),
+        (Path.mkdir, "is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no regular file"),
         (lambda path: os.truncate(path.touch() or path, 2**40), "not cifar-10-python.tar.gz, 1,099,511,627,776 of"),
     ],
 )

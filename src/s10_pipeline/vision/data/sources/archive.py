@@ -79,8 +79,7 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
         if path.is_file():
             return "ingest.path", path
         if path.exists():
-            what = f"{path} is a folder, pipe, socket or device"
-            raise UserError(f"ingest.path={params.path}: {what}; give the archive, or the folder that holds it")
+            raise UserError(f"ingest.path={params.path}: {path} is no regular file; give the archive or its folder")
         if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
         _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
