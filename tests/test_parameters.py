@@ -86,6 +86,8 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     ("key", "value", "message"),
     [
         ("train.batchsize", 64, r"train.batchsize: no such parameter; did you mean batch_size\?"),
+        ("train.learning_rate", 1, r"train.learning_rate: no such parameter; one of: .* epochs, .*, lr, "),
+        ("epochs", 9, r"^epochs: no such group of parameters; did you mean train.epochs\?"),
         ("trian.lr", 9, r"trian: no such group of parameters; did you mean train\?"),
         ("train.epochs", "many", r"train.epochs=many: must be a valid integer.*; .* or in parameters_training.yml"),
         ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
