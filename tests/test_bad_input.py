@@ -65,6 +65,8 @@ LAYER = "--params=explain.layer=layer2+layer4"
         (["--pipeline=explian"], "--pipeline=explian: no such pipeline; did you mean explain?"),
         (["--env=smaple"], "--env=smaple: no such environment; did you mean sample?"),
         (["--load-versions=modle:2026"], "modle"),
+        (["--load-versions=model"], "'dataset_name:YYYY-MM-DDThh.mm.ss.sssZ',found model instead; kedro run --help"),
+        (["--load-versions=model:../x"], "'../x' is not allowed"),
         (["--pipeline=explain", "--load-versions=model:2026"], "--load-versions=model:2026: no such version"),
     ],
 )

@@ -18,6 +18,7 @@ import yaml
 from kedro import KedroDeprecationWarning
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
 
@@ -36,6 +37,7 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSP
 REMEDIES = {
     yaml.YAMLError: "mend the file there",
     OmegaConfBaseException: "mend the file there",
+    KedroCliError: "kedro run --help shows what each option takes",
     MissingConfigException: "give the folder that holds base/ as --conf-source",
     DatasetError: "make it again with the stage that writes it, or take another version with --load-versions",
 }
@@ -53,9 +55,7 @@ def _run(**options: Any) -> Any:
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     check_selection(options)
     if options.get("runner") != RUNNER:
-        log.info(
-            "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
-        )
+        log.info("this runner records nothing: --only-missing-outputs looks at existence alone, runs may mix")
     return kedro_run.callback(**options)  # type: ignore[misc]
 
 
@@ -134,7 +134,7 @@ def _one_line(error: BaseException) -> str | None:
 
 def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: str | None) -> Any:
     """Check the file of ``--config`` before Kedro reads it."""
-    with _errors_in_one_line(), open(path or os.devnull, "rb") as file:
+    with open(path or os.devnull, "rb") as file:
         content = yaml.safe_load(file)
         section = content.get("run") if isinstance(content, dict) else None
         if path and not (isinstance(section, dict) and isinstance(section.get("params", {}), dict)):
@@ -154,8 +154,11 @@ logging.getLogger("kedro.pipeline.node").addFilter(
 )
 run, *others = build_commands(RULES, RUNNER)
 run.callback = _run
-config = next(option for option in run.params if option.name == "config")
-config.callback = partial(_check_config, config.callback)
+for option in run.params:
+    if option.name == "config":
+        option.callback = partial(_check_config, option.callback)
+    if option.callback:
+        option.callback = _errors_in_one_line()(option.callback)
 for command in (run, compare, *others):
     command.callback = _errors_in_one_line()(command.callback)  # type: ignore[type-var]
     cli.add_command(command)

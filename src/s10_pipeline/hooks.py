@@ -65,9 +65,7 @@ class ProjectHooks:
         self._trains = "train_resnet" in names
         for name, version in (run_params.get("load_versions") or {}).items():
             if name in pipeline.datasets() and not catalog.exists(name):
-                raise UserError(
-                    f"--load-versions={name}:{version}: no such version; the folder of {name} has their names"
-                )
+                raise UserError(f"--load-versions={name}:{version}: no such version; the folder of {name} has names")
         checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
         if checkpoints and not is_local(catalog.get("model")):
             log.info("checkpoints: on the local disk, in %s", os.path.abspath(checkpoints.filepath))
@@ -157,9 +155,8 @@ class ProjectHooks:
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
-        having = [
-            other for other in self._environments() if other not in (env, "local") and self._exists_in(name, other)
-        ]
+        others = (other for other in self._environments() if other not in (env, "local"))
+        having = [other for other in others if self._exists_in(name, other)]
         remedy = f"make it with kedro run --env={env}"
         if having:
             remedy += f", or take an environment that has one: {', '.join(f'--env={other}' for other in having)}"

@@ -41,7 +41,7 @@ def _named_by_path(path: str, datasets: dict[str, Any]) -> Version:
         for version in [None, *versions_of(dataset)]:
             if path_of(dataset, version) == wanted:
                 return name, version
-    remedy = did_you_mean(path, datasets)
+    remedy = did_you_mean(Path(path).stem, datasets)
     raise click.ClickException(f"{path}: neither a dataset nor a stored artifact's file; {remedy}")
 
 

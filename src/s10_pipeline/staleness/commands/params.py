@@ -78,8 +78,7 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
         if match is None:
             remedy = "give a name and a value, such as --params=train.epochs=5"
             if items:
-                quoted = spell({items[-1][0]: f"{items[-1][1]},{rest}"})
-                remedy = f"decimals have a point, a value with a comma stands in quotes: {quoted}"
+                remedy = f"decimals have a point, commas need quotes: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
             raise click.ClickException(f"--params={text}: {rest!r} is not of the form NAME=VALUE; {remedy}")
         name, quoted, plain, rest = match.groups()
         value = quoted[1:-1].replace(quoted[0] * 2, quoted[0]) if quoted else plain

@@ -33,9 +33,7 @@ def find_images(path: str | Path | None) -> list[Path]:
         UserError: no path, nothing there, no images, or a folder that cannot be listed.
     """
     if path is None or not str(path):
-        raise UserError(
-            "predict.path=null: which images to predict is not said; give --params=predict.path=FILE_OR_DIR"
-        )
+        raise UserError("predict.path=null: not said what to predict; give --params=predict.path=FILE_OR_DIR")
     place = Path(path).expanduser()
     setting = f"predict.path={path}"
     if not place.exists():

@@ -62,10 +62,8 @@ class CheckpointStore:
             # the operating system gives the lock back when its owner dies, however it dies
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise UserError(
-                f"train: another run is training exactly this (its checkpoints: {folder}); "
-                "wait for it, or change train.seed"
-            ) from error
+            what = f"another run is training exactly this (its checkpoints: {folder})"
+            raise UserError(f"train: {what}; wait for it, or change train.seed") from error
         for leftover in folder.glob(".*.partial"):  # of an owner that was killed while it wrote
             leftover.unlink(missing_ok=True)
         try:
@@ -143,10 +141,9 @@ class RunCheckpoints:
             with replacing(self.folder / f"epoch-{epoch:05d}.pt") as partial:
                 torch.save(named, partial)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-            raise UserError(
-                f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and "
-                f"start the same command again: it goes on after epoch {epoch - 1}"
-            ) from error
+            remedy = f"free space there and start the same command again: it goes on after epoch {epoch - 1}"
+            what = f"cannot be written to {self.folder} ({error})"
+            raise UserError(f"checkpoint of epoch {epoch}: {what}; {remedy}") from error
         for _, old in self.saved()[: -self._keep]:
             old.unlink(missing_ok=True)
 
