@@ -8,6 +8,7 @@ is a row of FOLDER/hostile.csv; called again, the script goes on with the inputs
 
 import argparse
 import csv
+import json
 import os
 import re
 import shutil
@@ -60,10 +61,21 @@ def model(broken: Callable[[bytes], bytes] = bytes, **described: object) -> Make
             "resize": describe_rule((32, 32)),
             "title": "t",
         }
-        write(MODEL, broken(classifier_to_bytes(Classifier(ClassifierSpec(**fields | described)))))(folder)
+        content = classifier_to_bytes(Classifier(ClassifierSpec(**fields)))
+        write(MODEL, broken(redescribed(content, described)))(folder)
         image(folder)
 
     return make
+
+
+def redescribed(content: bytes, fields: dict[str, object]) -> bytes:
+    """Return a model file with other values in its description, which is the one metadata string of safetensors."""
+    end = 8 + struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:end])
+    ((key, text),) = header["__metadata__"].items()
+    header["__metadata__"][key] = json.dumps(json.loads(text) | fields)
+    new = json.dumps(header).encode()
+    return struct.pack("<Q", len(new)) + new + content[end:]
 
 
 def image(folder: Path, name: str = "x/1.png", size: tuple[int, int] = (40, 40)) -> None:
