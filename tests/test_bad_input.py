@@ -65,6 +65,8 @@ LAYER = "--params=explain.layer=layer2+layer4"
         (["--pipeline=explian"], "--pipeline=explian: no such pipeline; did you mean explain?"),
         (["--env=smaple"], "--env=smaple: no such environment; did you mean sample?"),
         (["--load-versions=modle:2026"], "modle"),
+        (["--load-versions=model"], "'dataset_name:YYYY-MM-DDThh.mm.ss.sssZ',found model instead; kedro run --help"),
+        (["--load-versions=model:../x"], "'../x' is not allowed"),
         (["--pipeline=explain", "--load-versions=model:2026"], "--load-versions=model:2026: no such version"),
     ],
 )
@@ -84,13 +86,21 @@ def test_a_layer_that_the_stored_model_lacks_is_told_before_anything_runs(fail, 
     assert "explain.layer=layer4: a network of depth 8 has" in fail("--env=sample", f"--pipeline={pipeline}", params)
 
 
-def test_a_transform_that_does_not_exist(fail, tmp_path):
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        ("Cutuot: {size: 8}", "augment.train=Cutuot: albumentations has no such transform; did you mean Cutout?"),
+        ("Cutout: {sise: 8}", "augment.train.Cutout.sise: Cutout has no such argument; did you mean size?"),
+        ("HorizontalFlip: {p: 7}", "augment.train.HorizontalFlip: p=7: "),
+        ("OneOf: {transforms: [{HorizontalFlop: {}}]}", "augment.train=HorizontalFlop: "),
+        ("Rotate: {limit: x}", "augment.train.Rotate: limit=x: "),
+    ],
+)
+def test_a_wrong_transform_is_told_before_anything_runs(fail, tmp_path, transform, message):
     config = tmp_path / "run.yml"
-    few = "ingest: {shapes10: {num_train_images: 100, num_test_images: 20}}"
-    config.write_text(f"run: {{params: {{augment: {{train: [{{Cutuot: {{size: 8}}}}]}}, {few}}}}}")
-    line = fail("--env=sample", f"--config={config}")
-    assert "augment.train=Cutuot: " in line
-    assert "did you mean Cutout?" in line
+    config.write_text(f"run: {{params: {{augment: {{train: [{{{transform}}}]}}}}}}")
+    assert message in fail("--env=sample", f"--config={config}")
+    assert not list(tmp_path.glob("data/sample/0*"))
 
 
 def test_no_archive_and_no_network(fail, monkeypatch):

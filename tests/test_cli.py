@@ -65,6 +65,19 @@ def test_a_users_mistake_is_one_line_and_a_bug_is_not_hidden(told):
     assert isinstance(told(ValueError("a bug")).exception, ValueError)
 
 
+def test_a_name_forges_no_line_of_the_log(monkeypatch, tmp_path):
+    handler = logging.FileHandler(tmp_path / "log")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    names = ("a\nError: fake.png", "\x1b[2J", "\r\u202e", "\x9b31m", "\u2028x", "b%s", "grün 猫")
+    monkeypatch.setattr(kedro_run, "callback", lambda **_: [cli.log.error("%s: no image", name) for name in names])
+    assert invoke().exit_code == 0
+    handler.close()
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 1 + len(names) - 1
+    assert all(line.isprintable() for line in lines)
+    assert lines[-1] == "grün 猫: no image"
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOENT])
 def test_a_disk_that_takes_nothing_is_one_line(told, number):
     error = DatasetError("Failed while saving data to dataset")

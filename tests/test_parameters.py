@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     ("key", "value", "message"),
     [
         ("train.batchsize", 64, r"train.batchsize: no such parameter; did you mean batch_size\?"),
+        ("train.learning_rate", 1, r"train.learning_rate: no such parameter; one of: .* epochs, .*, lr, "),
+        ("epochs", 9, r"^epochs: no such group of parameters; did you mean train.epochs\?"),
         ("trian.lr", 9, r"trian: no such group of parameters; did you mean train\?"),
         ("train.epochs", "many", r"train.epochs=many: must be a valid integer.*; .* or in parameters_training.yml"),
         ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
@@ -112,7 +115,9 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("ingest", {"source": "shapes10", "shortcut": ""}, r"^ingest.shortcut=: no shape of this name; one of: "),
         ("train.anneal_epochs", 49, r"^train.anneal_epochs=49: epochs=50 and warmup_epochs=2 leave 48; lower it"),
         ("train.epochs", 11, r"^train.anneal_epochs=10: epochs=11 and warmup_epochs=2 leave 9; .*raise epochs"),
-        ("train.warmup_epochs", 60, r"^train.anneal_epochs=10: epochs=50 and warmup_epochs=60 leave 0; "),
+        ("train.epochs", 5, r"--params=train.epochs=5,train.warmup_epochs=2,train.anneal_epochs=3, or raise"),
+        ("train.epochs", 1, r"^train.warmup_epochs=2: .*=train.epochs=1,train.warmup_epochs=0,train.anneal_epochs=1, "),
+        ("train.warmup_epochs", 60, r"^train.warmup_epochs=60: epochs=50 end before the full rate is reached; "),
         ("lr_search.end_lr", 1e-6, r"lr_search.end_lr=1e-06: must be above start_lr"),
         ("explain.layer", "layer5", r"explain.layer=layer5: must be one of layer1, layer2, layer3, layer4"),
         ("explain.layer", "layer3+layer3", r"explain.layer=layer3\+layer3: .* several different ones"),
@@ -136,6 +141,14 @@ def test_means_of_zero_and_of_dark_channels_are_grey_levels(root):
     for mean, std in (((0, 0, 0), (255, 255, 255)), ((0.5, 0.2, 30), (0.9, 40, 40))):
         augment = validate_parameters(load(root, "base", augment={"pixel_mean": mean, "pixel_std": std})).augment
         assert (augment.pixel_mean, augment.pixel_std) == (mean, std)
+
+
+@pytest.mark.parametrize("given", [{"epochs": 1}, {"epochs": 5}, {"anneal_epochs": 60}, {"warmup_epochs": 99}])
+def test_the_epochs_that_a_message_offers_are_taken(root, given):
+    with pytest.raises(UserError) as caught:
+        validate_parameters(load(root, "base", train=given))
+    option = re.search(r"--params=[^ ]*[^ ,]", str(caught.value))[0]
+    assert validate_parameters(load(root, "base", **run.make_context("run", [option]).params["params"]))
 
 
 @pytest.mark.parametrize("layer", ["layer2", "layer2+layer3", ["layer2", "layer3"]])

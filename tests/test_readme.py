@@ -41,7 +41,7 @@ NOT_RUN = {
 }
 SMALL = [
     "--params=ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,train.architecture.width=4",
-    "--params=lr_search.num_iterations=20,train.epochs=1,explain.num_images=5",
+    "--params=lr_search.num_iterations=20,train.epochs=1,train.warmup_epochs=0,explain.num_images=5",
 ]
 
 

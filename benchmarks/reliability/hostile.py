@@ -8,6 +8,7 @@ is a row of FOLDER/hostile.csv; called again, the script goes on with the inputs
 
 import argparse
 import csv
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from forked import Forked
 from PIL import Image
 
 from s10_pipeline.vision.data.resize import describe_rule
@@ -32,6 +34,9 @@ from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec, c
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("name", "seconds", "exit_code", "outcome", "last_line")
 MODEL = "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
+
+# Starts a process.
+START: type = subprocess.Popen
 
 # In arguments, @ stands for the folder of the input.
 Make = Callable[[Path], object]
@@ -56,10 +61,21 @@ def model(broken: Callable[[bytes], bytes] = bytes, **described: object) -> Make
             "resize": describe_rule((32, 32)),
             "title": "t",
         }
-        write(MODEL, broken(classifier_to_bytes(Classifier(ClassifierSpec(**fields | described)))))(folder)
+        content = classifier_to_bytes(Classifier(ClassifierSpec(**fields)))
+        write(MODEL, broken(redescribed(content, described)))(folder)
         image(folder)
 
     return make
+
+
+def redescribed(content: bytes, fields: dict[str, object]) -> bytes:
+    """Return a model file with other values in its description, which is the one metadata string of safetensors."""
+    end = 8 + struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8:end])
+    ((key, text),) = header["__metadata__"].items()
+    header["__metadata__"][key] = json.dumps(json.loads(text) | fields)
+    new = json.dumps(header).encode()
+    return struct.pack("<Q", len(new)) + new + content[end:]
 
 
 def image(folder: Path, name: str = "x/1.png", size: tuple[int, int] = (40, 40)) -> None:
@@ -250,11 +266,14 @@ INPUTS: list[tuple[str, list[str], Make | None]] = [
 
 
 def main() -> None:
+    global START
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--work", type=Path, default=Path("/tmp/s10_reliability"))
     parser.add_argument("--seconds", type=float, default=60, help="after which a process hangs; more on a busy machine")
+    parser.add_argument("--forked", action="store_true", help="fork processes from one that has imported the project")
     arguments = parser.parse_args()
+    START = Forked if arguments.forked else subprocess.Popen
     arguments.work.mkdir(parents=True, exist_ok=True)
     path, until = arguments.work / "hostile.csv", time.monotonic() + 60 * arguments.minutes
     rows = {row["name"]: row for row in csv.DictReader(path.open())} if path.exists() else {}
@@ -281,7 +300,7 @@ def attempt(command: list[str], make: Make | None, folder: Path, limit: float) -
     if make:
         make(folder)
     started = time.monotonic()
-    process = subprocess.Popen(
+    process = START(
         [sys.executable, "-m", "kedro", *(argument.replace("@", str(folder)) for argument in command)],
         cwd=ROOT,
         env={**os.environ, "S10_DATA_ROOT": str(folder / "data"), "COLUMNS": "500"},

@@ -20,6 +20,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from forked import Forked
+
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("process", "signal", "seconds", "during", "exit_code", "finding")
 TINY = (
@@ -27,6 +29,9 @@ TINY = (
     "train.architecture.width=4,explain.num_images=3"
 )
 COMPARED = ("model.safetensors", "test_predictions.parquet", "metrics.json")
+
+# Starts a process.
+START: type = subprocess.Popen
 
 # A process that lives so long after its signal, or without one, hangs.
 HANG_SECONDS = 300
@@ -44,10 +49,13 @@ START_SECONDS, NODE_SECONDS = 15.0, 2.0
 
 
 def main() -> None:
+    global START
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=12)
     parser.add_argument("--work", type=Path, default=Path("/tmp/s10_reliability"))
+    parser.add_argument("--forked", action="store_true", help="fork processes from one that has imported the project")
     arguments = parser.parse_args()
+    START = Forked if arguments.forked else subprocess.Popen
     work, until = arguments.work, time.monotonic() + 60 * arguments.minutes
     undisturbed = work / "undisturbed"
     if not undisturbed.exists():
@@ -113,7 +121,7 @@ def run(
     data_root.parent.mkdir(parents=True, exist_ok=True)
     log, started, killed = data_root.with_suffix(".log"), time.monotonic(), False
     with log.open("w") as file:
-        process = subprocess.Popen(
+        process = START(
             [sys.executable, "-m", "kedro", *arguments],
             cwd=ROOT,
             env={**os.environ, "S10_DATA_ROOT": str(data_root), "COLUMNS": "200"},

@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -18,6 +18,7 @@ import yaml
 from kedro import KedroDeprecationWarning
 from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
 
@@ -36,7 +37,8 @@ UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSP
 REMEDIES = {
     yaml.YAMLError: "mend the file there",
     OmegaConfBaseException: "mend the file there",
-    MissingConfigException: "Kedro finds none below a folder whose path holds [, * or ?",
+    KedroCliError: "kedro run --help shows what each option takes",
+    MissingConfigException: "give the folder that holds base/ as --conf-source",
     DatasetError: "make it again with the stage that writes it, or take another version with --load-versions",
 }
 
@@ -53,11 +55,8 @@ def _run(**options: Any) -> Any:
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     check_selection(options)
     if options.get("runner") != RUNNER:
-        log.info(
-            "this runner records nothing: --only-missing-outputs will look at existence alone, runs at once may mix"
-        )
-    assert kedro_run.callback is not None
-    return kedro_run.callback(**options)
+        log.info("this runner records nothing: --only-missing-outputs looks at existence alone, runs may mix")
+    return kedro_run.callback(**options)  # type: ignore[misc]
 
 
 @contextmanager
@@ -72,6 +71,7 @@ def _errors_in_one_line() -> Iterator[None]:
 
     before = signal.signal(signal.SIGTERM, interrupt)
     for handler in logging.getLogger().handlers:
+        handler.addFilter(_only_prints)
         if isinstance(handler, logging.FileHandler):
             handler.handleError = partial(_do_without, handler)  # type: ignore[method-assign]
     try:
@@ -90,6 +90,13 @@ def _errors_in_one_line() -> Iterator[None]:
         raise click.ClickException(printable(line)) from error
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _only_prints(record: logging.LogRecord) -> bool:
+    """Make a log record of this project one line without control characters, whatever files and servers are called."""
+    if record.name.startswith(__name__.partition(".")[0]):
+        record.msg, record.args = printable(record.getMessage()), None
+    return True
 
 
 def _is_interruption(error: BaseException | None) -> bool:
@@ -127,7 +134,7 @@ def _one_line(error: BaseException) -> str | None:
 
 def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: str | None) -> Any:
     """Check the file of ``--config`` before Kedro reads it."""
-    with _errors_in_one_line(), open(path or os.devnull, "rb") as file:
+    with open(path or os.devnull, "rb") as file:
         content = yaml.safe_load(file)
         section = content.get("run") if isinstance(content, dict) else None
         if path and not (isinstance(section, dict) and isinstance(section.get("params", {}), dict)):
@@ -142,24 +149,16 @@ def _command_line() -> str:
     return shlex.join([*start, *sys.argv[1:]])
 
 
-def _in_one_line(callback: Any) -> Any:
-    """Return what a command calls, with its errors in one line."""
-
-    @wraps(callback)
-    def told(**options: Any) -> Any:
-        with _errors_in_one_line():
-            return callback(**options)
-
-    return told
-
-
 logging.getLogger("kedro.pipeline.node").addFilter(
     lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])
 )
 run, *others = build_commands(RULES, RUNNER)
 run.callback = _run
-config = next(option for option in run.params if option.name == "config")
-config.callback = partial(_check_config, config.callback)
+for option in run.params:
+    if option.name == "config":
+        option.callback = partial(_check_config, option.callback)
+    if option.callback:
+        option.callback = _errors_in_one_line()(option.callback)
 for command in (run, compare, *others):
-    command.callback = _in_one_line(command.callback)
+    command.callback = _errors_in_one_line()(command.callback)  # type: ignore[type-var]
     cli.add_command(command)

@@ -8,18 +8,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractVersionedDataset, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from .configuration import CONFIG_LOADER_ARGS
+from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
-from .staleness.kedro_internals import is_local, load_path
+from .staleness.kedro_internals import file_system_of, is_local, load_path
 from .vision.data.faults import PLANTED
 from .vision.errors import UserError, did_you_mean
 from .vision.evaluation.verdict import in_lines
@@ -66,9 +65,7 @@ class ProjectHooks:
         self._trains = "train_resnet" in names
         for name, version in (run_params.get("load_versions") or {}).items():
             if name in pipeline.datasets() and not catalog.exists(name):
-                raise UserError(
-                    f"--load-versions={name}:{version}: no such version; the folder of {name} has their names"
-                )
+                raise UserError(f"--load-versions={name}:{version}: no such version; the folder of {name} has names")
         checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
         if checkpoints and not is_local(catalog.get("model")):
             log.info("checkpoints: on the local disk, in %s", os.path.abspath(checkpoints.filepath))
@@ -131,7 +128,10 @@ class ProjectHooks:
             dataset = catalog.get(name) if name in pipeline.outputs() else None
             if isinstance(dataset, AbstractVersionedDataset):
                 path = Path(load_path(dataset))
-                log.info("%s: %s", name, os.path.relpath(path) if path.is_relative_to(Path.cwd()) else path)
+                shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+                if not is_local(dataset):
+                    shown = file_system_of(dataset).unstrip_protocol(str(path))
+                log.info("%s: %s", name, shown)
         titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         if drawn := next(filter(None, titles), ""):
             log.info("made from %s", drawn)
@@ -148,12 +148,15 @@ class ProjectHooks:
             train = self._parameters.train
             device = choose_device(train.device)
             choose_precision(train.precision if "params:train" in inputs else "auto", device)
+        if "params:augment" in inputs:
+            from .vision.data.transforms import build_transforms
+
+            build_transforms([*self._parameters.augment.train], mean=(0.0, 0.0, 0.0))
 
     def _explain_missing(self, name: str) -> str:
         env = self._context.env or "base"
-        having = [
-            other for other in self._environments() if other not in (env, "local") and self._exists_in(name, other)
-        ]
+        others = (other for other in self._environments() if other not in (env, "local"))
+        having = [other for other in others if self._exists_in(name, other)]
         remedy = f"make it with kedro run --env={env}"
         if having:
             remedy += f", or take an environment that has one: {', '.join(f'--env={other}' for other in having)}"
@@ -165,7 +168,7 @@ class ProjectHooks:
 
     def _exists_in(self, name: str, env: str) -> bool:
         source = str(self._context.config_loader.conf_source)
-        config = OmegaConfigLoader(conf_source=source, env=env, **CONFIG_LOADER_ARGS)["catalog"].get(name, {})
+        config = ConfigLoader(conf_source=source, env=env, **CONFIG_LOADER_ARGS)["catalog"].get(name, {})
         filepath = config.get("filepath", "://")
         local = {name: config | {"filepath": str(self._context.project_path / filepath)}}
         return "://" not in filepath and DataCatalog.from_config(local).exists(name)

@@ -70,7 +70,10 @@ def _explain(error: Any) -> tuple[str, str, str]:
     if error["type"] == "extra_forbidden":
         unknown = loc[len(keys)]
         kind = "parameter" if keys else "group of parameters"
-        return ".".join([*keys, unknown]), f"no such {kind}", f"; {did_you_mean(unknown, model.model_fields)}"
+        groups = [name for name, group in Parameters.__annotations__.items() if unknown in group.model_fields]
+        inside = groups and not keys
+        remedy = f"did you mean {groups[0]}.{unknown}?" if inside else did_you_mean(unknown, model.model_fields)
+        return ".".join([*keys, unknown]), f"no such {kind}", f"; {remedy}"
     if error["type"] == "missing":
         return name, "missing", f"; every group stands in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
     rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")

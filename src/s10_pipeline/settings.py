@@ -1,8 +1,9 @@
 """Settings that Kedro looks for: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
-from .configuration import CONFIG_LOADER_ARGS
+from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from .hooks import ProjectHooks
 
+CONFIG_LOADER_CLASS = ConfigLoader
 HOOKS = (ProjectHooks(),)
 
-__all__ = ["CONFIG_LOADER_ARGS", "HOOKS"]
+__all__ = ["CONFIG_LOADER_ARGS", "CONFIG_LOADER_CLASS", "HOOKS"]

@@ -147,7 +147,7 @@ def page(scripts, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_seeds_of_a_recipe(page, scripts):
-    params = f"{SMALL},train.epochs=1,evaluate.test_time_flip=true"
+    params = f"{SMALL},train.epochs=1,train.warmup_epochs=0,evaluate.test_time_flip=true"
     both = page(scripts[0], "sample", "--seeds", "0", "1", "--params", params)
     assert len(re.findall(r"^\| [01] \| 0\.\d+ \| 1 \| +\d", both, re.MULTILINE)) == 2
     assert re.search(r"Mean test accuracy: \*\*\d+\.\d\d\*\*.*\(n = 2\)", both)

@@ -37,7 +37,7 @@ def test_metrics_of_both_are_compared_where_both_are_numbers(capsys):
     assert rows[0] == ("acc", "0.12346", "1")
     assert all(name.startswith(("acc", "ci")) for name, _, _ in rows)
     _table("metric", [("accuracy", "0.5", "")])
-    assert capsys.readouterr().out == "metric    A    B\naccuracy  0.5\n"
+    assert capsys.readouterr().out == "metric    A    B\naccuracy  0.5\n\n"
 
 
 def test_verdicts_of_both_are_shown_in_order_and_none_of_a_model_without():

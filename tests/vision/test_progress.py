@@ -21,7 +21,6 @@ def test_a_terminal_shows_a_bar_and_a_file_gets_log_lines(console, caplog, monke
     monkeypatch.setattr("s10_pipeline.vision.progress.LOG_SECONDS", 0)
     with progress_bar("epoch [1]", 40, "images") as bar:
         bar.advance(10)
-        bar.note("loss [1]")
         bar.show(30, "epoch [2]", "loss [1.23]")
         bar.progress.refresh()
     shown = console.file.getvalue()

@@ -10,7 +10,7 @@ from ..staleness.commands.options import in_environment, open_context, open_reco
 from ..staleness.contents import content_of, versions_of
 from ..staleness.kedro_internals import at_version
 from ..staleness.records import RecordStore
-from ..vision.errors import UserError
+from ..vision.errors import UserError, printable
 from ..vision.evaluation.verdict import KINDS, in_order
 
 
@@ -30,11 +30,8 @@ def compare(
     click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
     rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
     _table("differs", rows or [("nothing", "", "")])
-    click.echo()
     _table("metric", _metric_rows(a["metrics"], b["metrics"]))
-    click.echo()
     _table("verdict", _verdict_rows(a["verdicts"], b["verdicts"]))
-    click.echo()
     click.echo(_mcnemar(a, b))
 
 
@@ -117,7 +114,8 @@ def _table(title: str, rows: list[tuple[str, str, str]]) -> None:
     rows = [(title, "A", "B"), *rows]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for row in rows:
-        click.echo(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip())
+        click.echo(printable(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip()))
+    click.echo()
 
 
 def _short(text: str, longest: int = 40) -> str:

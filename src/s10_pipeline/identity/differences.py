@@ -43,14 +43,19 @@ def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
     return ", ".join(changes[:most]) + more
 
 
+def printable(text: str) -> str:
+    """Return a text in one line that only prints: a file's name or a server's words may hold escape codes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``did you mean X?`` where a known word is close, else ``one of: A, B, C``.
 
-    Case is ignored in the comparison; of more than 12 known words none are listed.
+    Case is ignored in the comparison; of more than 30 known words none are listed.
     """
     words = sorted(known)
     by_lower = {w.lower(): w for w in words}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     if close:
         return f"did you mean {by_lower[close[0]]}?"
-    return f"one of: {', '.join(words)}" if len(words) <= 12 else "see the documentation for the names"
+    return f"one of: {', '.join(words)}" if len(words) <= 30 else "see the documentation for the names"

@@ -1,6 +1,6 @@
 """The one exception that means "the input is wrong", as against "the program is wrong"."""
 
-from ..identity.differences import did_you_mean
+from ..identity.differences import did_you_mean, printable
 
 __all__ = ["UserError", "did_you_mean", "one_line", "printable"]
 
@@ -15,8 +15,3 @@ class UserError(ValueError):
 def one_line(error: object) -> str:
     """Return an error's reason in one line: the system's words if it has them, else its own, else its type."""
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-
-
-def printable(text: str) -> str:
-    """Return a text in one line that only prints: what a file's name or a server says may hold escape codes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -16,7 +16,7 @@ LOG_SECONDS = 30
 
 @contextmanager
 def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"]:
-    """A bar that disappears when done; ``bar.advance()`` and ``bar.note("loss 1.23")`` move it."""
+    """A bar that disappears when done; ``bar.advance()`` and ``bar.show(...)`` move it."""
     bar = Bar(description, total, unit)
     with bar.progress:
         yield bar
@@ -57,9 +57,6 @@ class Bar:
         """Set everything at once; ``done``, of ``total``, may also be less than before."""
         self.progress.update(self._task, completed=done, description=description, note=note)
         self._log()
-
-    def note(self, text: str) -> None:
-        self.progress.update(self._task, note=text)
 
     def _log(self) -> None:
         if self.progress.disable and time.monotonic() > self._logged + LOG_SECONDS:

@@ -63,7 +63,7 @@ def test_what_is_spelt_is_parsed_to_the_same(value):
         ('a.text="x,y', 'a.text="""x,y"'),
         ("a.text=x,", 'a.text="x,"'),
         ("a.text", "train.epochs=5"),
-        (" ", "train.epochs=5"),
+        *((text, "--params=train.epochs=5") for text in (" ", ".=1", "=3", "a.=1", "a..number=1")),
     ],
 )
 def test_a_comma_in_a_value_needs_quotes_and_the_error_shows_them(given, remedy):

@@ -249,7 +249,6 @@ def test_tables_keep_class_names_that_look_like_something_else(inputs: Inputs) -
 @pytest.mark.parametrize(
     ("changed", "name", "told"),
     [
-        ({"train": {"epochs": 4, "warmup_epochs": 5}}, "range-test", "Training ended in its warm-up, below that rate"),
         ({"train": {"epochs": 4, "resizing": {"epochs": 2}}}, "training", "In the first 2 epochs images were scaled"),
         ({"schedule": {"drops": [], "falls": ["A fall to zero"], "warmup": ""}}, "training", "A fall to zero."),
         ({"schedule": {"drops": [], "falls": [], "warmup": "A rise"}}, "training", "A rise."),

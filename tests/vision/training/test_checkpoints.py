@@ -134,3 +134,10 @@ def test_finished_is_remembered_and_cleared(store):
         checkpoints.clear()
         assert checkpoints.finished_epochs() is None
         assert checkpoints.last() is None
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"parameters": 3}', '{"parameters": {}}', "null", '{"a": {"b": 1}}'])
+def test_a_description_of_another_shape_is_passed_over(store, text):
+    (store.root / "key").mkdir()
+    (store.root / "key/run_key.json").write_text(text)
+    assert store.described() == []

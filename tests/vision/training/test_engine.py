@@ -8,7 +8,7 @@ import torch
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training import trainer
-from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.checkpoints import CheckpointStore, RunCheckpoints
 from s10_pipeline.vision.training.engine import epochs_left, train_classifier
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
 from s10_pipeline.vision.training.params import PlateauParams
@@ -203,6 +203,37 @@ def test_a_last_step_that_diverges_is_noticed_and_not_kept(data, tiny, store):
     with pytest.raises(DivergedError, match=r"epoch 1, batch 1"):
         train_classifier(data, 1e30, params, store)
     assert not list(store.root.glob("*/epoch-*.pt"))
+
+
+def widened(state: dict) -> dict:
+    """The same with momentum of another shape."""
+    buffers = {i: {"momentum_buffer": torch.ones(7)} for i in state["optimizer"]["state"]}
+    return {**state, "optimizer": {**state["optimizer"], "state": buffers}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: {**state, "model": {k: torch.cat([t.reshape(-1)] * 2) for k, t in state["model"].items()}},
+        lambda state: {**state, "model": [*state["model"].values()]},
+        lambda state: {key: state[key] for key in state if key != "optimizer"},
+        lambda state: {**state, "history": [{"epoch": 1}]},
+        lambda state: {**state, "timing": state["timing"] * 2},
+        lambda state: {**state, "history": "none"},
+        lambda state: {**state, "schedule": {"plateau": 3}},
+        widened,
+        lambda state: [*state.values()],
+        lambda state: None,
+    ],
+)
+def test_a_checkpoint_of_another_shape_is_one_line_and_stays(data, tiny, store, change):
+    key = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store).run_key
+    checkpoints = RunCheckpoints(store.root / key)
+    checkpoints.save(1, change(checkpoints.last()[1]))
+    with pytest.raises(UserError, match=r"^checkpoint of epoch 1 in .*; remove its file") as caught:
+        train_classifier(data, 0.05, tiny, store)
+    assert "\n" not in str(caught.value)
+    assert [epoch for epoch, _ in checkpoints.saved()] == [1]
 
 
 def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ...identity.differences import did_you_mean
+from ...identity.differences import did_you_mean, printable
 from ..contents import versions_of
 from ..kedro_internals import path_of
 from ..records import Record, RecordStore
@@ -41,7 +41,7 @@ def _named_by_path(path: str, datasets: dict[str, Any]) -> Version:
         for version in [None, *versions_of(dataset)]:
             if path_of(dataset, version) == wanted:
                 return name, version
-    remedy = did_you_mean(path, datasets)
+    remedy = did_you_mean(Path(path).stem, datasets)
     raise click.ClickException(f"{path}: neither a dataset nor a stored artifact's file; {remedy}")
 
 
@@ -71,7 +71,7 @@ class _Tree:
         self._shown.add((record.node, record.run))
         indent += "  "
         for line in self._about(record):
-            click.echo(indent + line)
+            click.echo(indent + printable(line))
         for parent, parent_version in record.inputs.items():
             self.show(parent, parent_version, record.parts["inputs"].get(parent), indent)
 

@@ -14,9 +14,10 @@ from yaml import YAMLError
 
 from ...identity.affects import declared_fields
 
-# NAME=VALUE and, behind a comma, the rest. As in CSV, a value with a comma stands in quotes, and such a quote in it is
+# A.B=VALUE and, behind a comma, the rest. As in CSV, a value with a comma stands in quotes, and such a quote in it is
 # doubled.
-ITEM = re.compile(r"""\s*([^=,\s]+)=(?:("(?:[^"]|"")*"|'(?:[^']|'')*')|([^,]*))(?:,(.*))?""", re.DOTALL)
+NAME, QUOTED = r"[^=,\s.]+(?:\.[^=,\s.]+)*", r""" "(?:[^"]|"")*"|'(?:[^']|'')*' """.strip()
+ITEM = re.compile(rf"\s*({NAME})=(?:({QUOTED})|([^,]*))(?:,(.*))?", re.DOTALL)
 
 
 class Params(click.Option):
@@ -75,9 +76,9 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
     while rest is not None:
         match = ITEM.fullmatch(rest)
         if match is None:
-            remedy = "give a name and a value, such as train.epochs=5"
+            remedy = "give a name and a value, such as --params=train.epochs=5"
             if items:
-                remedy = f"a value with a comma stands in quotes: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
+                remedy = f"decimals have a point, commas need quotes: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
             raise click.ClickException(f"--params={text}: {rest!r} is not of the form NAME=VALUE; {remedy}")
         name, quoted, plain, rest = match.groups()
         value = quoted[1:-1].replace(quoted[0] * 2, quoted[0]) if quoted else plain

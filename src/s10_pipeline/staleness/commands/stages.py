@@ -5,7 +5,7 @@ from typing import Any
 import click
 from kedro.framework.project import pipelines
 
-from ...identity.differences import did_you_mean
+from ...identity.differences import did_you_mean, printable
 from ..contents import versions_of
 from ..fingerprint import Rules
 from ..plan import Plan
@@ -39,7 +39,7 @@ def stages_command(rules: Rules) -> click.Command:
             why = f"{made.same_as or made.run}, {made.about.get('seconds', 0):.1f} s" if made else decision.why
             if made and (remark := rules.remark(catalog, decision.node.name)):
                 why += f"; {remark}"
-            click.echo(f"{decision.node.name:{width}}  {decision.state:10}  {why}")
+            click.echo(printable(f"{decision.node.name:{width}}  {decision.state:10}  {why}"))
         store.memo.save()
 
     stages.params.append(Params(rules.parameters))

@@ -95,8 +95,7 @@ def listing(setting: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        name = printable(str(error.filename))
-        raise UserError(f"{setting}: cannot list {name} ({error.strerror}); make it readable") from error
+        raise UserError(f"{setting}: cannot list {error.filename} ({error.strerror}); make it readable") from error
 
 
 def printable(name: str) -> str:

@@ -129,10 +129,9 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
 
         def counted(iterable: Iterable[int]) -> Iterator[int]:
             for i in iterable:
-                if finder.history["loss"]:
-                    bar.note(f"loss {finder.history['loss'][-1]:.3f}  lr {finder.history['lr'][-1]:.2g}")
                 yield i
-                bar.advance()
+                lr, loss = finder.history["lr"][-1], finder.history["loss"][-1]
+                bar.show(i + 1, "range test", f"loss {loss:.3f}  lr {lr:.2g}")
 
         with (
             patch.object(lr_finder, "tqdm", counted),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.image_files import large_images_allowed, printable, starts_like_an_image, walk_images
+from ..data.image_files import large_images_allowed, starts_like_an_image, walk_images
 from ..data.resize import UnreadableImage, decode_square_rgb, opened, to_square_rgb
 from ..data.sources.decoding import map_images, sizes_of
 from ..errors import UserError
@@ -33,11 +33,9 @@ def find_images(path: str | Path | None) -> list[Path]:
         UserError: no path, nothing there, no images, or a folder that cannot be listed.
     """
     if path is None or not str(path):
-        raise UserError(
-            "predict.path=null: which images to predict is not said; give --params=predict.path=FILE_OR_DIR"
-        )
+        raise UserError("predict.path=null: not said what to predict; give --params=predict.path=FILE_OR_DIR")
     place = Path(path).expanduser()
-    setting = f"predict.path={printable(str(path))}"
+    setting = f"predict.path={path}"
     if not place.exists():
         raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
     if not place.is_dir():
@@ -88,7 +86,7 @@ def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
     try:
         return _read(file, size)
     except UnreadableImage as error:
-        raise UserError(f"images: {printable(str(file))}: {error}; leave it out") from error
+        raise UserError(f"images: {file}: {error}; leave it out") from error
 
 
 def _read(file: Path, size: int) -> NDArray[np.uint8]:

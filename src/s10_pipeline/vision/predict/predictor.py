@@ -65,7 +65,7 @@ def predict_images(
     names = _relative_names(files, params.path)
     if reasons:
         told = list_some([f"{names[position]}: {reason}" for position, reason in reasons.items()], "; ", most=3)
-        setting = f"predict.path={printable(str(params.path))}"
+        setting = f"predict.path={params.path}"
         if len(reasons) == len(files):
             raise UserError(f"{setting}: no image could be read ({told}); give images in a format that Pillow opens")
         _log.warning(

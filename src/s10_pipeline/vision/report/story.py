@@ -14,15 +14,13 @@ def resized_epochs(provenance: dict[str, Any]) -> int:
 
 
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
-    """``lr``, the full rate of training, whether it was ``reached`` (warm-up may be longer than the training),
-    ``taken_from`` (``range test``, ``interrupted training``, ``train.lr``), and of the test: ``method``, ``suggested``,
-    ``candidates``, ``band``, and whether the stored test is the one that training read (``same_test``).
+    """``lr``, the full rate of training, ``taken_from`` (``range test``, ``interrupted training``, ``train.lr``), and
+    of the test: ``method``, ``suggested``, ``candidates``, ``band``, and whether the stored test is the one that
+    training read (``same_test``).
     """
-    train = provenance.get("train", {})
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
     return {
         "lr": model.get("lr", best_lr["lr"]),
-        "reached": int(train.get("warmup_epochs", 0)) <= int(train.get("epochs", 1)),
         "taken_from": model.get("lr_from", "range test"),
         "method": searched.get("method"),
         "suggested": searched.get("lr"),

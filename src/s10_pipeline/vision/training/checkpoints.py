@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from ...identity.atomic import replacing, write_text
 from ...identity.differences import Parts
+from ...identity.regular_files import regular_file
 from ..errors import UserError
 
 log = logging.getLogger(__name__)
@@ -60,10 +62,8 @@ class CheckpointStore:
             # the operating system gives the lock back when its owner dies, however it dies
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise UserError(
-                f"train: another run is training exactly this (its checkpoints: {folder}); "
-                "wait for it, or change train.seed"
-            ) from error
+            what = f"another run is training exactly this (its checkpoints: {folder})"
+            raise UserError(f"train: {what}; wait for it, or change train.seed") from error
         for leftover in folder.glob(".*.partial"):  # of an owner that was killed while it wrote
             leftover.unlink(missing_ok=True)
         try:
@@ -76,7 +76,9 @@ class CheckpointStore:
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
             with suppress(OSError, ValueError):
-                found.append((path.stat().st_mtime, path.parent, json.loads(path.read_text())))
+                depends = TypeAdapter(Parts).validate_json(regular_file(path).read_bytes())
+                if {"parameters", "inputs", "code"} <= depends.keys():
+                    found.append((path.stat().st_mtime, path.parent, depends))
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, run_key: str, epochs: int) -> None:
@@ -118,7 +120,7 @@ class RunCheckpoints:
     def finished_epochs(self) -> int | None:
         """Epochs of the stored model that came of this training, if it got that far."""
         try:
-            return int(json.loads((self.folder / "finished.json").read_text())["epochs"])
+            return int(json.loads(regular_file(self.folder / "finished.json").read_bytes())["epochs"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -139,10 +141,9 @@ class RunCheckpoints:
             with replacing(self.folder / f"epoch-{epoch:05d}.pt") as partial:
                 torch.save(named, partial)
         except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-            raise UserError(
-                f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and "
-                f"start the same command again: it goes on after epoch {epoch - 1}"
-            ) from error
+            remedy = f"free space there and start the same command again: it goes on after epoch {epoch - 1}"
+            what = f"cannot be written to {self.folder} ({error})"
+            raise UserError(f"checkpoint of epoch {epoch}: {what}; {remedy}") from error
         for _, old in self.saved()[: -self._keep]:
             old.unlink(missing_ok=True)
 

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,6 +12,7 @@ import torch
 from ...identity.differences import Parts
 from ..data.loader import EpochBatches
 from ..device import choose_device, choose_precision
+from ..errors import UserError, one_line
 from ..network.classifier import Classifier
 from ..progress import Show, progress_bar
 from .checkpoint_writer import checkpoint_writer
@@ -17,6 +20,7 @@ from .checkpoints import CheckpointStore, RunCheckpoints
 from .checks import check_batch_size, check_device
 from .data import TrainingData
 from .ema import trained_weights
+from .history import HISTORY_COLUMNS, TIMING_COLUMNS
 from .margins import margin_table
 from .model import build_classifier
 from .params import TrainParams
@@ -74,9 +78,28 @@ def train_here(job: Job, show: Show, ranks: Ranks = ALONE) -> None:
     """Train in this process, alone or as one of several."""
     trainer = Trainer(job.data, job.lr, job.params, job.device, ranks)
     if last := job.checkpoints.last():
-        trainer.restore(*last)
+        _restore(trainer, *last, job.checkpoints.folder)
     with checkpoint_writer(job.checkpoints, job.device) as save:
         trainer.train(save, show)
+
+
+def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) -> None:
+    """Go on after ``epoch``.
+
+    Raises:
+        UserError: the checkpoint holds something else than this training's state.
+    """
+    try:
+        trainer.restore(epoch, state)
+        columns = [tuple(row) for row in (*state["history"], *state["timing"])]
+        momenta = [(w, m) for w, s in trainer.optimizer.state.items() if (m := s.get("momentum_buffer")) is not None]
+        fits = columns == [HISTORY_COLUMNS] * epoch + [TIMING_COLUMNS] * epoch
+        if not fits or any(weight.shape != momentum.shape for weight, momentum in momenta):
+            raise ValueError("history or momentum of another shape")
+    except Exception as error:  # anything may be in a file, and torch raises errors of any type
+        what = f"not the state of this training ({type(error).__name__}: {one_line(error)[:200]})"
+        remedy = "remove its file, to go on after the one before it or afresh"
+        raise UserError(f"checkpoint of epoch {epoch} in {folder}: {what}; {remedy}") from error
 
 
 def train_classifier(

@@ -137,8 +137,13 @@ class TrainParams(StepParams):
         return min(self.resizing.epochs, self.epochs - 1)
 
     @model_validator(mode="after")
-    def _check_annealing(self) -> Self:
-        if self.anneal_epochs > max(left := self.epochs - self.warmup_epochs, 0):
-            given = f"epochs={self.epochs} and warmup_epochs={self.warmup_epochs} leave {max(left, 0)}"
-            raise ValueError(f"anneal_epochs={self.anneal_epochs}: {given}; lower it, or raise epochs")
+    def _check_phases(self) -> Self:
+        epochs, warmup, anneal = self.epochs, self.warmup_epochs, self.anneal_epochs
+        if anneal > epochs - warmup:
+            wrong = f"anneal_epochs={anneal}: epochs={epochs} and warmup_epochs={warmup} leave {epochs - warmup}"
+            if warmup > epochs:
+                wrong = f"warmup_epochs={warmup}: epochs={epochs} end before the full rate is reached"
+            warmup = min(warmup, epochs // 2)
+            fitting = f"train.warmup_epochs={warmup},train.anneal_epochs={min(anneal, epochs - warmup)}"
+            raise ValueError(f"{wrong}; lower it, such as --params=train.epochs={epochs},{fitting}, or raise epochs")
         return self

@@ -101,7 +101,7 @@ class Trainer:
             getattr(self, name).load_state_dict(state[name])
         if self.ema:
             self.ema.load_state_dict(state["average"])
-        self.margins = {name: sums.to(self.device) for name, sums in state["margins"].items()}
+        self.margins = {name: sums.clone().copy_(state["margins"][name]) for name, sums in self.margins.items()}
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
     def train(self, save: Callable[[int, dict[str, Any]], None], show: Show) -> None:

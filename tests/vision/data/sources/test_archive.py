@@ -222,16 +222,20 @@ def test_the_other_sources_tell_too(tmp_path):
             read(source=source, path=str(tmp_path / name))
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.truncate(path.touch() or path, 2**40)])
-def test_an_archive_that_does_not_end_is_not_read(official, tmp_path, make):
-    for folder in ("path", "raw"):
-        (tmp_path / folder).mkdir()
-        make(tmp_path / folder / "cifar-10-python.tar.gz")
-    if (tmp_path / "raw" / "cifar-10-python.tar.gz").is_file():
-        with pytest.raises(UserError, match=r"not cifar-10-python.tar.gz, 1,099,511,627,776 of"):
-            read(path="path", download_dir="raw")
-    else:
-        assert len(read(path="path", download_dir="raw")[0]) == 20
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "is no regular file; give the archive or its folder"),
+        (Path.mkdir, "is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no regular file"),
+        (lambda path: os.truncate(path.touch() or path, 2**40), "not cifar-10-python.tar.gz, 1,099,511,627,776 of"),
+    ],
+)
+def test_an_archive_that_does_not_end_is_not_read(official, tmp_path, make, told):
+    (tmp_path / "path").mkdir()
+    make(tmp_path / "path" / "cifar-10-python.tar.gz")
+    with pytest.raises(UserError, match=f"^ingest.path=.*{told}"):
+        read(path="path")
 
 
 def test_a_download_dir_that_is_a_file(official, tmp_path):

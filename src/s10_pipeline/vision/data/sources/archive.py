@@ -78,6 +78,8 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
         path = given / filename if given.is_dir() else given
         if path.is_file():
             return "ingest.path", path
+        if path.exists():
+            raise UserError(f"ingest.path={params.path}: {path} is no regular file; give the archive or its folder")
         if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
         _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
@@ -93,15 +95,13 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     except DownloadError as error:
         places = " or ".join(place for place in (params.path, params.download_dir) if place)
         why = "no network" if error.offline else "no address gave it"
-        raise UserError(
-            f"ingest.source={params.source}: no archive {reader.filename} in {places}, and {why} ({error}); "
-            f"put {reader.filename} into {params.download_dir}, or run with --env=sample"
-        ) from error
+        what = f"no archive {reader.filename} in {places}, and {why} ({error})"
+        remedy = f"put {reader.filename} into {params.download_dir}, or run with --env=sample"
+        raise UserError(f"ingest.source={params.source}: {what}; {remedy}") from error
     except OSError as error:
-        raise UserError(
-            f"ingest.download_dir={params.download_dir}: cannot write {target} ({error.strerror}); "
-            f"give a folder with {archive.num_bytes / 1e6:.0f} MB of room as ingest.download_dir"
-        ) from error
+        setting, room = f"ingest.download_dir={params.download_dir}", f"{archive.num_bytes / 1e6:.0f} MB"
+        what, remedy = f"cannot write {target} ({error.strerror})", f"give a folder with {room} of room"
+        raise UserError(f"{setting}: {what}; {remedy} as ingest.download_dir") from error
     return "ingest.download_dir", target
 
 

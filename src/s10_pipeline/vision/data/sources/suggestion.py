@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from ...errors import UserError
-from ..image_files import image_extensions, listing, printable, walk_images
+from ..image_files import image_extensions, listing, walk_images
 from ..params import IngestParams
 
 ARCHIVES = {"cifar-10-python.tar.gz": "cifar10", "cifar-100-python.tar.gz": "cifar100"}
@@ -36,7 +36,7 @@ def source_folder(params: IngestParams, remedy: str) -> tuple[Path, str]:
         UserError: it is no folder, with ``remedy`` unless what is there fits another source.
     """
     assert params.path is not None
-    folder, setting = Path(params.path).expanduser(), f"ingest.path={printable(params.path)}"
+    folder, setting = Path(params.path).expanduser(), f"ingest.path={params.path}"
     with listing(setting):
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "no such folder"
