@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from s10_pipeline.identity.source import Package
+from s10_pipeline.vision.network.params import PretrainedParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.run_key import (
     ROOTS,
@@ -29,6 +30,7 @@ COMPUTES = {
     "network/classifier.py": "class Classifier",
     "network/params.py": "class ArchitectureParams",
     "network/resnet.py": "class ResNet",
+    "network/pretrained.py": "def read_pretrained",
     "network/whitening.py": "class PatchWhitening",
     "distributed/ranks.py": "class ProcessGroup",
     "training/ema.py": "def build_ema",
@@ -117,6 +119,15 @@ def test_what_decides_the_result_decides_the_run_key(data, tiny):
     assert key != run_key(data, 0.1, tiny, "bf16")
     for change in ({"seed": 1}, {"momentum": 0.8}, {"batch_size": 32}):
         assert key != run_key(data, 0.1, tiny.model_copy(update=change), "fp32"), change
+
+
+def test_the_content_of_pretrained_weights_decides_the_run_key(data, tiny, tmp_path):
+    keys = []
+    for content in (b"1", b"2", b"1"):
+        (tmp_path / "weights.pth").write_bytes(content)
+        pretrained = PretrainedParams(path=str(tmp_path / "weights.pth"))
+        keys.append(run_key(data, 0.1, tiny.model_copy(update={"pretrained": pretrained}), "fp32"))
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_data_decides_the_run_key(data, tiny):

@@ -32,6 +32,7 @@ class TrainStep:
     scaler then skips a step with infinite gradients on the device.
 
     Attributes:
+        weights_k: class weights of the loss, on the device, to be set before the first step; None: all alike.
         metrics: sums of loss and accuracy since the last :meth:`reset`.
         first_bad: number, from 1, of the first step since then whose loss was NaN or infinite; 0: none. It stays on the
             device, so that steps need not wait for it.
@@ -42,6 +43,7 @@ class TrainStep:
     ) -> None:
         self.network, self.optimizer, self.scaler = network, optimizer, precision.grad_scaler()
         self.precision, self.label_smoothing, self.device = precision, label_smoothing, precision.device
+        self.weights_k: Tensor | None = None
         self.metrics = MetricSums.zero(self.device)
         self.first_bad, self._steps_done = torch.zeros(2, dtype=torch.int64, device=self.device).unbind()
         self._lr = torch.zeros((), device=self.device) if self.device.type == "cuda" else None
@@ -73,7 +75,7 @@ class TrainStep:
         """Train on a batch that lies on the device."""
         with self.precision.autocast():
             logits_bk = self.network(images_bchw)
-        loss = training_loss(logits_bk, labels_b, self.label_smoothing)
+        loss = training_loss(logits_bk, labels_b, self.label_smoothing, self.weights_k)
         self.optimizer.zero_grad(set_to_none=True)
         weighted = loss * batch_weight if batch_weight != 1 else loss
         self.scaler.scale(weighted).backward()  # type: ignore[no-untyped-call]
@@ -81,7 +83,8 @@ class TrainStep:
             self.scaler.step(self.optimizer)
         self.scaler.update()
         with torch.no_grad():
-            plain = training_loss(logits_bk, labels_b, 0.0) if self.label_smoothing else loss
+            is_plain = not self.label_smoothing and self.weights_k is None
+            plain = loss if is_plain else training_loss(logits_bk, labels_b, 0.0)
             self.metrics.add(plain, logits_bk, labels_b)
             self._steps_done += 1
             self.first_bad += (self.first_bad == 0) * ~torch.isfinite(loss) * self._steps_done
