@@ -90,14 +90,14 @@ def test_exactly_these_parameters_make_a_stage_stale(node):
 
 @pytest.mark.parametrize("node", ["lr_range_test", "train_resnet"])
 def test_the_content_of_pretrained_weights_makes_these_stages_stale(node, tmp_path):
-    path = tmp_path / "weights.pth"
-    given = {"params:train": {"pretrained": {"path": str(path)}}, "params:lr_search": {}}
-    catalog, files = DataCatalog({name: MemoryDataset(value) for name, value in given.items()}), []
+    path, digests = tmp_path / "weights.pth", set()
+    train = {"pretrained": {"path": str(path)}}
+    catalog = DataCatalog({"params:train": MemoryDataset(train), "params:lr_search": MemoryDataset({})})
     for content in (b"1", b"22"):
         path.write_bytes(content)
-        files.append(Fingerprinter(RULES, Memo(tmp_path / "memo")).parts(NODES[node], catalog, {})["files"])
-    assert files[0].keys() == files[1].keys() == {"train.pretrained.path"}
-    assert files[0] != files[1]
+        parts = Fingerprinter(RULES, Memo(tmp_path)).parts(NODES[node], catalog, {})
+        digests.add(parts["files"]["train.pretrained.path"])
+    assert len(digests) == 2
 
 
 def test_a_new_parameter_of_the_optimiser_makes_the_range_test_stale():

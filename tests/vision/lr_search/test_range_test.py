@@ -13,8 +13,6 @@ from s10_pipeline.vision.lr_search import range_test
 from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.lr_search.range_test import COLUMNS, find_learning_rate, run_range_test
 from s10_pipeline.vision.lr_search.rate import METHODS
-from s10_pipeline.vision.network.classifier import classifier_to_bytes
-from s10_pipeline.vision.network.params import PretrainedParams
 from s10_pipeline.vision.training.params import TrainParams
 
 PARAMS = LrSearchParams(num_iterations=40, start_lr=1e-4, end_lr=1.0)
@@ -140,21 +138,15 @@ def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):
         find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"batch_size": 361}))
 
 
-def test_it_starts_from_pretrained_weights_trains_what_training_does_and_weights_classes(
-    shapes, sets, tiny, make_model, tmp_path, monkeypatch
+def test_it_trains_the_head_of_pretrained_weights_alone_and_weights_classes(
+    shapes, sets, tiny, pretrained, monkeypatch
 ):
-    path, models, weights = tmp_path / "model.safetensors", [], []
-    before = make_model(tuple("ABCDEFGHIJ"))
-    path.write_bytes(classifier_to_bytes(before))
-    update = {"architecture": before.spec.architecture, "class_weights": "balanced"}
-    update["pretrained"] = PretrainedParams(path=str(path), freeze=True)
-    plain_run, plain_loss = range_test.run_range_test, range_test.training_loss
+    before, params = pretrained[0], tiny.model_copy(update={"pretrained": pretrained[1], "class_weights": "balanced"})
+    plain_run, plain_loss, models, weights = range_test.run_range_test, range_test.training_loss, [], []
     monkeypatch.setattr(range_test, "run_range_test", lambda *given: models.append(given[0]) or plain_run(*given))
     monkeypatch.setattr(range_test, "training_loss", lambda *given: weights.append(given[3]) or plain_loss(*given))
-    find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update=update))
-    assert len(models) == 2
+    find_learning_rate(shapes[0], sets[0], PARAMS, params)
     for model in models:
-        after = model.state_dict()
-        changed = {name for name, t in before.state_dict().items() if not torch.equal(t, after[name])}
+        changed = {name for name, t in before.state_dict().items() if not torch.equal(t, model.state_dict()[name])}
         assert changed == {"network.head.weight", "network.head.bias"}
-    assert all(w.tolist() == pytest.approx([1.0] * 10) for w in weights)
+    assert len(models) == 2 and all(w.tolist() == pytest.approx([1.0] * 10) for w in weights)

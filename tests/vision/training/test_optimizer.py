@@ -45,13 +45,11 @@ def test_the_loss_is_computed_in_fp32_and_smoothed():
 def test_balanced_weights_are_scikit_learns_and_scale_each_images_loss(data, tiny):
     present = data.train_set.indices[data.train_images.labels[data.train_set.indices] != 3][:150]
     some = dataclasses.replace(data.train_set, indices=present)
-    balanced, cpu = tiny.model_copy(update={"class_weights": "balanced"}), torch.device("cpu")
-    weights = class_weights(data.train_images, some, balanced, cpu)
+    balanced = tiny.model_copy(update={"class_weights": "balanced"})
+    weights = class_weights(data.train_images, some, balanced, torch.device("cpu"))
     labels = data.train_images.labels[present]
     by_sklearn = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
     assert weights.tolist() == pytest.approx(np.insert(by_sklearn, 3, 0.0), rel=1e-6)
-    assert weights[labels].mean().item() == pytest.approx(1.0)
-    assert class_weights(data.train_images, some, tiny, cpu) is None
     logits, labels = torch.randn(150, 10), torch.from_numpy(labels)
     each = nn.functional.cross_entropy(logits, labels, reduction="none")
     assert training_loss(logits, labels, 0.0, weights).item() == pytest.approx((weights[labels] * each).mean().item())

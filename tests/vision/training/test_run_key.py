@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from s10_pipeline.identity.source import Package
-from s10_pipeline.vision.network.params import PretrainedParams
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.run_key import (
     ROOTS,
@@ -121,16 +120,7 @@ def test_what_decides_the_result_decides_the_run_key(data, tiny):
         assert key != run_key(data, 0.1, tiny.model_copy(update=change), "fp32"), change
 
 
-def test_the_content_of_pretrained_weights_decides_the_run_key(data, tiny, tmp_path):
-    keys = []
-    for content in (b"1", b"2", b"1"):
-        (tmp_path / "weights.pth").write_bytes(content)
-        pretrained = PretrainedParams(path=str(tmp_path / "weights.pth"))
-        keys.append(run_key(data, 0.1, tiny.model_copy(update={"pretrained": pretrained}), "fp32"))
-    assert keys[0] == keys[2] != keys[1]
-
-
-def test_data_decides_the_run_key(data, tiny):
+def test_data_decides_the_run_key(data, tiny, pretrained):
     key = run_key(data, 0.1, tiny, "fp32")
     pixels = data.train_images.images_nhwc.copy()
     pixels[0, 0, 0, 0] ^= 1
@@ -141,6 +131,10 @@ def test_data_decides_the_run_key(data, tiny):
         assert key != run_key(dataclasses.replace(data, **change), 0.1, tiny, "fp32")
     equal = dataclasses.replace(data.train_images, images_nhwc=np.array(data.train_images.images_nhwc), digest=None)
     assert key == run_key(dataclasses.replace(data, train_images=equal), 0.1, tiny, "fp32")
+    from_file = tiny.model_copy(update={"pretrained": pretrained[1]})
+    key = run_key(data, 0.1, from_file, "fp32")
+    Path(pretrained[1].path).write_bytes(b"others")
+    assert key != run_key(data, 0.1, from_file, "fp32")
 
 
 def test_epochs_decide_only_where_the_schedule_looks_at_them(data, tiny):
