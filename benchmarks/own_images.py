@@ -1,9 +1,7 @@
-"""What class weights bring for few images of rare classes, and pretraining for few images of all classes.
+"""Print what class weights bring for few images of rare classes, and pretraining for few images of all classes.
 
-    python benchmarks/own_images.py weights
-    python benchmarks/own_images.py pretraining --cifar=DIR
-
-Prints tables for a page of benchmarks/results/. Small networks; about five minutes each on one idle core.
+python benchmarks/own_images.py weights
+python benchmarks/own_images.py pretraining --cifar=DIR
 """
 
 import argparse
@@ -12,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,20 +32,18 @@ COUNTS, NUM_SCORED, SEEDS = (400, 30, 30), 500, range(5)
 # Classes of CIFAR-10 that a network is pretrained on; it is tuned on so many images of each of the others.
 PRETRAINED_ON, NUM_PRETRAINED, TUNED_ON, TUNING_SEEDS = (0, 2, 4, 6, 8), 1000, (20, 50, 200), range(3)
 AUGMENT = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding": 0.0625}}, "HorizontalFlip"]})
-RATE = 0.1  # of the rule, for small batches
 
 
-def train(images: ImageSet, seed: int, epochs: int, width: int, **changes: Any) -> Classifier:
-    """Train at a rate that falls to zero over the second half of the epochs."""
-    params = {"epochs": epochs, "batch_size": 32, "lr": RATE, "warmup_epochs": 2, "anneal_epochs": epochs // 2}
+def train(images: ImageSet, seed: int, epochs: int, width: int, **changes: object) -> Classifier:
+    """Train at the rule's cautious rate, which falls to zero over the second half of the epochs."""
+    params = {"epochs": epochs, "batch_size": 32, "lr": 0.1, "warmup_epochs": 2, "anneal_epochs": epochs // 2}
     params |= {"plateau": {"patience": epochs}, "device": "cpu", "num_workers": 0, "seed": seed, **changes}
     params["architecture"] = {"depth": 8, "width": width, "stem": "whitened"}
     train_set, val_set, _ = build_sets(images, images, AUGMENT.model_copy(update={"seed": seed}))
     unread = Split("test", np.arange(1), [], train_set.mean, train_set.std)
     data = TrainingData(images, images, train_set, val_set, unread)
     with tempfile.TemporaryDirectory() as folder:
-        store = CheckpointStore(Path(folder))
-        return train_classifier(data, RATE, TrainParams.model_validate(params), store).model
+        return train_classifier(data, 0.1, TrainParams.model_validate(params), CheckpointStore(Path(folder))).model
 
 
 def recalls(model: Classifier, images: ImageSet) -> np.ndarray:
@@ -69,25 +64,22 @@ def some_of(images: ImageSet, classes: Sequence[int], counts: Sequence[int], see
 
 
 def weights() -> list[str]:
-    classes, kinds, found = range(len(COUNTS)), ("none", "balanced"), []
+    classes, kinds, found = range(len(COUNTS)), ("none", "balanced"), {}
     for seed in SEEDS:
         drawn, scored = (ImageSet(*draw(5000, 32, seed, split=split), SHAPE_NAMES) for split in ("train", "test"))
-        images = some_of(drawn, classes, COUNTS, seed)
-        test = some_of(scored, classes, [NUM_SCORED] * len(COUNTS), seed)
+        images, test = some_of(drawn, classes, COUNTS, seed), some_of(scored, classes, [NUM_SCORED] * 3, seed)
         each = [recalls(train(images, seed, 100, 12, class_weights=kind), test) for kind in kinds]
-        found.append([*(r.mean() for r in each), *(r[1:].mean() for r in each)])
-    gains = np.array(found)[:, [1, 3]] - np.array(found)[:, [0, 2]]
+        found[seed,] = [*(r.mean() for r in each), *(r[1:].mean() for r in each)]
+    gains = np.array(list(found.values())) @ [[-1, 0], [1, 0], [0, -1], [0, 1]]
     told = in_words(gains[:, 0], "gain", sign="+") + in_words(gains[:, 1], "gain in the rare classes", sign="+")
-    names = [*kinds, *(f"rare classes, {kind}" for kind in kinds)]
-    return [*table(["seed"], names, {(seed,): row for seed, row in zip(SEEDS, found, strict=True)}), "", *told]
+    return [*table(["seed", *kinds, *(f"rare classes, {kind}" for kind in kinds)], found), "", *told]
 
 
 def pretraining(cifar: str) -> list[str]:
     pool, scoring = read_images('{"source": "cifar10", "images": 46000}', cifar)
     others = [k for k in range(10) if k not in PRETRAINED_ON]
     test = some_of(scoring, others, [len(scoring)] * len(others), 0)
-    arms = ("from nothing", "pretrained", "pretrained, frozen")
-    found, told = {}, []
+    arms, found, told = ("from nothing", "pretrained", "pretrained, frozen"), {}, []
     with tempfile.TemporaryDirectory() as folder:
         files = [str(Path(folder) / f"{seed}.safetensors") for seed in TUNING_SEEDS]
         for seed, file in zip(TUNING_SEEDS, files, strict=True):
@@ -102,11 +94,10 @@ def pretraining(cifar: str) -> list[str]:
             for arm in (1, 2):
                 gains = [found[count, seed][arm] - found[count, seed][0] for seed in TUNING_SEEDS]
                 told += in_words(gains, f"gain of {arms[arm]} at {count} images per class", sign="+")
-    return [*table(["images per class", "seed"], arms, found), "", *told]
+    return [*table(["images per class", "seed", *arms], found), "", *told]
 
 
-def table(keys: list[str], names: Sequence[str], found: dict[tuple[int, ...], Sequence[float]]) -> list[str]:
-    head = [*keys, *names]
+def table(head: Sequence[str], found: dict[tuple[int, ...], list[float]]) -> list[str]:
     rows = [[*map(str, key), *(f"{value:.1f} %" for value in row)] for key, row in found.items()]
     return ["| " + " | ".join(row) + " |" for row in (head, ["---:"] * len(head), *rows)]
 
@@ -120,8 +111,8 @@ def main() -> None:
     logging.disable()
     started = time.perf_counter()
     lines = weights() if arguments.what == "weights" else pretraining(arguments.cifar)
-    minutes = (time.perf_counter() - started) / 60
-    print("\n".join([f"{command()}, {hardware()}, {minutes:.0f} minutes. {versions()}", "", *lines]))
+    took = f"{(time.perf_counter() - started) / 60:.0f} minutes"
+    print(f"{command()}, {hardware()}, {took}. {versions()}", "", *lines, sep="\n")
 
 
 if __name__ == "__main__":
