@@ -29,8 +29,9 @@ from setting import command, hardware, versions
 
 # Drawn images of each class, the first frequent; scored on so many of each.
 COUNTS, NUM_SCORED, SEEDS = (400, 30, 30), 500, range(5)
-# Classes of CIFAR-10 that a network is pretrained on; it is tuned on so many images of each of the others.
-PRETRAINED_ON, NUM_PRETRAINED, TUNED_ON, TUNING_SEEDS = (0, 2, 4, 6, 8), 1000, (20, 50, 200), range(3)
+# Classes of CIFAR-10 that a network is pretrained on; it is tuned on so many images of each of the others, in so many
+# epochs.
+PRETRAINED_ON, NUM_PRETRAINED, TUNED_ON, TUNING_SEEDS = (0, 2, 4, 6, 8), 1000, {20: 30, 50: 20, 200: 10}, range(3)
 AUGMENT = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding": 0.0625}}, "HorizontalFlip"]})
 
 
@@ -85,11 +86,11 @@ def pretraining(cifar: str) -> list[str]:
         for seed, file in zip(TUNING_SEEDS, files, strict=True):
             images = some_of(pool, PRETRAINED_ON, [NUM_PRETRAINED] * len(PRETRAINED_ON), seed)
             Path(file).write_bytes(classifier_to_bytes(train(images, seed, 10, 16)))
-        for count in TUNED_ON:
+        for count, epochs in TUNED_ON.items():
             for seed, file in zip(TUNING_SEEDS, files, strict=True):
                 images = some_of(pool, others, [count] * len(others), seed)
                 starts = {}, {"path": file}, {"path": file, "freeze": True}
-                models = [train(images, seed, 30, 16, pretrained=start) for start in starts]
+                models = [train(images, seed, epochs, 16, pretrained=start) for start in starts]
                 found[count, seed] = [recalls(model, test).mean() for model in models]
             for arm in (1, 2):
                 gains = [found[count, seed][arm] - found[count, seed][0] for seed in TUNING_SEEDS]

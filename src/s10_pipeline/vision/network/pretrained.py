@@ -43,9 +43,10 @@ class Pretrained:
     def describe_network(self, architecture: ArchitectureParams) -> dict[str, Any]:
         """Return ``architecture``, with the file's stem for ``stem="auto"``, and the ``mean`` and ``std`` to keep."""
         stem = self.spec.architecture.stem if self.spec else "imagenet"
-        update = {"stem": stem} if architecture.stem == "auto" else {}
+        if architecture.stem == "auto":
+            architecture = architecture.model_copy(update={"stem": stem})
         mean, std = (self.spec.mean, self.spec.std) if self.spec else (IMAGENET_MEAN, IMAGENET_STD)
-        return {"architecture": architecture.model_copy(update=update), "mean": mean, "std": std}
+        return {"architecture": architecture, "mean": mean, "std": std}
 
     def load_into(self, model: Classifier) -> None:
         """Copy the weights into the model's network; the head stays as it is where the file's has other classes.
@@ -53,13 +54,11 @@ class Pretrained:
         Raises:
             UserError: weights of another depth, of unknown names or other shapes, missing or not finite.
         """
-        # counts of batches, which old files lack and BatchNorm with a momentum does not use
-        tensors = {name: t for name, t in self.tensors.items() if not name.endswith("num_batches_tracked")}
-        own = {
-            self._name_in_file(name): (name, t)
-            for name, t in model.network.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
+        own = {self._name_in_file(name): (name, t) for name, t in model.network.state_dict().items()}
+        tensors = dict(self.tensors)
+        for name in [name for name in (*tensors, *own) if name.endswith("num_batches_tracked")]:
+            # old files lack these counts, and BatchNorm with a momentum does not use them
+            tensors.pop(name, None), own.pop(name, None)
         head = [self._name_in_file(f"head.{part}") for part in ("weight", "bias")]
         same_number = tensors.get(head[1], torch.empty(0)).shape == (len(model.class_names),)
         if not (self.spec.class_names == model.class_names if self.spec else same_number):
@@ -109,8 +108,8 @@ def read_pretrained(path: str) -> Pretrained:
                 tensors = {} if ours else {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
         else:
             tensors = torch.load(regular_file(file), map_location="cpu", weights_only=True)
-        pairs = tensors.items() if isinstance(tensors, dict) else [("", tensors)]
-        if not all(name and isinstance(name, str) and isinstance(t, Tensor) for name, t in pairs):
+        named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
+        if not named or not all(isinstance(t, Tensor) for t in tensors.values()):
             raise ValueError("holds more than a state dict")
     except Exception as error:  # the file may be anybody's, and torch raises whatever its bytes lead to
         raise UserError(
