@@ -23,7 +23,8 @@ from s10_pipeline.vision.data.params import AugmentParams, IngestParams
 from s10_pipeline.vision.data.resize import describe_rule
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.data.split import Split, build_sets
-from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
+from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec, classifier_to_bytes
+from s10_pipeline.vision.network.params import PretrainedParams
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.params import TrainParams
@@ -104,6 +105,15 @@ def make_model() -> Callable[..., Classifier]:
         )
 
     return make
+
+
+@pytest.fixture
+def pretrained(make_model: Callable[..., Classifier], tmp_path: Path) -> tuple[Classifier, PretrainedParams]:
+    """A model of ten other classes, and what makes ``tiny`` start from its file and train the head alone."""
+    model, path = make_model(tuple("ABCDEFGHIJ"), stem="whitened"), tmp_path / "pretrained.safetensors"
+    torch.nn.init.normal_(model.network.stem[0].weight)
+    path.write_bytes(classifier_to_bytes(model))
+    return model, PretrainedParams(path=str(path), freeze=True)
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
     assert train.model_dump() == {
         "epochs": 50, "batch_size": 128, "lr": 0.05, "momentum": 0.9, "nesterov": False, "weight_decay": 1e-3,
         "decay_norm_and_bias": True, "schedule": "plateau", "warmup_epochs": 0, "anneal_epochs": 0, "ema_decay": 0.0,
-        "label_smoothing": 0.0,
+        "label_smoothing": 0.0, "class_weights": "none", "pretrained": {"path": None, "freeze": False},
         "seed": 0, "device": "auto", "precision": "auto", "num_workers": "auto", "deterministic": False,
         "cuda_graph": "auto", "keep_checkpoints": 2, "distributed": {"num_processes": 1, "max_restarts": 2},
         "resizing": {"epochs": 0, "start": 0.5},
@@ -99,6 +99,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("explain.layer", 3, "explain.layer=3: must be a text, in quotes or must be a list; lists go into a file"),
         ("train.precision", "fp8", r"train.precision=fp8: must be 'auto', 'bf16', 'fp16' or 'fp32'"),
         ("train.architecture.depth", 19, r"train.architecture.depth=19: no ResNet of this depth; one of: 8, 10"),
+        ("train.pretrained.freeze", True, r"train.pretrained.freeze=true: .*; give path, or set freeze=false"),
         ("train", 5, r"train=5: .*train.NAME=VALUE"),
         ("train.architecture", "resnet18", r"train.architecture=resnet18: is a group of parameters"),
         ("augment.val_fraction", 0, r"augment.val_fraction=0: must be greater than 0"),

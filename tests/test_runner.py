@@ -8,9 +8,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from pydantic import BaseModel, create_model
 
 from s10_pipeline.identity.affects import Affects, can_change
+from s10_pipeline.identity.digests import Memo
 from s10_pipeline.parameters import Parameters
 from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.runner import RULES, describe
+from s10_pipeline.staleness.fingerprint import Fingerprinter
 from s10_pipeline.vision.training.params import StepParams, TrainParams
 
 NODES = {node.name: node for pipeline in register_pipelines().values() for node in pipeline.nodes}
@@ -18,6 +20,7 @@ NODES = {node.name: node for pipeline in register_pipelines().values() for node 
 STEP = {
     "train.epochs",
     "train.batch_size", "train.lr", "train.momentum", "train.nesterov", "train.weight_decay",
+    "train.class_weights", "train.pretrained.path", "train.pretrained.freeze",
     "train.decay_norm_and_bias", "train.label_smoothing", "train.seed", "train.precision", "train.architecture.depth",
     "train.architecture.width", "train.architecture.stem", "train.architecture.dropout",
     "train.architecture.stem_dropout", "train.architecture.zero_init_residual",
@@ -85,6 +88,18 @@ def test_every_stage_is_in_the_table():
 @pytest.mark.parametrize("node", NODES)
 def test_exactly_these_parameters_make_a_stage_stale(node):
     assert {name for name in handed(NODES[node]) if can_change(Parameters, name, node)} == COUNT[node]
+
+
+@pytest.mark.parametrize("node", ["lr_range_test", "train_resnet"])
+def test_the_content_of_pretrained_weights_makes_these_stages_stale(node, tmp_path):
+    path, digests = tmp_path / "weights.pth", set()
+    train = {"pretrained": {"path": str(path)}}
+    catalog = DataCatalog({"params:train": MemoryDataset(train), "params:lr_search": MemoryDataset({})})
+    for content in (b"1", b"22"):
+        path.write_bytes(content)
+        parts = Fingerprinter(RULES, Memo(tmp_path)).parts(NODES[node], catalog, {})
+        digests.add(parts["files"]["train.pretrained.path"])
+    assert len(digests) == 2
 
 
 def test_a_new_parameter_of_the_optimiser_makes_the_range_test_stale():

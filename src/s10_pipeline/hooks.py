@@ -148,6 +148,10 @@ class ProjectHooks:
             train = self._parameters.train
             device = choose_device(train.device)
             choose_precision(train.precision if "params:train" in inputs else "auto", device)
+            if train.pretrained.path and "params:train" in inputs:
+                from .vision.network.pretrained import read_pretrained
+
+                read_pretrained(train.pretrained.path)
         if "params:augment" in inputs:
             from .vision.data.transforms import build_transforms
 

@@ -136,3 +136,17 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
 def test_a_batch_larger_than_the_set_is_an_error(shapes, sets, tiny):
     with pytest.raises(UserError, match="train.batch_size=361: only 360 training images"):
         find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"batch_size": 361}))
+
+
+def test_it_trains_the_head_of_pretrained_weights_alone_and_weights_classes(
+    shapes, sets, tiny, pretrained, monkeypatch
+):
+    before, params = pretrained[0], tiny.model_copy(update={"pretrained": pretrained[1], "class_weights": "balanced"})
+    plain_run, plain_loss, models, weights = range_test.run_range_test, range_test.training_loss, [], []
+    monkeypatch.setattr(range_test, "run_range_test", lambda *given: models.append(given[0]) or plain_run(*given))
+    monkeypatch.setattr(range_test, "training_loss", lambda *given: weights.append(given[3]) or plain_loss(*given))
+    find_learning_rate(shapes[0], sets[0], PARAMS, params)
+    for model in models:
+        changed = {name for name, t in before.state_dict().items() if not torch.equal(t, model.state_dict()[name])}
+        assert changed == {"network.head.weight", "network.head.bias"}
+    assert len(models) == 2 and all(w.tolist() == pytest.approx([1.0] * 10) for w in weights)

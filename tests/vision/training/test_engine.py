@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import re
 
@@ -52,6 +53,27 @@ def test_one_seed_repeats_and_another_differs(data, tiny, tmp_path):
     ]
     assert models[0] == models[1]
     assert models[0] != models[2]
+
+
+def test_a_frozen_training_changes_the_head_alone(data, tiny, store, pretrained):
+    before, params = pretrained[0], tiny.model_copy(update={"pretrained": pretrained[1], "ema_decay": 0.5})
+    model = train_classifier(data, 0.05, params, store).model
+    changed = {name for name, t in before.state_dict().items() if not torch.equal(t, model.state_dict()[name])}
+    assert changed == {"network.head.weight", "network.head.bias"}
+    assert (model.spec.mean, model.spec.std) == (before.spec.mean, before.spec.std)
+
+
+def test_class_weights_change_the_training_and_leave_its_losses_plain(data, tiny, tmp_path):
+    some = data.train_set.indices[data.train_images.labels[data.train_set.indices] != 3]
+    unequal = dataclasses.replace(data, train_set=dataclasses.replace(data.train_set, indices=some[:200]))
+    # at so low a rate the losses are those of equal networks
+    results = [
+        train_classifier(unequal, 1e-12, tiny.model_copy(update={"class_weights": w}), CheckpointStore(tmp_path / w))
+        for w in ("none", "balanced")
+    ]
+    plain, weighted = (r.history[["train_loss", "val_loss", "test_loss"]].to_numpy() for r in results)
+    assert weighted == pytest.approx(plain, rel=1e-5)
+    assert classifier_to_bytes(results[0].model) != classifier_to_bytes(results[1].model)
 
 
 @pytest.fixture

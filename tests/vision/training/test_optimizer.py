@@ -1,8 +1,12 @@
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from s10_pipeline.vision.training.optimizer import build_optimizer, training_loss
+from s10_pipeline.vision.training.optimizer import build_optimizer, class_weights, training_loss
 
 
 def test_weight_decay_may_spare_norms_and_biases(classifier, tiny):
@@ -36,3 +40,19 @@ def test_the_loss_is_computed_in_fp32_and_smoothed():
     smoothed = -(0.7 * log_p[0] + 0.1 * log_p.sum())
     assert training_loss(logits, labels, 0.3).item() == pytest.approx(smoothed.item())
     assert training_loss(logits.bfloat16(), labels, 0.0).dtype == torch.float32
+
+
+def test_balanced_weights_are_scikit_learns_and_scale_each_images_loss(data, tiny):
+    present = data.train_set.indices[data.train_images.labels[data.train_set.indices] != 3][:150]
+    some = dataclasses.replace(data.train_set, indices=present)
+    balanced = tiny.model_copy(update={"class_weights": "balanced"})
+    weights = class_weights(data.train_images, some, balanced, torch.device("cpu"))
+    labels = data.train_images.labels[present]
+    by_sklearn = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
+    assert weights.tolist() == pytest.approx(np.insert(by_sklearn, 3, 0.0), rel=1e-6)
+    logits, labels = torch.randn(150, 10), torch.from_numpy(labels)
+    each = nn.functional.cross_entropy(logits, labels, reduction="none")
+    assert training_loss(logits, labels, 0.0, weights).item() == pytest.approx((weights[labels] * each).mean().item())
+    # the two halves of a batch on two processes add up to the whole
+    halves = [training_loss(logits[half], labels[half], 0.1, weights) / 2 for half in (slice(75), slice(75, None))]
+    assert sum(halves).item() == pytest.approx(training_loss(logits, labels, 0.1, weights).item())

@@ -29,6 +29,7 @@ COMPUTES = {
     "network/classifier.py": "class Classifier",
     "network/params.py": "class ArchitectureParams",
     "network/resnet.py": "class ResNet",
+    "network/pretrained.py": "def read_pretrained",
     "network/whitening.py": "class PatchWhitening",
     "distributed/ranks.py": "class ProcessGroup",
     "training/ema.py": "def build_ema",
@@ -119,7 +120,7 @@ def test_what_decides_the_result_decides_the_run_key(data, tiny):
         assert key != run_key(data, 0.1, tiny.model_copy(update=change), "fp32"), change
 
 
-def test_data_decides_the_run_key(data, tiny):
+def test_data_decides_the_run_key(data, tiny, pretrained):
     key = run_key(data, 0.1, tiny, "fp32")
     pixels = data.train_images.images_nhwc.copy()
     pixels[0, 0, 0, 0] ^= 1
@@ -130,6 +131,10 @@ def test_data_decides_the_run_key(data, tiny):
         assert key != run_key(dataclasses.replace(data, **change), 0.1, tiny, "fp32")
     equal = dataclasses.replace(data.train_images, images_nhwc=np.array(data.train_images.images_nhwc), digest=None)
     assert key == run_key(dataclasses.replace(data, train_images=equal), 0.1, tiny, "fp32")
+    from_file = tiny.model_copy(update={"pretrained": pretrained[1]})
+    key = run_key(data, 0.1, from_file, "fp32")
+    Path(pretrained[1].path).write_bytes(b"others")
+    assert key != run_key(data, 0.1, from_file, "fp32")
 
 
 def test_epochs_decide_only_where_the_schedule_looks_at_them(data, tiny):

@@ -26,7 +26,8 @@ class Split:
         name: ``train``, ``val`` or ``test``.
         indices: int64 (M,), ascending, into ``train_images`` (train, val) or ``test_images`` (test).
         transforms: as in ``augment.train``; empty for val and test.
-        mean, std: what the model normalises by, a channel (RGB), 0-255; the same in all three sets.
+        mean, std: what a model without pretrained weights normalises by, a channel (RGB), 0-255; the same in all three
+            sets.
         parameters: the split's, for provenance.
     """
 

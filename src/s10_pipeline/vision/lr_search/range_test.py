@@ -26,7 +26,7 @@ from ..network.classifier import Classifier
 from ..progress import progress_bar
 from ..training.checks import check_batch_size, num_batches
 from ..training.model import build_classifier
-from ..training.optimizer import build_optimizer, training_loss
+from ..training.optimizer import build_optimizer, class_weights, training_loss
 from ..training.params import StepParams
 from .curve import smooth_losses
 from .params import LrSearchParams
@@ -98,10 +98,17 @@ def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train:
         explain_out_of_memory(train.batch_size, device),
     ):
         model = build_classifier(images, train_set, train).to(device)
-        return run_range_test(model, loader, params, train).assign(run=run)
+        weights_k = class_weights(images, train_set, train, device)
+        return run_range_test(model, loader, params, train, weights_k).assign(run=run)
 
 
-def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParams, train: StepParams) -> pd.DataFrame:
+def run_range_test(
+    model: Classifier,
+    loader: TrainLoader,
+    params: LrSearchParams,
+    train: StepParams,
+    weights_k: Tensor | None = None,
+) -> pd.DataFrame:
     """Raise the learning rate batch by batch. The model is used up; torch's generators are left as they were.
 
     The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.
@@ -114,7 +121,7 @@ def run_range_test(model: Classifier, loader: TrainLoader, params: LrSearchParam
     optimizer = build_optimizer(model, train, params.start_lr)
 
     def finite_loss(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
-        loss = training_loss(logits_bk, labels_b, train.label_smoothing)
+        loss = training_loss(logits_bk, labels_b, train.label_smoothing, weights_k)
         if not torch.isfinite(loss):
             raise _NonFiniteLoss
         return loss

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, ValidationError, field_validator
@@ -81,6 +81,7 @@ class Classifier(nn.Module):
 
     mean: Tensor
     std: Tensor
+    frozen = False
 
     def __init__(self, spec: ClassifierSpec) -> None:
         super().__init__()
@@ -106,6 +107,19 @@ class Classifier(nn.Module):
     def normalise(self, images_bchw: Tensor) -> Tensor:
         """Return the network's input, float32: per channel, less the mean and divided by the deviation."""
         return (images_bchw.to(self.mean.dtype) - self.mean) / self.std
+
+    def freeze_backbone(self) -> None:
+        """Let the head alone learn: all other weights have no gradient, and their modules stay in evaluation mode."""
+        self.frozen = True
+        self.network.requires_grad_(False)
+        self.network.head.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all modules, or of the head alone where the rest is frozen."""
+        super().train(mode)
+        for name, module in self.network.named_children():
+            module.train(mode and (name == "head" or not self.frozen))
+        return self
 
     @torch.inference_mode()
     def probabilities(self, images_bchw: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Parameters of the network: ``train.architecture``."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..errors import UserError
 from ..params import Params
@@ -31,7 +31,8 @@ class ArchitectureParams(Params):
         width: channels of the first stage; each further stage doubles them.
         stem: ``cifar`` (one 3x3 convolution at full resolution), ``whitened`` (a fixed convolution that whitens
             patches, :mod:`.whitening`, a 1x1 one, and 2x2 max pooling: blocks see a quarter of the pixels),
-            ``imagenet`` (7x7 with stride 2, and pooling), ``auto``: ``cifar`` up to 64 pixels, above it ``imagenet``.
+            ``imagenet`` (7x7 with stride 2, and pooling), ``auto``: that of pretrained weights; without them ``cifar``
+            up to 64 pixels, above it ``imagenet``.
         dropout: probability of Dropout2d between the two convolutions of a block.
         stem_dropout: probability of Dropout2d after the stem.
         zero_init_residual: start each block as the identity (Goyal et al. 2017, section 5.1).
@@ -51,6 +52,27 @@ class ArchitectureParams(Params):
         if depth not in known:
             raise ValueError(f"no ResNet of this depth; one of: {', '.join(map(str, known))}")
         return depth
+
+
+class PretrainedParams(Params):
+    """Weights that training and range test start from (:mod:`.pretrained`).
+
+    Attributes:
+        path: ``.safetensors`` or state dict of a ResNet-18, 34, 50 or 101 by torchvision's or timm's names, or a model
+            of this project; null: random weights. ``train.architecture`` must fit it. A head for other classes is
+            replaced. Images are normalised as for these weights, whatever ``augment.pixel_mean`` says.
+        freeze: train the head alone; the rest computes as in evaluation, so BatchNorm keeps the file's means and
+            deviations.
+    """
+
+    path: str | None = None
+    freeze: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.freeze and not self.path:
+            raise ValueError("freeze=true: random weights would never learn; give path, or set freeze=false")
+        return self
 
 
 def stage_names(depth: int) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from .margins import margin_table
 from .model import build_classifier
 from .params import TrainParams
 from .ranks import ALONE, Ranks
-from .run_key import describe_run, explain_fresh_start, key_of, rate_to_go_on_with
+from .run_key import PRETRAINED, describe_run, explain_fresh_start, key_of, rate_to_go_on_with
 from .trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class TrainingResult:
         margins: one row per image (:func:`.margins.margin_table`).
         lr: learning rate after warm-up; not the one that was asked for where an interrupted training went on.
         run_key: names the checkpoints.
+        weights_sha256: of the file of pretrained weights; None without one.
     """
 
     model: Classifier
@@ -50,6 +51,7 @@ class TrainingResult:
     margins: pd.DataFrame
     lr: float
     run_key: str
+    weights_sha256: str | None
     device: torch.device
     precision: str
 
@@ -123,6 +125,8 @@ def train_classifier(
     device = choose_device(params.device)
     check_device(params, device)
     rate, depends, run_key = _find(data, lr, params, store)
+    if params.pretrained.path:
+        log.info("training starts from the weights in %s, and normalises images as for them", params.pretrained.path)
     if rate != lr:
         log.info(
             "taking up the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
@@ -141,7 +145,8 @@ def train_classifier(
     history, timing = pd.DataFrame(state["history"]), pd.DataFrame(state["timing"])
     precision = choose_precision(params.precision, device).name
     margins = margin_table(state["margins"], params.epochs, data)
-    return TrainingResult(model.eval(), history, timing, margins, rate, run_key, device, precision)
+    weights_sha256 = depends["inputs"].get(PRETRAINED)
+    return TrainingResult(model.eval(), history, timing, margins, rate, run_key, weights_sha256, device, precision)
 
 
 def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:

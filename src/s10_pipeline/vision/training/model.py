@@ -1,6 +1,7 @@
 """A fresh network for some images, as training and the range test both start from."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from ..data.image_set import ImageSet
 from ..data.resize import ResizeRule
 from ..data.split import Split
 from ..network.classifier import Classifier, ClassifierSpec, resolve_stem
+from ..network.pretrained import read_pretrained
 from ..network.whitening import PatchWhitening
 from .params import StepParams
 
@@ -17,24 +19,34 @@ NUM_WHITENED, NUM_WHITENED_PIXELS = 1000, 2**22
 
 
 def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> Classifier:
-    """A network for these images, on the CPU: its weights are a function of ``params.seed``.
+    """A network for these images, on the CPU: its weights are a function of ``params.seed`` and the pretrained file.
 
     Those of a whitened stem are one of training images from all over the set, since folders come sorted by class.
+
+    Raises:
+        UserError: the pretrained weights cannot be read, or do not fit ``params.architecture``.
     """
-    spec = ClassifierSpec(
-        architecture=resolve_stem(params.architecture, images.image_size),
-        class_names=images.class_names,
-        mean=train_set.mean,
-        std=train_set.std,
-        resize=ResizeRule(image_size=images.image_size),
-        title=str(images.source.get("title", "")),
-        drawn=bool(images.source.get("drawn", False)),
-    )
+    architecture = resolve_stem(params.architecture, images.image_size)
+    network: dict[str, Any] = {"architecture": architecture, "mean": train_set.mean, "std": train_set.std}
     with torch.random.fork_rng(devices=[]):
+        pretrained = read_pretrained(params.pretrained.path) if params.pretrained.path else None
+        if pretrained:
+            network = pretrained.describe_network(params.architecture)
+        spec = ClassifierSpec(
+            **network,
+            class_names=images.class_names,
+            resize=ResizeRule(image_size=images.image_size),
+            title=str(images.source.get("title", "")),
+            drawn=bool(images.source.get("drawn", False)),
+        )
         torch.manual_seed(params.seed)
         model = Classifier(spec)
     first = model.network.stem[0]
-    if isinstance(first, PatchWhitening):
+    if pretrained:
+        pretrained.load_into(model)
+        if params.pretrained.freeze:
+            model.freeze_backbone()
+    elif isinstance(first, PatchWhitening):
         num_images = min(len(train_set), NUM_WHITENED, max(1, NUM_WHITENED_PIXELS // math.prod(images.image_size)))
         rows = np.linspace(0, len(train_set) - 1, num_images).astype(int)
         some = images.images_nhwc[train_set.indices[rows]]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from ...identity.affects import affects
-from ..network.params import ArchitectureParams
+from ..network.params import ArchitectureParams, PretrainedParams
 from ..params import Params
 
 
@@ -64,6 +64,8 @@ class StepParams(Params):
         nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
+        class_weights: of the training loss; ``balanced`` weights an image by n / (K n_k), n images of K classes, n_k of
+            its own (scikit-learn's rule), so that rare classes count as much as frequent ones.
         seed: of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
         precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
@@ -78,11 +80,13 @@ class StepParams(Params):
     weight_decay: float = Field(5e-4, ge=0)
     decay_norm_and_bias: bool = True
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] = "none"
     seed: int = Field(0, ge=0, lt=2**32)
     device: Annotated[str, affects()] = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     num_workers: Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=256)], affects()] = "auto"
     architecture: ArchitectureParams = ArchitectureParams()
+    pretrained: PretrainedParams = PretrainedParams()
 
     def rate(self, best_lr: Mapping[str, Any]) -> float:
         """Return the full learning rate of training: ``lr`` where given, else the one that the range test found."""

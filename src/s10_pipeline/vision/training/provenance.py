@@ -4,6 +4,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import torch
+
 from ...identity.digests import digest_of
 from ..data.image_set import content_digest
 from ..data.split import indices_digest
@@ -11,6 +13,7 @@ from ..device import describe_device
 from .data import TrainingData
 from .engine import TrainingResult
 from .git_state import describe_git_state
+from .optimizer import class_weights
 from .params import TrainParams
 from .run_key import training_code
 from .schedule import describe_schedule
@@ -27,6 +30,8 @@ def describe_training(
     Everything is taken from what the training read, not from the parameters of a later call.
     """
     model = result.model
+    weights_k = class_weights(data.train_images, data.train_set, params, torch.device("cpu"))
+    weights = {} if weights_k is None else dict(zip(model.class_names, weights_k.tolist(), strict=True))
     return {
         "data": {
             name: {**images.source, "digest": content_digest(images), "num_images": len(images)}
@@ -50,6 +55,10 @@ def describe_training(
             "stem": model.spec.architecture.stem,
             "image_size": model.spec.image_size,
             "class_names": model.class_names,
+            "mean": model.spec.mean,
+            "std": model.spec.std,
+            "weights_sha256": result.weights_sha256,
+            "class_weights": weights,
         },
         "device": {"device": describe_device(result.device), "precision": result.precision},
         "code": {"version": _version("s10_pipeline"), "digest": digest_of(training_code()), **describe_git_state()},

@@ -1,12 +1,13 @@
 """The run key of a training: a digest of all that its result depends on. Equal keys share checkpoints."""
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
 from ...identity.affects import can_change
 from ...identity.differences import Parts, changes_in_words, flatten
-from ...identity.digests import digest_of
+from ...identity.digests import digest_of, hash_file
 from ...identity.reach import Reach
 from ...identity.source import Package
 from ..data.image_set import content_digest
@@ -26,6 +27,9 @@ ROOTS = (
     ("data.split", "Split"),
 )
 
+# The input that is a file of the user's.
+PRETRAINED = "train.pretrained.path"
+
 
 def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: str) -> Parts:
     """Return what the result of a training depends on, in groups: parameters, data and code.
@@ -41,11 +45,13 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
     if not _what_looks_at_epochs(decides):
         del decides["train.epochs"]  # it only says where to stop
     sets = (data.train_set, data.val_set, data.test_set)
+    weights = params.pretrained.path
     return {
         "parameters": decides,
         "inputs": {
             "train_images": content_digest(data.train_images),
             "test_images": content_digest(data.test_images),
+            **({PRETRAINED: hash_file(os.path.expanduser(weights))} if weights else {}),
             **{f"{s.name}_set.{part}": digest for s in sets for part, digest in _describe_set(s).items()},
         },
         "code": dict(training_code()),

@@ -33,6 +33,7 @@ class TrainStep:
     scaler then skips a step with infinite gradients on the device.
 
     Attributes:
+        weights_k: class weights of the loss, on the device, to be set before the first step; None: all alike.
         metrics: sums of loss and accuracy since the last :meth:`reset`.
         margins: of each image since then, a tensor (B,) per batch (:func:`.margins.margins_of`).
         first_bad: number, from 1, of the first step since then whose loss was NaN or infinite; 0: none. It stays on the
@@ -44,6 +45,7 @@ class TrainStep:
     ) -> None:
         self.network, self.optimizer, self.scaler = network, optimizer, precision.grad_scaler()
         self.precision, self.label_smoothing, self.device = precision, label_smoothing, precision.device
+        self.weights_k: Tensor | None = None
         self.metrics = MetricSums.zero(self.device)
         self.margins: list[Tensor] = []
         self.first_bad, self._steps_done = torch.zeros(2, dtype=torch.int64, device=self.device).unbind()
@@ -77,7 +79,7 @@ class TrainStep:
         """Train on a batch that lies on the device; return its images' margins."""
         with self.precision.autocast():
             logits_bk = self.network(images_bchw)
-        loss = training_loss(logits_bk, labels_b, self.label_smoothing)
+        loss = training_loss(logits_bk, labels_b, self.label_smoothing, self.weights_k)
         self.optimizer.zero_grad(set_to_none=True)
         weighted = loss * batch_weight if batch_weight != 1 else loss
         self.scaler.scale(weighted).backward()  # type: ignore[no-untyped-call]
@@ -85,7 +87,8 @@ class TrainStep:
             self.scaler.step(self.optimizer)
         self.scaler.update()
         with torch.no_grad():
-            plain = training_loss(logits_bk, labels_b, 0.0) if self.label_smoothing else loss
+            is_plain = not self.label_smoothing and self.weights_k is None
+            plain = loss if is_plain else training_loss(logits_bk, labels_b, 0.0)
             self.metrics.add(plain, logits_bk, labels_b)
             self._steps_done += 1
             self.first_bad += (self.first_bad == 0) * ~torch.isfinite(loss) * self._steps_done

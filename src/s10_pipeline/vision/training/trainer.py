@@ -22,7 +22,7 @@ from .history import EpochTiming, History
 from .measuring import MeasuredImages, measure
 from .metric_sums import MetricSums
 from .model import build_classifier
-from .optimizer import build_optimizer
+from .optimizer import build_optimizer, class_weights
 from .params import TrainParams
 from .ranks import ALONE, Ranks
 from .resizing import resize_batch, size_in
@@ -59,6 +59,7 @@ class Trainer:
         self.ema = build_ema(self.model, params.ema_decay)
         self.optimizer = build_optimizer(self.model, params, lr)
         self.step = build_step(ranks.wrap(self.model, device), self.optimizer, self.precision, params)
+        self.step.weights_k = class_weights(data.train_images, data.train_set, params, device)
         self.scaler = self.step.scaler
         num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
         self.image_size = data.train_images.image_size

@@ -1,0 +1,140 @@
+"""Weights that training starts from: a model of this project, or a ResNet by torchvision's or timm's names."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ...identity.regular_files import regular_file
+from ..errors import UserError, one_line, printable
+from .classifier import Classifier, ClassifierSpec, load_classifier
+from .params import BASIC_BLOCKS, BOTTLENECK_BLOCKS, ArchitectureParams
+
+# Normalisation of ImageNet's images in grey levels, which torchvision's and timm's ResNets are trained with.
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+# Names of this project's network -> torchvision's, which timm shares.
+TORCHVISION = {
+    r"^stem\.0\.": "conv1.", r"^stem\.1\.": "bn1.", r"^head\.": "fc.", r"\.norm(\d)\.": r".bn\1.",
+    r"\.shortcut\.": ".downsample.",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The content of a weights file.
+
+    Attributes:
+        path: the file, for errors.
+        tensors: by the names in the file.
+        spec: of a model of this project; None: the file says nothing of itself.
+    """
+
+    path: Path
+    tensors: dict[str, Any]
+    spec: ClassifierSpec | None = None
+
+    def describe_network(self, architecture: ArchitectureParams) -> dict[str, Any]:
+        """Return ``architecture``, with the file's stem for ``stem="auto"``, and the ``mean`` and ``std`` to keep."""
+        stem = self.spec.architecture.stem if self.spec else "imagenet"
+        if architecture.stem == "auto":
+            architecture = architecture.model_copy(update={"stem": stem})
+        mean, std = (self.spec.mean, self.spec.std) if self.spec else (IMAGENET_MEAN, IMAGENET_STD)
+        return {"architecture": architecture, "mean": mean, "std": std}
+
+    def load_into(self, model: Classifier) -> None:
+        """Copy the weights into the model's network; the head stays as it is where the file's has other classes.
+
+        Raises:
+            UserError: weights of another depth, of unknown names or other shapes, missing or not finite.
+        """
+        own = {self._name_in_file(name): (name, t) for name, t in model.network.state_dict().items()}
+        tensors = dict(self.tensors)
+        for name in [name for name in (*tensors, *own) if name.endswith("num_batches_tracked")]:
+            # old files lack these counts, and BatchNorm with a momentum does not use them
+            tensors.pop(name, None), own.pop(name, None)
+        head = [self._name_in_file(f"head.{part}") for part in ("weight", "bias")]
+        same_number = tensors.get(head[1], torch.empty(0)).shape == (len(model.class_names),)
+        if not (self.spec.class_names == model.class_names if self.spec else same_number):
+            for name in head:
+                tensors.pop(name, None), own.pop(name)
+        depth, wanted = _depth(tensors), model.spec.architecture.depth
+        if depth not in (None, wanted):
+            raise self._misfit(f"a ResNet of depth {depth}, not {wanted}; set train.architecture.depth={depth}")
+        if names := sorted(tensors.keys() ^ own.keys()):
+            raise self._misfit(
+                f"{'unknown' if names[0] in tensors else 'missing'} weights {printable(names[0])} ({len(names)} names "
+                "differ); take a ResNet-18, 34, 50 or 101 of torchvision or timm, or a model of this project, and set "
+                "train.architecture.depth and stem as they are there"
+            )
+        for name, (_, ours) in own.items():
+            if tensors[name].shape != ours.shape:
+                raise self._misfit(
+                    f"{name} is {_shape(tensors[name])} instead of {_shape(ours)}; set train.architecture.width and "
+                    "stem as they are in the file"
+                )
+            if not torch.isfinite(tensors[name]).all():
+                raise self._misfit(f"{name} is not finite; restore the file")
+        model.network.load_state_dict({ours: tensors[name] for name, (ours, _) in own.items()}, strict=False)
+
+    def _name_in_file(self, name: str) -> str:
+        if self.spec:
+            return f"network.{name}"
+        for pattern, replacement in TORCHVISION.items():
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    def _misfit(self, reason: str) -> UserError:
+        return UserError(f"train.pretrained.path={self.path}: {reason}")
+
+
+def read_pretrained(path: str) -> Pretrained:
+    """Read a ``.safetensors`` file, or else a state dict that ``torch.save`` wrote; no code in it runs.
+
+    Raises:
+        UserError: the file cannot be read, or holds something other than tensors.
+    """
+    file, ours = Path(path).expanduser(), False
+    try:
+        if file.suffix == ".safetensors":
+            with safe_open(regular_file(file), framework="pt") as content:
+                ours = "spec" in (content.metadata() or {})
+                tensors = {} if ours else {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+        else:
+            tensors = torch.load(regular_file(file), map_location="cpu", weights_only=True)
+        named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
+        if not named or not all(isinstance(t, Tensor) for t in tensors.values()):
+            raise ValueError("holds more than a state dict")
+    except Exception as error:  # the file may be anybody's, and torch raises whatever its bytes lead to
+        raise UserError(
+            f"train.pretrained.path={path}: {_reason(error)}; give a .safetensors file, or what "
+            "torch.save(model.state_dict(), FILE) wrote"
+        ) from error
+    if ours:
+        model = load_classifier(file)
+        return Pretrained(file, model.state_dict(), model.spec)
+    return Pretrained(file, tensors)
+
+
+def _depth(names: Iterable[str]) -> int | None:
+    """Return the depth of the ResNet whose weights have these names; None if their blocks are no known depth's."""
+    blocks = {tuple(re.findall(r"layer(\d+)\.(\d+)\.", name)[:1]) for name in names}
+    stages = Counter(stage for found in blocks for stage, _ in found)
+    known = BOTTLENECK_BLOCKS if any(".conv3." in name for name in names) else BASIC_BLOCKS
+    counts = tuple(stages[stage] for stage in sorted(stages))
+    return next((depth for depth, blocks_a_stage in known.items() if blocks_a_stage == counts), None)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))
+
+
+def _reason(error: Exception) -> str:
+    told = isinstance(error, (OSError, ValueError, SafetensorError))
+    return one_line(error)[:200] if told else "damaged, or holds code, which did not run"
