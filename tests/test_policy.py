@@ -138,7 +138,7 @@ UNTESTED = {
     "vision/data/sources/transfer.py": "a part of the download: test_download.py",
     "vision/distributed/ranks.py": "calls of torch.distributed: test_launcher.py compares two processes with one",
     "vision/training/data.py": "fields without code",
-    "vision/training/margins.py": "tests/pipelines/test_training.py asks for a known answer, test_engine.py for the same after a kill",
+    "vision/training/margins.py": "tests/pipelines/test_training.py knows the answer, test_engine.py kills it",
     "vision/training/ranks.py": "an interface, and one process, which does nothing for it",
 }
 

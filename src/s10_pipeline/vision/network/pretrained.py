@@ -66,21 +66,23 @@ class Pretrained:
                 tensors.pop(name, None), own.pop(name)
         depth, wanted = _depth(tensors), model.spec.architecture.depth
         if depth not in (None, wanted):
-            raise self._misfit(f"a ResNet of depth {depth}, not {wanted}; set train.architecture.depth={depth}")
+            raise _misfit(self.path, f"a ResNet of depth {depth}, not {wanted}; set train.architecture.depth={depth}")
         if names := sorted(tensors.keys() ^ own.keys()):
-            raise self._misfit(
+            raise _misfit(
+                self.path,
                 f"{'unknown' if names[0] in tensors else 'missing'} weights {printable(names[0])} ({len(names)} names "
                 "differ); take a ResNet-18, 34, 50 or 101 of torchvision or timm, or a model of this project, and set "
-                "train.architecture.depth and stem as they are there"
+                "train.architecture.depth and stem as they are there",
             )
         for name, (_, ours) in own.items():
             if tensors[name].shape != ours.shape:
-                raise self._misfit(
+                raise _misfit(
+                    self.path,
                     f"{name} is {_shape(tensors[name])} instead of {_shape(ours)}; set train.architecture.width and "
-                    "stem as they are in the file"
+                    "stem as they are in the file",
                 )
             if not torch.isfinite(tensors[name]).all():
-                raise self._misfit(f"{name} is not finite; restore the file")
+                raise _misfit(self.path, f"{name} is not finite; restore the file")
         model.network.load_state_dict({ours: tensors[name] for name, (ours, _) in own.items()}, strict=False)
 
     def _name_in_file(self, name: str) -> str:
@@ -89,9 +91,6 @@ class Pretrained:
         for pattern, replacement in TORCHVISION.items():
             name = re.sub(pattern, replacement, name)
         return name
-
-    def _misfit(self, reason: str) -> UserError:
-        return UserError(f"train.pretrained.path={self.path}: {reason}")
 
 
 def read_pretrained(path: str) -> Pretrained:
@@ -138,3 +137,8 @@ def _shape(tensor: Tensor) -> str:
 def _reason(error: Exception) -> str:
     told = isinstance(error, (OSError, ValueError, SafetensorError))
     return one_line(error)[:200] if told else "damaged, or holds code, which did not run"
+
+
+def _misfit(path: str, reason: str) -> UserError:
+    # no method, and named in raise statements alone: so the words of an error stay out of the run key
+    return UserError(f"train.pretrained.path={path}: {reason}")
