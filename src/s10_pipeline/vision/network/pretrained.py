@@ -139,6 +139,6 @@ def _reason(error: Exception) -> str:
     return one_line(error)[:200] if told else "damaged, or holds code, which did not run"
 
 
-def _misfit(path: str, reason: str) -> UserError:
+def _misfit(path: Path, reason: str) -> UserError:
     # no method, and named in raise statements alone: so the words of an error stay out of the run key
     return UserError(f"train.pretrained.path={path}: {reason}")
