@@ -18,22 +18,6 @@ def dataset(folder: Path, version: Version | None = None) -> HTMLDataset:
     return HTMLDataset(filepath=str(folder / "page.html"), version=version)
 
 
-def test_round_trip_with_and_without_versions(tmp_path):
-    for version in (None, Version(None, None)):
-        page = dataset(tmp_path / str(version is None), version)
-        page.save(PAGE)
-        assert page.load() == PAGE
-
-
-def test_the_latest_version_is_loaded_or_the_one_that_is_named(tmp_path):
-    for name in ("2026-01-01T00.00.00.000Z", "2026-01-02T00.00.00.000Z"):
-        dataset(tmp_path, Version(None, name)).save(name)
-    assert dataset(tmp_path, Version(None, None)).load() == "2026-01-02T00.00.00.000Z"
-    assert dataset(tmp_path, Version("2026-01-01T00.00.00.000Z", None)).load() == "2026-01-01T00.00.00.000Z"
-    with pytest.raises(DatasetError):
-        dataset(tmp_path / "empty", Version(None, None)).load()
-
-
 # each of kedro-datasets' types is saved by a subclass, which might save by itself
 SAVED = {
     HTMLDataset: PAGE, kedro_types.JSONDataset: {"a": 1}, kedro_types.CSVDataset: pd.DataFrame({"a": [1]}),

@@ -66,14 +66,6 @@ def test_previews(tmp_path):
         plot.load()
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"), [("JSON", "JSON"), ("CSV", "Table"), ("Parquet", "Table"), ("Matplotlib", "Image")]
-)
-def test_kedro_viz_knows_the_kind_of_preview(name, hint):
-    annotations = getattr(kedro_types, f"{name}Dataset").preview.__annotations__
-    assert annotations["return"].__name__ == f"{hint}Preview"
-
-
 @pytest.mark.parametrize("name", [*TYPES, "MatplotlibDataset"])
 def test_equal_data_are_equal_bytes(tmp_path, name):
     file, value = TYPES.get(name, ("x.png", None))

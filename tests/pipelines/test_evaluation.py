@@ -71,16 +71,6 @@ def test_near_duplicates_are_looked_for_only_where_that_is_wanted(classifier, da
     assert (found["split"] == "test").sum() >= 390
 
 
-def test_candidates_and_probe_are_tables(classifier, data, provenance):
-    metrics, predictions, *_ = run_evaluate(classifier, data, provenance)
-    assert set(find_label_errors(predictions, metrics)["index"]) <= set(range(120))
-    arguments = (classifier, data.test_images, data.test_set)
-    assert probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu").empty
-    planted = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
-    provenance["data"]["train"]["planted"] = planted
-    assert len(probe_shortcut(*arguments, provenance, EvaluateParams(), "cpu")) == 10
-
-
 def test_judge_answers_each_question_once(classifier, data, provenance):
     params = EvaluateParams()
     metrics, predictions, _, classes, *_ = run_evaluate(classifier, data, provenance)

@@ -41,10 +41,3 @@ def test_examples_are_the_first_of_their_classes(compute, classifier, data):
     assert shown == sorted(shown)
     by_hand = compute(plant(data.test_images.images_nhwc[shown], PLANTED), np.full(9, names.index("heart")))
     np.testing.assert_allclose(cams_nhw, by_hand, atol=1e-4)
-
-
-def test_without_a_shortcut_there_is_nothing_to_show(compute, classifier, data):
-    shortcut, examples, cams_nhw = explain_shortcut(compute, classifier, data.test_images, None)
-    assert shortcut is None
-    assert examples == []
-    assert cams_nhw.shape == (0, 32, 32)
