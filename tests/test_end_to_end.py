@@ -385,13 +385,3 @@ def test_compare_two_environments(copied):
     assert re.search(r"differs +A +B\ntrain\.epochs +2 +7\n\n", told)
     assert re.search(rf"test_accuracy +{accuracy:.5g} +{accuracy:.5g}\n", told)
     assert "McNemar's test on 120 test images: 0 right by A alone, 0 by B alone, p = 1\n" in told
-
-
-@pytest.mark.slow
-def test_on_kedros_own_runner_existence_alone_counts(tmp_path, ran):
-    arguments = [*SMALL[:2], "--pipeline=data", "--only-missing-outputs", "--runner=SequentialRunner"]
-    assert kedro(tmp_path, *arguments).exit_code == 0
-    assert "ingest_cifar" in ran()
-    assert kedro(tmp_path, *arguments, "--params=ingest.seed=1").exit_code == 0
-    assert ran() == []
-    assert not (tmp_path / "sample/.records").exists()

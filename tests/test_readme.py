@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -173,11 +172,3 @@ def test_the_lines_that_serve_need_neither_torch_nor_this_project():
     assert len(lines) <= 20
     assert "torch" not in SERVE_ONNX
     assert "s10_pipeline" not in SERVE_ONNX
-
-
-def test_registry_list_lists_the_stages():
-    result = subprocess.run(
-        [sys.executable, "-m", "kedro", "registry", "list"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for stage in ("data", "lr_search", "training", "evaluation", "explain", "predict", "export"):
-        assert f"- {stage}" in result.stdout

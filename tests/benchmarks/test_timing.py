@@ -72,12 +72,6 @@ def test_the_base_of_the_cost_tables_is_one_configuration(workers, tried):
     assert len(set(rows)) == len(rows) - 3
 
 
-def test_a_row_of_cost_tells_its_spread():
-    from cost import row
-
-    assert row("32", 100, [0.5, 2.0, 1.0]) == "| 32 | 100 (50 to 200) | 10.00 |"
-
-
 def printed(*command: str) -> str:
     path = f"{BENCHMARKS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

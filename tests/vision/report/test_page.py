@@ -181,17 +181,6 @@ def test_training_is_told_with_its_drops_and_its_time_but_no_second_accuracy_of_
     assert "test" not in told.partition("Speed")[0].replace("latest", "")
 
 
-def test_candidates_are_said_to_be_candidates(html: str, inputs: Inputs) -> None:
-    for name in ("labels", "duplicates"):
-        assert "candidate" in section(html, name)
-    assert "similarity 0.9, mirrored" in section(html, "duplicates")
-    given = inputs()
-    none = build_report(dataclasses.replace(given, near_duplicates=given.near_duplicates.head(0)), {})
-    assert "candidate" not in section(none, "duplicates")
-    for page in (html, none):
-        assert "near_duplicates of" in section(page, "duplicates")
-
-
 def test_a_planted_shortcut_has_a_section_of_its_own(html: str, inputs: Inputs) -> None:
     assert 'id="shortcut"' not in html
     page = build_report(inputs(planted=True), {})
