@@ -28,13 +28,8 @@ def compare(
     chosen = versions or [*map(_newest, catalogs, places, names)]
     a, b = (_read(version, catalog) for version, catalog in zip(chosen, catalogs, strict=True))
     click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
-    rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
-    _table("differs", rows or [("nothing", "", "")])
-    click.echo()
-    _table("metric", _metric_rows(a["metrics"], b["metrics"]))
-    click.echo()
-    _table("verdict", _verdict_rows(a["verdicts"], b["verdicts"]))
-    click.echo()
+    for title, tell in (("differs", _made_with), ("metric", _metrics), ("verdict", _verdicts)):
+        _table(title, tell(a), tell(b))
     click.echo(_mcnemar(a, b))
 
 
@@ -78,28 +73,20 @@ def _read_verdicts(catalog: Any, store: RecordStore, metrics_version: str) -> li
     return []
 
 
-def _verdict_rows(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    def short(verdict: dict[str, Any] | None) -> str:
-        if verdict is None:
-            return "-"
+def _made_with(side: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in flatten(side["provenance"]).items() if name != "checkpoints"}
+
+
+def _metrics(side: dict[str, Any]) -> dict[str, str]:
+    return {n: f"{value:.5g}" for n, value in flatten(side["metrics"]).items() if isinstance(value, (int, float))}
+
+
+def _verdicts(side: dict[str, Any]) -> dict[str, str]:
+    told = {}
+    for kind, verdict in in_order(side["verdicts"]).items():
         figures = [f"{verdict[name]:.4g}" for name in ("value", "low", "high") if verdict[name] is not None]
-        return f"{verdict['verdict'].replace('_', ' ')}{' ' * bool(figures)}{' '.join(figures)}"
-
-    of_a, of_b = in_order(a), in_order(b)
-    kinds = [kind for kind in KINDS if kind in of_a or kind in of_b]
-    return [(KINDS[kind], short(of_a.get(kind)), short(of_b.get(kind))) for kind in kinds]
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    names = [name for name in {**a, **b} if a.get(name) != b.get(name) and name != "checkpoints"]
-    shown = [{name: _short(json.dumps(value)) for name, value in side.items()} for side in (a, b)]
-    return [(name, shown[0].get(name, "-"), shown[1].get(name, "-")) for name in names]
-
-
-def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    sides = flatten(a), flatten(b)
-    names = [n for n in {**sides[0], **sides[1]} if all(isinstance(s.get(n), (int, float)) for s in sides)]
-    return [(name, f"{sides[0][name]:.5g}", f"{sides[1][name]:.5g}") for name in names]
+        told[KINDS[kind]] = " ".join([verdict["verdict"].replace("_", " "), *figures])
+    return told
 
 
 def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
@@ -113,11 +100,15 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
     return f"McNemar's test on {len(a['test_predictions'])} test images: {alone}, p = {result.p_value:.3g}"
 
 
-def _table(title: str, rows: list[tuple[str, str, str]]) -> None:
-    rows = [(title, "A", "B"), *rows]
+def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:
+    """Print what both sides have by the same names, one below the other; of what made them, what differs."""
+    names = [name for name in {**a, **b} if title != "differs" or a.get(name) != b.get(name)]
+    rows = [(title, "A", "B"), *((name, _short(a.get(name, "-")), _short(b.get(name, "-"))) for name in names)]
+    rows += [("nothing", "", "")] * (not names)
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for row in rows:
         click.echo(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip())
+    click.echo()
 
 
 def _short(text: str, longest: int = 40) -> str:
