@@ -55,31 +55,15 @@ def test_a_misspelt_parameter_ends_an_ablation(scripts):
         scripts[1].changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        ["--params", "train.lr=1e-3,ingest.path=a=b", "--params=ingest.shortcut=null"],
-        ["--params", "train.lr=1e-3", "ingest.path=a=b", "ingest.shortcut=null,"],
-        ["--params=train.lr=2, ingest.path=a=b", "--params", "train.lr=1e-3", "ingest.shortcut=null"],
-    ],
-)
 @pytest.mark.usefixtures("scripts")
-def test_parameters_are_given_as_to_kedro_run(given):
+def test_parameters_are_given_as_to_kedro_run():
     import setting
 
     parser = argparse.ArgumentParser()
     setting.add_params(parser)
+    given = ["--params=train.lr=2, ingest.path=a=b", "--params", "train.lr=1e-3", "ingest.shortcut=null,"]
     read = setting.params_by_key(parser.parse_args(given).params)
     assert read == {"train.lr": 0.001, "ingest.path": "a=b", "ingest.shortcut": None}
-
-
-@pytest.mark.parametrize("wrong", ["train.lr", "=1"])
-@pytest.mark.usefixtures("scripts")
-def test_what_sets_no_parameter_is_named(wrong):
-    import setting
-
-    with pytest.raises(SystemExit, match=f"'{wrong}' is not of the form NAME=VALUE"):
-        setting.params_by_key([f"train.epochs=1,{wrong}"])
 
 
 def test_intervals_over_seeds(scripts):

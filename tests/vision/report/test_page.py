@@ -162,17 +162,6 @@ def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inpu
     assert "0.3, given as train.lr. Range test" in section(html, "summary")
 
 
-def test_a_training_that_went_on_at_its_own_rate_shows_both(inputs: Inputs) -> None:
-    given = inputs()
-    provenance = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search": given.best_lr}
-    html = build_report(dataclasses.replace(given, provenance=provenance), {})
-    for name in ("summary", "range-test"):
-        words = section(html, name)
-        assert "0.04" in words and "found 0.05" in words, words
-    assert "rule, checked by the test 0.05 lowest loss" in section(html, "range-test"), "the reading was not used"
-    assert "interrupted training 0.04 yes" in section(html, "range-test")
-
-
 def test_training_is_told_with_its_drops_and_its_time_but_no_second_accuracy_of_test_images(html: str) -> None:
     told = section(html, "training")
     # 4 epochs of 2 s
@@ -213,6 +202,10 @@ def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs, figures: dict[
     assert build_report(inputs(), figures) == html
 
 
+BEST = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": None}}
+WENT_ON = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search": BEST}
+
+
 @pytest.mark.parametrize(
     ("changed", "name", "told"),
     [
@@ -221,6 +214,10 @@ def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs, figures: dict[
         ({"schedule": {"drops": [], "falls": ["A fall to zero"], "warmup": ""}}, "training", "A fall to zero."),
         ({"schedule": {"drops": [], "falls": [], "warmup": "A rise"}}, "training", "A rise."),
         ({"schedule": None}, "training", "Not recorded"),
+        (WENT_ON, "summary", "found 0.05"),
+        # the reading was not used
+        (WENT_ON, "range-test", "rule, checked by the test 0.05 lowest loss"),
+        (WENT_ON, "range-test", "interrupted training 0.04 yes"),
         (
             {"model": {"lr": 0.3, "lr_from": "train.lr"}},
             "summary",

@@ -1,6 +1,5 @@
 import contextlib
 import hashlib
-import io
 import logging
 import random
 import signal
@@ -10,8 +9,6 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import rich
-from rich.console import Console
 
 from s10_pipeline.vision.data.sources import download as download_module
 from s10_pipeline.vision.data.sources.download import DownloadError, download
@@ -239,12 +236,6 @@ def test_offline_is_told_at_once_and_as_such(serve, target):
     assert not error.value.offline
 
 
-def test_an_unwritable_folder_is_the_users_and_not_the_servers_fault(serve, tmp_path):
-    (tmp_path / "raw").write_text("a file")
-    with pytest.raises(FileExistsError):
-        fetch(tmp_path / "raw" / "file.tar.gz", serve("full").url)
-
-
 def test_a_disk_that_fills_up_is_not_retried(serve, target, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
@@ -267,14 +258,3 @@ def test_two_runs_at_once_download_once(serve, target, monkeypatch):
         thread.join()
     assert target.read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={HALF}-"]
-
-
-def test_a_terminal_gets_a_bar(serve, target, monkeypatch, caplog):
-    caplog.set_level(logging.INFO)
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120)
-    monkeypatch.setattr(rich, "get_console", lambda: console)
-    fetch(target, serve("full").url)
-    assert "file.tar.gz" in screen.getvalue()
-    assert "256/256" in screen.getvalue()
-    assert not any("of 256 kB" in line for line in caplog.messages)
