@@ -27,8 +27,8 @@ def delete_record(node: str):
     return lambda project: next((project.data / ".records/nodes" / node).glob("*.json")).unlink()
 
 
-def names(text: str):
-    return lambda project: (project.data / "names.json").write_text(text)
+def write(pattern: str, text: str):
+    return lambda project: next(project.data.glob(pattern)).write_text(text)
 
 
 def edit(file: str, old: str, new: str):
@@ -52,12 +52,9 @@ CASES = {
     "own code, equal result": (edit("nodes.py", 'fit["epochs"]', 'fit["epochs"] + 0'), ["prepare", "fit"]),
     "an output is deleted": (delete("model"), ["prepare", "fit"]),
     "one of two outputs is deleted": (delete("summary"), ["clean"]),
-    "an output is edited by hand": (
-        lambda project: next(project.data.glob("model.json/*/*.json")).write_text("1"),
-        ["prepare", "fit"],
-    ),
-    "an input is replaced by other content": (names('["d", "c"]'), ["label"]),
-    "an input is replaced by equal content": (names('["b", "a"]'), []),
+    "an output is edited by hand": (write("model.json/*/*.json", "1"), ["prepare", "fit"]),
+    "an input is replaced by other content": (write("names.json", '["d", "c"]'), ["label"]),
+    "an input is replaced by equal content": (write("names.json", '["b", "a"]'), []),
     "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
     "all files have new times": (touch_everything, []),
     "the memory of digests is lost": (

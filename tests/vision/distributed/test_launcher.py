@@ -12,6 +12,8 @@ from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.loader import plain_batches
+from s10_pipeline.vision.device import choose_precision
 from s10_pipeline.vision.distributed import choose_run, launcher
 from s10_pipeline.vision.distributed.launcher import LostError, _as_told, _cause
 from s10_pipeline.vision.errors import UserError
@@ -20,6 +22,7 @@ from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import Job, TrainingResult, train_classifier
+from s10_pipeline.vision.training.measuring import measure
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
 from s10_pipeline.vision.training.trainer import DivergedError, diverged
 
@@ -89,27 +92,12 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
 
 
 def test_with_batch_norm_the_measured_model_is_the_saved_one(data, whole):
-    again = measured_by_one_process(data, whole.model)
     last = whole.history.iloc[-1]
-    assert last["val_loss"] == pytest.approx(again["val"][0], rel=1e-6)
-    assert last["test_loss"] == pytest.approx(again["test"][0], rel=1e-6)
-    assert (last["val_accuracy"], last["test_accuracy"]) == (again["val"][1], again["test"][1])
-
-
-def measured_by_one_process(data: TrainingData, model) -> dict[str, tuple[float, float]]:
-    """(loss, accuracy) by plain arithmetic."""
-    measured = {}
-    for name, images, subset in (
-        ("val", data.train_images, data.val_set),
-        ("test", data.test_images, data.test_set),
-    ):
-        pixels = torch.from_numpy(images.images_nhwc[subset.indices]).permute(0, 3, 1, 2)
-        labels = torch.from_numpy(images.labels[subset.indices])
-        with torch.inference_mode():
-            logits = model(pixels)
-        loss = nn.functional.cross_entropy(logits.double(), labels)
-        measured[name] = (float(loss), float((logits.argmax(1) == labels).double().mean()))
-    return measured
+    for name, images, subset in (("val", data.train_images, data.val_set), ("test", data.test_images, data.test_set)):
+        batches = plain_batches(images.images_nhwc, images.labels, subset.indices, 500)
+        again = measure(whole.model, batches, choose_precision("fp32", torch.device("cpu")))
+        assert last[f"{name}_loss"] == pytest.approx(again.mean_loss(), rel=1e-6)
+        assert last[f"{name}_accuracy"] == again.accuracy()
 
 
 def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path, fault, caplog):

@@ -1,6 +1,5 @@
 import contextlib
 import hashlib
-import logging
 import random
 import signal
 import socket
@@ -182,16 +181,6 @@ def test_ctrl_c_is_heard_while_a_server_does_not_answer(serve, target):
     with pytest.raises(KeyboardInterrupt):
         fetch(target, server.url, TIMEOUT_SECONDS=60)
     assert time.monotonic() - began < 10
-
-
-def test_a_slow_download_says_how_far_it_is(serve, target, caplog, monkeypatch):
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr("s10_pipeline.vision.progress.LOG_SECONDS", 0.05)
-    server = serve("trickle at the end", "full")
-    fetch(target, server.url, TIMEOUT_SECONDS=0.5)
-    assert len([line for line in caplog.messages if line.startswith("file.tar.gz: 128 of 256 kB")]) >= 2
-    assert target.read_bytes() == CONTENT
-    assert int(server.ranges[1][6:-1]) >= HALF, "what arrived before it became slow is kept"
 
 
 def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):
