@@ -360,7 +360,6 @@ def test_compare_and_prune(copied, ran):
     assert "a run is going on (2026-01-01T00.00.00.000Z)" in beside.output
 
 
-@pytest.mark.slow
 def test_compare_two_environments(copied):
     for arguments, told in (
         (["--envs", "sample", "cpu"], "environment cpu has no model yet; train one with kedro run --env=cpu"),

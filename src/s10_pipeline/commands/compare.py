@@ -42,35 +42,31 @@ def _newest(catalog: Any, place: int, env: str) -> str:
 
 
 def _read(version: str, catalog: Any) -> dict[str, Any]:
-    """Load what belongs to a model version: by the records, else what has the same version."""
+    """Load what belongs to a model version: by the records, else what has the same version; verdicts may be none."""
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
         raise UserError(f"model: no version {version}; kedro compare takes the names of folders in model.safetensors/")
-    chosen = {"provenance": version, "metrics": version, "test_predictions": version}
-    for record in store.all():
-        if "metrics" in record.outputs and record.parts["inputs"].get("model") == model:
-            chosen |= {name: str(record.outputs[name]["version"]) for name in ("metrics", "test_predictions")}
-            break
-    found = {"verdicts": _read_verdicts(catalog, store, chosen["metrics"])}
-    for name, chosen_version in chosen.items():
+    chosen = {name: _made_from("model", model, name, store) or version for name in ("metrics", "test_predictions")}
+    found = {}
+    for name, chosen_version in {"provenance": version, **chosen}.items():
         dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
             raise UserError(
                 f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
             )
         found[name] = dataset.load()
-    return found
+    metrics = content_of(catalog["metrics"], chosen["metrics"], store.memo).digest
+    judged = at_version(catalog["verdicts"], _made_from("metrics", metrics, "verdicts", store) or version)
+    return {**found, "verdicts": judged.load() if judged.exists() else []}
 
 
-def _read_verdicts(catalog: Any, store: RecordStore, metrics_version: str) -> list[dict[str, Any]]:
-    """Load the verdicts that were judged from these metrics; none of a model that nobody judged."""
-    metrics = content_of(catalog["metrics"], metrics_version, store.memo).digest
-    for record in store.all():
-        if "verdicts" in record.outputs and record.parts["inputs"].get("metrics") == metrics:
-            dataset = at_version(catalog["verdicts"], str(record.outputs["verdicts"]["version"]))
-            return list(dataset.load()) if dataset.exists() else []
-    return []
+def _made_from(source: str, digest: str | None, name: str, store: RecordStore) -> str | None:
+    """Return the newest version of a dataset that was made from this content of another."""
+    made = (
+        r.outputs[name]["version"] for r in store.all() if r.parts["inputs"].get(source) == digest and name in r.outputs
+    )
+    return next(made, None)
 
 
 def _made_with(side: dict[str, Any]) -> dict[str, str]:
