@@ -10,17 +10,9 @@ from s10_pipeline.vision.errors import UserError
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def without_gpu(monkeypatch):
+def test_a_gpu_that_torch_cannot_use_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-
-
-def test_auto_takes_the_cpu_where_there_is_nothing_else(without_gpu):
-    assert choose_device("auto") == choose_device("cpu") == CPU
-
-
-def test_a_gpu_that_torch_cannot_use_is_an_error(without_gpu, monkeypatch, tmp_path):
     (tmp_path / "0000:01:00.0").mkdir()
     monkeypatch.setattr(module, "NVIDIA_CARDS", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -87,7 +87,7 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     # an image on the edge between two classes may fall to either side
     assert np.allclose(one.history[accuracies], several.history[accuracies], atol=1.5 / 40)
     pd.testing.assert_series_equal(one.history["lr"], several.history["lr"])
-    told = [r.message for r in caplog.records if r.message.startswith("epoch ")]
+    told = [message for message in caplog.messages if "loss train" in message]  # a slow epoch also tells its batches
     assert len(told) == 3, "the first process alone reports, once an epoch"
 
 
