@@ -104,15 +104,13 @@ def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypa
     assert np.isfinite(best_lr["lr"])
 
 
-ALWAYS = PARAMS.model_copy(update={"always": True})
-
-
 def test_it_repeats_also_beside_a_given_rate_where_it_is_asked_for(shapes, sets, tiny, caplog):
+    always = PARAMS.model_copy(update={"always": True})
     with caplog.at_level(logging.INFO):
-        given = find_learning_rate(shapes[0], sets[0], ALWAYS, tiny.model_copy(update={"lr": 0.05}))
+        given = find_learning_rate(shapes[0], sets[0], always, tiny.model_copy(update={"lr": 0.05}))
     found = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
     assert given[0].equals(found[0])
-    assert given[1] == {**found[1], "parameters": ALWAYS.model_dump()}
+    assert given[1] == {**found[1], "parameters": always.model_dump()}
     assert "taking train.lr=0.05" in caplog.text
 
 
