@@ -104,45 +104,11 @@ def test_a_wrong_transform_is_told_before_anything_runs(fail, tmp_path, transfor
     assert not list(tmp_path.glob("data/sample/0*"))
 
 
-def test_no_archive_and_no_network(fail, monkeypatch):
-    # every address is refused at once
-    monkeypatch.setattr("socket.create_connection", lambda *a, **k: (_ for _ in ()).throw(OSError("refused")))
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    line = fail("--params=ingest.source=cifar10")
-    assert "cifar-10-python.tar.gz" in line
-    assert "--env=sample" in line
-
-
-def test_a_truncated_archive_is_refused_and_kept(fail, tmp_path):
-    archive = tmp_path / "cifar-10-python.tar.gz"
-    archive.write_bytes(b"x" * 1000)
-    assert "truncated" in fail(f"--params=ingest.path={archive}")
-    assert archive.read_bytes() == b"x" * 1000
-
-
-def test_a_gpu_that_torch_cannot_use(fail, monkeypatch, tmp_path):
-    cards = tmp_path / "gpus"
-    (cards / "0000:01:00.0").mkdir(parents=True)
-    monkeypatch.setattr(device, "NVIDIA_CARDS", cards)
-    monkeypatch.setattr(device, "_cuda_is_usable", lambda: False)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert "train.device=auto: an NVIDIA GPU is there" in fail("--env=sample", TINY)
-
-
 def test_explain_before_a_model_names_environments_that_have_one(fail, tmp_path):
     assert "kedro run --env=base" in fail("--pipeline=explain")
     store_model(tmp_path, b"{}")
     assert "model: environment cpu " in fail("--env=cpu", "--pipeline=explain")
     assert ": --env=sample" in fail("--env=cpu", "--pipeline=explain")
-
-
-def test_predict_without_a_path(fail, tmp_path, stored_model):
-    before = stored_model.read_bytes()
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    assert "predict.path=null: " in fail("--env=sample", "--pipeline=predict")
-    assert f"predict.path={empty}: " in fail("--env=sample", "--pipeline=predict", f"--params=predict.path={empty}")
-    assert stored_model.read_bytes() == before
 
 
 def test_an_environment_variable_that_names_no_environment(fail, monkeypatch, root):

@@ -11,7 +11,6 @@ from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.identity.differences import flatten
 from s10_pipeline.parameters import STAGES, validate_parameters
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.training.params import TrainParams
 
 ENVIRONMENTS = ("base", "sample", "cpu", "seed")
 
@@ -155,11 +154,6 @@ def test_the_epochs_that_a_message_offers_are_taken(root, given):
 @pytest.mark.parametrize("layer", ["layer2", "layer2+layer3", ["layer2", "layer3"]])
 def test_layers_may_be_one_or_several(root, layer):
     assert validate_parameters(load(root, "base", explain={"layer": layer})).explain.layer in (layer, tuple(layer))
-
-
-@pytest.mark.parametrize(("given", "rate"), [(None, 0.03), (0.1, 0.1)])
-def test_a_given_learning_rate_takes_the_place_of_the_one_found(given, rate):
-    assert TrainParams(lr=given).rate({"lr": 0.03, "method": "auto"}) == rate
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])

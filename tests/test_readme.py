@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -122,24 +121,20 @@ def save_awkward_images(folder: Path) -> None:
     rng = np.random.default_rng(0)
     rgba = Image.fromarray(rng.integers(0, 256, (60, 90, 4), np.uint8))
     rgb, grey = rgba.convert("RGB"), rgba.convert("L")
-    for orientation in (2, 3, 6, 8):
+    for orientation in (3, 6):
         turned = Image.Exif()
         turned[0x0112] = orientation
         rgb.save(folder / f"turned-{orientation}.jpg", exif=turned)
         rgba.save(folder / f"turned-{orientation}.png", exif=turned)
     rgba.save(folder / "transparent.png")
     rgba.convert("LA").save(folder / "transparent-grey.png")
-    rgba.save(folder / "transparent.webp", lossless=True)
     grey.save(folder / "one-grey-level-transparent.png", transparency=128)
-    rgb.quantize(64).save(folder / "palette.png")
     rgb.quantize(64).save(folder / "palette-transparent.png", transparency=bytes(range(0, 256, 4)))
     rgb.quantize(64).save(folder / "palette.gif", transparency=3)
-    Image.fromarray(rng.integers(0, 65536, (60, 90), np.uint16)).save(folder / "sixteen-bits.png")
-    Image.fromarray(rng.integers(0, 65536, (32, 32), np.uint16)).save(folder / "sixteen-bits.tif")
+    for size, name in (((60, 90), "sixteen-bits.png"), ((32, 32), "sixteen-bits-of-the-models-size.tif")):
+        Image.fromarray(rng.integers(0, 65536, size, np.uint16)).save(folder / name)
     rgb.convert("CMYK").save(folder / "cmyk.jpg")
-    grey.save(folder / "grey.jpg")
     grey.convert("1").save(folder / "bits.png")
-    rgb.resize((32, 32)).save(folder / "of-the-models-size.bmp")
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +168,3 @@ def test_the_lines_that_serve_need_neither_torch_nor_this_project():
     assert len(lines) <= 20
     assert "torch" not in SERVE_ONNX
     assert "s10_pipeline" not in SERVE_ONNX
-
-
-def test_registry_list_lists_the_stages():
-    result = subprocess.run(
-        [sys.executable, "-m", "kedro", "registry", "list"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for stage in ("data", "lr_search", "training", "evaluation", "explain", "predict", "export"):
-        assert f"- {stage}" in result.stdout

@@ -34,12 +34,11 @@ class Project:
     def __init__(self, root: Path, data_root: Path) -> None:
         self.root, self.data_root = root, data_root
 
-    def start(self, *arguments: str, fault: dict | None = None, start_method: str = "") -> KedroProcess:
+    def start(self, *arguments: str, fault: dict | None = None) -> KedroProcess:
         environment = {
             "S10_DATA_ROOT": str(self.data_root),
             "PYTHONPATH": os.pathsep.join([str(self.root / "tests/faults"), *os.environ.get("PYTHONPATH", "").split()]),
             "S10_FAULT": json.dumps(fault),
-            "S10_START_METHOD": start_method,
         }
         output = self.data_root.with_name("output")
         return KedroProcess(self.root, output, "run", "--env=sample", *SMALL, *arguments, environment=environment)
@@ -112,16 +111,6 @@ def test_stages_in_processes_of_their_own_equal_one_run(root, undisturbed, tmp_p
         assert project.run(f"--nodes={node.name}") == 0, project.stderr
     assert project.outcome() == undisturbed
     assert list(project.data_root.glob("sample/08_reporting/report.html/*/report.html"))
-
-
-def test_killed_from_outside_with_spawned_workers(project, undisturbed):
-    workers = "--params=train.num_workers=1"
-    process = project.start("--pipelines=training", workers, start_method="spawn")
-    wait_for(lambda: project.checkpoint(2) or not process.is_alive())
-    process.kill()
-    assert process.wait()[0] == -signal.SIGKILL
-    assert project.run("--pipelines=training", workers, start_method="spawn") == 0, project.stderr
-    assert project.outcome() == undisturbed
 
 
 def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, undisturbed, tmp_path):

@@ -107,32 +107,6 @@ def test_each_rule_reads_a_plain_valley_before_its_end():
     assert rates["minimum / 10, warm"] == pytest.approx(rates["minimum, warm"] / 10)
 
 
-def test_a_curve_that_ended_at_once_gives_no_rate():
-    from lr_rules import RULES, TYPED, Curve, suggested
-
-    short = Curve(np.geomspace(1e-3, 2e-3, 8), np.full(8, 2.3))
-    assert set(suggested(dict.fromkeys(("fresh", "fine", "warm"), short), 128)) <= {*TYPED, *RULES}
-    assert "base today" not in suggested({"fresh": short}, 128)
-
-
-def test_the_grid_grows_where_its_edge_is_best():
-    from lr_finders import rates_of
-    from lr_settings import LrSetting
-
-    setting = LrSetting("a", "design", {}, {}, lowest_rate=0.01)
-    grid = [0.01, 0.0316, 0.1, 0.316, 1.0, 3.16]
-    assert rates_of(setting, runs_of([], []), seed=0) == grid
-    middle = runs_of(grid, [0.1, 0.15, 0.3, 0.25, 0.1, 0.1])
-    assert rates_of(setting, middle, seed=0) == grid
-    assert rates_of(setting, middle, seed=1) == [0.0316, 0.1, 0.316]
-    flat = runs_of(grid, [0.1, 0.1, 0.3, 0.25, 0.22, 0.1])
-    assert rates_of(setting, flat, seed=1) == [0.0316, 0.1, 0.316, 1.0]
-    low = runs_of(grid, [0.4, 0.2, 0.3, 0.2, 0.1, 0.1])
-    assert rates_of(setting, low, seed=0) == [0.00316, *grid]
-    high = runs_of([*grid, 10.0], [0.1, 0.2, 0.3, 0.2, 0.4, 0.5, 0.6])
-    assert rates_of(setting, high, seed=0) == [*grid, 10.0]
-
-
 def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
     import lr_finders
 
@@ -165,21 +139,3 @@ def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
     ) == {"batch16"}
     lines = lr_finders.report(list(settings.values()), trainings, curves)
     assert lines[2].startswith("| batch16 | design | | | | 2 |")
-
-
-def test_the_report_puts_the_best_finder_first():
-    from lr_report import report
-    from lr_settings import LrSetting
-
-    rates = 10.0 ** np.arange(-2, 0.5, 0.5)
-    runs = runs_of(rates, 0.8 - 0.04 * (np.log10(rates) + 1) ** 2).assign(setting="a", seconds=20.0)
-    curve = valley_curve()
-    tests = {"setting": "a", "kind": "fresh", "start_lr": 1e-5, "end_lr": 10.0, "num_batches": 150}
-    curves = pd.DataFrame(
-        [{**tests, "seed": seed, "losses": " ".join(f"{v:.4g}" for v in curve.loss)} for seed in (0, 1)]
-    )
-    lines = report([LrSetting("a", "design", {}, {"batch_size": 128}, 0.01)], runs, curves)
-    assert lines[2] == "| a | design | 0.1 | 80.0 | 0.00 | 15 | 20 |"
-    finders = [line.split(" | ")[0].removeprefix("| ") for line in lines[8:]]
-    assert finders.index("typed 0.1 x batch/128") < finders.index("Lightning")
-    assert "cpu today" not in finders  # reads a test that was not run

@@ -60,24 +60,6 @@ def test_runs_take_turns_after_one_round_to_warm_up():
     assert seconds == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
 
 
-@pytest.mark.parametrize(("workers", "tried"), [(0, [0, 1, 2]), (7, [0, 1, 2, 7])])
-def test_the_base_of_the_cost_tables_is_one_configuration(workers, tried):
-    from cost import Configuration, sweeps
-
-    base = Configuration(workers)
-    tables = sweeps(base)
-    assert all(base in rows for rows in tables.values())
-    assert [c.num_workers for c in tables["workers", "num_workers"]] == tried
-    rows = [c for table in tables.values() for c in table]
-    assert len(set(rows)) == len(rows) - 3
-
-
-def test_a_row_of_cost_tells_its_spread():
-    from cost import row
-
-    assert row("32", 100, [0.5, 2.0, 1.0]) == "| 32 | 100 (50 to 200) | 10.00 |"
-
-
 def printed(*command: str) -> str:
     path = f"{BENCHMARKS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

@@ -3,7 +3,7 @@ import re
 import pandas as pd
 import pytest
 
-from s10_pipeline.commands.compare import _differences, _mcnemar, _metric_rows, _table, _verdict_rows
+from s10_pipeline.commands.compare import _made_with, _mcnemar, _metrics, _table, _verdicts
 from s10_pipeline.vision.evaluation.verdict import Verdict
 
 
@@ -25,25 +25,20 @@ def test_models_that_saw_different_images_are_not_tested(digest):
     assert "p =" not in _mcnemar(side(digest, [0]), side(digest and "x", [0]))
 
 
-def test_what_differs_is_shown_on_both_sides():
-    a, b = {"lr": 0.1, "same": 1, "only": [1], "checkpoints": "k1"}, {"lr": 0.2, "same": 1, "checkpoints": "k2"}
-    assert _differences(a, b) == [("lr", "0.1", "0.2"), ("only", "[1]", "-")]
-    ((_, shown, _),) = _differences({"x": "a" * 99}, {"x": 1})
-    assert len(shown) == 40
+def test_what_differs_is_shown_on_both_sides(capsys):
+    made = [{"lr": 0.1, "same": 1, "only": [1], "checkpoints": "k1"}, {"lr": "a" * 99, "same": 1, "checkpoints": "k2"}]
+    _table("differs", *(_made_with({"provenance": provenance}) for provenance in made))
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert shown == [["differs", "A", "B"], ["lr", "0.1", '"' + "a" * 36 + "..."], ["only", "[1]", "-"], []]
+    _table("differs", {"a": "1"}, {"a": "1"})
+    assert "nothing" in capsys.readouterr().out
 
 
-def test_metrics_of_both_are_compared_where_both_are_numbers(capsys):
-    rows = _metric_rows({"acc": 0.123456, "ece": None, "ci": [0.5, 1]}, {"acc": 1, "ece": 0.5, "ci": [0.25, 1]})
-    assert rows[0] == ("acc", "0.12346", "1")
-    assert all(name.startswith(("acc", "ci")) for name, _, _ in rows)
-    _table("metric", [("accuracy", "0.5", "")])
-    assert capsys.readouterr().out == "metric    A    B\naccuracy  0.5\n\n"
-
-
-def test_verdicts_of_both_are_shown_in_order_and_none_of_a_model_without():
+def test_metrics_are_numbers_and_verdicts_stand_in_order():
+    assert _metrics({"metrics": {"acc": 0.123456, "n": 1, "ece": None, "ci": [0.5, 1]}}) == {"acc": "0.12346", "n": "1"}
     judged = [
         Verdict("calibration", "unknown", 9, "", 1.1, 0.9, 1.3).as_dict(),
         Verdict("baseline", "not_found", 9, "", 0.1).as_dict(),
     ]
-    rows = _verdict_rows(judged, [])
-    assert [(a, b) for _, a, b in rows] == [("not found 0.1", "-"), ("unknown 1.1 0.9 1.3", "-")]
+    assert list(_verdicts({"verdicts": judged}).values()) == ["not found 0.1", "unknown 1.1 0.9 1.3"]
+    assert _verdicts({"verdicts": []}) == {}

@@ -9,8 +9,7 @@ What happens is told by the environment variable S10_FAULT, JSON:
     rank    only in the training process of this rank
     once    a file that is made before, and keeps it from happening again
 
-and by S10_WITHOUT_NORM=1: networks without BatchNorm; by S10_START_METHOD: how processes start workers; by S10_KEYS, a
-folder: each training process writes the (epoch, index) keys of its batches there, a line a batch.
+and by S10_WITHOUT_NORM=1: networks without BatchNorm.
 Only tests put this folder on PYTHONPATH.
 """
 
@@ -83,28 +82,9 @@ def patch_resnet(resnet) -> None:
     resnet.nn.BatchNorm2d = lambda channels: nn.Identity(channels)
 
 
-if os.environ.get("S10_START_METHOD"):
-    import multiprocessing
-
-    multiprocessing.set_start_method(os.environ["S10_START_METHOD"], force=True)
-
-
-def patch_loader(loader) -> None:
-    getitems = loader.AugmentedImages.__getitems__
-
-    def noting_getitems(self, keys):
-        with (Path(os.environ["S10_KEYS"]) / f"rank-{os.environ.get('RANK')}").open("a") as file:
-            file.write(json.dumps([key for batch in keys for key in batch]) + "\n")
-        return getitems(self, keys)
-
-    loader.AugmentedImages.__getitems__ = noting_getitems
-
-
 PATCHES = {}
 if FAULT:
     PATCHES |= {f"{PACKAGE}.training.trainer": patch_trainer, f"{PACKAGE}.training.checkpoints": patch_checkpoints}
-if os.environ.get("S10_KEYS"):
-    PATCHES |= {f"{PACKAGE}.data.loader": patch_loader}
 if os.environ.get("S10_WITHOUT_NORM"):
     PATCHES |= {f"{PACKAGE}.network.resnet": patch_resnet}
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 - edits and sources stand in one line each
 
+import ast
 import re
 import shutil
 from pathlib import Path
@@ -78,16 +79,22 @@ def test_an_edit_reaches_the_stages_that_use_it_and_no_others(root, before, file
 
 @pytest.mark.parametrize("file", ["report.html.j2", "report.css"])
 def test_templates_count_for_the_report_alone(source, before, file):
-    path = source / "vision" / "report" / file
-    path.write_text(path.read_text() + "\n ")
+    folder = source / "vision" / "report"
+    for unread in ("notes.py", ".hidden", "cached.pyc", "../../README.txt"):
+        (folder / unread).write_text("1")
+    assert digests(source) == before
+    (folder / file).write_text((folder / file).read_text() + "\n ")
     after = digests(source)
     assert {name for name in NODES if after[name] != before[name]} == {"gradcam_report"}
 
 
 def test_comments_docstrings_and_formatting_count_nowhere(source, before):
     for path in source.rglob("*.py"):
-        path.write_text(f'"""Another docstring."""\n# {path.name}\n\n\n' + path.read_text() + "\n\n# the end\n")
-        compile(path.read_text(), str(path), "exec") if "__future__" not in path.read_text() else None
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+                node.body[0].value.value = "Another docstring."
+        path.write_text(f"# {path.name}\n\n\n{ast.unparse(tree)}\n\n# the end\n")  # unparsed, so formatted anew
     assert digests(source) == before
 
 
@@ -112,6 +119,16 @@ CASES = {
     "a table that is changed in place": ("T = {}\nfrom . import h2\ndef f(n):\n    return T[n]()\n", True),
     "imported for type checkers": ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from . import h2\ndef f(n):\n    return n\n", False),
     "a metaclass of ours": ("from .b import Meta\nclass C(metaclass=Meta):\n    from .h2 import done\ndef f(n):\n    return n\n", True),
+    "a table of functions": ("from .b import g\nT = {'x': g}\ndef f(n):\n    return T[n]()\n", True),
+    "a base class": ("from .b import C\nclass D(C):\n    pass\ndef f(n):\n    return D()\n", True),
+    "a decorator": ("from .b import g\n@g\ndef f(n):\n    return n\n", True),
+    "a constant": ("from . import b\ndef f(n):\n    return b.K\n", True),
+    "a constant beside the one that is read": ("from . import b\ndef f(n):\n    return b.L\n", False),
+    "a plug-in that registers itself": ("from .d import KNOWN\nfrom . import plug\ndef f(n):\n    return KNOWN[n]()\n", True),
+    "imported and not used": ("from . import beside\ndef f(n):\n    return n\n", False),
+    "an assertion beside it": ("from .b import g\nassert g\ndef f(n):\n    return n\n", False),
+    "import by a part of a name": ("from importlib import import_module\ndef f(n):\n    return import_module(f'.{n}', __package__).g()\n", True),
+    "a hint that type checkers alone resolve": ("from .t import C\ndef f(n: C):\n    return n\n", True),
     "global statement": ("x = 1\ndef f(n):\n    global x\n    from .b import g\n    x = g\n", True),
 }  # fmt: skip
 
@@ -135,16 +152,29 @@ def test_ways_to_name_a_function(tmp_path, case):
     files = {
         "__init__.py": "",
         "a.py": text,
-        "b.py": "def g():\n    return 1\n\n\ndef h():\n    return 2\n\n\nclass Meta(type):\n    pass\n",
+        "b.py": "def g():\n    return 1\n\nclass C:\n    x = 1\n\nK = 1\nL = 2\n\nclass Meta(type):\n    pass\n",
         "h2.py": "from . import a, b\na.T['g'] = b.g\ndone = 1\n",
         "c.py": "from .b import g\n",
-        "d.py": "KNOWN = {}\nclass Base:\n    def __init_subclass__(cls):\n        KNOWN[cls.__name__] = cls\n",
+        "d.py": "KNOWN = {}\ndef enter(f):\n    KNOWN[f.__name__] = f\n    return f\nclass Base:\n    def __init_subclass__(cls):\n        KNOWN[cls.__name__] = cls\n",
+        "plug.py": "from .b import g\nfrom .d import enter\n@enter\ndef first():\n    return g()\n",
+        "beside.py": "from .b import g\ndef lonely():\n    return g()\n",
+        "t.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .b import C\nelse:\n    C = object\n",
         "e.py": "from .b import g\nfrom .d import Base\nclass Sub(Base):\n    def run(self):\n        return g()\n",
     }
     for name, content in files.items():
         (package / name).write_text(content)
     before = [Reach(Package("p", package), ("p.a", "f"), computing=computing).pieces for computing in (False, True)]
-    (package / "b.py").write_text(files["b.py"].replace("return 1", "return 11"))
+    (package / "b.py").write_text(files["b.py"].replace("1", "11"))
     after = [Reach(Package("p", package), ("p.a", "f"), computing=computing).pieces for computing in (False, True)]
     assert (before[0] != after[0]) is (reached or case in IDLE)
     assert (before[1] != after[1]) is reached or case in CASES
+
+
+def test_a_broken_module_counts_by_its_text(tmp_path):
+    def reached(broken: str) -> dict[str, str]:
+        code = "def f(n):\n    import importlib\n    return importlib.import_module(n)\n"
+        for name, text in {"__init__": "", "a": code, "b": broken}.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        return Reach(Package("p", tmp_path), ("p.a", "f")).pieces
+
+    assert reached("def broken(:\n") != reached("def still broken(:\n")

@@ -3,21 +3,6 @@ import pytest
 
 from s10_pipeline.pipelines.data.nodes import build_augmented_datasets, ingest_cifar
 from s10_pipeline.vision.data.params import AugmentParams, IngestParams
-from s10_pipeline.vision.errors import UserError
-
-
-def test_ingest_cifar_reads_the_source_that_is_named():
-    drawn = {"num_train_images": 40, "num_test_images": 20}
-    params = IngestParams.model_validate({"source": "shapes10", "image_size": 64, "seed": 3, "shapes10": drawn})
-    train, test, skipped = ingest_cifar(params)
-    assert train.images_nhwc.shape == (40, 64, 64, 3)
-    assert test.images_nhwc.shape == (20, 64, 64, 3)
-    assert train.source["split"] == "train"
-    assert test.source["split"] == "test"
-    assert "drawn data, not CIFAR-10" in train.source["title"]
-    again, *_ = ingest_cifar(params)
-    assert skipped.empty
-    assert (again.images_nhwc == train.images_nhwc).all()
 
 
 @pytest.mark.parametrize(("kept", "warned"), [(8, False), (7, True)])
@@ -38,8 +23,3 @@ def test_build_augmented_datasets_splits_and_shows(shapes):
     assert np.bincount(labels[train_set.indices]).tolist() == [32] * 10
     assert len(test_set) == len(shapes[1])
     assert len(preview.axes) > 8
-
-
-def test_build_augmented_datasets_checks_the_transforms(shapes):
-    with pytest.raises(UserError, match="augment.train=Cutuot: .*did you mean Cutout"):
-        build_augmented_datasets(*shapes, AugmentParams.model_validate({"train": ["Cutuot"]}))

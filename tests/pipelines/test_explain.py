@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import pickle
 import re
 import subprocess
@@ -9,16 +8,8 @@ from inspect import signature
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import (
-    evaluate,
-    find_label_errors,
-    find_near_duplicates,
-    judge,
-    probe_shortcut,
-)
+from s10_pipeline.pipelines.evaluation.nodes import probe_shortcut
 from s10_pipeline.pipelines.explain.nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
-from s10_pipeline.pipelines.lr_search.nodes import lr_range_test
-from s10_pipeline.pipelines.training.nodes import train_resnet
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.errors import UserError
@@ -26,49 +17,9 @@ from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain import faithfulness, gradcam
 from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
 from s10_pipeline.vision.explain.selection import draw_mistakes
-from s10_pipeline.vision.lr_search.params import LrSearchParams
 from s10_pipeline.vision.report.inputs import ReportInputs
-from s10_pipeline.vision.training.checkpoints import CheckpointStore
 
 REPORT_READS = [field.name for field in fields(ReportInputs)]
-
-
-@pytest.fixture(scope="module")
-def artifacts(data, tiny, tmp_path_factory):
-    """What the stages before this one leave, by dataset name."""
-    search = LrSearchParams(num_iterations=25, start_lr=1e-3, end_lr=1.0, method="minimum")
-    lr_curve, best_lr, _ = lr_range_test(
-        data.train_images, data.train_set, search, tiny.model_copy(update={"epochs": 80})
-    )
-    store = CheckpointStore(tmp_path_factory.mktemp("checkpoints"))
-    images = (data.train_images, data.test_images)
-    sets = (data.train_set, data.val_set, data.test_set)
-    model, history, timing, margins, _, provenance = train_resnet(*images, *sets, best_lr, store, tiny)
-    duplicates = find_near_duplicates(*images, data.train_set, data.val_set, EvaluateParams())
-    metrics, predictions, _, class_metrics, reliability, _ = evaluate(
-        model, *images, data.val_set, data.test_set, duplicates, provenance, EvaluateParams(), "cpu"
-    )
-    candidates = find_label_errors(model, *images, margins, provenance, EvaluateParams(), "cpu")
-    probe = probe_shortcut(model, data.test_images, data.test_set, provenance, EvaluateParams(), "cpu")
-    tables = (metrics, predictions, class_metrics, candidates, margins, duplicates, probe)
-    return {
-        "model": model,
-        **vars(data),
-        "provenance": json.loads(json.dumps(provenance)),
-        "training_history": history,
-        "training_timing": timing,
-        "lr_curve": lr_curve,
-        "best_lr": best_lr,
-        "metrics": metrics,
-        "test_predictions": predictions,
-        "class_metrics": class_metrics,
-        "reliability": reliability,
-        "label_error_candidates": candidates,
-        "near_duplicates": duplicates,
-        "device": "cpu",
-        "shortcut_probe": probe,
-        "verdicts": judge(data.train_images, data.train_set, provenance, *tables, EvaluateParams()),
-    }
 
 
 def call(node, artifacts, **changed):

@@ -7,12 +7,6 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.export.params import ExportParams
 
 
-def test_the_file_and_how_well_it_agrees(classifier, data):
-    onnx_model, check = export_onnx(classifier, data.test_images, ExportParams(num_check_images=7))
-    assert check["num_bytes"] == len(onnx_model) > 1000
-    assert check["num_images"] == 7
-
-
 def test_images_of_another_kind_are_refused(classifier, data):
     other = dataclasses.replace(data.test_images, class_names=("a", *data.test_images.class_names[1:]), digest=None)
     with pytest.raises(UserError, match="model: knows 10 classes"):

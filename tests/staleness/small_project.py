@@ -24,12 +24,7 @@ ALL = ["read", "clean", "prepare", "fit", "judge", "label"]
 
 SOURCES = {
     "__init__.py": '"""A small project."""\n',
-    "constants.py": """
-FACTOR = 2
-OFFSETS = {"a": 1, "b": 2}
-UNUSED = 0
-LIMITS: tuple[int, int] = (0, 1000)
-""",
+    "constants.py": 'FACTOR = 2\nOFFSETS = {"a": 1}\nUNIT = "points"\n',
     "deep.py": '''
 """Reached by way of others."""
 
@@ -37,97 +32,12 @@ from . import constants
 from .constants import OFFSETS
 
 def scale(value):
-    """Twice."""
     # as told by FACTOR
     return value * constants.FACTOR
 
 def shift(value):
     return value + OFFSETS["a"]
-
-def nobody(value):
-    return value - 1
 ''',
-    "models.py": '''
-"""Classes with bases, defaults and decorators."""
-
-import functools
-
-from . import deep
-from .deep import scale, shift
-
-METHODS = {"plain": scale, "shifted": shift}
-
-def logged(function):
-    @functools.wraps(function)
-    def call(*args):
-        return function(*args)
-
-    return call
-
-class Base:
-    bonus = 0
-
-    def finish(self, value):
-        return value + self.bonus
-
-class Model(Base):
-    rate: int = 1
-
-    def __init__(self, start=deep.shift):
-        self.start = start
-
-    @logged
-    def fit(self, value):
-        return self.finish(METHODS["plain"](self.start(value)))
-
-class Hinted:
-    def show(self):
-        return "shown"
-''',
-    "types.py": """
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .models import Hinted
-else:
-    Hinted = object
-""",
-    "registry.py": """
-READERS = {}
-
-def register(name):
-    def enter(function):
-        READERS[name] = function
-        return function
-
-    return enter
-""",
-    "plugins/__init__.py": "from . import first\n",
-    "plugins/first.py": """
-from ..registry import register
-
-@register("first")
-def first(value):
-    return value + 0
-
-def beside(value):
-    return value
-""",
-    "named/__init__.py": """
-from importlib import import_module
-
-def by_name(name, value):
-    return import_module(f".{name}", __package__).run(value)
-""",
-    "named/alpha.py": "def run(value):\n    return value\n",
-    "named/beta.py": "def run(value):\n    return value + 1\n",
-    "page/__init__.py": """
-from importlib import resources
-
-def render(value):
-    return (resources.files(__package__) / "page.txt").read_text().format(value=value)
-""",
-    "page/page.txt": "score {value}\n",
     "params.py": """
 from typing import Annotated, Any
 
@@ -160,50 +70,36 @@ class Runner(StalenessRunner):
         describe=lambda parameters: {"device": parameters.get("fit.device"), "git": {}},
     )
 """,
-    "nodes.py": '''
-"""The stages."""
-
+    "nodes.py": """
 from pathlib import Path
 
-from .constants import LIMITS
-from .types import Hinted
+from . import constants
+from .deep import scale, shift
 
 def read(source):
-    from .registry import READERS
-    from . import plugins
-
-    text = Path(source["path"]).read_text() if source["path"] else "0"
-    return READERS["first"](int(text) + source["start"])
+    return int(Path(source["path"]).read_text() if source["path"] else "0") + source["start"]
 
 def clean(raw, clean):
-    from .named import by_name
-
-    low, high = LIMITS
-    table = min(max(by_name(clean["by"], raw), low), high)
+    table = min(raw, clean["most"])
     return table, {"parity": table % 2}
 
 def prepare(table):
     return table + 1
 
 def fit(prepared, fit):
-    from .models import Model
+    return scale(shift(prepared)) * fit["rate"] + fit["epochs"]
 
-    return Model().fit(prepared) * fit["rate"] + fit["epochs"]
-
-def judge(model, table, device, shown: "Hinted" = None):
-    from .page import render
-
-    return {"score": model - table, "page": render(model)}
+def judge(model, table, device):
+    return {"score": model - table, "unit": constants.UNIT}
 
 def label(names):
-    local = [name for scale in names for name in [scale]]
-    return sorted(local)
-''',
+    return sorted(names)
+""",
 }
 
 PARAMETERS = {
     "source": {"path": None, "start": 5},
-    "clean": {"by": "alpha"},
+    "clean": {"most": 1000},
     "fit": {"rate": 1, "epochs": 3, "device": "cpu"},
 }
 
@@ -247,10 +143,7 @@ class SmallProject:
         try:
             importlib.invalidate_caches()
             nodes = importlib.import_module("small.nodes")
-            # whatever a node imports while it runs comes from here too
-            for path in sorted(self.package.rglob("*.py")):
-                parts = path.relative_to(self.package).with_suffix("").parts
-                importlib.import_module(".".join(("small", *(p for p in parts if p != "__init__"))))
+            importlib.import_module("small.runner")
         finally:
             sys.path.remove(str(self.package.parent))
             sys.dont_write_bytecode = before

@@ -5,9 +5,8 @@ import logging
 import os
 
 import pytest
-from kedro.io import DatasetError
 
-from s10_pipeline.staleness.records import Record, RecordsDataset, RecordStore
+from s10_pipeline.staleness.records import Record, RecordStore
 
 
 def record(node: str, run: str) -> Record:
@@ -88,11 +87,3 @@ def test_what_killed_runs_left_goes_at_the_next_start(tmp_path):
             assert (arrays / partial).exists(), "the first run may be writing it"
     with store.running("3"):
         assert not list(arrays.iterdir())
-
-
-def test_on_a_remote_disk_there_are_none(tmp_path):
-    assert RecordsDataset(filepath="s3://bucket/records").load() is None
-    dataset = RecordsDataset(filepath=str(tmp_path))
-    assert dataset.load().folder == tmp_path
-    with pytest.raises(DatasetError):
-        dataset.save(None)

@@ -27,8 +27,12 @@ def delete_record(node: str):
     return lambda project: next((project.data / ".records/nodes" / node).glob("*.json")).unlink()
 
 
-def names(text: str):
-    return lambda project: (project.data / "names.json").write_text(text)
+def write(pattern: str, text: str):
+    return lambda project: next(project.data.glob(pattern)).write_text(text)
+
+
+def edit(file: str, old: str, new: str):
+    return lambda project: project.edit(file, old, new)
 
 
 def touch_everything(project: SmallProject) -> None:
@@ -42,15 +46,15 @@ CASES = {
     "a parameter that another stage reads": (set_parameter("source.start", 7), ["read", *AFTER_READ]),
     "a parameter that is declared harmless": (set_parameter("fit.device", "cuda"), []),
     "a new parameter": (set_parameter("fit.momentum", 0.9), ["prepare", "fit"]),  # equal result: judge stays
-    "a parameter that makes the same result": (set_parameter("clean.by", "./alpha"[2:]), []),
+    "a comment": (edit("deep.py", "# as told", "# as said"), []),
+    "a constant of a helper": (edit("constants.py", "FACTOR = 2", "FACTOR = 3"), ["prepare", "fit", "judge"]),
+    "a constant by attribute": (edit("constants.py", "points", "goals"), ["judge"]),
+    "own code, equal result": (edit("nodes.py", 'fit["epochs"]', 'fit["epochs"] + 0'), ["prepare", "fit"]),
     "an output is deleted": (delete("model"), ["prepare", "fit"]),
     "one of two outputs is deleted": (delete("summary"), ["clean"]),
-    "an output is edited by hand": (
-        lambda project: next(project.data.glob("model.json/*/*.json")).write_text("1"),
-        ["prepare", "fit"],
-    ),
-    "an input is replaced by other content": (names('["d", "c"]'), ["label"]),
-    "an input is replaced by equal content": (names('["b", "a"]'), []),
+    "an output is edited by hand": (write("model.json/*/*.json", "1"), ["prepare", "fit"]),
+    "an input is replaced by other content": (write("names.json", '["d", "c"]'), ["label"]),
+    "an input is replaced by equal content": (write("names.json", '["b", "a"]'), []),
     "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
     "all files have new times": (touch_everything, []),
     "the memory of digests is lost": (
@@ -146,7 +150,7 @@ def test_a_version_is_above_all_that_are_stored_whatever_the_clock_says(project,
 def test_results_in_memory_are_made_only_where_they_are_needed(project):
     delete("score")(project)
     assert project.run() == ["judge"]
-    project.edit("models.py", "bonus = 0", "bonus = 5")
+    project.edit("constants.py", "FACTOR = 2", "FACTOR = 5")
     assert project.run() == ["prepare", "fit", "judge"]
 
 
@@ -208,11 +212,11 @@ def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
     caplog.set_level(logging.WARNING)
     assert project.run("judge", force=True) == ["judge"]
     assert not warned(caplog)
-    project.edit("models.py", "bonus = 0", "bonus = 1")
+    project.edit("constants.py", "FACTOR = 2", "FACTOR = 3")
     registered(project)
     assert project.run("judge") == []
     (warning,) = warned(caplog)
-    assert warning.startswith("model: stale, fit: code of models.Base")
+    assert warning.startswith("model: stale, fit: code of constants.FACTOR")
     assert warning.endswith(": kedro run --only-missing-outputs")
 
 
@@ -252,9 +256,9 @@ def test_what_is_edited_while_it_runs_is_recorded_if_it_is_a_comment(project, ca
     added = "\\n\\n\\ndef scale(value):\\n    return 0\\n" if code else "# and so on\\n"
     project.edit(
         "nodes.py",
-        'return Model().fit(prepared) * fit["rate"] + fit["epochs"]',
+        'return scale(shift(prepared)) * fit["rate"] + fit["epochs"]',
         "file = Path(__file__).with_name('deep.py')\n    "
-        f"file.write_text(file.read_text() + '{added}')\n    return Model().fit(prepared)",
+        f"file.write_text(file.read_text() + '{added}')\n    return scale(shift(prepared))",
     )
     for epochs in (4, 5):  # the second time what is reached is remembered from the first
         project.parameters["fit"]["epochs"] = epochs

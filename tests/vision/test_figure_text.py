@@ -74,9 +74,3 @@ def test_one_warning_for_all_that_no_font_has(caplog):
             draw(text)
     assert len(caplog.messages) == 1
     assert "no installed font has 木" in caplog.text
-
-
-def test_matplotlib_draws_it_without_a_warning():
-    figure = Figure()
-    figure.suptitle(literal("$\\broken{$ 木"))
-    figure.savefig(io.BytesIO())

@@ -28,10 +28,8 @@ def compare(
     chosen = versions or [*map(_newest, catalogs, places, names)]
     a, b = (_read(version, catalog) for version, catalog in zip(chosen, catalogs, strict=True))
     click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
-    rows = _differences(flatten(a["provenance"]), flatten(b["provenance"]))
-    _table("differs", rows or [("nothing", "", "")])
-    _table("metric", _metric_rows(a["metrics"], b["metrics"]))
-    _table("verdict", _verdict_rows(a["verdicts"], b["verdicts"]))
+    for title, tell in (("differs", _made_with), ("metric", _metrics), ("verdict", _verdicts)):
+        _table(title, tell(a), tell(b))
     click.echo(_mcnemar(a, b))
 
 
@@ -44,59 +42,47 @@ def _newest(catalog: Any, place: int, env: str) -> str:
 
 
 def _read(version: str, catalog: Any) -> dict[str, Any]:
-    """Load what belongs to a model version: by the records, else what has the same version."""
+    """Load what belongs to a model version: by the records, else what has the same version; verdicts may be none."""
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
         raise UserError(f"model: no version {version}; kedro compare takes the names of folders in model.safetensors/")
-    chosen = {"provenance": version, "metrics": version, "test_predictions": version}
-    for record in store.all():
-        if "metrics" in record.outputs and record.parts["inputs"].get("model") == model:
-            chosen |= {name: str(record.outputs[name]["version"]) for name in ("metrics", "test_predictions")}
-            break
-    found = {"verdicts": _read_verdicts(catalog, store, chosen["metrics"])}
-    for name, chosen_version in chosen.items():
+    chosen = {name: _made_from("model", model, name, store) or version for name in ("metrics", "test_predictions")}
+    found = {}
+    for name, chosen_version in {"provenance": version, **chosen}.items():
         dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
             raise UserError(
                 f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
             )
         found[name] = dataset.load()
-    return found
+    metrics = content_of(catalog["metrics"], chosen["metrics"], store.memo).digest
+    judged = at_version(catalog["verdicts"], _made_from("metrics", metrics, "verdicts", store) or version)
+    return {**found, "verdicts": judged.load() if judged.exists() else []}
 
 
-def _read_verdicts(catalog: Any, store: RecordStore, metrics_version: str) -> list[dict[str, Any]]:
-    """Load the verdicts that were judged from these metrics; none of a model that nobody judged."""
-    metrics = content_of(catalog["metrics"], metrics_version, store.memo).digest
-    for record in store.all():
-        if "verdicts" in record.outputs and record.parts["inputs"].get("metrics") == metrics:
-            dataset = at_version(catalog["verdicts"], str(record.outputs["verdicts"]["version"]))
-            return list(dataset.load()) if dataset.exists() else []
-    return []
+def _made_from(source: str, digest: str | None, name: str, store: RecordStore) -> str | None:
+    """Return the newest version of a dataset that was made from this content of another."""
+    made = (
+        r.outputs[name]["version"] for r in store.all() if r.parts["inputs"].get(source) == digest and name in r.outputs
+    )
+    return next(made, None)
 
 
-def _verdict_rows(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    def short(verdict: dict[str, Any] | None) -> str:
-        if verdict is None:
-            return "-"
+def _made_with(side: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in flatten(side["provenance"]).items() if name != "checkpoints"}
+
+
+def _metrics(side: dict[str, Any]) -> dict[str, str]:
+    return {n: f"{value:.5g}" for n, value in flatten(side["metrics"]).items() if isinstance(value, (int, float))}
+
+
+def _verdicts(side: dict[str, Any]) -> dict[str, str]:
+    told = {}
+    for kind, verdict in in_order(side["verdicts"]).items():
         figures = [f"{verdict[name]:.4g}" for name in ("value", "low", "high") if verdict[name] is not None]
-        return f"{verdict['verdict'].replace('_', ' ')}{' ' * bool(figures)}{' '.join(figures)}"
-
-    of_a, of_b = in_order(a), in_order(b)
-    kinds = [kind for kind in KINDS if kind in of_a or kind in of_b]
-    return [(KINDS[kind], short(of_a.get(kind)), short(of_b.get(kind))) for kind in kinds]
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    names = [name for name in {**a, **b} if a.get(name) != b.get(name) and name != "checkpoints"]
-    shown = [{name: _short(json.dumps(value)) for name, value in side.items()} for side in (a, b)]
-    return [(name, shown[0].get(name, "-"), shown[1].get(name, "-")) for name in names]
-
-
-def _metric_rows(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[str, str, str]]:
-    sides = flatten(a), flatten(b)
-    names = [n for n in {**sides[0], **sides[1]} if all(isinstance(s.get(n), (int, float)) for s in sides)]
-    return [(name, f"{sides[0][name]:.5g}", f"{sides[1][name]:.5g}") for name in names]
+        told[KINDS[kind]] = " ".join([verdict["verdict"].replace("_", " "), *figures])
+    return told
 
 
 def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
@@ -110,8 +96,11 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
     return f"McNemar's test on {len(a['test_predictions'])} test images: {alone}, p = {result.p_value:.3g}"
 
 
-def _table(title: str, rows: list[tuple[str, str, str]]) -> None:
-    rows = [(title, "A", "B"), *rows]
+def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:
+    """Print what both sides have by the same names, one below the other; of what made them, what differs."""
+    names = [name for name in {**a, **b} if title != "differs" or a.get(name) != b.get(name)]
+    rows = [(title, "A", "B"), *((name, _short(a.get(name, "-")), _short(b.get(name, "-"))) for name in names)]
+    rows += [("nothing", "", "")] * (not names)
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for row in rows:
         click.echo(printable(f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}".rstrip()))

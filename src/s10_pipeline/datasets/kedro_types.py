@@ -8,8 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kedro.io.core import Version
-
 from ..staleness.kedro_internals import ImagePreview, JSONPreview, TablePreview
 from .atomic import AtomicDataset
 
@@ -19,25 +17,16 @@ class _KedroType(AtomicDataset[Any]):
 
     Args:
         load_args, save_args: of the kedro-datasets type.
+        of_any_dataset: of :class:`~.atomic.AtomicDataset`.
     """
 
     module: ClassVar[str]
 
     def __init__(
-        self,
-        *,
-        filepath: str,
-        load_args: dict[str, Any] | None = None,
-        save_args: dict[str, Any] | None = None,
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        self, *, load_args: dict[str, Any] | None = None, save_args: dict[str, Any] | None = None, **of_any_dataset: Any
     ) -> None:
         self._arguments: dict[str, Any] = {k: v for k, v in (("load_args", load_args), ("save_args", save_args)) if v}
-        super().__init__(
-            filepath=filepath, version=version, credentials=credentials, fs_args=fs_args, metadata=metadata
-        )
+        super().__init__(**of_any_dataset)
 
     def at(self, path: Path) -> Any:
         """The kedro-datasets type on a local file."""

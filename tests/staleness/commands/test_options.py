@@ -2,22 +2,9 @@ from types import SimpleNamespace
 
 import click
 import pytest
-from kedro.framework.cli.project import run as kedro_run
 
-from s10_pipeline.staleness.commands.options import open_records, run_command
+from s10_pipeline.staleness.commands.options import open_records
 from s10_pipeline.staleness.records import RecordsDataset
-
-
-def test_parameters_may_come_from_a_file(tmp_path):
-    (tmp_path / "run.yml").write_text("run:\n  params:\n    a: {b: [1, 2]}\n")
-    options = run_command("my.Runner").make_context("run", [f"--config={tmp_path / 'run.yml'}"]).params
-    assert options["params"] == {"a": {"b": [1, 2]}}
-
-
-def test_other_options_stay_kedros():
-    command = run_command("my.Runner")
-    assert [p.name for p in command.params] == [p.name for p in kedro_run.params]
-    assert command.make_context("run", []).params["runner"] == "my.Runner"
 
 
 def test_records_on_a_remote_disk_are_an_error():

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.planted import plant, planted_shortcut
@@ -19,8 +18,3 @@ def test_the_source_says_what_it_planted():
     # what it did to training images is what this does to test images
     np.testing.assert_array_equal(plant(train.images_nhwc[hearts], PLANTED), train.images_nhwc[hearts])
     assert (plant(train.images_nhwc[~hearts], PLANTED) != train.images_nhwc[~hearts]).any((1, 2, 3)).all()
-
-
-@pytest.mark.parametrize("provenance", [{}, {"data": {"train": {"title": "CIFAR-10"}}}])
-def test_elsewhere_nothing_was_planted(provenance):
-    assert planted_shortcut(provenance) is None

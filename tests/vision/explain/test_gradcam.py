@@ -126,11 +126,6 @@ def test_blank_maps_are_zero_and_told(model: Classifier) -> None:
     assert not cams[[1, 3]].any()
 
 
-def test_no_images(model: Classifier) -> None:
-    cams = compute_cams(model, IMAGES[:0], TARGETS[:0], method="gradcam", layer="layer3")
-    assert cams.shape == (0, 32, 32) and is_blank(cams).shape == (0,)
-
-
 def test_wrong_requests_say_what_is_there(model: Classifier) -> None:
     with pytest.raises(UserError, match=r"^explain.layer=layer4: .* layer1, layer2, layer3;"):
         compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer4")

@@ -21,9 +21,3 @@ def test_maps_are_those_of_the_predicted_and_of_the_true_class(classifier, data)
     assert cams.params == params.model_dump(mode="json")
     assert cams.model == f"sha256:{hashlib.sha256(classifier_to_bytes(classifier)).hexdigest()}"
     assert cams.shortcut is None
-
-
-def test_no_mistakes_have_no_maps(classifier, data):
-    none = pd.DataFrame({"index": [], "prediction": [], "label": []})
-    cams = explain_mistakes(classifier, data.test_images, none, None, ExplainParams(), "cpu")
-    assert cams.predicted_nhw.shape == cams.true_nhw.shape == (0, 32, 32)

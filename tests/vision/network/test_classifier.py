@@ -73,29 +73,19 @@ def test_a_file_of_before_is_read(classifier, saved):
         ({"architecture": {"depth": 8, "attention": True}}, "architecture.attention"),
         ({"architecture": {"depth": 8, "width": 4, "stem": "auto"}}, "architecture: .*stem"),
         ({"architecture": {"depth": 101, "width": 1024, "stem": "cifar"}}, "weights are not those of its architecture"),
-        ({"architecture": None}, "architecture"),
         ({"std": [60.0, 0.0, 60.0]}, "std.1"),
         ({"std": [60.0, 1e-40, 60.0]}, "std.1"),
-        ({"std": [60.0, 60.0]}, "std.2"),
         ({"std": [60.0, 60.0, float("nan")]}, "NaN|expected"),
-        ({"mean": [60.0, 60.0, "Infinity"]}, "mean.2"),
         ({"mean": [-1.0, 60.0, 60.0]}, "mean.0"),
-        ({"mean": [[60.0], 60.0, 60.0]}, "mean.0"),
         ({"class_names": [str(k // 2) for k in range(10)]}, "two classes have the same name"),
         ({"class_names": ["a", "b"]}, "weights are not those"),
-        ({"class_names": ["a"]}, "class_names"),
         ({"class_names": [{}] * 10}, "class_names.0"),
         ({"class_names": ["x" * 2000, *"abcdefghi"]}, "class_names.0"),
-        ({"class_names": None}, "class_names"),
         ({"resize": {"image_size": [20_000, 20_000]}}, "resize.image_size.0"),
         ({"resize": {"image_size": [32, 64]}}, "resize.image_size: .*square"),
-        ({"resize": {"image_size": [0, 0]}}, "resize.image_size"),
-        ({"resize": {"image_size": "32"}}, "resize.image_size"),
         ({"resize": {"image_size": [32, 32], "interpolation": "bilinear"}}, "resize.interpolation: .*'bicubic'"),
         ({"resize": {"image_size": [32, 32], "rule": "stretched"}}, "resize.rule"),
-        ({"resize": []}, "resize"),
         ({"title": "x" * 2**20}, "title"),
-        ({"title": None}, "title"),
         ({"drawn": "perhaps"}, "drawn"),
         ({"owner": "somebody"}, "owner"),
         # probabilities by another rule than this version's are not given for its own
@@ -162,10 +152,6 @@ def test_probabilities_are_computed_in_fp32_and_not_in_tf32(classifier, fails):
     assert torch.backends.cudnn.conv.fp32_precision == before
     # training goes on as fast as before
     assert torch.backends.cudnn.allow_tf32
-
-
-def test_the_block_that_grad_cam_looks_at(classifier):
-    assert classifier.last_block("layer3") is classifier.network.layer3[-1]
 
 
 @pytest.mark.parametrize(("width", "layout"), [(15, torch.contiguous_format), (16, torch.channels_last)])

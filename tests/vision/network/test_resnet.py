@@ -34,11 +34,6 @@ def test_stages_are_known_without_a_network(depth, num_stages):
             check_stage("layer4", depth)
 
 
-@pytest.mark.parametrize(("depth", "size"), [(8, 32), (18, 64), (50, 64)])
-def test_logits_for_any_size(depth, size):
-    assert build(7, depth=depth, width=4)(torch.randn(2, 3, size, size)).shape == (2, 7)
-
-
 @pytest.mark.parametrize(("stem", "expected"), [("cifar", [32, 16, 8, 4]), ("whitened", [16, 8, 4, 2])])
 def test_resolution_of_the_stages(stem, expected):
     network = build(depth=18, width=4, stem=stem)

@@ -1,8 +1,5 @@
 """Prediction from files equals a forward pass on the pixels, and survives whatever lies in a folder."""
 
-import logging
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -37,51 +34,32 @@ def test_equals_a_forward_pass_on_the_pixels(make_model, tmp_path: Path, batch_s
     np.testing.assert_array_equal(gallery, images)
 
 
-def test_a_folder_of_good_and_broken_files(make_model, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_gallery_shows_the_first_readable_files(
+    make_model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """What else lies in folders: test_awkward_files.py."""
     (tmp_path / "sub folder").mkdir()
     for number, name in enumerate(("sub folder/wide.jpg", "a.png", "b.bmp", "z.png")):
         Image.new("RGB", (50 + number, 40), "red").save(tmp_path / name)
-    (tmp_path / "empty.png").write_bytes(b"")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
-    with caplog.at_level(logging.WARNING):
-        params = PredictParams(path=str(tmp_path), batch_size=4, num_gallery_images=3)
-        table, gallery = predict_images(make_model(), params, device="cpu")
-    assert table["file"].tolist() == ["a.png", "b.bmp", "cut.png", "empty.png", "sub folder/wide.jpg", "z.png"]
-    failed = table[table["error"].notna()].set_index("file")
-    assert failed.index.tolist() == ["cut.png", "empty.png"]
-    assert failed[["prediction", "prediction_name", "confidence", "p_a"]].isna().all(axis=None)
-    assert "2 of 6 files" in caplog.text
-    ranks = [f"top_{rank}_{what}" for rank in (1, 2, 3) for what in ("name", "confidence")]
-    first = ["file", "prediction", "prediction_name", "confidence", "error"]
-    assert list(table.columns) == [*first, *ranks, *(f"p_{name}" for name in NAMES)]
-    rows = readable_rows(table, len(gallery))
-    assert gallery.shape == (3, 32, 32, 3) and len(rows) == 3
-    classes = rows["prediction"].to_numpy(int)
+    params = PredictParams(path=str(tmp_path), batch_size=4, num_gallery_images=3)
+    table, gallery = predict_images(make_model(), params, device="cpu")
+    assert table["file"].tolist() == ["a.png", "b.bmp", "cut.png", "sub folder/wide.jpg", "z.png"]
+    assert table["prediction"].isna().tolist() == [False, False, True, False, False]
+    assert "1 of 5 files" in caplog.text
+    assert gallery.shape == (3, 32, 32, 3)
+    classes = readable_rows(table, len(gallery))["prediction"].to_numpy(int)
     cams = compute_cams(make_model(), gallery, classes, method="gradcam", layer="layer3", device="cpu")
     texts = [text.get_text() for text in plot_predictions_gallery(gallery, table, cams, title="mine").texts]
     assert "mine" in texts and "sub folder/wide.jpg" in texts and "z.png" not in texts
 
 
-NOTHING_READABLE: list[dict[str, Callable[[Path], object]]] = [
-    {"a.png": Path.touch, "b.jpg": lambda path: path.write_text("no image")},
-    {"a.png": os.mkfifo},
-    {"a.png": lambda path: path.symlink_to("/dev/zero"), "b.heic": Path.touch},
-    {f"{i}.jpg": Path.touch for i in range(9)},
-]
-
-
-@pytest.mark.parametrize("files", NOTHING_READABLE)
 @pytest.mark.parametrize("single", [False, True])
-def test_nothing_readable_is_an_error(
-    make_model, tmp_path: Path, files: dict[str, Callable[[Path], object]], single: bool
-) -> None:
-    for name, make in files.items():
-        make(tmp_path / name)
-    path = tmp_path / next(iter(files)) if single else tmp_path
-    with pytest.raises(
-        UserError, match=rf"^predict.path={path}: no image could be read \({next(iter(files))}: "
-    ) as error:
+def test_nothing_readable_is_an_error(make_model, tmp_path: Path, single: bool) -> None:
+    for i in range(9):
+        (tmp_path / f"{i}.jpg").touch()
+    path = tmp_path / "0.jpg" if single else tmp_path
+    with pytest.raises(UserError, match=rf"^predict.path={path}: no image could be read \(0.jpg: ") as error:
         predict_images(make_model(), PredictParams(path=str(path)), device="cpu")
-    assert "\n" not in str(error.value) and str(error.value).endswith("; give images in a format that Pillow opens")
-    assert ("6 more" in str(error.value)) == (len(files) == 9 and not single)
+    assert "\n" not in str(error.value)
+    assert ("6 more" in str(error.value)) != single

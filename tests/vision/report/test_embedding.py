@@ -5,10 +5,9 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
-from s10_pipeline.vision.report.embedding import explanation_uris, figure_uri, picture_uri, thumbnail_uri
+from s10_pipeline.vision.report.embedding import explanation_uris, picture_uri, thumbnail_uri
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -39,13 +38,3 @@ def test_a_palette_has_as_many_colours_as_it_is_given() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     np.testing.assert_array_equal(pixels(picture_uri(image)), image)
     assert len(np.unique(pixels(picture_uri(image, 16)).reshape(-1, 3), axis=0)) == 16
-
-
-def test_equal_figures_have_equal_addresses() -> None:
-    def draw(height: float) -> str:
-        figure = Figure(figsize=(3, 2), dpi=100)
-        figure.subplots().plot([0, height])
-        return figure_uri(figure)
-
-    assert draw(1) == draw(1) != draw(2)
-    assert pixels(draw(1)).shape == (200, 300, 3)

@@ -1,7 +1,5 @@
 """Which images the report shows beside its tables."""
 
-import json
-
 import numpy as np
 import pandas as pd
 
@@ -57,12 +55,7 @@ def test_duplicates_with_different_labels_come_first() -> None:
     assert shown[0]["image"] != shown[0]["train_image"]
 
 
-def test_the_page_s_json_has_no_pictures_and_no_type_of_numpy() -> None:
-    errors = show_label_errors(
-        pd.DataFrame({"split": ["val"], "index": [5], "margin": [np.float32(0.5)]}), IMAGES, IMAGES
-    )
-    pairs = show_pairs([{"truth": "a", "prediction": "b"}], predictions(wrong=1), IMAGES)
+def test_the_page_s_json_has_no_pictures() -> None:
+    errors = show_label_errors(pd.DataFrame({"split": ["val"], "index": [5], "margin": [0.5]}), IMAGES, IMAGES)
+    assert errors[0]["image"].startswith("data:image")
     assert without_pictures(errors) == [{"split": "val", "index": 5, "margin": 0.5, "path": "5.png"}]
-    assert "data:image" in json.dumps(pairs)
-    assert "data:image" not in json.dumps(without_pictures(pairs))
-    assert without_pictures(pairs)[0]["examples"][0]["index"] == 19

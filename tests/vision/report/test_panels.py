@@ -26,10 +26,6 @@ def test_more_than_can_be_drawn_are_cut_and_told(monkeypatch: pytest.MonkeyPatch
     assert any("first 6 of 11" in word for word in words(figure))
 
 
-def test_without_panels_the_message_stands_alone() -> None:
-    assert words(draw(0, CaptionLine(""))) == ["title", "none"]
-
-
 @pytest.mark.parametrize("keep_end", [True, False])
 def test_of_a_long_line_the_name_alone_is_cut_at_one_end(keep_end: bool) -> None:
     name = "a" * 50 + "middle" + "z" * 50

@@ -72,13 +72,6 @@ def test_what_is_measured_and_stored_is_the_average(data, tiny, tmp_path):
     )
 
 
-def test_running_means_are_averaged_too(data, tiny):
-    training = Trainer(data, 0.01, averaging(tiny, ema_decay=0.999), torch.device("cpu"))
-    training._train_one_epoch(training.loader.epoch(training.epochs_done + 1), show_nothing)
-    norms = training.model.network.stem[1], training.ema.module.network.stem[1]
-    assert not torch.allclose(norms[0].running_mean, norms[1].running_mean)
-
-
 def test_it_goes_on_from_a_checkpoint(data, tiny):
     whole, first, second = (Trainer(data, 0.05, averaging(tiny), torch.device("cpu")) for _ in range(3))
     for training, epochs in ((whole, 2), (first, 1)):

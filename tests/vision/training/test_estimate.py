@@ -88,29 +88,23 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
     ]
 
 
-def test_small_images_cost_by_their_area(data, tiny, monkeypatch, caplog):
+def test_small_images_cost_by_their_area_and_epochs_that_are_left_by_their_own(data, tiny, monkeypatch, caplog):
     fixed(monkeypatch)
-    resizing = tiny.resizing.model_copy(update={"epochs": 1, "start": 0.5})
-    params = tiny.model_copy(update={"resizing": resizing})
-    with caplog.at_level(logging.INFO):
-        announce(data.train_images, data.train_set, params, epochs=range(1, 12), num_measured=160)
+    params = tiny.model_copy(update={"resizing": tiny.resizing.model_copy(update={"epochs": 1, "start": 0.5})})
+
+    def told(num_measured: int, epochs: range, **range_test: int) -> list[str]:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            announce(data.train_images, data.train_set, params, **range_test, epochs=epochs, num_measured=num_measured)
+        return caplog.messages
+
     # 360 x (0.009 / 4 + 0.001) + 160 x 0.003 / 4 s, and ten times 4.08 s
-    assert caplog.messages == ["here: about 100 images/s; 11 epochs about 42 s"]
-
-
-def test_epochs_that_are_left_are_told_by_their_own_size(data, tiny, monkeypatch, caplog):
+    assert told(160, range(1, 12)) == ["here: about 100 images/s; 11 epochs about 42 s"]
     fixed(monkeypatch, step=0.1)
-    resizing = tiny.resizing.model_copy(update={"epochs": 1, "start": 0.5})
-    params = tiny.model_copy(update={"resizing": resizing})
-    with caplog.at_level(logging.INFO):
-        announce(data.train_images, data.train_set, params, epochs=range(2, 3), num_measured=0)
-        announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
-        announce(data.train_images, data.train_set, params, epochs=range(3, 3), num_measured=0)
     # 360 x 0.101 s: whole images, unlike in the first; 640 x 0.101 s; nothing to tell
-    assert caplog.messages == [
-        "here: about 10 images/s; 1 epoch about 36 s",
-        "here: about 10 images/s; range test about 65 s",
-    ]
+    assert told(0, range(2, 3)) == ["here: about 10 images/s; 1 epoch about 36 s"]
+    assert told(0, range(1, 1), range_test=10) == ["here: about 10 images/s; range test about 65 s"]
+    assert told(0, range(3, 3)) == []
 
 
 @pytest.mark.parametrize(

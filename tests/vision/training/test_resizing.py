@@ -14,9 +14,6 @@ def test_images_grow_to_their_whole_size():
     params = growing(8, 0.5)
     assert [size_in(epoch, (32, 32), params)[0] for epoch in range(1, 11)] == [16, 16, 20, 24, 24, 24, 28, 32, 32, 32]
     assert size_in(1, (64, 96), params) == (32, 48)
-
-
-def test_without_it_images_are_whole():
     assert size_in(1, (30, 31), TrainParams()) == (30, 31)
 
 

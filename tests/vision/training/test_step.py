@@ -75,18 +75,6 @@ def test_each_batch_shape_gets_a_graph_once_it_came_often_enough(classifier, dat
     assert recorder.replays == 11 * (WARMUP_STEPS + 1) - WARMUP_STEPS + 1
 
 
-def test_a_batch_is_copied_into_the_tensors_that_were_captured(classifier, data, tiny):
-    step = step_of(classifier, tiny, Recorder())
-    epochs_of(step, data)
-    images, labels = next(TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 9).epoch(9))
-    before = {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}
-    step(images, labels)
-    ((static_images, static_labels, *_),) = step._replays.values()
-    assert torch.equal(static_images, images)
-    assert torch.equal(static_labels, labels)
-    assert before == {shape: tensors[0].data_ptr() for shape, tensors in step._replays.items()}
-
-
 def test_a_failed_capture_warns_once_and_training_goes_on(classifier, data, tiny, caplog):
     def fail(_compute):
         raise RuntimeError("operation not permitted when stream is capturing\nmore words")

@@ -1,10 +1,10 @@
 """What the report tells in figures, as plain Python values."""
 
-import math
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic_core import to_jsonable_python
 
 from ..evaluation.classes import class_names
 
@@ -44,12 +44,4 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
 
 def to_jsonable(value: Any) -> Any:
     """``value`` as JSON knows it: NumPy's numbers become Python's, NaN and infinity become None."""
-    if isinstance(value, dict):
-        return {str(key): to_jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_jsonable(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return to_jsonable_python(value, inf_nan_mode="null", fallback=lambda number: number.item())

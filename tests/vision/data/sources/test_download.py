@@ -1,7 +1,5 @@
 import contextlib
 import hashlib
-import io
-import logging
 import random
 import signal
 import socket
@@ -10,8 +8,6 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import rich
-from rich.console import Console
 
 from s10_pipeline.vision.data.sources import download as download_module
 from s10_pipeline.vision.data.sources.download import DownloadError, download
@@ -187,16 +183,6 @@ def test_ctrl_c_is_heard_while_a_server_does_not_answer(serve, target):
     assert time.monotonic() - began < 10
 
 
-def test_a_slow_download_says_how_far_it_is(serve, target, caplog, monkeypatch):
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr("s10_pipeline.vision.progress.LOG_SECONDS", 0.05)
-    server = serve("trickle at the end", "full")
-    fetch(target, server.url, TIMEOUT_SECONDS=0.5)
-    assert len([line for line in caplog.messages if line.startswith("file.tar.gz: 128 of 256 kB")]) >= 2
-    assert target.read_bytes() == CONTENT
-    assert int(server.ranges[1][6:-1]) >= HALF, "what arrived before it became slow is kept"
-
-
 def test_the_next_run_goes_on_with_what_the_last_one_left(serve, target):
     broken = serve("break off", "break off at once")
     with pytest.raises(DownloadError, match=f"broke off at {HALF:,} of {len(CONTENT):,} bytes") as error:
@@ -239,12 +225,6 @@ def test_offline_is_told_at_once_and_as_such(serve, target):
     assert not error.value.offline
 
 
-def test_an_unwritable_folder_is_the_users_and_not_the_servers_fault(serve, tmp_path):
-    (tmp_path / "raw").write_text("a file")
-    with pytest.raises(FileExistsError):
-        fetch(tmp_path / "raw" / "file.tar.gz", serve("full").url)
-
-
 def test_a_disk_that_fills_up_is_not_retried(serve, target, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
@@ -267,14 +247,3 @@ def test_two_runs_at_once_download_once(serve, target, monkeypatch):
         thread.join()
     assert target.read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={HALF}-"]
-
-
-def test_a_terminal_gets_a_bar(serve, target, monkeypatch, caplog):
-    caplog.set_level(logging.INFO)
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120)
-    monkeypatch.setattr(rich, "get_console", lambda: console)
-    fetch(target, serve("full").url)
-    assert "file.tar.gz" in screen.getvalue()
-    assert "256/256" in screen.getvalue()
-    assert not any("of 256 kB" in line for line in caplog.messages)

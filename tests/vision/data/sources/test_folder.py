@@ -335,10 +335,3 @@ def test_a_folder_above_the_classes_that_cannot_be_listed(tmp_path, monkeypatch,
         UserError, match=rf"^ingest.path=.*: cannot list .*{name} \(Permission denied\); make it readable$"
     ):
         read(tmp_path / "pets")
-
-
-def test_a_relative_path_and_home(tmp_path, monkeypatch):
-    make_split(tmp_path / "pets")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert equal(read("pets")[0], read("~/pets")[0])
