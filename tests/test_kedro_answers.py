@@ -68,8 +68,8 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_weights(project,
             raise KeyboardInterrupt
         save(self, state)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(checkpoints.Checkpoints, "save", interrupt)
+    monkeypatch.setattr(checkpoints.Checkpoints, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         nodes.train(table, store, TRAIN)
     saved = []
     monkeypatch.setattr(checkpoints.Checkpoints, "save", lambda self, state: saved.append(state["epoch"]))
