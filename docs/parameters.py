@@ -21,9 +21,9 @@ TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 INTRODUCTION = """# Parameters
 
-`make docs` generates this page. [Commands](commands.md#parameters) shows how to set a parameter. Each entry names the
-value in `base`, values in other environments, the type with its limits, the effect, and the nodes whose results the
-parameter can change, if those are fewer than the nodes that read it."""
+`make docs` generates this page. [Commands](commands.md#parameters) shows how to set a parameter. Each entry
+gives the effect, the type with its limits, the value in `base`, and the values of other environments that change it.
+"Can change" names the nodes whose results the parameter can change, if those are fewer than the nodes that read it."""
 
 
 def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -> Iterator[str]:
@@ -35,11 +35,12 @@ def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -
             yield from entries(field.annotation, full, inner)
             continue
         base, *others = ["in the file" if isinstance(v, list) and v else json.dumps(v).strip('"') for v in inner]
-        changed = ", ".join(f"`{e}` {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base)
+        changed = ", ".join(f"`{e}`: {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base)
         marks = [set(m) for f in declared_fields(Parameters, full) for m in f.metadata if isinstance(m, Affects)]
         reach = f"Can change {' and '.join(sorted(set.intersection(*marks))) or 'no result'}" if marks else ""
-        head = f"- `{full}`: {base}{f' ({changed})' if changed else ''}; {kind(schema[name])}"
-        text = " ".join(" ".join(f"{part.rstrip('.')}." for part in (head, texts.get(name), reach) if part).split())
+        head = f"- `{full}`: {texts.get(name, '')}".rstrip(": .")
+        parts = (head, f"Type: {kind(schema[name])}", f"Value: {base}{f' ({changed})' if changed else ''}", reach)
+        text = " ".join(" ".join(f"{part}." for part in parts if part).split())
         yield textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
@@ -61,7 +62,7 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
         for names, text in re.findall(r"^ {4}(\w[\w, ]*): (.*(?:\n {8}.*)*)", doc[2], re.MULTILINE):
             text = re.sub(r":data:`(\w+)`", lambda m, t=tables: ", ".join(f"`{key}`" for key in t[m[1]]), text)
             text = re.sub(r":\w+:`[.~\w]*?(\w+)`", r"`\1`", text).replace("``", "`")
-            found |= dict.fromkeys(names.split(", "), text[0].upper() + text[1:])
+            found |= dict.fromkeys(names.split(", "), text)
     return found
 
 
