@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import os
 import re
 import textwrap
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ TYPES = {"string": "text", "integer": "whole number", "boolean": "true or false"
 LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 INTRODUCTION = """# Parameters
 
-`make docs` generates this page. [Commands](commands.md#parameters) shows how to set a parameter. Each entry
-gives the effect, the type with its limits, the value in `base`, and the values of other environments that change it.
-"Can change" names the nodes whose results the parameter can change, if those are fewer than the nodes that read it."""
+`make docs` generates this page. [Commands](commands.md#parameters) shows how to set a parameter. Each entry gives the
+type with its limits, the default in `base`, the values of other environments that change it, and the effect. "Can
+change" names the nodes whose results the parameter can change, if those are fewer than the nodes that read it."""
 
 
 def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -> Iterator[str]:
@@ -35,12 +36,11 @@ def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -
             yield from entries(field.annotation, full, inner)
             continue
         base, *others = ["in the file" if isinstance(v, list) and v else json.dumps(v).strip('"') for v in inner]
-        changed = ", ".join(f"`{e}`: {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base)
+        changed = "".join(f", `{e}` {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base)
         marks = [set(m) for f in declared_fields(Parameters, full) for m in f.metadata if isinstance(m, Affects)]
         reach = f"Can change {' and '.join(sorted(set.intersection(*marks))) or 'no result'}" if marks else ""
-        head = f"- `{full}`: {texts.get(name, '')}".rstrip(": .")
-        parts = (head, f"Type: {kind(schema[name])}", f"Value: {base}{f' ({changed})' if changed else ''}", reach)
-        text = " ".join(" ".join(f"{part}." for part in parts if part).split())
+        head = f"- `{full}` ({kind(schema[name])}; default {base}{changed}): {texts.get(name, '')}".rstrip(": .")
+        text = " ".join(" ".join(f"{part}." for part in (head, reach) if part).split())
         yield textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
@@ -66,6 +66,7 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
     return found
 
 
+os.environ.pop("S10_DATA_ROOT", None)  # would stand in defaults
 values = [OmegaConfigLoader(CONF, env=env, **CONFIG_LOADER_ARGS)["parameters"] for env in ENVIRONMENTS]
 print(INTRODUCTION)
 for group, field in Parameters.model_fields.items():
