@@ -1,5 +1,5 @@
 # Everything from a fresh checkout: each target installs what it needs into .venv first.
-# README.md has the same steps in plain commands, for systems without make.
+# docs/install.md has the same steps in plain commands, for systems without make.
 SHELL := /bin/sh
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -21,7 +21,7 @@ INSTALL_WITH = { $(TORCH_FIRST) $(1) -r $(LOCK) && $(1) --no-deps -e . ; }
 export DO_NOT_TRACK := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help install run test test-all test-gpu lint viz bench lock
+.PHONY: help install run test test-all test-gpu lint docs viz bench lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -71,6 +71,9 @@ lint: $(INSTALLED)  ## style, import rules, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
+
+docs: $(INSTALLED)  ## docs/parameters.md, from the models of the parameters
+	@$(BIN)/python docs/parameters.py >docs/parameters.md
 
 viz: $(INSTALLED)  ## the pipeline graph in the browser
 	@$(BIN)/kedro viz run --env=sample

@@ -11,10 +11,12 @@ from pydantic import BaseModel
 
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import STAGES, Parameters, validate_parameters
+from s10_pipeline.vision.data.faults import FAULTS
 from s10_pipeline.vision.data.params import SOURCES
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.device import DEVICES
 from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.evaluation.verdict import KINDS
 from s10_pipeline.vision.explain.params import METHODS as CAM_METHODS
 from s10_pipeline.vision.explain.params import SELECTIONS
 from s10_pipeline.vision.lr_search.plot import COLORS
@@ -88,10 +90,23 @@ def test_validation_takes_every_choice_and_nothing_else(name, values):
         validate_parameters(with_value(needed, name, "other"))
 
 
-def test_the_readme_names_the_methods(root):
-    readme = " ".join((root / "README.md").read_text(encoding="utf-8").split())
-    (sentence,) = re.findall(r"`explain\.method` takes (.*?), `explain\.layer`", readme)
-    assert re.findall(r"`([^`]+)`", sentence) == list(CAM_METHODS)
+@pytest.mark.parametrize(
+    ("page", "pattern", "choices"),
+    [
+        ("report.md", r"`explain\.method` takes (.*?)\. `explain\.layer`", CAM_METHODS),
+        ("report.md", r"`explain\.selection` takes (.*?) mistakes", SELECTIONS),
+        ("report.md", r"\| kind \| found where \|(.*?)\n\n", KINDS),
+        ("own-images.md", r"\| `ingest\.source` \| reads \|(.*?)\n\n", SOURCES),
+        ("planted-faults.md", r"\| `ingest\.plant` \| effect \|(.*?)\n\n", FAULTS),
+    ],
+    ids=["methods", "selections", "verdicts", "sources", "faults"],
+)
+def test_documents_name_every_choice_and_no_other(root, page, pattern, choices):
+    (part,) = re.findall(pattern, (root / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    # of a table its first column; what begins with a colon is an argument
+    column = "".join(line.split("|")[1] for line in part.splitlines() if line.startswith("| `"))
+    named = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", column or part)}
+    assert named - {""} == set(choices)
 
 
 def test_every_source_has_a_reader():

@@ -109,7 +109,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ),
         ("augment.pixel_std", [1, 1, 1], r"^augment.pixel_std=.*: must be in grey levels of 0-255"),
         ("ingest.source", "cifar11", r"ingest.source=cifar11: not a known source; did you mean cifar10\?"),
-        ("ingest.source", "folder", r"ingest.path=null: .*ingest.path=DIR"),
+        ("ingest.source", "folder", r"ingest.path=null: .*ingest.path=FOLDER"),
         ("ingest.shortcut", "circle", r"ingest.shortcut=circle: only source=shapes10 draws tags"),
         ("ingest", {"source": "shapes10", "shortcut": "hart"}, r"^ingest.shortcut=hart: no shape .*mean heart\?"),
         ("ingest", {"source": "shapes10", "shortcut": ""}, r"^ingest.shortcut=: no shape of this name; one of: "),

@@ -107,7 +107,7 @@ class IngestParams(Params):
                 raise ValueError(f"shortcut={self.shortcut}: no shape of this name; {remedy}")
         if self.source in ("parquet", "folder", "csv") and not self.path:
             what = "table" if self.source == "csv" else "folder"
-            raise ValueError(f"path=null: source={self.source} reads a {what}; give it as ingest.path")
+            raise ValueError(f"path=null: source={self.source} reads a {what}; give it as ingest.path={what.upper()}")
         for name, sources in TAKEN_BY.items():
             if (value := getattr(self, name)) not in (None, ColumnsParams()) and self.source not in sources:
                 raise ValueError(f"{name}={value}: only source={' or '.join(sources)} takes it; leave it null")
