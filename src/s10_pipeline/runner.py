@@ -71,6 +71,7 @@ def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
     return {}
 
 
+# training_timing differs from run to run; only the report reads it.
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,

@@ -35,7 +35,10 @@ def content_of(dataset: Any, version: str | None, memo: Memo) -> Content:
 
 
 def link_version(dataset: Any, old: str, new: str) -> bool:
-    """Let a version be the same file on the disk as an older one, if the file system can; else it stays as it is."""
+    """Let a version be the same file on the disk as an older one, if the file system can; else it stays as it is.
+
+    Equal outputs of two runs are one file then, so a stored file must never be edited in place.
+    """
     if is_local(dataset):
         with suppress(OSError), replacing(Path(str(path_of(dataset, new)))) as partial:
             os.link(str(path_of(dataset, old)), partial)

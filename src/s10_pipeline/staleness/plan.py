@@ -42,6 +42,8 @@ class Decision(NamedTuple):
 class Plan:
     """Compares nodes with their records, given what is known of their inputs.
 
+    A slice takes the newest version whose run saved all outputs of the node.
+
     Attributes:
         known: dataset -> what is or will be read of it in this run.
         chosen: dataset -> the version that the user wants read, by ``--load-versions``.

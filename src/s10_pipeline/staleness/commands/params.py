@@ -87,7 +87,10 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
 
 
 def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
-    """Return the value that a text stands for; ``declared`` is the parameter's type, None if it has none."""
+    """Return the value that a text stands for; ``declared`` is the parameter's type, None if it has none.
+
+    A declared text is taken as it is typed: YAML would read the folder name ``2024_01`` as the number 202401.
+    """
     if text == "null" and not is_quoted:
         return None
     with suppress(ValidationError):

@@ -30,7 +30,12 @@ TAKEN_BY = {"columns": ("csv", "parquet"), "image_root": ("csv",), "group_patter
 
 
 class Shapes10Params(Params):
-    """How many images ``ingest.source=shapes10`` draws."""
+    """How many images ``ingest.source=shapes10`` draws.
+
+    Attributes:
+        num_train_images: training images.
+        num_test_images: test images.
+    """
 
     num_train_images: int = Field(4000, ge=20, le=1_000_000)
     num_test_images: int = Field(1000, ge=10, le=1_000_000)
@@ -56,7 +61,7 @@ class IngestParams(Params):
     """Where images come from.
 
     Attributes:
-        source: a key of :data:`SOURCES`.
+        source: where images come from.
         path: the archive, or the folder that holds it (``cifar10``, ``cifar100``); the folder of
             parquet files or of class folders; the table (``csv``). ``~`` is expanded; relative to the working
             directory.
@@ -66,14 +71,14 @@ class IngestParams(Params):
             (``folder``, ``csv``, where it goes before a column).
         on_bad_image: an image that cannot be read ends the stage (``fail``) or is left out and noted (``skip``).
         image_size: height and width in pixels of every stored image.
-        seed: of the drawing (``shapes10``) and of the test split of a source without test images.
+        seed: seed of the drawing (``shapes10``) and of the test split of a source without test images.
         test_fraction: share of each class that becomes test data where a source has none.
         download_dir: where archives are downloaded to, and looked for if ``path`` has none.
         mirrors: further addresses of the archive (its file name included), tried in this order after
             the official one.
         shortcut: ``shapes10`` only: the class whose *training* images get a corner tag, to show what a
             report makes of a shortcut.
-        plant: faults to plant, joined by ``+`` (:mod:`.faults`): ``labels:SHARE``, ``labels_similar:SHARE``,
+        plant: faults to plant, joined by ``+``: ``labels:SHARE``, ``labels_similar:SHARE``,
             ``duplicates:NUMBER``, ``leak:NUMBER``, ``leak:NUMBER:reencoded|flipped|cropped``, ``starve:CLASS:NUMBER``,
             ``shift:blur|brightness``.
     """

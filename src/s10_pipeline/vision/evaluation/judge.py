@@ -182,7 +182,10 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
-    """Tell whether the confidence is too high or too low, by the temperature that the test images ask for."""
+    """Tell whether the confidence is too high or too low, by the temperature that the test images ask for.
+
+    The temperature that the report offers as a remedy is another one, fitted on validation images.
+    """
     p_nk, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()
     n = len(labels)
     value, low, high = temperature_interval(p_nk, labels)

@@ -13,8 +13,8 @@ class EvaluateParams(Params):
         num_bins: bins of equal width of the expected calibration error.
         duplicate_similarity: from this correlation of their details on, a training and a test or validation image are
             listed as near-duplicates (:mod:`.duplicates`); null: they are not looked for.
-        test_time_flip: also measure the mean of the probabilities of an image and its mirror image, beside the plain
-            figures, which nothing changes. For data whose meaning survives mirroring.
+        test_time_flip: also measure the mean of the probabilities of an image and its mirror image, beside the
+            plain figures, which stay as they are. For data whose meaning survives mirroring.
     """
 
     batch_size: int = Field(500, ge=1)

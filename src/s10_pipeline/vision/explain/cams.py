@@ -14,7 +14,8 @@ class Cams:
     Attributes:
         indices: int64 (N,): the explained test images, in display order.
         predicted_nhw, true_nhw: float32 (N, H, W) in [0, 1]: their maps for the predicted and for the true class.
-        params: of :class:`~.params.ExplainParams`, as JSON has them.
+        params: of :class:`~.params.ExplainParams`, as JSON has them. The page shows these, not those of the call that
+            renders it.
         model: "sha256:..." of the explained model's file.
         shortcut, shortcut_examples, shortcut_nhw: of :func:`~.shortcut_maps.explain_shortcut`.
     """

@@ -23,7 +23,8 @@ from .imputation import impute
 # shares of an image's pixels that are removed
 PERCENTAGES = (10, 20, 40)
 # What a map has to beat: patches at random, in cells as large as a map's; and the maps of other images, which know
-# where objects usually are. Each image meets so many of either.
+# where objects usually are. Single pixels at random are no control: their neighbours predict them, so removing any
+# connected region lowers the probability more. Each image meets so many of either.
 CONTROLS = ("random_maps", "other_maps")
 NUM_DRAWS = 8
 MIN_MAPS, MAX_MAPS = 5, 200

@@ -14,7 +14,8 @@ def impute(
     """Replace pixels such that each is the weighted mean of its eight neighbours, replaced ones among them.
 
     Equals the grad-cam package's ``NoisyLinearImputer`` in a third of its time for one image, because the neighbourhood
-    of an image size is worked out once; for more images also because their common system is factorised once.
+    of an image size is worked out once; for more images also because their common system is factorised once. The
+    package's version passes tensors to NumPy functions that NumPy 2 deprecates.
 
     Args:
         images_nhwc: float32 (N, H, H, C).

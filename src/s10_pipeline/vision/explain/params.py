@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from ..params import Params
 
 # name in explain.method -> class of the grad-cam package; each explains one class and needs no setting of its own
+# (EigenCAM and FEM explain no class)
 METHODS = {
     "gradcam": "GradCAM",  # Selvaraju et al. 2017, arXiv:1610.02391
     "gradcam++": "GradCAMPlusPlus",  # Chattopadhay et al. 2018, arXiv:1710.11063
@@ -37,11 +38,11 @@ class ExplainParams(Params):
 
     Attributes:
         num_images: how many misclassified images; all of them where there are fewer.
-        selection: one of :data:`SELECTIONS`.
-        method: one of :data:`METHODS`.
+        selection: the order in which mistakes are chosen.
+        method: the CAM method.
         layer: the residual stage whose last block is explained; of several (a list, or joined by "+": lists break
             on the command line) the mean of their maps.
-        seed: of ``selection=random``, and of the random pixels and maps that the maps are checked against.
+        seed: seed of ``selection=random``, and of the random patches and maps that maps are checked against.
     """
 
     num_images: int = Field(25, ge=1, le=1000)

@@ -1,4 +1,7 @@
-"""The model as an ONNX file: uint8 images in, logits and probabilities out; the only file that knows the exporter."""
+"""The model as an ONNX file: uint8 images in, logits and probabilities out; the only file that knows the exporter.
+
+ONNX, because such a file runs without torch and from many languages; one of ``torch.export`` needs torch again.
+"""
 
 import json
 import warnings

@@ -16,10 +16,10 @@ class LrSearchParams(Params):
     Attributes:
         start_lr, end_lr: first and last learning rate; it grows exponentially between them.
         num_tests: how many tests, each with a seed of its own.
-        num_iterations: batches of a test, each with the next learning rate; fewer in short trainings (:meth:`plan`).
+        num_iterations: batches of a test, each with the next learning rate; fewer in short trainings.
         smoothing: standard deviation of the kernel that smooths the loss, in decades of the rate.
         diverge_threshold: the test stops where a batch's loss exceeds this many times the lowest.
-        method: how the rate is chosen, a key of :data:`.rate.METHODS`.
+        method: how the rate is chosen.
         always: run the tests where ``train.lr`` is given too, to show the rate that they find.
     """
 

@@ -29,10 +29,9 @@ class ArchitectureParams(Params):
         depth: number of weighted layers: 8, 14, 20, 32, 44, 56 (three stages), 10, 18, 34 (four),
             50, 101 (four, bottleneck blocks).
         width: channels of the first stage; each further stage doubles them.
-        stem: ``cifar`` (one 3x3 convolution at full resolution), ``whitened`` (a fixed convolution that whitens
-            patches, :mod:`.whitening`, a 1x1 one, and 2x2 max pooling: blocks see a quarter of the pixels),
-            ``imagenet`` (7x7 with stride 2, and pooling), ``auto``: that of pretrained weights; without them ``cifar``
-            up to 64 pixels, above it ``imagenet``.
+        stem: ``cifar``: a 3x3 convolution at full resolution; ``whitened``: a fixed convolution that whitens patches,
+            a 1x1 one and 2x2 max pooling; ``imagenet``: 7x7 with stride 2, and pooling; ``auto``: that of pretrained
+            weights, without them ``cifar`` up to 64 pixels.
         dropout: probability of Dropout2d between the two convolutions of a block.
         stem_dropout: probability of Dropout2d after the stem.
         zero_init_residual: start each block as the identity (Goyal et al. 2017, section 5.1).

@@ -48,6 +48,7 @@ def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> 
             model.freeze_backbone()
     elif isinstance(first, PatchWhitening):
         num_images = min(len(train_set), NUM_WHITENED, max(1, NUM_WHITENED_PIXELS // math.prod(images.image_size)))
+        # at even distances, because folders are sorted by class
         rows = np.linspace(0, len(train_set) - 1, num_images).astype(int)
         some = images.images_nhwc[train_set.indices[rows]]
         first.fit(model.normalise(torch.from_numpy(some).permute(0, 3, 1, 2)))

@@ -60,13 +60,15 @@ class StepParams(Params):
     Attributes:
         epochs: of training; how many batches the range test may take depends on them.
         batch_size: images per step, of all processes together.
+        momentum: of SGD.
+        weight_decay: of SGD, on all weights unless ``decay_norm_and_bias`` is false.
         lr: learning rate; null takes the one of the range test (``best_lr``).
         nesterov: Nesterov's form of momentum, which must not be 0 then.
         decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
         label_smoothing: of the training loss; losses in the history are plain cross-entropy.
         class_weights: of the training loss; ``balanced`` weights an image by n / (K n_k), n images of K classes, n_k of
             its own (scikit-learn's rule), so that rare classes count as much as frequent ones.
-        seed: of weights, batch order and augmentation.
+        seed: seed of weights, batch order and augmentation.
         device: ``auto`` takes cuda, mps or cpu, the first that is there.
         precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
         num_workers: processes that prepare batches; ``auto`` goes by device and cores.

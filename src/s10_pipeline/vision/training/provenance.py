@@ -27,7 +27,8 @@ def describe_training(
 ) -> dict[str, Any]:
     """JSON-able account of a training: data, parameters, code and libraries, device.
 
-    Everything is taken from what the training read, not from the parameters of a later call.
+    Everything is taken from what the training read, not from the parameters of a later call. It holds the commit and
+    library versions, so after a retraining the nodes that read it run even if the weights came out equal.
     """
     model = result.model
     weights_k = class_weights(data.train_images, data.train_set, params, torch.device("cpu"))

@@ -1,6 +1,7 @@
 """Progressive resizing: the first epochs see images scaled down, which takes a fraction of the time.
 
-Howard 2018, https://www.fast.ai/posts/2018-08-10-fastai-diu-imagenet.html
+Howard 2018, https://www.fast.ai/posts/2018-08-10-fastai-diu-imagenet.html. Batches are resized on the device after
+augmentation, so transforms see whole images in every epoch.
 """
 
 import torch

@@ -18,7 +18,8 @@ class Schedule(ABC):
 
     Warm-up grows linearly to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677). In the last
     ``anneal_epochs`` the rate falls linearly from where the schedule left it to zero. Subclasses say what happens in
-    between, by :meth:`_rate` or :meth:`_judge`.
+    between, by :meth:`_rate` or :meth:`_judge`. A plateau that drops too late would end training at a high rate; annealing
+    brings it to zero within the epochs given.
 
     Args:
         lr: the full rate.
@@ -81,7 +82,10 @@ class Schedule(ABC):
 
     @classmethod
     def describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
-        """Say why the rate fell, from a row of the history whose ``drop_reason`` is not empty."""
+        """Say why the rate fell, from a row of the history whose ``drop_reason`` is not empty.
+
+        ``provenance`` stores the sentence, so the report shows what happened and replays no schedule.
+        """
         if row["drop_reason"] == "anneal":
             return f"Annealing: from epoch {row['epoch']} on, the rate fell linearly to zero, whatever the losses said"
         return cls._describe(row, params)
