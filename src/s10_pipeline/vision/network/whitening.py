@@ -1,7 +1,7 @@
 """A fixed first layer that whitens patches: what follows learns from uncorrelated inputs of equal variance.
 
-Page 2018, "How to Train Your ResNet 8: Bag of Tricks"; used by Jordan 2024, arXiv:2404.00498. With a learned stem, two of
-three seeds of ``sample`` learned; with this one all three did.
+Page 2018, "How to Train Your ResNet 8: Bag of Tricks"; used by Jordan 2024, arXiv:2404.00498. With a learned stem, two
+of three seeds of ``sample`` learned; with this one all three did.
 """
 
 import torch

@@ -18,8 +18,8 @@ class Schedule(ABC):
 
     Warm-up grows linearly to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677). In the last
     ``anneal_epochs`` the rate falls linearly from where the schedule left it to zero. Subclasses say what happens in
-    between, by :meth:`_rate` or :meth:`_judge`. A plateau that drops too late would end training at a high rate; annealing
-    brings it to zero within the epochs given.
+    between, by :meth:`_rate` or :meth:`_judge`. A plateau that drops too late would end training at a high rate;
+    annealing brings it to zero within the epochs given.
 
     Args:
         lr: the full rate.
