@@ -61,7 +61,7 @@ def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,
-    path_parameters=("ingest.path", "predict.path"),
+    path_parameters=("ingest.path", "ingest.corrections", "predict.path"),
     harmless_inputs=("checkpoints",),
     harmless_libraries=("filelock", "rich"),
     describe=describe,

@@ -125,9 +125,7 @@ def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -
     some = _some(rng, len(of_class), int(number), f"starve:{name}:{number}", f"training images of {name}")
     dropped = np.setdiff1d(of_class, of_class[some])
     kept = np.setdiff1d(np.arange(len(train)), dropped)
-    paths = tuple(train.paths[i] for i in kept) if train.paths is not None else None
-    left = dataclasses.replace(train, images_nhwc=train.images_nhwc[kept], labels=train.labels[kept], paths=paths)
-    return left, test, np.flatnonzero(np.isin(kept, of_class)), NO_ROWS
+    return train.select(kept), test, np.flatnonzero(np.isin(kept, of_class)), NO_ROWS
 
 
 def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:

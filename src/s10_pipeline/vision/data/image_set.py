@@ -7,7 +7,7 @@ import logging
 import mmap
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,13 @@ class ImageSet:
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.images_nhwc.shape[1], self.images_nhwc.shape[2]
+
+    def select(self, rows: NDArray[np.integer[Any]]) -> ImageSet:
+        """Return a copy of the images at these rows, in their order."""
+        pixels = allocate_pixels(len(rows), *self.image_size)
+        np.take(self.images_nhwc, rows, axis=0, out=pixels, mode="clip")  # in other modes NumPy buffers all of them
+        paths = self.paths and tuple(self.paths[row] for row in rows)
+        return replace(self, images_nhwc=pixels, labels=self.labels[rows], paths=paths, digest=None)
 
     def __getstate__(self) -> dict[str, Any]:
         """A memory map travels to worker processes as its file name, not as gigabytes of pixels."""
