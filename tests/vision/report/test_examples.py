@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from s10_pipeline.vision.data.corrections import pixels_sha256
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.report.examples import (
     NUM_OF_A_PAIR,
@@ -59,8 +60,11 @@ def test_duplicates_with_different_labels_come_first() -> None:
 
 def test_the_page_s_json_has_no_pictures_and_no_type_of_numpy() -> None:
     errors = show_label_errors(
-        pd.DataFrame({"split": ["val"], "index": [5], "margin": [np.float32(0.5)]}), IMAGES, IMAGES
+        pd.DataFrame({"split": ["test", "val"], "index": [6, 5], "margin": [np.float32(0.5)] * 2}), IMAGES, IMAGES
     )
+    assert errors.pop()["fix"] is None, "test images are not corrected"
+    fix = errors[0].pop("fix")
+    assert fix == {"row": ["val", 5, "5.png", pixels_sha256(IMAGES.images_nhwc[5])], "label": "a", "suggested": None}
     pairs = show_pairs([{"truth": "a", "prediction": "b"}], predictions(wrong=1), IMAGES)
     assert without_pictures(errors) == [{"split": "val", "index": 5, "margin": 0.5, "path": "5.png"}]
     assert "data:image" in json.dumps(pairs)
