@@ -25,7 +25,7 @@ from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.evaluation.comparison import McNemar, compare_mistakes
 from s10_pipeline.vision.report.examples import NUM_TO_CORRECT
-from setting import RESULTS, command, hardware, keep, versions
+from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
 NUM_TRAIN = 2000
@@ -35,18 +35,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.01], help="of wrong labels (0.1 0.01)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of data and training (0 1 2)")
+    add_params(parser)
     parser.add_argument("--scratch", type=Path, default=ROOT / "data/corrections", help="folder of the runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
     scratch, results = arguments.scratch.resolve(), arguments.results.resolve()
     os.chdir(ROOT)  # where Kedro looks for the project
     bootstrap_project(ROOT)
-    pairs = {(share, seed): measure(scratch, share, seed) for seed in arguments.seeds for share in arguments.shares}
+    more = ",".join(["", *arguments.params])
+    pairs = {
+        (share, seed): measure(scratch, share, seed, more) for seed in arguments.seeds for share in arguments.shares
+    }
     lines = [
         f"# What correcting the listed labels brings, drawn data, {hardware()}, {datetime.date.today()}",
         "",
         f"Command: {command()}. Recipe `sample` on {NUM_TRAIN:,} training images, of which a share has a wrong label.",
-        "Listed: training and validation images. Accuracies are on clean test labels, intervals 95 %, for paired images.",
+        "Listed: training and validation images. Accuracies are on clean test labels; intervals 95 %, paired images.",
         versions(),
         "",
         "| wrong | seed | listed | of them wrong | recall | precision | accuracy before | after | McNemar's p |",
@@ -65,10 +69,10 @@ def main() -> None:
     keep("corrections", lines, results)
 
 
-def measure(scratch: Path, share: float, seed: int) -> dict[str, Any]:
+def measure(scratch: Path, share: float, seed: int, more: str) -> dict[str, Any]:
     """Train, correct and train again; predictions of both on clean labels, and how good the list was."""
     folder = scratch / f"{share:g}" / str(seed)
-    before = train(folder / "before", share, seed)
+    before = train(folder / "before", share, seed, more)
     drawn = {"source": "shapes10", "seed": seed, "shapes10": {"num_train_images": NUM_TRAIN}}
     true_train, true_test = read_source(IngestParams.model_validate(drawn))
     images, candidates = before["train_images"], before["label_error_candidates"]
@@ -81,13 +85,13 @@ def measure(scratch: Path, share: float, seed: int) -> dict[str, Any]:
         for split, index in zip(listed["split"], listed["index"], strict=True):
             choice = ["relabel", images.class_names[true_train.labels[index]]] if is_wrong[index] else ["keep", ""]
             rows.writerow([split, index, "", pixels_sha256(images.images_nhwc[index]), *choice])
-    after = train(folder / "after", share, seed, f",ingest.corrections={folder / 'corrections.csv'}")
+    after = train(folder / "after", share, seed, f"{more},ingest.corrections={folder / 'corrections.csv'}")
     tables = {"before": before["test_predictions"], "after": after["test_predictions"]}
     clean = {name: table.assign(label=true_test.labels[table["index"]]) for name, table in tables.items()}
     return {"wrong": is_wrong.sum(), "listed": len(listed), "hits": is_wrong[listed["index"]].sum(), **clean}
 
 
-def train(folder: Path, share: float, seed: int, more: str = "") -> Any:
+def train(folder: Path, share: float, seed: int, more: str) -> Any:
     """Run the pipeline up to the evaluation; its catalog."""
     given = f"ingest.seed={seed},train.seed={seed},ingest.plant=labels:{share:g}{more}"
     run = [sys.executable, "-m", "kedro", "run", "--env=sample", "--pipelines=data,lr_search,training,evaluation"]

@@ -1,6 +1,6 @@
 """Corrections change what they name and nothing else; a file that does not fit is refused in one line."""
 
-import csv
+import sys
 
 import numpy as np
 import pytest
@@ -27,12 +27,10 @@ def row(index: int, action: str, label: str = "", split: str = "train", images: 
 def correct(tmp_path):
     """Apply a file of these rows; ``first`` is its first line."""
 
-    def apply(*rows, first="# images of sha256:abc", header=COLUMNS, images=TRAIN, file=None):
-        path = tmp_path / "corrections.csv"
-        with path.open("w", newline="", encoding="utf-8-sig") as out:
-            out.write(f"{first}\n")
-            csv.writer(out).writerows([header, *rows])
-        return apply_corrections(images, TEST, str(file or path))
+    def apply(*rows, first="# images of sha256:abc", header=COLUMNS, file=tmp_path / "corrections.csv"):
+        lines = [",".join(f'"{cell}"' for cell in cells) for cells in (header, *rows)]
+        (tmp_path / "corrections.csv").write_text("\n".join([first, *lines]), "utf-8-sig")
+        return apply_corrections(TRAIN, TEST, str(file))
 
     return apply
 
@@ -68,17 +66,16 @@ def test_a_second_round_goes_on_from_the_first(correct):
     [
         ([], {"file": "/nowhere/c.csv"}, r"=/nowhere/c.csv: No such file or directory; give the corrections.csv"),
         ([], {"file": "/"}, "not a regular file"),
+        ([], {"file": sys.executable}, "utf-8.*; give the corrections.csv"),
         ([], {"header": ("file", "label")}, "has the columns file,label instead of split,index,path,pixels_sha256,"),
         ([row(0, "keep")], {"first": "# images of sha256:xyz"}, "does not name the checksum of these images"),
         ([row(0, "keep"), row(0, "drop")], {}, "line 4: drop, but a line above has keep for the same image; remove"),
         ([row(1, "relabel", "cat"), row(1, "relabel", "dog, wild")], {}, "line 4: relabel dog, wild, but a line above"),
         ([row(0, "delete")], {}, "line 3: action=delete: no such action"),
         ([row(0, "relabel", "dgo, wild")], {}, "label=dgo, wild: no such class; did you mean dog, wild"),
-        ([row(0, "relabel")], {}, "label=: no such class"),
         ([row(0, "keep", split="test")], {}, "line 3: corrects a test image.*remove the line"),
         ([row(1, "relabel", "cat", images=TEST)], {}, "line 3: corrects a test image"),
         ([["train", "0", "", "0" * 64, "keep", ""]], {}, "000: no training image has these pixels; remove the line"),
-        ([["train", "0"]], {}, "no training image has these pixels"),
         ([row(i, "drop") for i in range(6)], {}, "drops every training image; keep some"),
     ],
 )  # fmt: skip
@@ -86,9 +83,3 @@ def test_what_does_not_fit_is_refused_in_one_line(correct, rows, options, messag
     with pytest.raises(UserError, match=message) as refused:
         correct(*rows, **options)
     assert str(refused.value).startswith("ingest.corrections=") and "\n" not in str(refused.value)
-
-
-def test_a_binary_file_is_refused(tmp_path):
-    (tmp_path / "c.csv").write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(UserError, match=r"c\.csv: .*utf-8.*; give the corrections\.csv"):
-        apply_corrections(TRAIN, TEST, str(tmp_path / "c.csv"))
