@@ -64,6 +64,7 @@ def artifacts(data, tiny, tmp_path_factory):
         "class_metrics": class_metrics,
         "reliability": reliability,
         "label_error_candidates": candidates,
+        "train_margins": margins,
         "near_duplicates": duplicates,
         "device": "cpu",
         "shortcut_probe": probe,
