@@ -20,6 +20,7 @@ from kedro.io.core import Version
 from nbclient import NotebookClient
 from PIL import Image
 
+from kedro_process import wait_for
 from s10_pipeline.cli import cli
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.pipeline_registry import register_pipelines
@@ -364,6 +365,52 @@ def test_only_what_is_stale_runs(copied, ran):
         array.unlink()
     assert kedro(copied, *up_to_date).exit_code == 0
     assert ran() == ["ingest_cifar"]
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, browser, ran):
+    plant = "--params=ingest.plant=labels:0.05,explain.num_images=3"
+    assert kedro(tmp_path, *SMALL, plant).exit_code == 0
+    ran()
+    images = load_images(tmp_path)
+    browser.open(newest(tmp_path, "report.html").read_text())
+    browser.run("document.querySelectorAll('.fix[data-image] button')[1].click()")
+    select = "document.querySelectorAll('.fix[data-image] select')[1]"
+    browser.run(f"{select}.selectedIndex = 1; {select}.dispatchEvent(new Event('change'))")
+    browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    browser.run("document.querySelector('.corrections a').click()")
+    file = tmp_path / "corrections.csv"
+    wait_for(file.exists)
+    dropped, relabelled = pd.read_csv(file, skiprows=1).to_dict("records")
+    corrected = (*SMALL, plant, f"--params=ingest.corrections={file}", "--only-missing-outputs")
+    assert kedro(tmp_path, *corrected).exit_code == 0
+    assert len(ran()) == 13
+    labels = images.labels.copy()
+    labels[relabelled["index"]] = images.class_names.index(relabelled["label"])
+    after = load_images(tmp_path)
+    assert after.labels.tolist() == np.delete(labels, dropped["index"]).tolist()
+    assert (after.images_nhwc == np.delete(images.images_nhwc, dropped["index"], axis=0)).all()
+    page = newest(tmp_path, "report.html").read_text()
+    assert "0 images were kept after a look at them, 1 relabelled and 1 dropped" in page
+    os.utime(file)
+    assert kedro(tmp_path, *corrected).exit_code == 0
+    assert ran() == [], "the file's content counts, not its time"
+    told = command(tmp_path, "compare", "--env=sample").output
+    assert re.search(r"on 120 test images: .*\nAccuracy of B minus that of A: [+-]\d+\.\d+ points \(95% inter", told)
+    with file.open("a") as out:
+        out.write(f"test,0,,{dropped['pixels_sha256']},drop,\n")
+    assert decisions(command(tmp_path, "stages", *corrected[:-1]))["ingest_cifar"].startswith("runs")
+    refused = kedro(tmp_path, *corrected)
+    assert refused.exit_code == 1
+    assert f"Error: ingest.corrections={file}: line 5: corrects a test image" in refused.output
+    assert load_images(tmp_path).source == after.source
+
+
+def load_images(data_root: Path) -> ImageSet:
+    """The newest training images."""
+    path = data_root / "sample/02_intermediate/train_images.json"
+    return ImageSetDataset(filepath=str(path), version=Version(None, None)).load()
 
 
 def decisions(result: Result) -> dict[str, str]:

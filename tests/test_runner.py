@@ -34,9 +34,9 @@ EXPLAIN = {"explain.num_images", "explain.selection", "explain.method", "explain
 COUNT = {
     "ingest_cifar": {
         "ingest.source", "ingest.path", "ingest.image_size", "ingest.seed", "ingest.test_fraction", "ingest.shortcut",
-        "ingest.plant", "ingest.columns.file", "ingest.columns.label", "ingest.columns.split", "ingest.columns.group",
-        "ingest.image_root", "ingest.group_pattern", "ingest.on_bad_image", "ingest.shapes10.num_train_images",
-        "ingest.shapes10.num_test_images",
+        "ingest.plant", "ingest.corrections", "ingest.columns.file", "ingest.columns.label", "ingest.columns.split",
+        "ingest.columns.group", "ingest.image_root", "ingest.group_pattern", "ingest.on_bad_image",
+        "ingest.shapes10.num_train_images", "ingest.shapes10.num_test_images",
     },
     "build_augmented_datasets": {
         "augment.train", "augment.val_fraction", "augment.seed", "augment.pixel_mean", "augment.pixel_std",

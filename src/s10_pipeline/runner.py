@@ -75,7 +75,7 @@ def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,
-    path_parameters=("ingest.path", "train.pretrained.path", "predict.path"),
+    path_parameters=("ingest.path", "ingest.corrections", "train.pretrained.path", "predict.path"),
     listed_files=list_images,
     harmless_inputs=("checkpoints",),
     harmless_libraries=("filelock", "rich"),

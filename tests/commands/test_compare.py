@@ -16,8 +16,10 @@ def test_the_two_are_tested_on_the_images_that_they_disagree_on():
     a, b = side("x", [0, 0, 0, 1, 1]), side("x", [0, 0, 1, 0, 1])
     b["test_predictions"] = b["test_predictions"].sample(frac=1, random_state=0)  # they meet by index
     a["test_predictions"].loc[0, "prediction"] = 1
-    numbers = re.findall(r"\d+", _mcnemar(a, b).partition("on ")[2])
+    test, told = _mcnemar(a, b).splitlines()
+    numbers = re.findall(r"\d+", test.partition("on ")[2])
     assert numbers == ["5", "1", "2", "1"], "images, right by A alone, by B alone, p"
+    assert "+20.00 points" in told and "cannot be told from 5 images" in told
 
 
 @pytest.mark.parametrize("digest", [None, "y"])

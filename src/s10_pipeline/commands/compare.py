@@ -93,7 +93,8 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
         return "McNemar's test: not made, the two saw different test images"
     result = compare_mistakes(a["test_predictions"], b["test_predictions"])
     alone = f"{result.only_first} right by A alone, {result.only_second} by B alone"
-    return f"McNemar's test on {len(a['test_predictions'])} test images: {alone}, p = {result.p_value:.3g}"
+    test = f"McNemar's test on {result.num_images} test images: {alone}, p = {result.p_value:.3g}"
+    return f"{test}\n{result.in_words()}"
 
 
 def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:

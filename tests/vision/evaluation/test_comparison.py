@@ -18,6 +18,10 @@ def test_known_answer():
     result = compare(50, 9, 1, 7)
     assert (result.only_first, result.only_second) == (9, 1)
     assert result.p_value == pytest.approx(22 / 1024)
+    # (1.5 - 9.5) / 69 -+ 1.96 * sqrt(11 / 69 - (8 / 69)^2) / sqrt(69)
+    assert result.difference() == pytest.approx((-8 / 67, -0.2061, -0.0258), abs=1e-4)
+    assert result.in_words().endswith("the more accurate on such images is A")
+    assert "cannot be told from 67 images" in compare(50, 8, 2, 7).in_words()
 
 
 @pytest.mark.parametrize(("first", "second"), [(3, 17), (40, 60), (12, 12), (0, 0)])

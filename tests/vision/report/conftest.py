@@ -100,6 +100,7 @@ def make_inputs(
         test_predictions=table,
         class_metrics=measure_classes(table),
         reliability=tabulate_reliability(np.full((4, 2), 0.5), np.array([0, 1, 0, 0]), 1.5, 15),
+        train_margins=pd.DataFrame({"split": ["train", "val", "test"] * 20, "index": range(60), "margin": range(60)}),
         label_error_candidates=label_errors(names),
         near_duplicates=pd.DataFrame(
             {"split": ["test"], "index": [3], "train_index": [5], "similarity": [0.9], "mirrored": [True],

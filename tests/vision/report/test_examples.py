@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from s10_pipeline.vision.data.corrections import pixels_sha256
 from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.report.examples import (
     NUM_OF_A_PAIR,
@@ -56,6 +57,11 @@ def test_duplicates_with_different_labels_come_first() -> None:
 
 
 def test_the_page_s_json_has_no_pictures() -> None:
-    errors = show_label_errors(pd.DataFrame({"split": ["val"], "index": [5], "margin": [0.5]}), IMAGES, IMAGES)
+    errors = show_label_errors(
+        pd.DataFrame({"split": ["test", "val"], "index": [6, 5], "margin": [0.5, 0.5]}), IMAGES, IMAGES
+    )
     assert errors[0]["image"].startswith("data:image")
+    assert errors.pop()["fix"] is None, "test images are not corrected"
+    fix = errors[0].pop("fix")
+    assert fix == {"row": ["val", 5, "5.png", pixels_sha256(IMAGES.images_nhwc[5])], "label": "a", "suggested": None}
     assert without_pictures(errors) == [{"split": "val", "index": 5, "margin": 0.5, "path": "5.png"}]

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -180,7 +181,10 @@ def test_a_planted_shortcut_has_a_section_of_its_own(html: str, inputs: Inputs) 
 def test_drawn_data_and_planted_faults_are_told_on_top(html: str, inputs: Inputs) -> None:
     given = inputs()
     given.provenance["data"]["train"] |= {"faults": {"labels:0.05": [1, 2], "leak:20": [3]}, "drawn": True}
+    given.provenance["data"]["train"]["corrections"] = {"kept": 3, "relabelled": 5, "dropped": 2, "rows": [["x"] * 6]}
     page = build_report(given, {})
+    assert "3 images were kept after a look at them, 5 relabelled and 2 dropped" in section(page, "corrections")
+    assert facts(page)["corrections"]["earlier"] == [["x"] * 6] and "x" not in section(page, "provenance").split()
     for words in ('class="banner"', "Planted faults: labels:0.05, leak:20", "Drawn data, not CIFAR-10"):
         assert words in page and words not in html
 
@@ -193,8 +197,13 @@ def test_no_mistakes(inputs: Inputs) -> None:
 
 @pytest.mark.parametrize(("num_images", "size"), [(60, 64), (25, 224)])
 def test_many_classes_and_large_images_stay_under_five_megabytes(inputs: Inputs, num_images: int, size: int) -> None:
-    html = build_report(inputs(num_images, tuple(f"class {k}" for k in range(100)), size=size), {})
+    given = inputs(num_images, tuple(f"class {k}" for k in range(100)), size=size)
+    many = {name: pd.concat([getattr(given, name)] * 300) for name in ("label_error_candidates", "near_duplicates")}
+    html = build_report(dataclasses.replace(given, **many), {})
     assert len(html) < 5e6 and html.count('class="mistake"') == num_images
+    # training images alone carry buttons: of wrong labels, of pairs with a test image, of lowest margins
+    assert html.count("data-image='") == 200 + 50 + 12
+    assert "188 more, of 300 in all" in section(html, "labels") and "38 more" in section(html, "duplicates")
     assert len(facts(html)["classes"]) == 100
 
 

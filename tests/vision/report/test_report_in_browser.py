@@ -1,8 +1,14 @@
 """The report in a browser: it works, at any width, in both colour schemes, and asks the network for nothing."""
 
+import csv
+import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+
+from s10_pipeline.vision.data.corrections import COLUMNS, pixels_sha256
+from s10_pipeline.vision.report.page import build_report
 
 pytestmark = pytest.mark.browser
 
@@ -105,6 +111,48 @@ def test_the_gallery_filters_by_true_and_predicted_class(page: Any) -> None:
     page.run("document.querySelector('.filter button').click()")
     page.wait_for("document.querySelector('.filter output').textContent === '25 of 25 shown'")
     assert shown(page) == everything
+
+
+def chosen(page: Any) -> list[list[str]]:
+    """Rows of the file, and its first line before them."""
+    text = unquote(page.run("document.querySelector('.corrections a').href")).removeprefix(
+        "data:text/csv;charset=utf-8,"
+    )
+    return list(csv.reader(text.splitlines()))
+
+
+def test_corrections_are_kept_and_become_a_file(browser: Any, inputs: Any) -> None:
+    given = inputs()
+    digest = pixels_sha256(given.train_images.images_nhwc[1])
+    earlier = ["train", "9", "earlier.png", digest, "relabel", "dog"]
+    source = given.provenance["data"]["train"]
+    source |= {"checksum": "sha256:abc", "corrections": {"kept": 0, "relabelled": 1, "dropped": 0, "rows": [earlier]}}
+    browser.open(build_report(given, {}))
+    first = chosen(browser)
+    assert "sha256:abc" in first[0][0] and tuple(first[1]) == COLUMNS and first[2:] == [earlier]
+    pressed = "[...document.querySelectorAll('.fix [aria-pressed=true]')].map((button) => button.textContent)"
+    assert browser.run(pressed) == ["right as it is"], "what was corrected before is right now"
+    browser.run("document.querySelector('#labels .fix button').focus()")
+    browser.press("Tab")
+    browser.press("Tab")
+    browser.press("Enter", "\r")
+    select = "document.querySelector('#losses .fix select')"
+    name = given.train_images.class_names[2]
+    browser.run(f"{select}.value = {json.dumps(name)}; {select}.dispatchEvent(new Event('change'))")
+    digests = [pixels_sha256(given.train_images.images_nhwc[index]) for index in (7, 0)]
+    rows = {row[3]: row for row in chosen(browser)[2:]}
+    assert rows == {
+        digest: earlier,
+        digests[0]: ["train", "7", "test/dog/7.png", digests[0], "drop", ""],
+        digests[1]: ["train", "0", given.train_images.paths[0], digests[1], "relabel", name],
+    }
+    browser.call("Page.reload")
+    browser.wait_for("document.readyState === 'complete' && document.querySelector('.fix .chosen')")
+    assert {row[3]: row for row in chosen(browser)[2:]} == rows
+    assert "0 right as they are, 2 of another class, 1 to drop" in browser.run("document.body.innerText")
+    browser.run("document.querySelectorAll('#labels .fix button')[1].click()")
+    assert digests[0] not in {row[3] for row in chosen(browser)[2:]}, "the same button takes it back"
+    assert browser.complaints() == []
 
 
 def test_everything_is_there_without_scripts(browser: Any, html: str) -> None:

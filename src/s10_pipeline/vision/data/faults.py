@@ -125,11 +125,7 @@ def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -
     some = _some(rng, len(of_class), int(number), f"starve:{name}:{number}", f"training images of {name}")
     dropped = np.setdiff1d(of_class, of_class[some])
     kept = np.setdiff1d(np.arange(len(train)), dropped)
-    left: dict[str, Any] = {
-        name: tuple(rows[i] for i in kept) if isinstance(rows, tuple) else rows[kept]
-        for name, rows in train.by_row().items()
-    }
-    return dataclasses.replace(train, **left), test, np.flatnonzero(np.isin(kept, of_class)), NO_ROWS
+    return train.select(kept), test, np.flatnonzero(np.isin(kept, of_class)), NO_ROWS
 
 
 def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:

@@ -7,7 +7,7 @@ import logging
 import mmap
 import os
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,17 @@ class ImageSet:
         """Fields that have one entry per image, as far as they are known."""
         names = ("images_nhwc", "labels", "paths", "groups", "validation")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def select(self, rows: NDArray[np.integer[Any]]) -> ImageSet:
+        """Return a copy of the images at these rows, in their order."""
+        fields = self.by_row()
+        pixels = allocate_pixels(len(rows), *self.image_size)
+        np.take(fields.pop("images_nhwc"), rows, axis=0, out=pixels, mode="clip")  # other modes buffer all of them
+        chosen: dict[str, Any] = {
+            name: tuple(field[i] for i in rows) if isinstance(field, tuple) else field[rows]
+            for name, field in fields.items()
+        }
+        return replace(self, images_nhwc=pixels, **chosen, digest=None)
 
     def __getstate__(self) -> dict[str, Any]:
         """A memory map travels to worker processes as its file name, not as gigabytes of pixels."""

@@ -81,6 +81,7 @@ class IngestParams(Params):
         plant: faults to plant, joined by ``+``: ``labels:SHARE``, ``labels_similar:SHARE``,
             ``duplicates:NUMBER``, ``leak:NUMBER``, ``leak:NUMBER:reencoded|flipped|cropped``, ``starve:CLASS:NUMBER``,
             ``shift:blur|brightness``.
+        corrections: ``corrections.csv`` of a report (:mod:`.corrections`), for training and validation images.
     """
 
     source: str = "cifar10"
@@ -96,6 +97,7 @@ class IngestParams(Params):
     mirrors: Annotated[tuple[str, ...], affects()] = ()
     shortcut: str | None = None
     plant: str | None = None
+    corrections: str | None = None
     shapes10: Shapes10Params = Shapes10Params()
 
     @model_validator(mode="after")

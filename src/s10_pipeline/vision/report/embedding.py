@@ -34,9 +34,9 @@ def figure_uri(figure: Figure) -> str:
     return png_uri(buffer.getvalue())
 
 
-def thumbnail_uri(image_hwc: Pixels) -> str:
-    """An image for a gallery: small ones as they are, larger ones scaled to 96 pixels, in a palette."""
-    small = image_hwc if len(image_hwc) <= _THUMBNAIL else enlarge(image_hwc, _THUMBNAIL)
+def thumbnail_uri(image_hwc: Pixels, size: int = _THUMBNAIL) -> str:
+    """An image for a gallery: small ones as they are, larger ones scaled to ``size`` pixels, in a palette."""
+    small = image_hwc if len(image_hwc) <= size else enlarge(image_hwc, size)
     return picture_uri(small, None if len(small) <= 48 else _THUMBNAIL_COLORS)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..data.corrections import pixels_sha256
 from ..data.image_set import ImageSet
 from ..data.planted import plant, planted_shortcut
 from ..evaluation.calibration import losses
@@ -16,6 +17,9 @@ from .overlay import overlay_cam, tile_size
 
 NUM_IN_GALLERY = 12
 NUM_PAIRS, NUM_OF_A_PAIR = 5, 6
+# Of training and validation images more can be reached, so that they can be corrected; those behind the first dozen are
+# smaller, in pixels, and so the page stays below 5 MB.
+NUM_TO_CORRECT, NUM_DUPLICATES, FOLDED_SIZE = 200, 50, 64
 
 
 def show_pairs(pairs: list[dict[str, Any]], test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
@@ -40,14 +44,24 @@ def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> lis
 
 
 def show_label_errors(candidates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet) -> list[dict[str, Any]]:
-    """The first candidates with their images."""
-    rows: Any = candidates.head(NUM_IN_GALLERY).to_dict("records")
-    shown = []
-    for row in rows:
-        images = test_images if row["split"] == "test" else train_images
-        path, image = path_of(images, row["index"]), thumbnail_uri(images.images_nhwc[row["index"]])
-        shown.append({**row, "path": path, "image": image})
-    return shown
+    """The first candidates with their images: those that can be corrected, then those among test images."""
+    of_test = candidates["split"] == "test"
+    parts = (
+        (candidates[~of_test].head(NUM_TO_CORRECT), train_images),
+        (candidates[of_test].head(NUM_IN_GALLERY), test_images),
+    )
+    return [
+        _candidate(row, place, images) for rows, images in parts for place, row in enumerate(rows.to_dict("records"))
+    ]
+
+
+def show_lowest_margins(
+    train_margins: pd.DataFrame, candidates: pd.DataFrame, train_images: ImageSet
+) -> list[dict[str, Any]]:
+    """The training and validation images behind the candidates for wrong labels: those that fit their label least."""
+    margins, listed = (table[table["split"] != "test"] for table in (train_margins, candidates))
+    rows = margins[~margins["index"].isin(listed["index"])].nsmallest(NUM_IN_GALLERY, "margin").to_dict("records")
+    return [_candidate(row, 0, train_images) for row in rows]
 
 
 def show_duplicates(
@@ -55,17 +69,13 @@ def show_duplicates(
 ) -> list[dict[str, Any]]:
     """The first pairs with both images; those with different labels first, as they are worth a look."""
     differ = near_duplicates["label_name"] != near_duplicates["train_label_name"]
-    sources = {"test": test_images, "val": train_images}
     first = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
-    rows: Any = first.head(NUM_IN_GALLERY).to_dict("records")
-    return [
-        {
-            **row,
-            "image": thumbnail_uri(sources[row["split"]].images_nhwc[row["index"]]),
-            "train_image": thumbnail_uri(train_images.images_nhwc[row["train_index"]]),
-        }
-        for row in rows
-    ]
+    shown = []
+    for place, row in enumerate(first.head(NUM_DUPLICATES).to_dict("records")):
+        copy = _candidate({"split": "train", "index": row["train_index"]}, place, train_images)
+        of_train = {f"train_{name}": copy[name] for name in ("image", "fix")}
+        shown.append({**_candidate(row, place, test_images if row["split"] == "test" else train_images), **of_train})
+    return shown
 
 
 def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet) -> list[dict[str, Any]]:
@@ -104,6 +114,19 @@ def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for item in items
     ]
+
+
+def _candidate(row: dict[Any, Any], place: int, images: ImageSet) -> dict[str, Any]:
+    """``row`` with its image and, unless that is a test image, with what a correction (``fix``) says of it."""
+    index, pixels = row["index"], images.images_nhwc[row["index"]]
+    path = path_of(images, index)
+    image = thumbnail_uri(pixels) if place < NUM_IN_GALLERY else thumbnail_uri(pixels, FOLDED_SIZE)
+    fix = {
+        "row": [row["split"], index, path or "", pixels_sha256(pixels)],
+        "label": images.class_names[images.labels[index]],
+        "suggested": row.get("suggested_name"),
+    }
+    return {**row, "path": path, "image": image, "fix": None if row["split"] == "test" else fix}
 
 
 def _facts(row: Mapping[Any, Any], images: ImageSet) -> dict[str, Any]:

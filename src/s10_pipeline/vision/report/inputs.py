@@ -33,6 +33,7 @@ class ReportInputs:
     test_predictions: "DataFrame"
     class_metrics: "DataFrame"
     reliability: "DataFrame"
+    train_margins: "DataFrame"
     label_error_candidates: "DataFrame"
     near_duplicates: "DataFrame"
     shortcut_probe: "DataFrame"

@@ -8,6 +8,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from ..data.corrections import COLUMNS
 from ..evaluation.verdict import FAULTS, KINDS, in_order
 from ..explain.params import SELECTIONS
 from ..lr_search.rate import METHODS
@@ -30,12 +31,18 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     confused = tables.most_confused(predictions)
     source = inputs.provenance.get("data", {}).get("train", {})
     title = str(source.get("title") or "unnamed data")
+    provenance = tables.to_jsonable(inputs.provenance)
+    applied = provenance.get("data", {}).get("train", {}).get("corrections", {})
+    earlier = applied.pop("rows", [])  # the page gives them on, and shows their numbers
     galleries = tables.to_jsonable(
         {
             "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
             "highest_losses": examples.show_highest_losses(predictions, inputs.test_images),
             "label_errors": examples.show_label_errors(
                 inputs.label_error_candidates, inputs.train_images, inputs.test_images
+            ),
+            "lowest_margins": examples.show_lowest_margins(
+                inputs.train_margins, inputs.label_error_candidates, inputs.train_images
             ),
             "duplicates": examples.show_duplicates(inputs.near_duplicates, inputs.train_images, inputs.test_images),
             "misclassified": examples.show_misclassified(inputs.misclassified, inputs.cams, inputs.test_images),
@@ -58,6 +65,14 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
             "shortcut": shortcut and {**shortcut, "classes": inputs.shortcut_probe.to_dict("records")},
             "lineage": story.trace_lineage(inputs.provenance, inputs.cams.model, predictions),
             "explain": inputs.cams.params,
+            "corrections": {
+                "model": inputs.cams.model,
+                "checksum": source.get("checksum"),
+                "class_names": inputs.train_images.class_names,
+                "columns": COLUMNS,
+                "applied": applied,
+                "earlier": earlier,
+            },
             "epochs": inputs.training_history.merge(inputs.training_timing, on="epoch", how="left").to_dict("records"),
         }
     )
@@ -69,9 +84,11 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         fault_kinds=FAULTS,
         drawn=bool(source.get("drawn")),
         planted=list(source.get("faults", {})),
-        provenance=tables.to_jsonable(inputs.provenance),
+        provenance=provenance,
         methods=METHODS,
         selection=SELECTIONS[inputs.cams.params["selection"]],
+        num_to_correct=int((inputs.label_error_candidates["split"] != "test").sum()),
+        num_duplicates=len(inputs.near_duplicates),
         num_resized=story.resized_epochs(inputs.provenance),
         figures={name: figure_uri(figure) for name, figure in figures.items()},
     )

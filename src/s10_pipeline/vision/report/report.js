@@ -1,4 +1,4 @@
-// Sorting of tables and filtering of the gallery. Without this script everything is there, in the order of the page.
+// Sorting of tables, filtering of the gallery, correcting of data. Without this script everything is there, in the order of the page.
 "use strict";
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -7,6 +7,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 for (const form of document.querySelectorAll("form.filter")) {
   makeFilter(form);
 }
+makeCorrections(JSON.parse(document.getElementById("report-data").textContent).corrections);
 
 function makeSortable(table) {
   const headers = [...table.tHead.rows[0].cells];
@@ -69,4 +70,61 @@ function makeFilter(form) {
   form.addEventListener("reset", () => setTimeout(apply));
   form.hidden = false;
   apply();
+}
+
+// Buttons beside each image that can be corrected; choices are kept by the browser and given as a file.
+function makeCorrections(given) {
+  const key = `corrections, model ${given.model}`;
+  const earlier = new Map(given.earlier.map((row) => [row[3], row]));
+  let chosen = {};
+  try {
+    chosen = JSON.parse(localStorage.getItem(key)) || {};
+  } catch {} // storage is forbidden: choices last as long as the page
+  const images = [...document.querySelectorAll(".fix[data-image]")].map((place) => {
+    const image = JSON.parse(place.dataset.image);
+    const names = given.class_names.filter((name) => name !== image.label && name !== image.suggested);
+    const select = document.createElement("select");
+    select.setAttribute("aria-label", "another class");
+    select.append(new Option("another class", ""), ...[image.suggested || [], names].flat().map((name) => new Option(name)));
+    const [keep, drop] = ["right as it is", "drop"].map((text) => Object.assign(document.createElement("button"), { type: "button", textContent: text }));
+    keep.addEventListener("click", () => choose(image, "keep", ""));
+    select.addEventListener("change", () => choose(image, select.value && "relabel", select.value));
+    drop.addEventListener("click", () => choose(image, "drop", ""));
+    place.setAttribute("role", "group");
+    place.setAttribute("aria-label", `correct image ${image.row[1]}`);
+    place.append(keep, select, drop);
+    return { image, keep, select, drop };
+  });
+  const choose = (image, action, label) => {
+    const digest = image.row[3];
+    // the same button again takes the choice back
+    if (!action || (action !== "relabel" && (chosen[digest] || [])[0] === action)) delete chosen[digest];
+    else chosen[digest] = [action, label];
+    try {
+      localStorage.setItem(key, JSON.stringify(chosen));
+    } catch {}
+    show();
+  };
+  const show = () => {
+    const rows = new Map(earlier);
+    for (const { image, keep, select, drop } of images) {
+      const digest = image.row[3];
+      // what was corrected before was looked at: its label now is right, unless it is corrected once more
+      const [action, label] = chosen[digest] || [earlier.has(digest) ? "keep" : ""];
+      keep.setAttribute("aria-pressed", action === "keep");
+      drop.setAttribute("aria-pressed", action === "drop");
+      select.value = action === "relabel" ? label : "";
+      select.classList.toggle("chosen", action === "relabel");
+      if (action && !(action === "keep" && earlier.has(digest))) rows.set(digest, [...image.row, action, label]);
+    }
+    const quoted = (value) => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
+    const lines = [given.columns, ...rows.values()].map((row) => row.map(quoted).join(","));
+    const text = [`# images of the source with checksum ${given.checksum}`, ...lines, ""].join("\n");
+    const counts = ["keep", "relabel", "drop"].map((action) => [...rows.values()].filter((row) => row[4] === action).length);
+    const bar = document.querySelector(".corrections");
+    bar.querySelector("output").textContent = `${counts[0]} right as they are, ${counts[1]} of another class, ${counts[2]} to drop.`;
+    bar.querySelector("a").href = `data:text/csv;charset=utf-8,${encodeURIComponent(text)}`;
+    bar.hidden = rows.size === 0;
+  };
+  show();
 }

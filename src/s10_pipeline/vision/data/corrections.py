@@ -1,0 +1,121 @@
+"""Corrections of training and validation images that a person chose in the report (``ingest.corrections``).
+
+An image is known by its pixels, because its index changes once another one is dropped. A choice is about all images
+with these pixels. Test images stay as they are: to relabel them where the model disagrees would inflate the accuracy.
+"""
+
+import csv
+import dataclasses
+import io
+import logging
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...identity.digests import sha256_of
+from ...identity.regular_files import regular_file
+from ..errors import UserError, did_you_mean, one_line, printable
+from .image_set import ImageSet
+
+_log = logging.getLogger(__name__)
+
+COLUMNS = ("split", "index", "path", "pixels_sha256", "action", "label")
+# Action in the file -> what it is called in provenance and report.
+ACTIONS = {"keep": "kept", "relabel": "relabelled", "drop": "dropped"}
+_MAX_BYTES = 2**28
+
+# A row of the file: texts by COLUMNS.
+Row = dict[str, str]
+
+
+def pixels_sha256(image_hwc: NDArray[np.uint8]) -> str:
+    """Return the SHA-256 by which corrections know an image (uint8, H x W x 3, as stored)."""
+    return sha256_of(np.ascontiguousarray(image_hwc))
+
+
+def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
+    """Relabel and drop training images as a ``corrections.csv`` of the report says.
+
+    Its ``source["corrections"]`` then has the numbers of images ``kept``, ``relabelled`` and ``dropped``, and
+    ``rows``, the file's choices.
+
+    Raises:
+        UserError: no such file, another form, another source, an unknown image, class or action, two choices for one
+            image, a test image, or nothing would be left.
+    """
+    setting = f"ingest.corrections={printable(path)}"
+    first, rows = _read(path, setting)
+    if (checksum := str(train.source.get("checksum"))) not in first:
+        raise UserError(
+            f"{setting}: line 1 ({printable(first[:100])}) does not name the checksum of these images, {checksum}; "
+            "take the file that the report of a model of this source gives"
+        )
+    places = defaultdict(list)
+    for place, image_hwc in enumerate(train.images_nhwc):
+        places[pixels_sha256(image_hwc)].append(place)
+    chosen: dict[str, Row] = {}
+    for number, row in enumerate(rows, start=3):
+        wrong = _mistake(row, train.class_names, places, test)
+        earlier = chosen.setdefault(row["pixels_sha256"], row)
+        words, before = (f"{one['action']} {one['label']}".rstrip() for one in (row, earlier))
+        if wrong or words != before:
+            wrong = wrong or f"{words}, but a line above has {before} for the same image; remove one of them"
+            raise UserError(f"{setting}: line {number}: {wrong}")
+    labels, counts, dropped = train.labels.copy(), dict.fromkeys(ACTIONS.values(), 0), []
+    for digest, row in chosen.items():
+        copies = places[digest]
+        counts[ACTIONS[row["action"]]] += len(copies)
+        if row["action"] == "relabel":
+            labels[copies] = train.class_names.index(row["label"])
+        elif row["action"] == "drop":
+            dropped += copies
+    if len(dropped) == len(train):
+        raise UserError(f"{setting}: drops every training image; keep some of each class")
+    _log.info("%s: of %d training images %s", setting, len(train), ", ".join(f"{n} {a}" for a, n in counts.items()))
+    left = np.setdiff1d(np.arange(len(train)), dropped)
+    faults = train.source.get("faults", {})
+    faults = {name: np.flatnonzero(np.isin(left, indices)).tolist() for name, indices in faults.items()}
+    noted = {"corrections": {**counts, "rows": [list(row.values()) for row in chosen.values()]}}
+    source = {**train.source, **noted, **({"faults": faults} if faults else {})}
+    return dataclasses.replace(train, labels=labels, source=source).select(left)
+
+
+def _read(path: str, setting: str) -> tuple[str, list[Row]]:
+    """Return the first line and the rows of the table below it."""
+    try:
+        text = regular_file(Path(path).expanduser(), _MAX_BYTES).read_text("utf-8-sig")
+        first, _, table = text.partition("\n")
+        reader = csv.DictReader(io.StringIO(table), strict=True)
+        columns = tuple(reader.fieldnames or ())
+        wrong = (
+            "" if columns == COLUMNS else f"has the columns {','.join(columns)[:100]} instead of {','.join(COLUMNS)}"
+        )
+        rows = [] if wrong else [{name: row[name] or "" for name in COLUMNS} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        wrong = one_line(error)
+    if wrong:
+        raise UserError(f"{setting}: {printable(wrong)}; give the corrections.csv that a report's link downloads")
+    return first, rows
+
+
+def _mistake(row: Row, class_names: tuple[str, ...], places: dict[str, list[int]], test: ImageSet) -> str | None:
+    """Return what is wrong with a row, and what to do about it."""
+    digest, action, label = row["pixels_sha256"], row["action"], row["label"]
+    known = digest in places
+    if row["split"] == "test" or (not known and any(digest == pixels_sha256(image) for image in test.images_nhwc)):
+        return (
+            "corrects a test image, and to relabel those where the model disagrees inflates the accuracy; remove the "
+            "line"
+        )
+    if not known:
+        return (
+            f"pixels_sha256={printable(digest[:12])}: no training image has these pixels; remove the line, or give "
+            "the ingest parameters (image_size, plant) of the model whose report this file is from"
+        )
+    if action not in ACTIONS:
+        return f"action={printable(action)}: no such action; {did_you_mean(action, ACTIONS)}"
+    if action == "relabel" and label not in class_names:
+        return f"label={printable(label)}: no such class; {did_you_mean(label, class_names)}"
+    return None
