@@ -131,7 +131,7 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
     assert f"{len(FAULTS)} faults found" in words
     assert "Yes, as places of evidence" in words
     assert re.search("50.0% of .*, 20 images, are taken for", words)
-    assert "0.05, by the rule, checked by the test (lr_search.method=auto)" in words
+    assert "0.05, by the rule, checked by the range test (lr_search.method=auto)" in words
     none = section(build_report(judged(inputs(), **dict.fromkeys(FAULTS, "not_found")), {}), "summary")
     assert "Nothing found" in none
     assert "shortcut of" not in none, "what was not found is named, not told"
@@ -224,7 +224,7 @@ WENT_ON = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search"
         ({"schedule": None}, "training", "Not recorded"),
         (WENT_ON, "summary", "found 0.05"),
         # the reading was not used
-        (WENT_ON, "range-test", "rule, checked by the test 0.05 lowest loss"),
+        (WENT_ON, "range-test", "rule, checked by the range test 0.05 lowest loss"),
         (WENT_ON, "range-test", "interrupted training 0.04 yes"),
         (
             {"model": {"lr": 0.3, "lr_from": "train.lr"}},

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 # Value of ``lr_search.method`` -> its name in figure and report.
 METHODS = {
-    "auto": "rule, checked by the test",
+    "auto": "rule, checked by the range test",
     "minimum": "lowest loss (as in 2020)",
 }
 

@@ -124,8 +124,11 @@ class PlateauSchedule(Schedule):
     @classmethod
     def _describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
         plateau = params.plateau
-        bad_epochs = f"{plateau.patience + 1} epochs in a row" if plateau.patience else "1 epoch"
-        return f"{bad_epochs} without a validation loss {100 * plateau.threshold:.2g}% below {row['best_val_loss']:.4g}"
+        bad_epochs = f"{plateau.patience + 1} epochs" if plateau.patience else "1 epoch"
+        return (
+            f"for {bad_epochs}, the validation loss stayed above {row['best_val_loss']:.4g} less "
+            f"{100 * plateau.threshold:.2g}%"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "plateau": self._plateau.state_dict()}
