@@ -55,7 +55,16 @@ EDITS = [
     (
         "vision/network/resnet.py",
         "class ResNet",
-        {"lr_range_test", *TRAINING, "evaluate", "probe_shortcut", "export_onnx", "check_cams", *EXPLAINING},
+        {
+            "lr_range_test",
+            *TRAINING,
+            "evaluate",
+            "find_label_errors",
+            "probe_shortcut",
+            "export_onnx",
+            "check_cams",
+            *EXPLAINING,
+        },
     ),
     # what only tells or starts a training is no part of what it makes
     ("vision/training/estimate.py", "def probe_speed", set()),

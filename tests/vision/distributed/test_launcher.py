@@ -96,7 +96,7 @@ def test_with_batch_norm_the_measured_model_is_the_saved_one(data, whole):
     last = whole.history.iloc[-1]
     for name, images, subset in (("val", data.train_images, data.val_set), ("test", data.test_images, data.test_set)):
         batches = plain_batches(images.images_nhwc, images.labels, subset.indices, 500)
-        again = measure(whole.model, batches, choose_precision("fp32", torch.device("cpu")))
+        again, _ = measure(whole.model, batches, choose_precision("fp32", torch.device("cpu")))
         assert last[f"{name}_loss"] == pytest.approx(again.mean_loss(), rel=1e-6)
         assert last[f"{name}_accuracy"] == again.accuracy()
 
