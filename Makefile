@@ -50,7 +50,6 @@ $(INSTALLED): $(LOCK) pyproject.toml
 run: $(INSTALLED)  ## the whole pipeline on drawn images: two minutes once installed
 	@$(BIN)/kedro run --env=sample
 	@echo
-	@echo "Report: $$(ls -d "$${S10_DATA_ROOT:-data}"/sample/08_reporting/report.html/*/report.html | tail -n 1)"
 	@echo "Next, on CIFAR-10 (downloads 163 MiB once):"
 	@echo "  $(BIN)/kedro run              base recipe, 50 epochs: for a GPU (on two CPU cores, hours to a day)"
 	@echo "  $(BIN)/kedro run --env=cpu    smaller recipe: for two CPU cores (15 minutes with bf16, else 30 to 60)"

@@ -46,6 +46,7 @@ class ProjectHooks:
     _announced = False
     _unchecked: Pipeline | None = None
     _trains = True
+    _order: tuple[str, ...] = ()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -61,7 +62,8 @@ class ProjectHooks:
         """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
         self._unchecked = pipeline
-        names = {node.name for node in pipeline.nodes}
+        self._order = tuple(node.name for node in pipeline.nodes)
+        names = set(self._order)
         self._trains = "train_resnet" in names
         for name, version in (run_params.get("load_versions") or {}).items():
             if name in pipeline.datasets() and not catalog.exists(name):
@@ -89,6 +91,8 @@ class ProjectHooks:
         if self._unchecked:
             self._check_host(self._unchecked)
             self._unchecked = None
+        if node.name in self._order:  # unknown to the worker processes of Kedro's ParallelRunner
+            log.info("%d/%d %s", self._order.index(node.name) + 1, len(self._order), node.name)
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
         if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
@@ -118,23 +122,17 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Tell the verdicts, where the pages are, and that images were drawn or faults planted."""
+        """Tell that images were drawn or faults planted, where pages are, the verdicts; last, the report's path."""
+        titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
+        made_up = [f"made from {title}" for title in titles if title][:1]
+        written = ((name, catalog.get(name)) for name in PAGES if name in pipeline.outputs())
+        pages = {name: _place_of(page) for name, page in written if isinstance(page, AbstractVersionedDataset)}
+        report = [pages.pop("report")] if "report" in pages else []
         judging = {"verdicts", "cam_check"} & pipeline.all_outputs()
         made = [catalog.load(name) for name in sorted(judging) if catalog.exists(name)]
         verdicts = [v for part in made for v in (part if isinstance(part, list) else [part["verdict"]])]
-        for line in in_lines(verdicts):
+        for line in (*made_up, *map(": ".join, pages.items()), *in_lines(verdicts), *report):
             log.info("%s", line)
-        for name in PAGES:
-            dataset = catalog.get(name) if name in pipeline.outputs() else None
-            if isinstance(dataset, AbstractVersionedDataset):
-                path = Path(load_path(dataset))
-                shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-                if not is_local(dataset):
-                    shown = file_system_of(dataset).unstrip_protocol(str(path))
-                log.info("%s: %s", name, shown)
-        titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
-        if drawn := next(filter(None, titles), ""):
-            log.info("made from %s", drawn)
 
     def _check_host(self, pipeline: Pipeline) -> None:
         inputs = pipeline.inputs()
@@ -176,6 +174,14 @@ class ProjectHooks:
         filepath = config.get("filepath", "://")
         local = {name: config | {"filepath": str(self._context.project_path / filepath)}}
         return "://" not in filepath and DataCatalog.from_config(local).exists(name)
+
+
+def _place_of(page: AbstractVersionedDataset[Any, Any]) -> str:
+    """Return the path of a page's version as a person would give it to a command, or its URL."""
+    path = Path(load_path(page))
+    if not is_local(page):
+        return str(file_system_of(page).unstrip_protocol(str(path)))
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _check_writable(path: Path) -> None:
