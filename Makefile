@@ -21,7 +21,7 @@ INSTALL_WITH = { $(TORCH_FIRST) $(1) -r $(LOCK) && $(1) --no-deps -e . ; }
 export DO_NOT_TRACK := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help install run test test-all test-gpu lint viz bench lock
+.PHONY: help install run test test-all test-gpu lint viz bench pictures lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -80,6 +80,9 @@ bench: $(INSTALLED)  ## throughput, cost and memory of training, printed and kep
 	@$(BIN)/python benchmarks/throughput.py
 	@$(BIN)/python benchmarks/throughput.py --depth 10 --width 32 --batches 20
 	@$(BIN)/python benchmarks/cost.py
+
+pictures: $(INSTALLED)  ## the pictures of README and docs, from two runs of sample
+	@$(BIN)/python docs/pictures.py
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header
 lock: $(INSTALLED)  ## pin the newest packages that fit pyproject.toml, with and without CUDA

@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 
 from s10_pipeline.datasets.atomic import AtomicDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
+from s10_pipeline.datasets.html import HTMLDataset
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.hooks import ProjectHooks
 from s10_pipeline.pipeline_registry import register_pipelines
@@ -130,15 +131,28 @@ def test_every_run_on_drawn_images_says_so(name, stored, caplog, monkeypatch):
     assert caplog.messages == ["made from photographs; planted faults: labels:0.05"]
 
 
-def test_the_last_lines_tell_the_verdicts(caplog):
-    pipeline = Pipeline([NODES["judge"], NODES["check_cams"]])
+def test_the_last_lines_tell_the_verdicts_and_the_report_alone(caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pipeline = Pipeline([NODES["judge"], NODES["check_cams"], NODES["gradcam_report"]])
     verdicts = [
         Verdict("shortcut", "found", 9, "The tag").as_dict(),
         Verdict("accuracy", "found", 9, "9 of 9").as_dict(),
     ]
     check = {"verdict": Verdict("cam_trust", "unknown", 3, "3 maps").as_dict()}
     catalog = DataCatalog({"verdicts": MemoryDataset(verdicts), "cam_check": MemoryDataset(check)})
+    catalog["report"] = HTMLDataset(filepath=str(tmp_path / "report.html"), version=Version(None, "1"))
+    catalog.save("report", "<html></html>")
     with caplog.at_level(logging.INFO):
         ProjectHooks().after_pipeline_run(pipeline, catalog)
-    assert caplog.messages == in_lines([*verdicts, check["verdict"]])
-    assert len(caplog.messages) == 3
+    assert caplog.messages == [*in_lines([*verdicts, check["verdict"]]), "report.html/1/report.html"]
+    assert "9 of 9" in caplog.messages[-2]
+    assert len(caplog.messages) == 4
+
+
+def test_a_node_is_told_by_its_place_and_name(caplog):
+    hooks, pipeline = ProjectHooks(), Pipeline([NODES["judge"]])
+    hooks.before_pipeline_run({}, pipeline, DataCatalog(dict.fromkeys(pipeline.inputs(), MemoryDataset({}))))
+    hooks._unchecked = None
+    with caplog.at_level(logging.INFO):
+        hooks.before_node_run(NODES["judge"], {})
+    assert caplog.messages == ["1/1 judge"]

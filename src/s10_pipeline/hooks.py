@@ -207,8 +207,10 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
 
 def _describe(dataset: Any) -> dict[str, Any]:
     """Return what the files of stored images or of a stored model say of them; reads no pixels, no weights."""
-    if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
-        with suppress(Exception):  # of a damaged file the stage that loads it tells
+    with suppress(Exception):  # of a damaged file the stage that loads it tells
+        if isinstance(dataset, ImageSetDataset):
+            return dataset.describe()
+        if isinstance(dataset, ClassifierDataset):
             return dict(json.loads(dataset.preview()))
     return {}
 

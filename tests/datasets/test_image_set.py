@@ -1,4 +1,6 @@
+import base64
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
+from PIL import Image
 
 from s10_pipeline.datasets import image_set
 from s10_pipeline.datasets.image_set import ImageSetDataset
@@ -115,8 +118,14 @@ def test_a_damaged_file_in_the_store_is_told(remote):
         dataset.load()
 
 
-def test_preview_tells_everything_but_pixels(images, tmp_path):
+@pytest.mark.parametrize(("number", "size"), [(120, (640, 384)), (12, (640, 64)), (1, (640, 640))])
+def test_preview_draws_images_and_the_rest_is_told_without_pixels(images, tmp_path, number, size):
     dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
-    dataset.save(images)
-    assert '"num_images": 120' in dataset.preview()
-    assert len(dataset.preview()) < 2000
+    dataset.save(ImageSet(images.images_nhwc[:number], images.labels[:number], images.class_names))
+    assert dataset.describe()["num_images"] == number
+    with Image.open(io.BytesIO(base64.b64decode(dataset.preview()))) as picture:
+        first = np.asarray(picture)[: size[0] // 10 : 2, : size[0] // 10 : 2]
+        assert picture.size == size
+    by_class = np.argsort(images.labels[:number], kind="stable")
+    if number > 1:  # each pixel of 32 x 32 is two by two
+        assert np.array_equal(first, images.images_nhwc[by_class[0]])

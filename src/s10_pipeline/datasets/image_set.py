@@ -1,6 +1,8 @@
 """Labelled images, their pixels stored once whatever the number of versions."""
 
+import base64
 import functools
+import io
 import json
 import tempfile
 from contextlib import suppress
@@ -9,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from ..identity.atomic import replacing
 from ..identity.digests import sha256_of
 from ..identity.regular_files import regular_file
-from ..staleness.kedro_internals import JSONPreview, load_path
+from ..staleness.kedro_internals import ImagePreview, load_path
 from ..vision.data.image_set import ImageSet, content_digest
 from ..vision.errors import UserError
 from .atomic import AtomicDataset
@@ -86,10 +89,22 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         checksum = source.get("checksum")
         return f"{source.get('title', source.get('name'))}, checksum {checksum}" if checksum else None
 
-    def preview(self) -> JSONPreview:
-        """Everything but the pixels."""
+    def describe(self) -> dict[str, Any]:
+        """Return everything but the pixels, which are not read."""
         manifest = self._manifest(str(load_path(self)))
-        return JSONPreview(json.dumps({k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}))
+        return {k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}
+
+    def preview(self) -> ImagePreview:
+        """Draw at most 60 images, ten in a row, at even distances through the classes: a PNG of 640 pixels."""
+        images = self.load()
+        columns = min(10, len(images))
+        rows = min(6, len(images) // columns)
+        chosen = np.argsort(images.labels, kind="stable")[np.linspace(0, len(images) - 1, rows * columns).astype(int)]
+        pixels = images.images_nhwc[chosen.reshape(rows, columns)]
+        sheet = Image.fromarray(np.concatenate(np.concatenate(pixels, axis=1), axis=1))
+        rule = Image.Resampling.NEAREST if sheet.width < 640 else Image.Resampling.LANCZOS
+        ImageOps.contain(sheet, (640, 640), rule).save(png := io.BytesIO(), "PNG")
+        return ImagePreview(base64.b64encode(png.getvalue()).decode())
 
     def _manifest(self, path: str) -> Any:
         with self._local(path) as local:
