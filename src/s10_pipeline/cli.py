@@ -151,6 +151,8 @@ def _command_line() -> str:
     return shlex.join([*start, *sys.argv[1:]])
 
 
+# Kedro reads this file before its commands: of the calls in kedro-viz that FastAPI deprecates nobody here is the author
+warnings.filterwarnings("ignore", module=r"kedro_viz\.")
 logging.getLogger("kedro.pipeline.node").addFilter(
     lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])
 )

@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
+from .datasets.atomic import path_from_here
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
@@ -178,10 +179,8 @@ class ProjectHooks:
 
 def _place_of(page: AbstractVersionedDataset[Any, Any]) -> str:
     """Return the path of a page's version as a person would give it to a command, or its URL."""
-    path = Path(load_path(page))
-    if not is_local(page):
-        return str(file_system_of(page).unstrip_protocol(str(path)))
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+    path = load_path(page)
+    return path_from_here(path) if is_local(page) else str(file_system_of(page).unstrip_protocol(str(path)))
 
 
 def _check_writable(path: Path) -> None:

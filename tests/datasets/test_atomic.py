@@ -86,3 +86,10 @@ def test_the_preview_is_one_line(tmp_path):
     assert "\n" not in preview
     assert "Report: 90 %" in preview
     assert "25 mistakes" in preview
+
+
+def test_what_kedro_viz_shows_names_no_folder_above_this_one(tmp_path, monkeypatch):
+    page = HTMLDataset(filepath=str(tmp_path / "here/data/page.html"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert page._describe()["filepath"] == "data/page.html"
