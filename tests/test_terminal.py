@@ -1,6 +1,5 @@
 import io
 import logging
-import sys
 
 import pytest
 import rich
@@ -9,42 +8,25 @@ from rich.console import Console
 
 from s10_pipeline.terminal import TerminalHandler, take_terminal
 
-
-@pytest.fixture
-def printed(monkeypatch):
-    """Prints what is logged by the command's handler on a console of 80 columns; returns the lines."""
-    console = Console(file=io.StringIO(), width=80)
-    monkeypatch.setattr(rich, "get_console", lambda: console)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [RichHandler(level=logging.INFO)])
-    take_terminal()
-
-    def log(name: str, level: int, *message: object) -> list[str]:
-        logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "level", logging.DEBUG)
-        logger.log(level, *message)
-        return console.file.getvalue().splitlines()
-
-    yield log
-    logging.captureWarnings(False)
+LINE = "[epoch 1] " + "folder/" * 30 + "report.html"
 
 
 @pytest.mark.parametrize(
-    ("logger", "level", "line"),
+    ("logger", "level", "printed"),
     [
-        ("s10_pipeline.x", logging.INFO, "[epoch 1] " + "folder/" * 30 + "report.html"),
-        ("s10_pipeline.x", logging.DEBUG, None),
-        ("kedro.pipeline.node", logging.INFO, None),
-        ("kedro.pipeline.node", logging.WARNING, "Warning: [epoch 1] " + "folder/" * 30 + "report.html"),
+        ("s10_pipeline.x", logging.INFO, f"{LINE}\n"),
+        ("s10_pipeline.x", logging.DEBUG, ""),
+        ("kedro.pipeline.node", logging.INFO, ""),
+        ("kedro.pipeline.node", logging.WARNING, f"Warning: {LINE}\n"),
     ],
 )
-def test_a_line_of_ours_or_a_warning_is_printed_whole(printed, logger, level, line):
-    assert printed(logger, level, "[epoch 1] %sreport.html", "folder/" * 30) == ([line] if line else [])
-
-
-def test_other_handlers_of_a_logging_configuration_are_kept(monkeypatch):
-    chosen = logging.StreamHandler(sys.stderr)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [chosen, TerminalHandler()])
-    before = list(logging.getLogger().handlers)
+def test_a_line_of_ours_or_a_warning_is_printed_whole(logger, level, printed, monkeypatch):
+    console, others = Console(file=io.StringIO(), width=80), logging.NullHandler()
+    monkeypatch.setattr(rich, "get_console", lambda: console)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [RichHandler(level=logging.INFO), others])
+    monkeypatch.setattr(logging.getLogger(logger), "level", logging.DEBUG)
     take_terminal()
-    assert logging.getLogger().handlers == before
+    logging.getLogger(logger).log(level, "%s", LINE)
     logging.captureWarnings(False)
+    assert console.file.getvalue() == printed
+    assert [type(handler) for handler in logging.getLogger().handlers] == [TerminalHandler, type(others)]

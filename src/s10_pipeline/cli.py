@@ -26,7 +26,7 @@ from .commands.compare import compare
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
-from .terminal import PROJECT, take_terminal
+from .terminal import take_terminal
 from .vision.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def _errors_in_one_line() -> Iterator[None]:
 
 def _only_prints(record: logging.LogRecord) -> bool:
     """Make a log record of this project one line without control characters, whatever files and servers are called."""
-    if record.name.startswith(PROJECT):
+    if record.name.startswith(__name__.partition(".")[0]):
         record.msg, record.args = printable(record.getMessage()), None
     return True
 

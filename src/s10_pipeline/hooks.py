@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 
 # Outputs whose place is told at the end of a run.
-PAGES = ("report", "predictions", "predictions_gallery", "onnx_model")
+PAGES = ("predictions", "predictions_gallery", "onnx_model", "report")
 
 # What says which images it is, or was made from.
 TITLED = ("train_images", "test_images", "model")
@@ -64,8 +64,7 @@ class ProjectHooks:
         self._catalog, self._announced = catalog, False
         self._unchecked = pipeline
         self._order = tuple(node.name for node in pipeline.nodes)
-        names = set(self._order)
-        self._trains = "train_resnet" in names
+        self._trains = "train_resnet" in self._order
         for name, version in (run_params.get("load_versions") or {}).items():
             if name in pipeline.datasets() and not catalog.exists(name):
                 raise UserError(f"--load-versions={name}:{version}: no such version; the folder of {name} has names")
@@ -76,7 +75,7 @@ class ProjectHooks:
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
-        if names & {"compute_cams", "predict_images"}:
+        if {"compute_cams", "predict_images"}.intersection(self._order):
             depth = self._parameters.train.architecture.depth
             if not self._trains:
                 depth = _describe(catalog.get("model")).get("architecture", {}).get("depth", 0)
@@ -123,16 +122,15 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Tell that images were drawn or faults planted, where pages are, the verdicts; last, the report's path."""
+        """Tell that images were drawn or faults planted, the verdicts, where pages are; last, the report's path."""
         titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         made_up = [f"made from {title}" for title in titles if title][:1]
-        written = ((name, catalog.get(name)) for name in PAGES if name in pipeline.outputs())
-        pages = {name: _place_of(page) for name, page in written if isinstance(page, AbstractVersionedDataset)}
-        report = [pages.pop("report")] if "report" in pages else []
+        written = {name: catalog.get(name) for name in PAGES if name in pipeline.outputs()}
         judging = {"verdicts", "cam_check"} & pipeline.all_outputs()
         made = [catalog.load(name) for name in sorted(judging) if catalog.exists(name)]
         verdicts = [v for part in made for v in (part if isinstance(part, list) else [part["verdict"]])]
-        for line in (*made_up, *map(": ".join, pages.items()), *in_lines(verdicts), *report):
+        places = [_place_of(*page) for page in written.items() if isinstance(page[1], AbstractVersionedDataset)]
+        for line in (*made_up, *in_lines(verdicts), *places):
             log.info("%s", line)
 
     def _check_host(self, pipeline: Pipeline) -> None:
@@ -177,10 +175,11 @@ class ProjectHooks:
         return "://" not in filepath and DataCatalog.from_config(local).exists(name)
 
 
-def _place_of(page: AbstractVersionedDataset[Any, Any]) -> str:
-    """Return the path of a page's version as a person would give it to a command, or its URL."""
+def _place_of(name: str, page: AbstractVersionedDataset[Any, Any]) -> str:
+    """Return the line for a page that was written: path or URL of its version; the report's is alone, to be clicked."""
     path = load_path(page)
-    return path_from_here(path) if is_local(page) else str(file_system_of(page).unstrip_protocol(str(path)))
+    shown = path_from_here(path) if is_local(page) else file_system_of(page).unstrip_protocol(str(path))
+    return shown if name == "report" else f"{name}: {shown}"
 
 
 def _check_writable(path: Path) -> None:
@@ -207,10 +206,8 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
 def _describe(dataset: Any) -> dict[str, Any]:
     """Return what the files of stored images or of a stored model say of them; reads no pixels, no weights."""
     with suppress(Exception):  # of a damaged file the stage that loads it tells
-        if isinstance(dataset, ImageSetDataset):
-            return dataset.describe()
-        if isinstance(dataset, ClassifierDataset):
-            return dict(json.loads(dataset.preview()))
+        if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
+            return dataset.describe() if isinstance(dataset, ImageSetDataset) else dict(json.loads(dataset.preview()))
     return {}
 
 

@@ -6,9 +6,6 @@ import rich
 from kedro.logging import RichHandler
 from rich.text import Text
 
-# Logger above all of this project's.
-PROJECT = __name__.partition(".")[0]
-
 
 class TerminalHandler(logging.Handler):
     """Prints log records on rich's global console, which progress bars share, without a hard wrap.
@@ -17,22 +14,17 @@ class TerminalHandler(logging.Handler):
     only warnings and errors are printed; the log file has the rest.
     """
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        shown = record.levelno >= logging.WARNING or record.name.startswith(PROJECT)
-        return shown and super().filter(record)
-
     def emit(self, record: logging.LogRecord) -> None:
+        warns = record.levelno >= logging.WARNING
+        kind = f"{record.levelname.capitalize()}: " if warns else "", "bold yellow"
         try:
-            line = Text(self.format(record).rstrip())
-            if record.levelno >= logging.WARNING:
-                line = Text.assemble((f"{record.levelname.capitalize()}: ", "bold yellow"), line)
-            rich.get_console().print(line, soft_wrap=True)
+            if warns or record.name.startswith(__name__.partition(".")[0]):
+                rich.get_console().print(Text.assemble(kind, self.format(record).rstrip()), soft_wrap=True)
         except Exception:
             self.handleError(record)
 
 
 def take_terminal() -> None:
     """Put our handler where Kedro's logging configuration has RichHandler; a configuration with others is kept."""
-    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers = [TerminalHandler(h.level) if isinstance(h, RichHandler) else h for h in root.handlers]

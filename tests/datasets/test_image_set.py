@@ -118,14 +118,10 @@ def test_a_damaged_file_in_the_store_is_told(remote):
         dataset.load()
 
 
-@pytest.mark.parametrize(("number", "size"), [(120, (640, 384)), (12, (640, 64)), (1, (640, 640))])
-def test_preview_draws_images_and_the_rest_is_told_without_pixels(images, tmp_path, number, size):
+def test_preview_draws_images_and_the_rest_is_told_without_pixels(images, tmp_path):
     dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
-    dataset.save(ImageSet(images.images_nhwc[:number], images.labels[:number], images.class_names))
-    assert dataset.describe()["num_images"] == number
+    dataset.save(images)
+    assert dataset.describe()["num_images"] == 120
     with Image.open(io.BytesIO(base64.b64decode(dataset.preview()))) as picture:
-        first = np.asarray(picture)[: size[0] // 10 : 2, : size[0] // 10 : 2]
-        assert picture.size == size
-    by_class = np.argsort(images.labels[:number], kind="stable")
-    if number > 1:  # each pixel of 32 x 32 is two by two
-        assert np.array_equal(first, images.images_nhwc[by_class[0]])
+        assert picture.size == (320, 192)
+        assert np.array_equal(np.asarray(picture)[:32, :32], images.images_nhwc[np.argmin(images.labels)])

@@ -35,15 +35,12 @@ def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
     assert history.timing == [{"epoch": 1, "epoch_seconds": 2.0, "images_per_second": 20.0, "data_wait_fraction": 0.25}]
 
 
-@pytest.mark.parametrize(("lr", "seconds", "speed", "left"), [(0.1, 2, "20", "1:38"), (0.00012, 0.001, "40k", "1:38")])
-def test_an_epoch_is_one_line_of_80_columns(lr, seconds, speed, left, caplog, monkeypatch):
-    clock = iter([0.0, 2.0])
-    monkeypatch.setattr(history_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    with caplog.at_level(logging.INFO):
-        History(TrainParams(epochs=50)).add(lr, SUMS, SUMS, SUMS, STEADY | {"lr_after": lr}, EpochTiming(seconds, 0.0))
-    (line,) = caplog.messages
-    assert line == f"1/50  train 0.500 75.0 %  val 0.500 75.0 %  lr {lr:.2g}  {speed} img/s  eta {left}"
-    assert len(line) <= 80
+def test_an_epoch_is_one_line_of_80_columns(caplog, monkeypatch):
+    monkeypatch.setattr(history_module, "time", SimpleNamespace(monotonic=iter([0.0, 2.0]).__next__))
+    caplog.set_level(logging.INFO)
+    History(TrainParams(epochs=50)).add(0.00012, SUMS, SUMS, SUMS, STEADY, EpochTiming(0.001, 0.0))
+    line = "1/50  train 0.500 75.0 %  val 0.500 75.0 %  lr 0.00012  40k img/s  eta 1:38"
+    assert caplog.messages[0] == line
 
 
 def test_waiting_for_data_is_told_once_with_what_to_raise(caplog, monkeypatch):

@@ -69,12 +69,12 @@ class History:
         waited = timing.waiting_seconds / timing.seconds
         self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
         self._epochs_here += 1
-        seconds_each = (time.monotonic() - self._started) / self._epochs_here
-        left = timedelta(seconds=round(seconds_each * (self._params.epochs - epoch)))
+        seconds = (self._params.epochs - epoch) / self._epochs_here * (time.monotonic() - self._started)
+        left = str(timedelta(seconds=round(seconds))).removeprefix("0:0").removeprefix("0:")
         log.info(
             "%d/%d  train %.3f %.1f %%  val %.3f %.1f %%  lr %.2g  %s img/s  eta %s",
             epoch, self._params.epochs, train.mean_loss(), 100 * train.accuracy(), val.mean_loss(),
-            100 * val.accuracy(), lr, short_count(images_per_second), str(left).removeprefix("0:").removeprefix("0"),
+            100 * val.accuracy(), lr, short_count(images_per_second), left,
         )  # fmt: skip
         if row["lr_dropped"]:
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
