@@ -92,7 +92,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         return {k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}
 
     def preview(self) -> ImagePreview:
-        """Draw 60 images, ten in a row, at even distances through the classes: a PNG in base64; of fewer, some twice."""
+        """Draw 60 images, ten a row, at even distances through the classes: a PNG in base64, of fewer some twice."""
         from ..vision.report.embedding import picture_uri
 
         images = self.load()
