@@ -21,7 +21,7 @@ INSTALL_WITH = { $(TORCH_FIRST) $(1) -r $(LOCK) && $(1) --no-deps -e . ; }
 export DO_NOT_TRACK := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
-.PHONY: help install run test test-all test-gpu lint docs viz bench lock
+.PHONY: help install run test test-all test-gpu lint docs viz bench pictures lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -50,7 +50,6 @@ $(INSTALLED): $(LOCK) pyproject.toml
 run: $(INSTALLED)  ## the whole pipeline on drawn images: two minutes once installed
 	@$(BIN)/kedro run --env=sample
 	@echo
-	@echo "Report: $$(ls -d "$${S10_DATA_ROOT:-data}"/sample/08_reporting/report.html/*/report.html | tail -n 1)"
 	@echo "Next, on CIFAR-10 (downloads 163 MiB once):"
 	@echo "  $(BIN)/kedro run              base recipe, 50 epochs: for a GPU (on two CPU cores, hours to a day)"
 	@echo "  $(BIN)/kedro run --env=cpu    smaller recipe: for two CPU cores (15 minutes with bf16, else 30 to 60)"
@@ -84,6 +83,9 @@ bench: $(INSTALLED)  ## throughput, cost and memory of training, printed and kep
 	@$(BIN)/python benchmarks/throughput.py
 	@$(BIN)/python benchmarks/throughput.py --depth 10 --width 32 --batches 20
 	@$(BIN)/python benchmarks/cost.py
+
+pictures: $(INSTALLED)  ## the pictures of README and docs, from two runs of sample
+	@$(BIN)/python docs/pictures.py
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header
 lock: $(INSTALLED)  ## pin the newest packages that fit pyproject.toml, with and without CUDA

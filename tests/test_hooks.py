@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 
 from s10_pipeline.datasets.atomic import AtomicDataset
 from s10_pipeline.datasets.classifier import ClassifierDataset
+from s10_pipeline.datasets.html import HTMLDataset
 from s10_pipeline.datasets.image_set import ImageSetDataset
 from s10_pipeline.hooks import ProjectHooks
 from s10_pipeline.pipeline_registry import register_pipelines
@@ -130,15 +131,26 @@ def test_every_run_on_drawn_images_says_so(name, stored, caplog, monkeypatch):
     assert caplog.messages == ["made from photographs; planted faults: labels:0.05"]
 
 
-def test_the_last_lines_tell_the_verdicts(caplog):
-    pipeline = Pipeline([NODES["judge"], NODES["check_cams"]])
+def test_the_last_lines_tell_the_verdicts_and_the_report_alone(caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pipeline = Pipeline([NODES["judge"], NODES["check_cams"], NODES["gradcam_report"]])
     verdicts = [
         Verdict("shortcut", "found", 9, "The tag").as_dict(),
         Verdict("accuracy", "found", 9, "9 of 9").as_dict(),
     ]
     check = {"verdict": Verdict("cam_trust", "unknown", 3, "3 maps").as_dict()}
     catalog = DataCatalog({"verdicts": MemoryDataset(verdicts), "cam_check": MemoryDataset(check)})
-    with caplog.at_level(logging.INFO):
-        ProjectHooks().after_pipeline_run(pipeline, catalog)
-    assert caplog.messages == in_lines([*verdicts, check["verdict"]])
-    assert len(caplog.messages) == 3
+    catalog["report"] = HTMLDataset(filepath=str(tmp_path / "report.html"), version=Version(None, "1"))
+    catalog.save("report", "<html></html>")
+    caplog.set_level(logging.INFO)
+    ProjectHooks().after_pipeline_run(pipeline, catalog)
+    assert caplog.messages == [*in_lines([*verdicts, check["verdict"]]), "report.html/1/report.html"]
+    assert "9 of 9" in caplog.messages[-2]
+    assert len(caplog.messages) == 4
+
+    caplog.clear()
+    hooks = ProjectHooks()
+    hooks.before_pipeline_run({}, pipeline, DataCatalog(dict.fromkeys(pipeline.inputs(), MemoryDataset({}))))
+    hooks._unchecked = None
+    hooks.before_node_run(NODES["check_cams"], {})
+    assert caplog.messages == ["2/3 check_cams"]

@@ -26,6 +26,7 @@ from .commands.compare import compare
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
+from .terminal import take_terminal
 from .vision.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def _errors_in_one_line() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
+    take_terminal()
     for handler in logging.getLogger().handlers:
         handler.addFilter(_only_prints)
         if isinstance(handler, logging.FileHandler):
@@ -149,6 +151,8 @@ def _command_line() -> str:
     return shlex.join([*start, *sys.argv[1:]])
 
 
+# Kedro reads this file before its commands: of the calls in kedro-viz that FastAPI deprecates nobody here is the author
+warnings.filterwarnings("ignore", module=r"kedro_viz\.")
 logging.getLogger("kedro.pipeline.node").addFilter(
     lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])
 )

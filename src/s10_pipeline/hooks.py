@@ -15,6 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
+from .datasets.atomic import path_from_here
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 
 # Outputs whose place is told at the end of a run.
-PAGES = ("report", "predictions", "predictions_gallery", "onnx_model")
+PAGES = ("predictions", "predictions_gallery", "onnx_model", "report")
 
 # What says which images it is, or was made from.
 TITLED = ("train_images", "test_images", "model")
@@ -46,6 +47,7 @@ class ProjectHooks:
     _announced = False
     _unchecked: Pipeline | None = None
     _trains = True
+    _order: tuple[str, ...] = ()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -61,8 +63,8 @@ class ProjectHooks:
         """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
         self._catalog, self._announced = catalog, False
         self._unchecked = pipeline
-        names = {node.name for node in pipeline.nodes}
-        self._trains = "train_resnet" in names
+        self._order = tuple(node.name for node in pipeline.nodes)
+        self._trains = "train_resnet" in self._order
         for name, version in (run_params.get("load_versions") or {}).items():
             if name in pipeline.datasets() and not catalog.exists(name):
                 raise UserError(f"--load-versions={name}:{version}: no such version; the folder of {name} has names")
@@ -73,7 +75,7 @@ class ProjectHooks:
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
-        if names & {"compute_cams", "predict_images"}:
+        if {"compute_cams", "predict_images"}.intersection(self._order):
             depth = self._parameters.train.architecture.depth
             if not self._trains:
                 depth = _describe(catalog.get("model")).get("architecture", {}).get("depth", 0)
@@ -89,6 +91,8 @@ class ProjectHooks:
         if self._unchecked:
             self._check_host(self._unchecked)
             self._unchecked = None
+        if node.name in self._order:  # unknown to the worker processes of Kedro's ParallelRunner
+            log.info("%d/%d %s", self._order.index(node.name) + 1, len(self._order), node.name)
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
         if node.name == "lr_range_test" and not inputs["params:lr_search"].runs_test(inputs["params:train"].lr):
@@ -118,23 +122,16 @@ class ProjectHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Tell the verdicts, where the pages are, and that images were drawn or faults planted."""
+        """Tell that images were drawn or faults planted, the verdicts, where pages are; last, the report's path."""
+        titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
+        made_up = [f"made from {title}" for title in titles if title][:1]
+        written = {name: catalog.get(name) for name in PAGES if name in pipeline.outputs()}
         judging = {"verdicts", "cam_check"} & pipeline.all_outputs()
         made = [catalog.load(name) for name in sorted(judging) if catalog.exists(name)]
         verdicts = [v for part in made for v in (part if isinstance(part, list) else [part["verdict"]])]
-        for line in in_lines(verdicts):
+        places = [_place_of(*page) for page in written.items() if isinstance(page[1], AbstractVersionedDataset)]
+        for line in (*made_up, *in_lines(verdicts), *places):
             log.info("%s", line)
-        for name in PAGES:
-            dataset = catalog.get(name) if name in pipeline.outputs() else None
-            if isinstance(dataset, AbstractVersionedDataset):
-                path = Path(load_path(dataset))
-                shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-                if not is_local(dataset):
-                    shown = file_system_of(dataset).unstrip_protocol(str(path))
-                log.info("%s: %s", name, shown)
-        titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
-        if drawn := next(filter(None, titles), ""):
-            log.info("made from %s", drawn)
 
     def _check_host(self, pipeline: Pipeline) -> None:
         inputs = pipeline.inputs()
@@ -178,6 +175,13 @@ class ProjectHooks:
         return "://" not in filepath and DataCatalog.from_config(local).exists(name)
 
 
+def _place_of(name: str, page: AbstractVersionedDataset[Any, Any]) -> str:
+    """Return the line for a page that was written: path or URL of its version; the report's is alone, to be clicked."""
+    path = load_path(page)
+    shown = path_from_here(path) if is_local(page) else file_system_of(page).unstrip_protocol(str(path))
+    return shown if name == "report" else f"{name}: {shown}"
+
+
 def _check_writable(path: Path) -> None:
     """Raises UserError where the folder of versions at ``path`` cannot be written, or cannot be made."""
     place = next(place for place in (path, *path.parents) if os.path.lexists(place))
@@ -201,9 +205,9 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
 
 def _describe(dataset: Any) -> dict[str, Any]:
     """Return what the files of stored images or of a stored model say of them; reads no pixels, no weights."""
-    if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
-        with suppress(Exception):  # of a damaged file the stage that loads it tells
-            return dict(json.loads(dataset.preview()))
+    with suppress(Exception):  # of a damaged file the stage that loads it tells
+        if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
+            return dataset.describe() if isinstance(dataset, ImageSetDataset) else dict(json.loads(dataset.preview()))
     return {}
 
 

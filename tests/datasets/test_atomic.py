@@ -25,3 +25,8 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, make):
     make(tmp_path / "page.html")
     with pytest.raises(DatasetError, match="not a regular file"):
         HTMLDataset(filepath=str(tmp_path / "page.html")).load()
+
+
+def test_what_kedro_viz_shows_names_no_folder_above_this_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert HTMLDataset(filepath=str(tmp_path / "data/page.html"))._describe()["filepath"] == "data/page.html"

@@ -1,4 +1,6 @@
+import base64
 import dataclasses
+import io
 import json
 import os
 from pathlib import Path
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
+from PIL import Image
 
 from s10_pipeline.datasets import image_set
 from s10_pipeline.datasets.image_set import ImageSetDataset
@@ -113,3 +116,12 @@ def test_a_damaged_file_in_the_store_is_told(remote):
         file.unlink()
     with pytest.raises(DatasetError, match="damaged, its content is not that of its name"):
         dataset.load()
+
+
+def test_preview_draws_images_and_the_rest_is_told_without_pixels(images, tmp_path):
+    dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"))
+    dataset.save(images)
+    assert dataset.describe()["num_images"] == 120
+    with Image.open(io.BytesIO(base64.b64decode(dataset.preview()))) as picture:
+        assert picture.size == (320, 192)
+        assert np.array_equal(np.asarray(picture)[:32, :32], images.images_nhwc[np.argmin(images.labels)])

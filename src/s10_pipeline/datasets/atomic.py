@@ -1,11 +1,12 @@
 """What all our datasets share: a version that can be seen is whole."""
 
+import os
 import tempfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, TypeVar
 
 import fsspec
@@ -16,6 +17,11 @@ from ..identity.regular_files import regular_file
 from ..staleness.kedro_internals import load_path, save_path, version_of
 
 T = TypeVar("T")
+
+
+def path_from_here(path: PurePath | str) -> str:
+    """Return a path as it would be given in the current folder: kedro-viz's site names no folders above it."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else str(path)
 
 
 class AtomicDataset(AbstractVersionedDataset[T, T]):
@@ -112,4 +118,4 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         self._fs.invalidate_cache(get_filepath_str(self.filepath, self._protocol))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self.filepath), "protocol": self._protocol, "version": version_of(self)}
+        return {"filepath": path_from_here(self.filepath), "protocol": self._protocol, "version": version_of(self)}

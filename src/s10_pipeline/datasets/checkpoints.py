@@ -8,6 +8,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from ..staleness.kedro_internals import JSONPreview
 from ..vision.types import CheckpointStore
+from .atomic import path_from_here
 
 
 class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
@@ -59,4 +60,4 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self.filepath}
+        return {"filepath": path_from_here(self.filepath)}

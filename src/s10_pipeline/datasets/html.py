@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ..staleness.kedro_internals import HTMLPreview, load_path
-from .atomic import AtomicDataset
+from .atomic import AtomicDataset, path_from_here
 
 
 class HTMLDataset(AtomicDataset[str]):
@@ -33,7 +33,7 @@ class HTMLDataset(AtomicDataset[str]):
         description = re.search(r'<meta name="description" content="(.*?)"', page, re.DOTALL)
         parts = [f"<b>{_one_line(title[1])}</b>"] if title else []
         parts += [_one_line(description[1])] if description else []
-        parts.append(f"<code>{html.escape(str(load_path(self)))}</code>")
+        parts.append(f"<code>{html.escape(path_from_here(load_path(self)))}</code>")
         # kedro-viz lets lines run out of its panel
         style = "margin: 0 20px; max-width: 370px; white-space: normal; overflow-wrap: anywhere"
         return HTMLPreview(f'<p style="{style}">' + "<br/>".join(parts) + "</p>")

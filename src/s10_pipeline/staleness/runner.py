@@ -56,7 +56,7 @@ class StalenessRunner(SequentialRunner):
 
         def execute(node: Node) -> None:
             Task(node, catalog, is_async(self), hook_manager, run_id).execute()
-            log.info("Completed node: %s", node.name)
+            logging.getLogger("kedro.runner").info("Completed node: %s", node.name)  # as its own runners say it
             release_datasets(self, node, catalog, load_counts, pipeline)
 
         if self._only_stale:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import rich
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,11 @@ def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"
     bar = Bar(description, total, unit)
     with bar.progress:
         yield bar
+
+
+def short_count(number: float) -> str:
+    """A rate or a count in at most four characters up to a million: 980, 9800, 16k."""
+    return f"{number:.0f}" if number < 10_000 else f"{number / 1000:.0f}k"
 
 
 # Bar.show, or a function that sends its arguments to the process of the bar.
@@ -37,14 +43,14 @@ class Bar:
         console = rich.get_console()
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            BarColumn(bar_width=24),  # where room is short, it alone gives way
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn(unit, markup=False),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or console.is_dumb_terminal,
         )
         self._task = self.progress.add_task(description, total=total, note="")
         self._unit, self._logged = unit, time.monotonic()

@@ -3,7 +3,7 @@ import json
 from s10_pipeline.vision.evaluation.verdict import FAULTS, KINDS, Verdict, in_lines, in_order
 
 
-def test_lines_tell_accuracy_first_then_faults_then_what_is_not_known():
+def test_lines_tell_what_is_not_known_then_faults_and_end_with_the_accuracy():
     verdicts = [
         Verdict("decided_schedule", "found", 0, "Annealing", items=("annealing",)),
         Verdict("calibration", "unknown", 9, "Cannot be told"),
@@ -13,7 +13,7 @@ def test_lines_tell_accuracy_first_then_faults_then_what_is_not_known():
     ]
     stored = json.loads(json.dumps([verdict.as_dict() for verdict in verdicts]))
     assert list(in_order(stored)) == ["accuracy", "baseline", "near_duplicates", "calibration", "decided_schedule"]
-    accuracy, copies, unknown = in_lines(stored)
+    unknown, copies, accuracy = in_lines(stored)
     assert accuracy.endswith("9 of 9")
     assert copies.endswith("Two copies")
     assert unknown.endswith(KINDS["calibration"])

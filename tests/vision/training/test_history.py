@@ -1,4 +1,5 @@
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -32,6 +33,14 @@ def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
     assert history.rows[0]["lr_dropped"] is True
     assert (history.rows[0]["lr_after"], history.rows[0]["drop_reason"]) == (0.01, "plateau")
     assert history.timing == [{"epoch": 1, "epoch_seconds": 2.0, "images_per_second": 20.0, "data_wait_fraction": 0.25}]
+
+
+def test_an_epoch_is_one_line_of_80_columns(caplog, monkeypatch):
+    monkeypatch.setattr(history_module, "time", SimpleNamespace(monotonic=iter([0.0, 2.0]).__next__))
+    caplog.set_level(logging.INFO)
+    History(TrainParams(epochs=50)).add(0.00012, SUMS, SUMS, SUMS, STEADY, EpochTiming(0.001, 0.0))
+    line = "1/50  train 0.500 75.0 %  val 0.500 75.0 %  lr 0.00012  40k img/s  eta 1:38"
+    assert caplog.messages[0] == line
 
 
 @pytest.mark.parametrize(("num_workers", "advised"), [(2, True), (7, False)])

@@ -55,7 +55,7 @@ def in_order(verdicts: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def in_lines(verdicts: Iterable[dict[str, Any]]) -> list[str]:
-    """The accuracy, each fault that was found, and what cannot be told, as lines for a terminal."""
+    """What cannot be told, each fault that was found, the accuracy: lines for a terminal, read from its end."""
     told = in_order(verdicts)
     lines = [
         f"{KINDS[kind]}: {verdict['sentence']}"
@@ -63,4 +63,4 @@ def in_lines(verdicts: Iterable[dict[str, Any]]) -> list[str]:
         if kind == "accuracy" or (kind in FAULTS and verdict["verdict"] == "found")
     ]
     unknown = [KINDS[kind] for kind, v in told.items() if v["verdict"] == "unknown" and kind != "accuracy"]
-    return [*lines, f"cannot be told: {', '.join(unknown)}"] if unknown else lines
+    return [*([f"cannot be told: {', '.join(unknown)}"] if unknown else []), *reversed(lines)]

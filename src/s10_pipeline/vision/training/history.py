@@ -1,10 +1,13 @@
 """What an epoch leaves behind: a row of figures, a row of times, a line in the log."""
 
 import logging
+import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from ..data.workers import num_cores
+from ..progress import short_count
 from .metric_sums import MetricSums
 from .params import TrainParams
 from .schedule import SCHEDULES
@@ -38,7 +41,7 @@ class History:
 
     def __init__(self, params: TrainParams, num_workers: int = 0) -> None:
         self._params, self._num_workers = params, num_workers
-        self._epochs_here = 0
+        self._epochs_here, self._started = 0, time.monotonic()
         self.rows: list[dict[str, Any]] = []
         self.timing: list[dict[str, Any]] = []
 
@@ -65,11 +68,13 @@ class History:
         images_per_second = int(train.num_images) / timing.seconds
         waited = timing.waiting_seconds / timing.seconds
         self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
+        self._epochs_here += 1
+        seconds = (self._params.epochs - epoch) / self._epochs_here * (time.monotonic() - self._started)
+        left = str(timedelta(seconds=round(seconds))).removeprefix("0:0").removeprefix("0:")
         log.info(
-            "epoch %d/%d: loss train %.3f val %.3f test %.3f, accuracy train %.4f val %.4f test %.4f, "
-            "lr %.2g, %.0f images/s, %.1f s",
-            epoch, self._params.epochs, train.mean_loss(), val.mean_loss(), test.mean_loss(),
-            train.accuracy(), val.accuracy(), test.accuracy(), lr, images_per_second, timing.seconds,
+            "%d/%d  train %.3f %.1f %%  val %.3f %.1f %%  lr %.2g  %s img/s  eta %s",
+            epoch, self._params.epochs, train.mean_loss(), 100 * train.accuracy(), val.mean_loss(),
+            100 * val.accuracy(), lr, short_count(images_per_second), left,
         )  # fmt: skip
         if row["lr_dropped"]:
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
@@ -78,7 +83,6 @@ class History:
 
     def _warn_of_waiting(self) -> None:
         """Say once that data is the bottleneck, and what to do."""
-        self._epochs_here += 1
         waited = self.timing[-1]["data_wait_fraction"]
         # the first epoch of a process starts workers and imports what they need; later ones are like the second
         if self._epochs_here != 2 or waited <= LONG_WAIT:

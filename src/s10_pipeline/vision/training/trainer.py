@@ -15,7 +15,7 @@ from ..data.workers import resolve_num_workers
 from ..device import choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
-from ..progress import Show
+from ..progress import Show, short_count
 from .data import TrainingData
 from .ema import build_ema
 from .history import EpochTiming, History
@@ -145,9 +145,9 @@ class Trainer:
 
         def on_progress(sums: MetricSums, done: int) -> None:
             speed = int(sums.num_images) * self.ranks.count / (time.perf_counter() - started)
-            figures = f"loss {sums.mean_loss():.3f}  acc {sums.accuracy():.3f}  lr {self.schedule.lr:.2g}"
+            figures = f"loss {sums.mean_loss():.3f}  {100 * sums.accuracy():.1f} %  lr {self.schedule.lr:.2g}"
             done += self.epochs_done * len(self.loader)
-            show(done, f"epoch {epoch}/{self.params.epochs}", f"{figures}  {speed:.0f} images/s")
+            show(done, f"epoch {epoch}/{self.params.epochs}", f"{figures}  {short_count(speed)} img/s")
 
         sums, timing = train_epoch(self.step, batches, epoch=epoch, train_batch=train_batch, on_progress=on_progress)
         following = self.loader.epoch(epoch + 1) if epoch < self.params.epochs else iter(())
