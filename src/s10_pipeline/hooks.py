@@ -129,7 +129,7 @@ class ProjectHooks:
         judging = {"verdicts", "cam_check"} & pipeline.all_outputs()
         made = [catalog.load(name) for name in sorted(judging) if catalog.exists(name)]
         verdicts = [v for part in made for v in (part if isinstance(part, list) else [part["verdict"]])]
-        places = [_place_of(*page) for page in written.items() if isinstance(page[1], AbstractVersionedDataset)]
+        places = [_place_of(name, page) for name, page in written.items() if isinstance(page, AbstractVersionedDataset)]
         for line in (*made_up, *in_lines(verdicts), *places):
             log.info("%s", line)
 

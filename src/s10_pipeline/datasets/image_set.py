@@ -97,9 +97,11 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
         images = self.load()
         chosen = np.argsort(images.labels, kind="stable")[np.linspace(0, len(images) - 1, 60).astype(int)]
-        rows = images.images_nhwc[chosen.reshape(6, 10)]
-        step = 1 + images.image_size[0] // 100  # every second pixel of 100 to 199, and so on
-        return ImagePreview(picture_uri(np.hstack(np.hstack(rows))[::step, ::step]).partition(",")[2])
+        height, width = images.image_size
+        grid = images.images_nhwc[chosen].reshape(6, 10, height, width, 3).swapaxes(1, 2)
+        step = 1 + height // 100  # every second pixel of 100 to 199, and so on
+        picture = grid.reshape(6 * height, 10 * width, 3)[::step, ::step]
+        return ImagePreview(picture_uri(picture).partition(",")[2])
 
     def _manifest(self, path: str) -> Any:
         with self._local(path) as local:
