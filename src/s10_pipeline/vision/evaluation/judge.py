@@ -34,9 +34,9 @@ ONE_CLASS = 2 / 3
 # A model that is right less often than this has not learned enough to judge labels by.
 LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
-# Of drawn images without a copy, the most alike reach a similarity of 0.87 by chance; of 300 copies saved as JPEG of
-# quality 75 the least alike has 0.93.
-COPY = 0.93
+# Of 8,000 drawn test images without a copy, the most alike reaches a similarity of 0.896 by chance
+# (benchmarks/nulls.py); of 200 copies saved as JPEG of quality 75 the least alike has 0.919.
+COPY = 0.91
 
 
 def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
