@@ -51,6 +51,7 @@ NOT_RUN = {
     "python3 -m venv": "installs",
     "pip install": "installs",
     "export S10_DATA_ROOT": "a place on another machine",
+    "ingest.corrections": "needs choices made in a page; test_end_to_end.py clicks them",
     "kedro airflow": "a command of a plug-in that is not installed here",
     "-m pytest": "is what runs this test",
     "python benchmarks/": "takes hours; tests/benchmarks runs them on less",
@@ -121,7 +122,7 @@ def test_commands_on_drawn_images_run(tmp_path):
     config = tmp_path / "run.yml"
     config.write_text(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1])
     assert yaml.safe_load(config.read_text())["run"]["params"]["augment"]
-    sample_runs = [arguments for arguments in kedro_runs() if "--env=sample" in arguments]
+    sample_runs = [a for a in kedro_runs() if "--env=sample" in a and not reason(" ".join(a))]
     assert len(sample_runs) >= 12
     for arguments in sample_runs:
         given = [a.replace("=DIR", f"={images}").replace("run.yml", str(config)) for a in arguments]

@@ -191,7 +191,7 @@ class SmallProject:
                 if record.getMessage().startswith("Completed node: "):
                     ran.append(record.getMessage().removeprefix("Completed node: "))
 
-        logger, handler = logging.getLogger("s10_pipeline.staleness.runner"), Ran()
+        logger, handler = logging.getLogger("kedro.runner"), Ran()
         logger.addHandler(handler)
         level = logger.level
         logger.setLevel(logging.INFO)

@@ -23,11 +23,6 @@ def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"
         yield bar
 
 
-def short_count(number: float) -> str:
-    """A rate or a count in at most four characters up to a million: 980, 9800, 16k."""
-    return f"{number:.0f}" if number < 10_000 else f"{number / 1000:.0f}k"
-
-
 # Bar.show, or a function that sends its arguments to the process of the bar.
 Show = Callable[[int, str, str], None]
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 from ..data.workers import num_cores
-from ..progress import short_count
 from .metric_sums import MetricSums
 from .params import TrainParams
 from .schedule import SCHEDULES
@@ -92,3 +91,8 @@ class History:
         if self._num_workers < cores - 1:
             remedy = f"raise train.num_workers (now {self._num_workers}; {cores} cores are there for it), or {remedy}"
         log.warning("data is the bottleneck: %.0f %% of an epoch's time is waiting for it; %s", 100 * waited, remedy)
+
+
+def short_count(number: float) -> str:
+    """A rate or a count in at most four characters up to a million: 980, 9800, 16k."""
+    return f"{number:.0f}" if number < 10_000 else f"{number / 1000:.0f}k"

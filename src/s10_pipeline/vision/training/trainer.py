@@ -15,10 +15,10 @@ from ..data.workers import resolve_num_workers
 from ..device import choose_precision, deterministic_algorithms, explain_out_of_memory
 from ..errors import UserError
 from ..network.classifier import Classifier
-from ..progress import Show, short_count
+from ..progress import Show
 from .data import TrainingData
 from .ema import build_ema
-from .history import EpochTiming, History
+from .history import EpochTiming, History, short_count
 from .measuring import MeasuredImages, measure
 from .metric_sums import MetricSums
 from .model import build_classifier
