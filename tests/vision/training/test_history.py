@@ -35,11 +35,12 @@ def test_an_epoch_is_a_row_of_figures_and_a_row_of_times():
     assert history.timing == [{"epoch": 1, "epoch_seconds": 2.0, "images_per_second": 20.0, "data_wait_fraction": 0.25}]
 
 
-def test_an_epoch_is_one_line_of_80_columns(caplog, monkeypatch):
-    monkeypatch.setattr(history_module, "time", SimpleNamespace(monotonic=iter([0.0, 2.0]).__next__))
+@pytest.mark.parametrize(("seconds", "left"), [(2.0, "1:38"), (0.5, "0:24"), (200.0, "2:43:20")])
+def test_an_epoch_is_one_line_of_80_columns(caplog, monkeypatch, seconds, left):
+    monkeypatch.setattr(history_module, "time", SimpleNamespace(monotonic=iter([0.0, seconds]).__next__))
     caplog.set_level(logging.INFO)
     History(TrainParams(epochs=50)).add(0.00012, SUMS, SUMS, SUMS, STEADY, EpochTiming(0.001, 0.0))
-    line = "1/50  train 0.500 75.0 %  val 0.500 75.0 %  lr 0.00012  40k img/s  eta 1:38"
+    line = f"1/50  train 0.500 75.0 %  val 0.500 75.0 %  lr 0.00012  40k img/s  eta {left}"
     assert caplog.messages[0] == line
 
 

@@ -69,7 +69,7 @@ class History:
         self.timing.append(dict(zip(TIMING_COLUMNS, [epoch, timing.seconds, images_per_second, waited], strict=True)))
         self._epochs_here += 1
         seconds = (self._params.epochs - epoch) / self._epochs_here * (time.monotonic() - self._started)
-        left = str(timedelta(seconds=round(seconds))).removeprefix("0:0").removeprefix("0:")
+        left = str(timedelta(seconds=round(seconds))).removeprefix("0:").removeprefix("0")
         log.info(
             "%d/%d  train %.3f %.1f %%  val %.3f %.1f %%  lr %.2g  %s img/s  eta %s",
             epoch, self._params.epochs, train.mean_loss(), 100 * train.accuracy(), val.mean_loss(),
