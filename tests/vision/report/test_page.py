@@ -135,10 +135,10 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
     none = section(build_report(judged(inputs(), **dict.fromkeys(FAULTS, "not_found")), {}), "summary")
     assert "Nothing found" in none
     assert "shortcut of" not in none, "what was not found is named, not told"
-    unknown = judged(inputs(), cam_trust="unknown", calibration="unknown", shortcut="not_found")
+    unknown = judged(inputs(), cam_trust="unknown", label_errors="unknown", shortcut="not_found")
     words = section(build_report(unknown, {}), "summary")
     assert f"{len(FAULTS) - 2} faults found" in words
-    assert f"not found: {KINDS['shortcut']}. Cannot be told: {KINDS['calibration']}." in words
+    assert f"not found: {KINDS['shortcut']}. Cannot be told: {KINDS['label_errors']}." in words
     assert "trusted? Cannot be told" in words
 
 

@@ -17,8 +17,9 @@ KINDS = {
     "cam_trust": "trust in the maps",
     "decided_schedule": "schedule",
 }
-# Those that are a fault of the data or of the model where they are found.
-FAULTS = ("baseline", "class_starved", "shortcut", "near_duplicates", "train_test_shift", "label_errors", "calibration")
+# Those that are a fault of the data or of the model where they are found. Calibration is none: of 20 trainings on drawn
+# data without a fault, 19 are surely a little too sure or not sure enough.
+FAULTS = ("baseline", "class_starved", "shortcut", "near_duplicates", "train_test_shift", "label_errors")
 
 
 @dataclass(frozen=True)
