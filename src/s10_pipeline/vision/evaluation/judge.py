@@ -175,7 +175,9 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         told_of = f"the model is right on {metrics['val_accuracy']:.0%} of the validation images"
         return Verdict("label_errors", "unknown", n, f"Cannot be told, because {told_of}: {sentence}", total / n)
     if verdict == "found":
-        sentence = f"Shown: {sentence}; at least {1 - FALSE_DISCOVERIES:.0%} of these labels should be wrong"
+        sentence = (
+            f"Shown: {sentence}; if right labels scatter alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
+        )
     else:
         sentence = f"Not shown: {sentence}; that few may do so where all labels are right"
     return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
