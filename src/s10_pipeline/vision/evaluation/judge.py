@@ -1,7 +1,7 @@
 """What can be said of a trained model: each verdict with its evidence, or that the images do not tell.
 
 The thresholds were set on simulated data without the fault (``benchmarks/nulls.py``): each detector of a fault raises a
-false alarm in at most one of 200 data sets, calibration in one of 20.
+false alarm in about one of 200 data sets or fewer, calibration in one of 20.
 """
 
 from collections.abc import Iterable, Sequence

@@ -48,8 +48,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
         # what diverged would squeeze the valley into a line
         low, high = before["raw_loss"].quantile([0.01, 0.99])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
-        low, high = best_lr["band"]
-        figure.legend(fontsize=13, loc="outside lower center", ncols=1 if low < high else 2, frameon=False)
+        figure.legend(fontsize=13, loc="outside lower center", frameon=False)
     else:
         title += ": diverged too early to read"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
