@@ -117,7 +117,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("train.epochs", 11, r"^train.anneal_epochs=10: epochs=11 and warmup_epochs=2 leave 9; .*raise epochs"),
         ("train.epochs", 5, r"--params=train.epochs=5,train.warmup_epochs=2,train.anneal_epochs=3, or raise"),
         ("train.epochs", 1, r"^train.warmup_epochs=2: .*=train.epochs=1,train.warmup_epochs=0,train.anneal_epochs=1, "),
-        ("train.warmup_epochs", 60, r"^train.warmup_epochs=60: epochs=50 end before the full rate is reached; "),
+        ("train.warmup_epochs", 60, r"^train.warmup_epochs=60: must be at most epochs=50,"),
         ("lr_search.end_lr", 1e-6, r"lr_search.end_lr=1e-06: must be above start_lr"),
         ("explain.layer", "layer5", r"explain.layer=layer5: must be one of layer1, layer2, layer3, layer4"),
         ("explain.layer", "layer3+layer3", r"explain.layer=layer3\+layer3: .* several different ones"),
