@@ -90,7 +90,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("trian.lr", 9, r"trian: no such group of parameters; did you mean train\?"),
         ("train.epochs", "many", r"train.epochs=many: must be a valid integer.*; .* or in parameters_training.yml"),
         ("train.epochs", 0, r"train.epochs=0: must be greater than or equal to 1"),
-        ("train.momentum", 0, r"train.momentum=0: nesterov=true looks .*; raise it, or set nesterov=false"),
+        ("train.momentum", 0, r"train.momentum=0: nesterov=true needs .*; raise it, or set nesterov=false"),
         ("train.num_workers", -1, r"train.num_workers=-1: "),
         ("train.num_workers", "x", "train.num_workers=x: must be 'auto' or must be a valid integer; change it by"),
         ("augment.pixel_mean", "x", "augment.pixel_mean=x: must be a list; lists go into a file, see --config; change"),

@@ -14,9 +14,7 @@ def test_a_batch_is_no_larger_than_the_training_set(sets):
         check_batch_size(sets[0], TrainParams(batch_size=361))
 
 
-@pytest.mark.parametrize(
-    ("num_processes", "device", "reason"), [(1, "cpu", "cpu"), (2, "cuda", "num_processes=2")]
-)
+@pytest.mark.parametrize(("num_processes", "device", "reason"), [(1, "cpu", "cpu"), (2, "cuda", "num_processes=2")])
 def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     given = {"cuda_graph": "on", "distributed": {"num_processes": num_processes}}
