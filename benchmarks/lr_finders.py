@@ -10,7 +10,7 @@ stored. Finders (lr_rules.py) read the stored curves, so a new finder needs no n
 is the accuracy at the best rate minus the accuracy at the finder's rate, both from one smooth curve through all
 trainings of the setting.
 
-`run` resumes where it stopped: trainings.csv and curves.csv in benchmarks/results/lr_finders/ have one row per run, with
+`run` resumes where it stopped: trainings.csv and curves.csv in benchmarks/results/lr_finders/ have one row per run with
 a digest of the setting's definition. No GPU is needed: each process uses one thread, `seconds` are CPU seconds, and a
 training takes 3 to 45 of them. A random half of the settings is `held_out`. `report` shows these only with --all, to be
 used after the design of a finder is finished.

@@ -88,7 +88,7 @@ def _lightning(curve: Curve) -> Curve:
 
 
 def _fastai(curve: Curve) -> Curve:
-    """Return the part of the curve that ``Learner.lr_find`` (fastai 2.7) uses: not the first tenth and last 5 batches."""
+    """Return the part of the curve that fastai 2.7 (``Learner.lr_find``) uses: no first tenth, no last 5 batches."""
     return curve.stopped(corrected_mean(curve.loss, 0.98), 4).without_ends(len(curve.lr) // 10, 5)
 
 

@@ -107,7 +107,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
             [0.4, 0.3, 0.2],
             r"^augment.pixel_mean=\[0.4, 0.3, 0.2\]: .* 0-255, .*; multiply by 255; ",
         ),
-        ("augment.pixel_std", [1, 1, 1], r"^augment.pixel_std=.*: must be in grey levels of 0-255"),
+        ("augment.pixel_std", [1, 1, 1], r"^augment.pixel_std=.*: must be for pixel values 0-255"),
         ("ingest.source", "cifar11", r"ingest.source=cifar11: not a known source; did you mean cifar10\?"),
         ("ingest.source", "folder", r"ingest.path=null: .*ingest.path=FOLDER"),
         ("ingest.shortcut", "circle", r"ingest.shortcut=circle: only source=shapes10 draws tags"),
