@@ -59,7 +59,7 @@ class ColumnsParams(Params):
 
 
 class IngestParams(Params):
-    """Where images come from.
+    """Parameters of the data source: where images come from, and how they are read.
 
     Attributes:
         source: kind of source, a key of :data:`SOURCES`.
