@@ -92,7 +92,7 @@ class Package:
         return module if self.files[module].name == "__init__.py" else module.rpartition(".")[0]
 
     def bindings(self, module: str) -> dict[str, list[Statement]]:
-        """Return name -> statements that bind or change it, and ALL -> all statements of the module.
+        """Return a mapping from each name to the statements that bind or change it, and from ALL to all statements.
 
         A block such as ``try`` or ``for`` counts as one statement.
         """

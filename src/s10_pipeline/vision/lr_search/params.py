@@ -11,7 +11,7 @@ MIN_BATCHES = 20
 
 
 class LrSearchParams(Params):
-    """The learning-rate range test (Smith 2015, arXiv:1506.01186).
+    """Parameters of the learning-rate range test (Smith 2015, arXiv:1506.01186).
 
     Attributes:
         start_lr, end_lr: first and last learning rate; the rate grows exponentially between them.
@@ -19,7 +19,8 @@ class LrSearchParams(Params):
         num_iterations: number of batches per test, each with a higher learning rate; fewer for short trainings.
         smoothing: standard deviation of the kernel that smooths the loss, in decades of the rate.
         diverge_threshold: the test stops when a batch's loss exceeds this multiple of the lowest loss.
-        method: how the rate is chosen, a key of :data:`.rate.METHODS`.
+        method: how the rate is chosen. ``auto``: by a rule, which the range tests check; ``minimum``: at the lowest
+            loss of the range tests.
         always: run the tests even if ``train.lr`` is given, to show the rate that they find.
     """
 

@@ -32,14 +32,14 @@ MAX_BATCHES, MAX_SECONDS = 8, 1.0
 # Number of steps that are timed on a GPU.
 NUM_CUDA_STEPS = 20
 
-# On a CPU, a warning recommends a smaller recipe if the network has more weights than the first of these and range test
-# and training would take longer than the second.
+# On a CPU, a warning recommends a smaller recipe if the network has more than BIG_NETWORK weights and would train for
+# more than LONG_SECONDS (range tests included).
 BIG_NETWORK, LONG_SECONDS = 2_000_000, 30 * 60
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds per image in one process.
+    """The measured speed of training, in seconds per image in one process.
 
     Attributes:
         step: seconds for forward pass, backward pass and optimiser.

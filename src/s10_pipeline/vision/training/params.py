@@ -108,7 +108,7 @@ TRAINING = affects("train_resnet")
 
 
 class TrainParams(StepParams):
-    """Training by SGD with momentum and a learning-rate schedule.
+    """Parameters of training by SGD with momentum and a learning-rate schedule.
 
     Attributes:
         schedule: what lowers the learning rate between warm-up and annealing.

@@ -183,7 +183,7 @@ def paint_scenes(
         tones = colour(ground + dice.uniform(-60, 60), dice.angle(), dice.uniform(0, 70))
         canvas.paint(alpha, colour(grey + dice.uniform(-15, 15), hue, chroma) if camouflaged else tones)
 
-    # the area is drawn rather than the radius, so that size does not reveal the class; MAX_RADIUS limits pointed shapes
+    # the area is chosen at random, not the radius, so that size does not reveal the class; MAX_RADIUS limits it
     areas = np.array([area(name) for name in SHAPE_NAMES], np.float32)[labels]
     covered = dice.uniform(OBJECT_AREA[0], np.minimum(np.float32(OBJECT_AREA[1]), areas * np.float32(MAX_RADIUS**2)))
     radius = np.sqrt(covered / areas)
