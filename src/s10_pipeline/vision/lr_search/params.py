@@ -14,7 +14,8 @@ class LrSearchParams(Params):
     """Parameters of the learning-rate range test (Smith 2015, arXiv:1506.01186).
 
     Attributes:
-        start_lr, end_lr: first and last learning rate; the rate grows exponentially between them.
+        start_lr: first learning rate of a test; the rate grows exponentially from there.
+        end_lr: last learning rate of a test.
         num_tests: number of tests, each with another seed.
         num_iterations: number of batches per test, each with a higher learning rate; fewer for short trainings.
         smoothing: standard deviation of the kernel that smooths the loss, in decades of the rate.
