@@ -1,11 +1,11 @@
-"""Change a recipe one part at a time, and see on validation images what each part is worth.
+"""Ablation: change a recipe one part at a time, and measure the effect of each part on validation accuracy.
 
     python benchmarks/ablations.py base --seeds 0 1 --params ingest.source=parquet,ingest.path=DIR
     python benchmarks/ablations.py cpu --only "no annealing" "no cut-out" --params train.epochs=5,train.anneal_epochs=3
 
-Test images are not measured. Changes stand in benchmarks/changes/<env>.yml (those of ``base`` where there is none), the
-ones from which most is expected first, so that a time limit (``--minutes``) leaves out what matters least. Prints a
-table and keeps it in benchmarks/results/.
+Test images are not used. The changes are in benchmarks/changes/<env>.yml (without that file, those of ``base``), the
+most promising first, so that a time limit (``--minutes``) leaves out the least important ones. Prints a table and
+stores it in benchmarks/results/.
 """
 
 import argparse
@@ -88,14 +88,14 @@ def main() -> None:
 
 
 def changes_of(env: str) -> dict[str, Parameters]:
-    """Name -> parameters that it sets, by dotted keys."""
+    """Return the changes: name -> parameters that the change sets (dotted name -> value)."""
     files = [Path(__file__).parent / "changes" / f"{name}.yml" for name in (env, "base")]
     changes: dict[str, Parameters] = yaml.safe_load(next(file for file in files if file.exists()).read_text())
     return changes
 
 
 def changed(parameters: Parameters, changes: Parameters) -> Parameters:
-    """A copy with some values replaced, named by dotted keys."""
+    """Return a copy of nested parameters with the values of some dotted names replaced."""
     result = copy.deepcopy(parameters)
     for key, value in changes.items():
         *groups, last = key.split(".")
@@ -109,16 +109,16 @@ def changed(parameters: Parameters, changes: Parameters) -> Parameters:
 
 
 def no_changes(recipe: Parameters, changes: dict[str, Parameters]) -> list[str]:
-    """Names of those that set what the recipe has anyway."""
+    """Return the names of changes that do not differ from the recipe."""
     return [name for name, change in changes.items() if changed(recipe, change) == recipe]
 
 
 def validation_accuracy(images: ImageSet, parameters: Parameters, seed: int) -> float:
-    """Of the last epoch; the learning rate is the range test's, as in the pipeline."""
+    """Train, and return the validation accuracy of the last epoch; range tests choose the rate, as in the pipeline."""
     augment = AugmentParams.model_validate(parameters["augment"])
     train = TrainParams.model_validate({**parameters["train"], "seed": seed})
     train_set, val_set, _ = build_sets(images, images, augment)
-    # where the engine measures test images it finds one validation image
+    # the engine measures test images each epoch; here the "test set" is a single validation image
     unread = replace(val_set, name="test", indices=val_set.indices[:1])
     data = TrainingData(images, images, train_set, val_set, unread)
     lr = train.lr
@@ -132,7 +132,7 @@ def validation_accuracy(images: ImageSet, parameters: Parameters, seed: int) -> 
 
 
 def table(accuracies: dict[str, list[float]], seconds: dict[str, float]) -> list[str]:
-    """Paired with the recipe as it is: seed by seed."""
+    """Return a table of each change's accuracy minus that of the unchanged recipe, paired by seed."""
     lines = ["| change | validation accuracy | worth, points | s a training |", "| --- | ---: | ---: | ---: |"]
     for name, values in accuracies.items():
         gains = 100 * (np.array(values) - np.array(accuracies[AS_IT_IS]))

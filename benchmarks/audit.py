@@ -1,10 +1,10 @@
-"""Plant faults into data, train on it, and count what the verdicts find.
+"""Plant faults into the data, train on it, and count how often the verdicts find them.
 
     python benchmarks/audit.py --seeds 0 1 2
     python benchmarks/audit.py --faults clean leak --seeds 0 --minutes 10 --params train.epochs=2
 
-Each run is the ordinary pipeline in a folder of its own; a run that is finished is not made again, so an audit that was
-broken off, or that --minutes ended, goes on where it stopped. Keeps a page in benchmarks/results/.
+Each run is the ordinary pipeline in its own folder. Finished runs are not repeated, so an audit that was interrupted or
+ended by --minutes resumes where it stopped. Writes a page to benchmarks/results/.
 """
 
 import argparse
@@ -27,10 +27,10 @@ from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
 STAGES = "data,lr_search,training,evaluation"
-# Copies are found by their pixels, before any training.
+# Faults that concern copies, which are found by their pixels, without training.
 ONE_EPOCH = "train.epochs=1,train.warmup_epochs=0,train.anneal_epochs=0"
 
-# What a verdict should list: rows of a split, or a class.
+# The items that a verdict should list: indices of images in a split, or a class.
 Truth = set[tuple[str, int]] | set[str]
 
 
@@ -59,7 +59,7 @@ def main() -> None:
             train(folder, fault, seed, arguments)
         return bool((folder / "done").exists())
 
-    # all faults with the first seed, then all with the next: whenever it ends, each has been tried
+    # the outer loop is over seeds, so that each fault has been tried whenever the audit ends
     runs = [(fault, seed) for seed in arguments.seeds for fault in arguments.faults]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         finished = [run for run, done in zip(runs, pool.map(finish, runs), strict=True) if done]
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def train(folder: Path, fault: str, seed: int, arguments: argparse.Namespace) -> None:
-    """Run the pipeline up to the verdicts, in a folder of its own."""
+    """Run the pipeline up to the verdicts, in a separate folder."""
     plant, kind, _ = FAULTS[fault]
     seeds, last = f"ingest.seed={seed},train.seed={seed}", ONE_EPOCH if kind == "near_duplicates" else ""
     given = ",".join(filter(None, [seeds, plant.format(arguments.name), *arguments.params, last]))
@@ -91,7 +91,7 @@ def train(folder: Path, fault: str, seed: int, arguments: argparse.Namespace) ->
 
 
 def read(folder: Path, fault: str, env: str) -> dict[str, Any]:
-    """The verdicts of a run, by kind, with what was planted and what was listed."""
+    """Return the verdicts of a run by kind, with the planted and the listed items."""
     os.environ["S10_DATA_ROOT"] = str(folder)
     catalog = open_context(env, None).catalog
     verdicts = {verdict["kind"]: verdict for verdict in catalog.load("verdicts")}
@@ -108,7 +108,7 @@ def read(folder: Path, fault: str, env: str) -> dict[str, Any]:
 
 
 def planted_in(split: str) -> Callable[[Any], Truth]:
-    """What the source says of the rows of a split that the fault is about."""
+    """Return the indices of images in a split that the fault affects, as the source recorded them."""
 
     def truth(catalog: Any) -> Truth:
         rows = next(iter(catalog.load(f"{split}_images").source["faults"].values()))
@@ -118,14 +118,14 @@ def planted_in(split: str) -> Callable[[Any], Truth]:
 
 
 def wrong_labels(catalog: Any) -> Truth:
-    """The images of all three sets whose label was changed."""
+    """Return the images of all three sets whose label was changed."""
     held_out = set(catalog.load("val_set").indices.tolist())
     train = next(iter(catalog.load("train_images").source["faults"].values()))
     return {("val" if row in held_out else "train", row) for row in train} | planted_in("test")(catalog)
 
 
 def torn_pairs(catalog: Any) -> Truth:
-    """Validation images whose copy was trained on: of a planted pair the split tears apart about one in five."""
+    """Return validation images whose copy is in the training set; the split separates about one in five pairs."""
     images, train, val = (catalog.load(name) for name in ("train_images", "train_set", "val_set"))
     rows = set(next(iter(images.source["faults"].values())))
     trained_on = {images.images_nhwc[row].tobytes() for row in rows & set(train.indices.tolist())}
@@ -133,13 +133,13 @@ def torn_pairs(catalog: Any) -> Truth:
 
 
 def starved(catalog: Any) -> Truth:
-    """The class that was left few training images."""
+    """Return the class that was left with few training images."""
     (fault,) = catalog.load("train_images").source["faults"]
     return {fault.split(":")[1]}
 
 
 def tagged(catalog: Any) -> Truth:
-    """The class whose training images carry the tag."""
+    """Return the class whose training images have the tag."""
     return {catalog.load("train_images").source["planted"]["class_name"]}
 
 
@@ -194,7 +194,7 @@ def share(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,} ({low:.1%} to {high:.1%})"
 
 
-# Name -> parameter that plants it, the verdict that should be found, what it should list.
+# Name -> parameters that plant the fault, kind of the verdict that should find it, items that it should list.
 FAULTS: dict[str, tuple[str, str | None, Callable[[Any], Truth] | None]] = {
     "clean": ("", None, None),
     "labels": ("ingest.plant=labels:0.05", "label_errors", wrong_labels),

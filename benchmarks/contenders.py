@@ -1,4 +1,4 @@
-"""What the training engine is compared with: each returns a function that trains one epoch and returns its seconds."""
+"""Programs that the training engine is compared with: functions that train one epoch and return its seconds."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Epoch = Callable[[], float]
 
 
 def step_on_one_batch(setting: Setting) -> Callable[[], None]:
-    """Return a step of the same network, optimiser and precision on one batch that is on the device already."""
+    """Return a step of the same network, optimiser and precision, on one batch that is already on the device."""
     model = setting.network().train()
     optimizer = build_optimizer(model, setting.params, 0.01)
     shape = (setting.params.batch_size, 3, setting.size, setting.size)
@@ -43,12 +43,12 @@ def repeated(setting: Setting, step: Callable[[], None]) -> Epoch:
 
 
 def bare_step(setting: Setting) -> Epoch:
-    """The step without loader, augmentation or sums."""
+    """Time only the training step, without data loading, augmentation and metrics."""
     return repeated(setting, step_on_one_batch(setting))
 
 
 def captured_step(setting: Setting) -> Epoch:
-    """The bare step, forward, backward and optimiser captured whole in one CUDA graph: what the card can do."""
+    """Time the training step captured as one CUDA graph, which is about the fastest that the GPU can do."""
     step = step_on_one_batch(setting)
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -59,13 +59,13 @@ def captured_step(setting: Setting) -> Epoch:
             step()
 
     def replay(_alive: Callable[[], None] = step) -> None:
-        graph.replay()  # it knows the addresses of the step's tensors, and nothing else keeps them
+        graph.replay()  # keep a reference to the step, whose tensors the graph uses by address
 
     return repeated(setting, replay)
 
 
 class SingleImages(Dataset[tuple[torch.Tensor, int]]):
-    """Images one by one with torchvision's transforms, as tutorials have them."""
+    """Dataset of single images with torchvision's transforms, as in tutorials."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -98,7 +98,7 @@ def loader_of_single_images(setting: Setting) -> DataLoader[tuple[torch.Tensor, 
 
 
 def plain_loop(setting: Setting) -> Epoch:
-    """What a tutorial does: fp32, contiguous, a DataLoader over single images, torch's default SGD."""
+    """Time a loop as in tutorials: fp32, contiguous memory, a DataLoader over single images, torch's default SGD."""
     model = setting.network().to(memory_format=torch.contiguous_format).train()
     model.memory_format = torch.contiguous_format  # of the weights above, of what it casts images to here
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
@@ -118,7 +118,7 @@ def plain_loop(setting: Setting) -> Epoch:
 
 
 def lightning(setting: Setting) -> Epoch:
-    """Lightning's Trainer in this run's precision, channels_last; set-up and tear-down of ``fit`` are not counted."""
+    """Time Lightning's Trainer in the same precision, channels_last, without set-up and tear-down of ``fit``."""
     import logging
     import warnings
 

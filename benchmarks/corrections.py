@@ -2,9 +2,9 @@
 
     python benchmarks/corrections.py --shares 0.1 0.01 --seeds 0 1 2
 
-Each pair of runs is the ordinary pipeline on drawn images, in a folder of its own; a run that is finished is not made
-again. The reviewer looks at the training and validation images that the report shows, and knows the truth. Test labels
-are those that were drawn, not those that were planted. Keeps a page in benchmarks/results/.
+Each pair of runs is the ordinary pipeline on drawn images, in its own folder; finished runs are not repeated. The
+simulated reviewer sees the training and validation images that the report shows, and knows their true labels. Accuracy
+is measured with the true test labels, not the planted ones. Writes a page to benchmarks/results/.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def measure(scratch: Path, share: float, seed: int, more: str) -> dict[str, Any]:
-    """Train, correct and train again; predictions of both on clean labels, and how good the list was."""
+    """Train, correct, train again; return both prediction tables with true labels, and how many listed were wrong."""
     folder = scratch / f"{share:g}" / str(seed)
     before = train(folder / "before", share, seed, more)
     drawn = {"source": "shapes10", "seed": seed, "shapes10": {"num_train_images": NUM_TRAIN}}
@@ -92,7 +92,7 @@ def measure(scratch: Path, share: float, seed: int, more: str) -> dict[str, Any]
 
 
 def train(folder: Path, share: float, seed: int, more: str) -> Any:
-    """Run the pipeline up to the evaluation; its catalog."""
+    """Run the pipeline up to the evaluation; return its catalog."""
     given = f"ingest.seed={seed},train.seed={seed},ingest.plant=labels:{share:g}{more}"
     run = [sys.executable, "-m", "kedro", "run", "--env=sample", "--pipelines=data,lr_search,training,evaluation"]
     run += [f"--params=ingest.shapes10.num_train_images={NUM_TRAIN},{given}", "--only-missing-outputs"]

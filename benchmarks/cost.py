@@ -1,10 +1,10 @@
-"""What training costs by number of images, width, image size and workers, and how much memory it takes.
+"""Measure training time by number of images, width, image size and number of workers, and peak memory.
 
     python benchmarks/cost.py [--rounds 3] [--big-images 30000]
 
-Prints tables and keeps them in benchmarks/results/. Each configuration is measured once, in turn with all others.
-Memory is measured in processes of their own, the largest over ``--big-images`` images of 224 pixels in a memory map
-(4.5 GB of disk in the folder for temporary files).
+Prints tables and stores them in benchmarks/results/. In each round, every configuration is measured once. Memory is
+measured in separate processes, the largest with ``--big-images`` images of 224 pixels in a memory map (4.5 GB of disk
+in the folder for temporary files).
 """
 
 import argparse
@@ -23,7 +23,7 @@ from s10_pipeline.vision.network.classifier import resolve_stem
 from setting import Setting, command, hardware, in_turn, keep, versions
 
 DEPTH = 10
-# images, their side
+# number of images and their side in pixels
 MEMORY = [(10_000, 32), (50_000, 32), (3_000, 224)]
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base = Configuration(resolve_num_workers("auto", choose_device("auto")))
     tables = sweeps(base)
-    once = dict.fromkeys(chain.from_iterable(tables.values()))  # the base stands in each table
+    once = dict.fromkeys(chain.from_iterable(tables.values()))  # every table includes the base recipe
     settings = {c: Setting(depth=DEPTH, **c._asdict()) for c in once}
     stems = {c: resolve_stem(s.params.architecture, (s.size, s.size)).stem for c, s in settings.items()}
     seconds = in_turn({c: setting.epoch_of_training() for c, setting in settings.items()}, arguments.rounds)
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def sweeps(base: Configuration) -> dict[tuple[str, str], list[Configuration]]:
-    """(Title, what changes) -> configurations; all else is as in ``base``, which is one of each table."""
+    """Return (title, name of what changes) -> configurations; each table includes the recipe ``base``."""
     values = {
         ("images per epoch", "num_images"): [512, 1024, 4096, 16384],
         ("width", "width"): [8, 16, 32, 64],

@@ -1,9 +1,9 @@
-"""What the loader of training delivers, against its parts: augmentation, and sending batches between processes.
+"""Measure the speed of the training loader and of its parts: augmentation, and sending batches between processes.
 
     python benchmarks/loader.py [--images 20000 --rounds 3]
 
-Prints images per second and keeps them in benchmarks/results/. Each part runs alone on one core, in turn, after one
-round to warm up; a message is what a worker sends at once.
+Prints images per second and stores them in benchmarks/results/. The parts run one after the other on one core, after
+one warm-up round. A message is the group of batches that a worker sends at once.
 """
 
 import argparse

@@ -1,18 +1,19 @@
-"""Score learning-rate finders by what they are for: accuracy lost by training at their rate instead of the best one.
+"""Score learning-rate finders by the accuracy that is lost by training at their rate instead of the best rate.
 
     python benchmarks/lr_finders.py run --cifar DIR --processes 2 --minutes 60
     python benchmarks/lr_finders.py report
 
-The settings (lr_settings.yml) are trained over a grid of rates, with several seeds. Training images train, validation
-images drive the plateau, and *scoring* images, which neither training nor plateau nor finder sees, are measured once,
-after the last epoch. Each setting also gets range tests with five seeds, whose raw losses are kept: finders
-(lr_rules.py) read the kept curves, so a new finder needs no new run. A finder's regret (lr_regret.py) is accuracy at
-the best rate minus accuracy at the finder's rate, both from one smooth curve through all runs of the setting.
+A setting (lr_settings.yml) is a training task without a learning rate; it is trained at a grid of rates with several
+seeds. Validation images drive the plateau. Separate *scoring* images, which neither training nor plateau nor finder
+sees, are measured once, after the last epoch. Each setting also has range tests with five seeds, whose raw losses are
+stored. Finders (lr_rules.py) read the stored curves, so a new finder needs no new run. A finder's regret (lr_regret.py)
+is the accuracy at the best rate minus the accuracy at the finder's rate, both from one smooth curve through all
+trainings of the setting.
 
-`run` goes on where it ended: rows of trainings.csv and curves.csv in benchmarks/results/lr_finders/ are kept, one per
-run, and a digest says of which definition of the setting they are. No GPU is needed: each process computes on one
-thread, `seconds` are those of the processor, and a training takes 3 to 45 of them. Half of the settings was drawn by
-lot as `held_out`; `report` reads them with --all alone, which is for once a method is made.
+`run` resumes where it stopped: trainings.csv and curves.csv in benchmarks/results/lr_finders/ have one row per run with
+a digest of the setting's definition. No GPU is needed: each process uses one thread, `seconds` are CPU seconds, and a
+training takes 3 to 45 of them. A random half of the settings is `held_out`. `report` shows these only with --all, to be
+used after the design of a finder is finished.
 """
 
 import argparse
@@ -49,7 +50,7 @@ TESTS_BEFORE = {0: (0, 1), 1: (2,), 2: (3, 4)}
 
 @dataclass(frozen=True)
 class Task:
-    """A training (``value`` is its rate) or a range test (``value`` is its kind)."""
+    """One run: a training (``value`` is its rate) or a range test (``value`` is its kind)."""
 
     table: str
     setting: str
@@ -58,14 +59,14 @@ class Task:
 
 
 class Results:
-    """Two tables in a folder, one row per finished run, appended in one write each."""
+    """Two CSV tables in a folder with one row per finished run; each row is appended in a single write."""
 
     def __init__(self, folder: Path, settings: dict[str, LrSetting]) -> None:
         self._folder, self._settings = folder, settings
         folder.mkdir(parents=True, exist_ok=True)
 
     def table(self, name: str) -> pd.DataFrame:
-        """Rows of the settings as they are defined now."""
+        """Return the rows whose digest fits the current definition of their setting."""
         file = self._folder / f"{name}.csv"
         rows = pd.read_csv(file, dtype={"digest": str}) if file.exists() else pd.DataFrame(columns=COLUMNS[name])
         digests = {setting.name: setting.digest for setting in self._settings.values()}
@@ -84,9 +85,9 @@ class Results:
 
 
 def rates_of(setting: LrSetting, runs: pd.DataFrame, seed: int) -> list[float]:
-    """Return the grid, longer by half a decade where the best mean accuracy lies at its edge.
+    """Return the grid of rates, extended by half a decade if the best mean accuracy is at its edge.
 
-    After the first seed, rates that lose :data:`FAR` and do not adjoin the best one are left out.
+    After the first seed, rates that lose more than :data:`FAR` and are not next to the best one are left out.
     """
     first = round(2 * np.log10(setting.lowest_rate))
     last = first + NUM_RATES - 1
@@ -106,10 +107,10 @@ def rates_of(setting: LrSetting, runs: pd.DataFrame, seed: int) -> list[float]:
 
 
 def tasks(settings: list[LrSetting], results: Results, own: list[str]) -> Iterator[Task]:
-    """Everything to be run, most urgent first: design before held-out, seed by seed in all settings.
+    """Return all runs, the most important first: design before held-out settings, seed by seed over all settings.
 
     Args:
-        own: finders at whose own rate (median over tests) trainings run as well.
+        own: finders at whose own rate (median over tests) trainings are run too.
     """
     for half in ("design", "held_out"):
         mine = [setting for setting in settings if setting.half == half]
@@ -145,10 +146,10 @@ def carry_out(task: Task, setting: LrSetting, cifar: str | None) -> dict[str, An
 
 
 def run(arguments: argparse.Namespace, settings: dict[str, LrSetting], results: Results) -> None:
-    """Carry out what is missing, in ``--processes`` processes, until nothing is or time is up."""
+    """Carry out the missing runs in ``--processes`` processes, until none is left or the time is up."""
     chosen = [settings[name] for name in arguments.settings or settings]
     end = time.monotonic() + 60 * arguments.minutes
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started below
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that are started below
     running: dict[Future[dict[str, Any]], Task] = {}
     with ProcessPoolExecutor(arguments.processes, multiprocessing.get_context("spawn")) as pool:
         while True:
@@ -185,7 +186,7 @@ def main() -> None:
         parser.error(f"--settings: no setting is called {sorted(unknown)[0]!r}; there are {', '.join(settings)}")
     results = Results(arguments.results, settings)
     if arguments.action == "run":
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the pool's processes would outlive this one
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the pool's processes would outlive this
         run(arguments, settings, results)
     else:
         logging.getLogger("s10_pipeline").setLevel(logging.ERROR)  # of each test that is read

@@ -1,4 +1,4 @@
-"""Images of the settings in which learning-rate finders are scored."""
+"""Read or draw the images of the settings in which learning-rate finders are scored."""
 
 import json
 from functools import cache
@@ -14,12 +14,12 @@ NUM_SCORING, NUM_SCORING_DIGITS = 4000, 600
 
 @cache
 def read_images(data_json: str, cifar: str | None) -> tuple[ImageSet, ImageSet]:
-    """Return the images of a setting, validation images among them, and its scoring images."""
+    """Return the images of a setting, which include its validation images, and its scoring images."""
     data = json.loads(data_json)
     if data["source"] == "digits":
         return _digits(data.get("images"))
     if data["source"] == "shapes10":
-        kept = data.get("classes", 10)  # of ten; every ten images show each class once
+        kept = data.get("classes", 10)  # out of ten blocks; each ten images have every class once
         sizes = {"num_train_images": data["images"] * 10 // kept, "num_test_images": NUM_SCORING}
         size = data.get("image_size", 32)
         drawn = read_source(IngestParams.model_validate({"source": "shapes10", "image_size": size, "shapes10": sizes}))
@@ -28,7 +28,7 @@ def read_images(data_json: str, cifar: str | None) -> tuple[ImageSet, ImageSet]:
     images = _cifar(cifar)
     chosen = np.arange(data["images"])
     if "rarest" in data:
-        # class k keeps a share that falls geometrically from 1 to `rarest`
+        # the share of images kept of class k decreases geometrically from 1 to `rarest`
         share = data["rarest"] ** (images.labels[chosen] / (len(images.class_names) - 1))
         chosen = chosen[np.random.default_rng(0).random(len(chosen)) < share]
     return _part(images, chosen), _part(images, np.arange(len(images) - NUM_SCORING, len(images)))
@@ -36,7 +36,7 @@ def read_images(data_json: str, cifar: str | None) -> tuple[ImageSet, ImageSet]:
 
 @cache
 def _cifar(folder: str | None) -> ImageSet:
-    """Return CIFAR-10's training images: its test images take no part in this benchmark."""
+    """Return CIFAR-10's training images; its test images are not used in this benchmark."""
     if folder is None:
         raise SystemExit("--cifar=DIR: this setting reads CIFAR-10 as a folder of parquet files; give it")
     return read_source(IngestParams(source="parquet", path=folder))[0]

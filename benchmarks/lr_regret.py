@@ -1,4 +1,4 @@
-"""Regret of a learning rate: accuracy at the best rate less accuracy there, both read from one smooth curve."""
+"""Compute the regret of a learning rate: accuracy at the best rate minus accuracy at this rate, on a smooth curve."""
 
 from collections.abc import Iterable
 
@@ -17,13 +17,13 @@ RESAMPLES = 300
 
 
 class AccuracyCurve:
-    """Accuracy over the logarithm of the learning rate, a local quadratic through all runs.
+    """Accuracy as a function of the logarithm of the learning rate: a local quadratic fit to all runs.
 
-    Outside the rates that were trained at it goes on flat, so regret there is a lower bound.
+    Outside the range of trained rates the curve is constant, so the regret there is a lower bound.
 
     Args:
-        rates: of the runs.
-        accuracies: of the runs, in percent.
+        rates: learning rate of each run.
+        accuracies: accuracy of each run, in percent.
     """
 
     def __init__(self, rates: Floats, accuracies: Floats) -> None:
@@ -40,13 +40,13 @@ class AccuracyCurve:
         self.best_rate = float(10 ** self._grid[self._values.argmax()])
 
     def regret(self, rates: Iterable[float]) -> float:
-        """Return the mean regret of some rates, in points."""
+        """Return the mean regret of these rates, in percentage points."""
         at = np.interp(np.log10(np.asarray(list(rates))), self._grid, self._values)
         return float(self.best - at.mean())
 
 
 def local_quadratic(x: Floats, y: Floats, counts: NDArray[np.int64], at: Floats) -> Floats:
-    """Fit a quadratic around each point by least squares with tricube weights; a line or mean where rates are few."""
+    """Fit a quadratic around each point by least squares with tricube weights; a line or mean if rates are too few."""
     distance = at[:, None] - x[None]
     weights = counts * np.clip(1 - (np.abs(distance) / BANDWIDTH) ** 3, 0, None) ** 3
     powers = np.stack([np.ones_like(distance), -distance, distance**2], axis=-1)
@@ -56,16 +56,16 @@ def local_quadratic(x: Floats, y: Floats, counts: NDArray[np.int64], at: Floats)
 
 
 def regrets(runs: pd.DataFrame, suggested: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """Score finders in one setting.
+    """Compute the regret of each finder in one setting.
 
     Args:
         runs: columns ``rate``, ``seed``, ``accuracy`` (fraction), ``val_accuracy``.
-        suggested: one row per range test, columns are finders, values rates.
+        suggested: the rates: one row per range test, one column per finder.
 
     Returns:
-        a row per finder: ``regret``, ``low`` and ``high`` of its 95 % bootstrap interval over trainings' seeds and
-        tests, ``rate`` (median), ``spread`` (largest / smallest). The row ``grid, one seed`` is the rate of the best
-        validation accuracy among one seed's trainings, judged by the other seeds' accuracies.
+        one row per finder: ``regret``, ``low`` and ``high`` end of its 95 % bootstrap interval over training seeds and
+        tests, ``rate`` (median), ``spread`` (largest / smallest). The row ``grid, one seed`` chooses the rate with the
+        best validation accuracy among one seed's trainings, and is scored on the other seeds' accuracies.
     """
     rng = np.random.default_rng(seed)
     curve = AccuracyCurve(runs["rate"].to_numpy(), 100 * runs["accuracy"].to_numpy())
@@ -73,7 +73,7 @@ def regrets(runs: pd.DataFrame, suggested: pd.DataFrame, seed: int = 0) -> pd.Da
     resampled: dict[str, list[float]] = {name: [] for name in suggested}
     for _ in range(RESAMPLES):
         drawn = pd.concat([by_seed[i] for i in rng.integers(len(by_seed), size=len(by_seed))])
-        # rates far from the best one have one seed alone
+        # rates far from the best one were trained with only one seed
         drawn = pd.concat([drawn, runs[~runs["rate"].isin(drawn["rate"])]])
         other = AccuracyCurve(drawn["rate"].to_numpy(), 100 * drawn["accuracy"].to_numpy())
         tests = suggested.iloc[rng.integers(len(suggested), size=len(suggested))]

@@ -1,4 +1,4 @@
-"""Tables of learning-rate finders: what each suggested in each setting, and the accuracy that it cost."""
+"""Build the tables of learning-rate finders: the rate that each suggested in each setting, and its regret."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from s10_pipeline.vision.lr_search.params import LrSearchParams
 
 
 def suggestions(setting: LrSetting, curves: pd.DataFrame) -> pd.DataFrame:
-    """Return each finder's rate by each range test of a setting: one row per seed."""
+    """Return the rate of each finder (columns) from each seed's range tests (rows) of a setting."""
     rows = []
     mine = curves[curves["setting"] == setting.name]
     own = [curve_of(row) for row in mine[mine["kind"] == "auto"].sort_values("seed").itertuples()]
@@ -32,7 +32,7 @@ def curve_of(row: Any) -> Curve:
 
 
 def report(settings: list[LrSetting], trainings: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
-    """Settings with their best rate, then finders with their regret in each setting, the best first."""
+    """Return the page: settings with their best rates, then finders with their regret per setting, best first."""
     lines = [
         "| setting | half | best rate | accuracy there, % | standard error | trainings | s per training |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -75,7 +75,7 @@ def report(settings: list[LrSetting], trainings: pd.DataFrame, curves: pd.DataFr
 
 
 def paired(differences: "pd.Series[float]") -> str:
-    """Return the mean difference over settings and its 95 % interval by Student's t."""
+    """Return the mean difference over settings and its 95 % interval (Student's t)."""
     found = differences.dropna()
     half = stats.t.ppf(0.975, len(found) - 1) * found.sem() if len(found) > 1 else np.inf
     return f"{found.mean():+.2f} ({found.mean() - half:+.2f} to {found.mean() + half:+.2f})"

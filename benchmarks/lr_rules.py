@@ -1,8 +1,8 @@
-"""Learning-rate finders: each reads one rate off the raw losses of a range test, smoothing and stopping as its library.
+"""Learning-rate finders: each chooses a rate from the raw losses of a range test, smoothed as in its library.
 
-No library is imported: each rule is written from its documentation and source (versions named), a few lines each.
-Where a library's own test covers another range (fastai 1e-7 to 10, Lightning 1e-8 to 1, 100 batches each), its rule
-reads the part of ours that lies inside.
+The libraries are not imported: each rule is written in a few lines from documentation and source of the named version.
+If a library's own test covers another range (fastai 1e-7 to 10, Lightning 1e-8 to 1, 100 batches each), its rule reads
+only the part of our test inside that range.
 """
 
 import math
@@ -42,10 +42,10 @@ class Curve:
 
 
 def corrected_mean(loss: Floats, decay: float, ahead: int = 0) -> Floats:
-    """Bias-corrected exponential mean (Kingma and Ba 2015, section 3): fastai, Lightning, this project.
+    """Return a bias-corrected exponential mean (Kingma and Ba 2015, section 3), as in fastai and Lightning.
 
     Args:
-        ahead: Lightning corrects by the number of the next batch (1), so its curve begins at half the first loss.
+        ahead: 1 for Lightning, which corrects by the number of the next batch, so its curve starts too low.
     """
     mean, result = 0.0, np.empty(len(loss))
     for i, value in enumerate(loss):
@@ -55,7 +55,7 @@ def corrected_mean(loss: Floats, decay: float, ahead: int = 0) -> Floats:
 
 
 def plain_mean(loss: Floats, weight: float) -> Floats:
-    """Exponential mean that begins with the first loss: torch-lr-finder."""
+    """Return an exponential mean that starts at the first loss, as in torch-lr-finder."""
     result = loss.copy()
     for i in range(1, len(loss)):
         result[i] = weight * loss[i] + (1 - weight) * result[i - 1]
@@ -63,19 +63,21 @@ def plain_mean(loss: Floats, weight: float) -> Floats:
 
 
 def torch_lr_finder(curve: Curve) -> float:
-    """Steepest fall per batch of ``LRFinder.plot`` (torch-lr-finder 0.2.2, its defaults)."""
+    """Return the rate of the steepest fall per batch, as ``LRFinder.plot`` does (torch-lr-finder 0.2.2, defaults)."""
     read = curve.stopped(plain_mean(curve.loss, 0.05), 5).without_ends(10, 5)
     return float(read.lr[np.gradient(read.loss).argmin()])
 
 
 def lightning(curve: Curve) -> float:
-    """Steepest fall per rate, ``_LRFinder.suggestion`` since Lightning 2.5.3."""
+    """Return the rate of the steepest fall per change of rate: ``_LRFinder.suggestion`` since Lightning 2.5.3."""
     read = _lightning(curve)
     return float(read.lr[np.gradient(read.loss, read.lr).argmin()])
 
 
 def lightning_log(curve: Curve) -> float:
-    """Steepest fall per batch, as before 2.5.3, or per logarithm of the rate, as in later releases: the same point."""
+    """Return the rate of the steepest fall per batch, as in Lightning before 2.5.3.
+
+    Later releases use the fall per logarithm of the rate, which gives the same point."""
     read = _lightning(curve)
     return float(read.lr[np.gradient(read.loss).argmin()])
 
@@ -86,12 +88,12 @@ def _lightning(curve: Curve) -> Curve:
 
 
 def _fastai(curve: Curve) -> Curve:
-    """``Learner.lr_find`` (fastai 2.7) leaves out a tenth of the batches at the start and five at the end."""
+    """Return the part of the curve that fastai 2.7 (``Learner.lr_find``) uses: no first tenth, no last 5 batches."""
     return curve.stopped(corrected_mean(curve.loss, 0.98), 4).without_ends(len(curve.lr) // 10, 5)
 
 
 def fastai_valley(curve: Curve) -> float:
-    """Middle of the longest decreasing subsequence of losses; fastai's default."""
+    """Return the rate in the middle of the longest decreasing subsequence of losses, fastai's default."""
     read = _fastai(curve)
     start, length = _longest_fall(read.loss)
     return float(read.lr[start + length // 3 + length // 6])
@@ -108,7 +110,7 @@ def fastai_minimum(curve: Curve) -> float:
 
 
 def fastai_slide(curve: Curve) -> float:
-    """From the end on, two points 15 batches apart slide down until the losses' gradients there are alike."""
+    """Move two points, 15 batches apart, from the end downwards until the gradients of the loss at both are similar."""
     read = _fastai(curve)
     gradient = np.gradient(read.loss)
     right, left = -1, -16
@@ -120,7 +122,7 @@ def fastai_slide(curve: Curve) -> float:
 
 
 def _longest_fall(loss: Floats) -> tuple[int, int]:
-    """End of the longest decreasing subsequence less its length, and the length, as fastai counts them."""
+    """Return start (end minus length) and length of the longest decreasing subsequence, as fastai counts them."""
     lengths, best = np.ones(len(loss), int), 0
     for i in range(1, len(loss)):
         lengths[i] = 1 + max((lengths[j] for j in range(i) if loss[i] < loss[j]), default=0)
@@ -130,7 +132,9 @@ def _longest_fall(loss: Floats) -> tuple[int, int]:
 
 
 def _ours(curve: Curve) -> Curve:
-    """As the project read its curve when this benchmark began: up to 5, stopped by a raw loss five times the lowest."""
+    """Return the curve as this project used it when the benchmark began.
+
+    It has rates up to 5, and stops where a raw loss exceeds five times the lowest."""
     curve = curve.up_to(5.0)
     raw = curve.stopped(curve.loss, 5)
     return Curve(raw.lr, corrected_mean(raw.loss, 0.95)).without_ends(10, 5)
@@ -156,7 +160,7 @@ def minimum_tenth(curve: Curve) -> float:
     return minimum(curve) / 10
 
 
-# Name -> (kind of range test that it reads, rule).
+# Name of the finder -> (kind of range test that it reads, rule).
 RULES: dict[str, tuple[str, Callable[[Curve], float]]] = {
     "torch-lr-finder": ("fresh", torch_lr_finder),
     "fastai valley": ("fresh", fastai_valley),
@@ -172,7 +176,7 @@ RULES: dict[str, tuple[str, Callable[[Curve], float]]] = {
     "minimum, warm": ("warm", minimum),
     "minimum / 10, warm": ("warm", minimum_tenth),
 }
-# Rates that no test is needed for.
+# Rates that need no range test.
 TYPED: dict[str, Callable[[int], float]] = {
     "typed 0.1 x batch/128": lambda batch_size: 0.1 * batch_size / 128,
     "typed 0.1 x root of batch/128": lambda batch_size: 0.1 * math.sqrt(batch_size / 128),
@@ -182,7 +186,7 @@ TYPED: dict[str, Callable[[int], float]] = {
 
 
 def auto(tests: Sequence[Curve], batch_size: int, momentum: float) -> float:
-    """Return the project's own rate, from as many tests as it makes."""
+    """Return the rate of this project's method, from as many tests as it runs."""
     params = LrSearchParams()
     frames = [
         pd.DataFrame({"lr": c.lr, "loss": smooth_losses(c.lr, c.loss, params.smoothing), "raw_loss": c.loss, "run": i})
@@ -192,7 +196,7 @@ def auto(tests: Sequence[Curve], batch_size: int, momentum: float) -> float:
 
 
 def suggested(curves: Mapping[str, Curve], batch_size: int) -> dict[str, float]:
-    """Return each finder's rate; a finder whose curve is missing or ended too early to be read has none.
+    """Return the rate of each finder; without one if its curve is missing or too short.
 
     Args:
         curves: kind of range test -> curve, of one seed.

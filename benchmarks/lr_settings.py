@@ -1,4 +1,4 @@
-"""Settings of benchmarks/lr_settings.yml, and one training or range test in them."""
+"""Read the settings of benchmarks/lr_settings.yml, and run one training or range test in a setting."""
 
 import hashlib
 import json
@@ -70,14 +70,14 @@ AUGMENT: dict[str, list[dict[str, dict[str, Any]]]] = {
 
 @dataclass(frozen=True)
 class LrSetting:
-    """One training task, of which everything but the learning rate and the seed is given.
+    """One training task that defines everything except the learning rate and the seed.
 
     Attributes:
         half: ``design`` or ``held_out``.
-        data: ``source``, number of ``images`` before the validation split, and what is special about them.
+        data: ``source``, number of ``images`` before the validation split, and special properties.
         train: parameters of ``train`` that differ from :data:`COMMON`.
-        lowest_rate: the first of six rates that are trained at, half-decades apart.
-        seeds: trainings per rate.
+        lowest_rate: lowest of the six rates of the grid, which are half a decade apart.
+        seeds: number of trainings per rate.
     """
 
     name: str
@@ -89,7 +89,7 @@ class LrSetting:
 
     @property
     def digest(self) -> str:
-        """Digest of what a result depends on; results of an earlier definition are not read."""
+        """Return a digest of the setting's definition; results of an earlier definition are ignored."""
         definition = json.dumps([self.data, self.train], sort_keys=True)
         return hashlib.sha256(definition.encode()).hexdigest()[:8]
 
@@ -102,7 +102,7 @@ class LrSetting:
         return int(self.train["batch_size"])
 
     def sets(self, cifar: str | None) -> tuple[TrainingData, Split]:
-        """Return what training reads, in which one scoring image stands for the test set, and the scoring images."""
+        """Return the training data, with one scoring image in place of the test set, and the scoring images."""
         images, scoring = read_images(json.dumps(self.data), cifar)
         augment = {"train": AUGMENT[self.data["source"]], "val_fraction": self.data.get("val_fraction", 0.1)}
         train_set, val_set, scoring_set = build_sets(images, scoring, AugmentParams.model_validate(augment))
@@ -110,14 +110,14 @@ class LrSetting:
         return TrainingData(images, scoring, train_set, val_set, unread), scoring_set
 
     def train_at(self, rate: float, seed: int, cifar: str | None) -> dict[str, Any]:
-        """Train once; a training that diverged scores as a guess."""
+        """Train once; a training that diverged gets the accuracy of guessing."""
         data, scoring_set = self.sets(cifar)
         started = time.process_time()
         trainer = Trainer(data, rate, self.params(seed), torch.device("cpu"))
         accuracy = val_accuracy = 1 / len(data.train_images.class_names)
         diverged = False
         try:
-            # trainings here are short: one that was interrupted begins again
+            # trainings are short, so an interrupted one starts again
             trainer.train(save=lambda *_: None, show=lambda *_: None)
         except DivergedError:
             diverged = True
@@ -133,7 +133,7 @@ class LrSetting:
         }
 
     def test(self, kind: str, seed: int, cifar: str | None) -> dict[str, Any]:
-        """Run one range test of :data:`TESTS`; it goes on to 20 times the lowest loss, for every rule's own stop."""
+        """Run one range test of :data:`TESTS`, up to 20 times the lowest loss, beyond the stop of every rule."""
         start_lr, end_lr, num_batches, warm_batches = TESTS[kind]
         data, _ = self.sets(cifar)
         params = self.params(seed)
@@ -158,7 +158,7 @@ class LrSetting:
         }
 
     def _warm_up(self, model: Classifier, loader: TrainLoader, params: TrainParams, num_batches: int) -> None:
-        """Train at a tenth of 0.1 x batch / 128, on other batches than the test's."""
+        """Train at a rate of 0.01 x batch size / 128, on other batches than the test's."""
         rate = 0.01 * self.batch_size / 128
         precision = choose_precision(params.precision, torch.device("cpu"))
         step = build_step(model, build_optimizer(model, params, rate), precision, params)

@@ -1,6 +1,6 @@
-"""Peak memory of one training: ``python benchmarks/memory.py NUM_IMAGES SIZE``; prints JSON, in GB.
+"""Measure the peak memory of one training: ``python benchmarks/memory.py NUM_IMAGES SIZE``; prints JSON, in GB.
 
-The images are made in another process: the pages that it maps to write them are none of training's.
+The images are written by another process, so that the memory for writing them is not counted.
 """
 
 import json
@@ -28,7 +28,7 @@ STATUS = Path("/proc/self/status")  # Linux has it
 
 
 def mapped_images(path: Path, num_images: int, size: int) -> ImageSet:
-    """Random images in a file, as the catalog keeps them."""
+    """Return random images in a memory-mapped file, as the catalog stores images."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
         other.submit(write_images, path, num_images, size).result()
     return ImageSet(np.load(path, mmap_mode="r"), np.arange(num_images) % 10, tuple("abcdefghij"), digest=str(path))
@@ -43,14 +43,14 @@ def write_images(path: Path, num_images: int, size: int) -> None:
 
 
 def watch_anonymous(peak: dict[str, float]) -> None:
-    """Note the peak of memory that belongs to no file; Linux tells it."""
+    """Record the peak of memory that is not mapped from files (Linux only)."""
     while STATUS.exists():
         peak["anonymous"] = max(peak["anonymous"], status("RssAnon"))
         time.sleep(0.02)
 
 
 def peak_resident() -> float:
-    """Of this process so far, in GB. ``ru_maxrss`` on Linux has that of the process that started this one in it."""
+    """Return this process's peak memory so far, in GB; ``ru_maxrss`` on Linux would include the parent process's."""
     if STATUS.exists():
         return status("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024
@@ -58,13 +58,13 @@ def peak_resident() -> float:
 
 
 def status(name: str) -> float:
-    """A figure of this process, in GB."""
+    """Return a figure from this process's status file, in GB."""
     (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024 / 1e9
 
 
 def main() -> None:
-    logging.getLogger("s10_pipeline").setLevel(logging.ERROR)  # the figures are all that is printed
+    logging.getLogger("s10_pipeline").setLevel(logging.ERROR)  # print nothing but the figures
     num_images, size = int(sys.argv[1]), int(sys.argv[2])
     peak = {"resident": 0.0, "anonymous": 0.0}
     threading.Thread(target=watch_anonymous, args=(peak,), daemon=True).start()

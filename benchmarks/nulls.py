@@ -1,9 +1,10 @@
-"""How often the detectors of faults raise a false alarm on simulated data without the fault, and find a known one.
+"""Measure how often the fault detectors raise a false alarm on simulated data, and how often they find a known fault.
 
     python benchmarks/nulls.py
 
-No training: predictions are drawn. A calibrated model's labels follow its own probabilities; an overconfident one's
-logits are multiplied by T afterwards. Takes some minutes on one core. Keeps a page in benchmarks/results/.
+Predictions are drawn at random, without training. For a calibrated model, labels are drawn from its own probabilities;
+for an overconfident one, its logits are then multiplied by T. Takes a few minutes on one core. Writes a page to
+benchmarks/results/.
 """
 
 import datetime
@@ -31,13 +32,13 @@ Model = tuple[np.ndarray, np.ndarray]
 
 
 def scale_of(accuracy: float) -> float:
-    """By what to multiply normal logits so that a calibrated model has this accuracy."""
+    """Return the factor of normal logits at which a calibrated model has this accuracy."""
     logits = np.random.default_rng(0).normal(size=(20_000, NUM_CLASSES))
     return float(brentq(lambda scale: softmax(scale * logits, axis=1).max(1).mean() - accuracy, 0.1, 50))
 
 
 def draw(rng: np.random.Generator, scale: float, n: int, temperature: float = 1.0) -> Model:
-    """Probabilities (N, K) of a model that is overconfident by ``temperature``, and labels."""
+    """Draw probabilities (N, K) of a model that is overconfident by ``temperature``, and labels."""
     logits = scale * rng.normal(size=(n, NUM_CLASSES))
     cumulative = softmax(logits, axis=1).cumsum(1)
     labels = (rng.random((n, 1)) > cumulative).sum(1).clip(0, NUM_CLASSES - 1)
@@ -75,7 +76,7 @@ def shifts(rng: np.random.Generator, accuracy: float, num_val: int, num_test: in
 
 
 def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
-    """What is found in a data set without a fault: 4,000 training, n test and 400 validation images."""
+    """Return the faults found in a data set without faults: 4,000 training, n test and 400 validation images."""
     p_nk, labels = draw(rng, scale, n)
     validation, val_labels = draw(rng, scale, 400)
     table, right = table_of(p_nk, labels), float((p_nk.argmax(1) == labels).mean())
@@ -98,7 +99,7 @@ def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
 
 
 def chance_similarities(num_sets: int) -> np.ndarray:
-    """For each test image of drawn sets without a copy, the similarity of the training image that is most alike."""
+    """Return, for each test image of drawn sets without copies, the similarity of the most similar training image."""
     best = []
     for seed in range(num_sets):
         train, test = read_source(IngestParams(source="shapes10", seed=1000 + seed))
@@ -108,7 +109,10 @@ def chance_similarities(num_sets: int) -> np.ndarray:
 
 
 def trusts(rng: np.random.Generator) -> bool:
-    """Whether maps are shown to be better where each is as good as any: some maps fit all images better than others."""
+    """Return whether maps are judged better than controls although no map fits its own image better than another's.
+
+    Some maps fit all images better than other maps do.
+    """
     quality, noise = rng.exponential(size=100), rng.normal(size=(100, 8))
     others = np.stack([np.roll(quality, -d) for d in range(1, 9)], axis=1)
     return bool(crossed_mean(quality[:, None] - others + noise)[1] > 0)

@@ -1,4 +1,4 @@
-"""Print what class weights bring for few images of rare classes, and pretraining for few images of all classes.
+"""Measure the effect of class weights with few images of rare classes, and of pretraining with few images of each.
 
 python benchmarks/own_images.py weights
 python benchmarks/own_images.py pretraining --cifar=DIR
@@ -36,7 +36,7 @@ AUGMENT = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding
 
 
 def train(images: ImageSet, seed: int, epochs: int, width: int, **changes: object) -> Classifier:
-    """Train at the rule's cautious rate, which falls to zero over the second half of the epochs."""
+    """Train at the cautious rate of the project's rule; the rate falls to zero in the second half of the epochs."""
     params = {"epochs": epochs, "batch_size": 32, "lr": 0.1, "warmup_epochs": 2, "anneal_epochs": epochs // 2}
     params |= {"plateau": {"patience": epochs}, "device": "cpu", "num_workers": 0, "seed": seed, **changes}
     params["architecture"] = {"depth": 8, "width": width, "stem": "whitened"}
@@ -48,7 +48,7 @@ def train(images: ImageSet, seed: int, epochs: int, width: int, **changes: objec
 
 
 def recalls(model: Classifier, images: ImageSet) -> np.ndarray:
-    """Accuracy on each class, in percent."""
+    """Return the accuracy on each class, in percent."""
     right = []
     for rows in np.array_split(np.arange(len(images)), len(images) // 500 + 1):
         p_bk = model.probabilities(torch.from_numpy(images.images_nhwc[rows]).permute(0, 3, 1, 2))
@@ -57,7 +57,7 @@ def recalls(model: Classifier, images: ImageSet) -> np.ndarray:
 
 
 def some_of(images: ImageSet, classes: Sequence[int], counts: Sequence[int], seed: int) -> ImageSet:
-    """So many images of each class, chosen by the seed, and labelled anew from 0."""
+    """Return this many images of each class, chosen by the seed, with labels renumbered from 0."""
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(images.labels == k))[:n] for k, n in zip(classes, counts, strict=True)]
     labels = np.repeat(np.arange(len(classes)), [len(chosen) for chosen in rows])

@@ -1,10 +1,10 @@
-"""Train an environment's recipe with several seeds, or two environments' with the same seeds, and compare.
+"""Train an environment's recipe with several seeds; with two environments, compare them on the same seeds.
 
     python benchmarks/seeds.py cpu --seeds 0 1 2 --params ingest.source=parquet,ingest.path=DIR --data "CIFAR-10"
     python benchmarks/seeds.py base seed --seeds 0 1 2
 
-Each training is a ``kedro run --only-missing-outputs``: what was trained before is found again, so a loop that was
-broken off goes on where it ended. Prints a table and keeps it in benchmarks/results/.
+Each training is a ``kedro run --only-missing-outputs``, so finished trainings are not repeated, and an interrupted
+benchmark resumes where it stopped. Prints a table and stores it in benchmarks/results/.
 """
 
 import argparse
@@ -31,14 +31,14 @@ STAGES = "data,lr_search,training,evaluation"
 
 @dataclass(frozen=True)
 class Trained:
-    """One seed of an environment.
+    """The results of one seed of an environment.
 
     Attributes:
-        test, flipped: accuracies in percent; ``flipped`` with ``evaluate.test_time_flip``, else None.
+        test, flipped: test accuracy in percent, without and with ``evaluate.test_time_flip`` (else None).
         val: validation accuracy of the last epoch, in percent.
         training, stages: seconds of ``train_resnet`` and of all stages, without start-up.
-        epochs_alone: seconds of the steps of all epochs, those before an interruption too.
-        wall: seconds of the whole command; None where it was trained before.
+        epochs_alone: seconds of the training steps of all epochs, including those before an interruption.
+        wall: seconds of the whole command; None if the training was done by an earlier command.
     """
 
     seed: int
@@ -54,7 +54,7 @@ class Trained:
 
     @property
     def resumed(self) -> bool:
-        """Whether the seconds are of a remainder only; one that lacks no more than measuring took goes unseen."""
+        """Whether the training was resumed, so that its seconds lack a part (not seen if that part is very short)."""
         return self.training < self.epochs_alone
 
 
@@ -97,7 +97,7 @@ def main() -> None:
 
 
 def train(env: str, seed: int, params: Sequence[str]) -> Trained:
-    """Run the stages that the accuracy needs, and read what they made."""
+    """Run the stages up to the evaluation, and read their results."""
     given = ",".join([*(text.strip(", ") for text in params), f"train.seed={seed}"])
     where = [] if env == "base" else [f"--env={env}"]
     run = [sys.executable, "-m", "kedro", "run", f"--pipelines={STAGES}", f"--params={given}", "--only-missing-outputs"]
@@ -137,7 +137,7 @@ def table(rows: list[Trained]) -> list[str]:
 
 
 def times(row: Trained) -> list[str]:
-    """Seconds of training, stages and command; none of a training that went on, since they lack what was before."""
+    """Return the times of a training as text; none for a resumed training, because the part before is missing."""
     measured = ["resumed"] * 2 if row.resumed else [f"{row.training:.0f}", f"{row.stages:.0f}"]
     if row.wall is None:
         return [*measured, "found again"]
@@ -145,7 +145,7 @@ def times(row: Trained) -> list[str]:
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float, float]:
-    """Mean, standard deviation, half-width of the mean's 95 % interval, and of the range for one further seed."""
+    """Return mean, standard deviation, and half-widths of the 95 % intervals of the mean and of one further seed."""
     n, mean, deviation = len(values), float(np.mean(values)), float(np.std(values, ddof=1))
     factor = float(student.ppf(0.975, n - 1)) * deviation
     return mean, deviation, factor / math.sqrt(n), factor * math.sqrt(1 + 1 / n)

@@ -1,4 +1,4 @@
-"""What benchmarks share: random images, a network for them, how parameters are given and results written down."""
+"""Code that several benchmarks share: random images, a network for them, command-line options, output of results."""
 
 import argparse
 import datetime
@@ -45,11 +45,11 @@ AUGMENT = AugmentParams.model_validate(
 
 
 class Setting:
-    """``num_images`` random images to train on, and how.
+    """A training task on ``num_images`` random images.
 
     Args:
         size: side of the images in pixels.
-        num_workers: processes that prepare batches, for this project and for others; or "auto".
+        num_workers: number of data-loading processes, for this project and for others; or "auto".
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Setting:
         return build_classifier(self.images, self.train_set, self.params).to(self.device)
 
     def epoch_of_training(self, model: Classifier | None = None) -> Callable[[], float]:
-        """One epoch of the project's own engine: loading, augmentation, steps, sums; returns its seconds."""
+        """Train one epoch with the project's engine (loading, augmentation, steps, metrics); return its seconds."""
         model = model or self.network()
         optimizer = build_optimizer(model, self.params, 0.01)
         loader = TrainLoader(
@@ -102,7 +102,7 @@ class Setting:
         return epoch
 
     def timed(self, work: Callable[[], None]) -> Callable[[], float]:
-        """``work``, waited for; returns its seconds."""
+        """Run ``work``, wait for the device, and return the seconds."""
 
         def run() -> float:
             self.wait()
@@ -119,7 +119,9 @@ class Setting:
 
 
 def in_turn(runs: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, list[float]]:
-    """Seconds of each run in each round, after one to warm up: what else the machine does falls on all alike."""
+    """Return the seconds of each run in each round, after a warm-up round.
+
+    The runs take turns, so that other load on the machine affects all of them alike."""
     seconds: dict[Key, list[float]] = {key: [] for key in runs}
     for number in range(rounds + 1):
         for key, run in runs.items():
@@ -130,13 +132,13 @@ def in_turn(runs: Mapping[Key, Callable[[], float]], rounds: int) -> dict[Key, l
 
 
 def add_params(parser: argparse.ArgumentParser) -> None:
-    """``--params`` as of ``kedro run``; spaces may stand for the commas."""
+    """Add the option ``--params`` of ``kedro run``; spaces may replace the commas."""
     help_text = "parameters as of kedro run: KEY=VALUE,KEY=VALUE; may be repeated"
     parser.add_argument("--params", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=help_text)
 
 
 def params_by_key(texts: Sequence[str]) -> dict[str, Any]:
-    """Dotted keys and values of what :func:`add_params` gave, read as ``kedro run`` reads them."""
+    """Return the parameters given by :func:`add_params` (dotted name -> value), parsed as by ``kedro run``."""
     option = click.Command("benchmark", params=[Params(Parameters)])
     try:
         given = option.make_context("benchmark", [f"--params={text.strip(', ')}" for text in texts]).params["params"]
@@ -146,7 +148,7 @@ def params_by_key(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def hardware() -> str:
-    """Processor or GPU, for a heading."""
+    """Return the name of the CPU or GPU, for a heading."""
     device = choose_device("auto")
     name = describe_device(device)
     model = ""
@@ -163,7 +165,7 @@ def versions(*packages: str) -> str:
 
 
 def keep(name: str, lines: list[str], folder: Path = RESULTS) -> None:
-    """Print a page and keep it, by default in ``benchmarks/results/``."""
+    """Print a page and store it, by default in ``benchmarks/results/``."""
     page = "\n".join(lines) + "\n"
     print(page)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Training throughput of this project against a bare step (on CUDA also as a graph), a plain loop and Lightning.
+"""Compare training throughput with a bare step (on CUDA also as a graph), a plain PyTorch loop and Lightning.
 
     python benchmarks/throughput.py [--depth 18 --width 64 --batch-size 128 --batches 6 --rounds 5]
 
-All run in turn. Prints images per second and ratios, and keeps them in benchmarks/results/. Absolute figures depend
-on what else the machine does; the ratios of one run are what counts: each round gives one, the page states their
-median and range.
+All of them take turns. Prints images per second and ratios, and stores them in benchmarks/results/. Absolute figures
+depend on other load on the machine, so compare the ratios: each round gives one, and the page states their median and
+range.
 """
 
 import argparse

@@ -62,7 +62,7 @@ LAYER = "--params=explain.layer=layer2+layer4"
         (["--params=train.device=cpu:1"], "train.device=cpu:1: not a device"),
         (["--params=train.precision=fp16,train.device=cpu"], "train.precision=fp16: needs a CUDA GPU"),
         (["--params=train.pretrained.path=none.pth"], "train.pretrained.path=none.pth: No such file"),
-        (["--pipeline=data", "--pipelines=training"], "--pipeline, --pipelines: only one of them may be given; take"),
+        (["--pipeline=data", "--pipelines=training"], "--pipeline, --pipelines: only one of them may be given; use"),
         (["--pipeline=explian"], "--pipeline=explian: no such pipeline; did you mean explain?"),
         (["--env=smaple"], "--env=smaple: no such environment; did you mean sample?"),
         (["--load-versions=modle:2026"], "modle"),

@@ -473,7 +473,7 @@ def test_compare_and_prune(copied, ran):
     with RecordStore(copied / "sample/.records").running("2026-01-01T00.00.00.000Z"):
         beside = command(copied, "prune", "--env=sample", "--keep-last=1", "--apply")
     assert beside.exit_code == 1
-    assert "a run is going on (2026-01-01T00.00.00.000Z)" in beside.output
+    assert "a run is in progress (2026-01-01T00.00.00.000Z)" in beside.output
 
 
 def test_compare_two_environments(copied):

@@ -1,4 +1,4 @@
-"""``kedro`` processes that are forked from one that has imported the project: on busy cores importing takes longest."""
+"""Start ``kedro`` processes by forking one that has already imported the project, because importing takes longest."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from typing import IO, Any
 
 
 class Forked:
-    """What ``subprocess.Popen`` is to the scripts here, for ``[python, "-m", "kedro", *arguments]``."""
+    """Replacement of ``subprocess.Popen`` for ``[python, "-m", "kedro", *arguments]``."""
 
     returncode: int | None = None
 

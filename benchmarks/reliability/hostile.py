@@ -1,9 +1,10 @@
-"""Give hostile inputs to real ``kedro`` processes: each must end in one line that says why.
+"""Give hostile inputs to real ``kedro`` processes; each must end with one line that states the reason.
 
     python benchmarks/reliability/hostile.py [--minutes 12 --work FOLDER --seconds 60]
 
-Expected of each: an exit code that is not 0 within 60 s, a last line that starts with "Error:", no traceback. An input
-is a row of FOLDER/hostile.csv; called again, the script goes on with the inputs that were not refused yet.
+Expected for each input: a non-zero exit code within 60 s, a last line that starts with "Error:", and no traceback. Each
+input is one row of FOLDER/hostile.csv. When called again, the script continues with the inputs that were not yet
+rejected.
 """
 
 import argparse
@@ -35,10 +36,10 @@ ROOT = Path(__file__).parents[2]
 COLUMNS = ("name", "seconds", "exit_code", "outcome", "last_line")
 MODEL = "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
 
-# Starts a process.
+# Function that starts a process.
 START: type = subprocess.Popen
 
-# In arguments, @ stands for the folder of the input.
+# In arguments, @ is replaced by the folder of the input.
 Make = Callable[[Path], object]
 
 
@@ -69,7 +70,7 @@ def model(broken: Callable[[bytes], bytes] = bytes, **described: object) -> Make
 
 
 def redescribed(content: bytes, fields: dict[str, object]) -> bytes:
-    """Return a model file with other values in its description, which is the one metadata string of safetensors."""
+    """Return a model file with other values in its specification, the only metadata entry of the safetensors file."""
     end = 8 + struct.unpack("<Q", content[:8])[0]
     header = json.loads(content[8:end])
     ((key, text),) = header["__metadata__"].items()
@@ -166,7 +167,7 @@ def source(name: str, path: str = "@/x") -> list[str]:
 CONFIG = ["run", "--env=sample", "--config=@/c.yml"]
 PREDICT = sample("predict.path=@/x", "--pipeline=predict")
 
-# Values of parameters, alone.
+# Hostile values of single parameters.
 PARAMS = """
 ingest.source=cifar11 | ingest.source= | ingest.shapes10.num_train_images=0 | ingest.shapes10.num_train_images=1e15
 ingest.image_size=0 | ingest.image_size=1000000 | ingest.image_size=[32] | ingest.shortcut=nothing
@@ -185,7 +186,7 @@ augment.train=[{HorizontalFlip: {p: 7}}] | augment.train=[{HorizontalFlip: {q: 1
 lr_search.method=best | lr_search.num_tests=0 | lr_search.start_lr=10 | explain.layer=layer9 | explain.num_images=-1
 """
 
-# Name, arguments after ``kedro``, and what makes its files.
+# Name of the input, arguments after ``kedro``, and function that writes its files.
 INPUTS: list[tuple[str, list[str], Make | None]] = [
     *((f"--params={text}", sample(text), None) for text in re.split(r" \| |\n", PARAMS.strip())),
     ("unknown environment", ["run", "--env=nowhere"], None),
@@ -294,7 +295,7 @@ def main() -> None:
 
 
 def attempt(command: list[str], make: Make | None, folder: Path, limit: float) -> tuple[str, str, str, str]:
-    """Return seconds, exit code, outcome and last line of an input."""
+    """Run the command with an input; return seconds, exit code, outcome and last line."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     if make:

@@ -1,10 +1,11 @@
-"""Kill real ``kedro run`` processes at moments spread over the whole line, and compare the end with an undisturbed run.
+"""Kill real ``kedro run`` processes at moments spread over the whole pipeline, and compare with an undisturbed run.
 
     python benchmarks/reliability/kills.py [--minutes 12 --work FOLDER]
 
-A data root sees kill after kill, SIGKILL and SIGTERM in turn, each followed by ``--only-missing-outputs``, until a
-process ends by itself; then model, predictions and metrics must equal the undisturbed run's byte for byte. Each process
-is a row of FOLDER/kills.csv; called again, the script goes on after the last row.
+In one data folder, processes are killed one after the other, by SIGKILL and SIGTERM in turn, each restarted with
+``--only-missing-outputs``, until one ends by itself. Its model, predictions and metrics must then equal the undisturbed
+run's byte for byte. Each process is one row of FOLDER/kills.csv. When called again, the script continues after the last
+row.
 """
 
 import argparse
@@ -29,21 +30,21 @@ TINY = (
 )
 COMPARED = ("model.safetensors", "test_predictions.parquet", "metrics.json")
 
-# Starts a process.
+# Function that starts a process.
 START: type = subprocess.Popen
 
-# A process that lives so long after its signal, or without one, hangs.
+# A process that lives this many seconds after its signal, or without one, counts as hanging.
 HANG_SECONDS = 300
 
 # Kills per data root before a process may run to its end.
 KILLS_IN_A_ROW = 4
 
-# Fractional parts of multiples of the golden ratio fill an interval evenly however many are taken.
+# Fractional parts of multiples of the golden ratio fill an interval evenly, for any number of them.
 GOLDEN = 0.618034
 
 NUM_NODES = 13
 
-# The start takes up to so long, a node up to so long (about), on two busy cores.
+# Approximate longest seconds of the start and of a node, on two busy cores.
 START_SECONDS, NODE_SECONDS = 15.0, 2.0
 
 
@@ -77,14 +78,14 @@ def main() -> None:
 
 
 def kill_once(data_root: Path, rows: list[dict], expected: dict[str, str]) -> dict[str, str]:
-    """Start a run, kill it unless it is the end's turn, and say what was found wrong."""
+    """Start a run, kill it unless it may run to its end, and return what was found wrong."""
     number, before = len(rows) + 1, stored(data_root)
     in_a_row = 0
     while in_a_row < len(rows) and rows[-1 - in_a_row]["signal"]:
         in_a_row += 1
     last = in_a_row >= KILLS_IN_A_ROW
     chosen = None if last else (signal.SIGKILL, signal.SIGTERM)[number % 2]
-    # where: after so many nodes have begun, and a part of a node's time
+    # the moment: after this many nodes have started, plus a share of a node's time
     num_nodes, part = divmod(number * GOLDEN % 1 * (NUM_NODES + 1), 1)
     seconds, killed, exit_code, output = run(data_root, chosen, int(num_nodes), part)
     after, findings = stored(data_root), []
@@ -133,7 +134,7 @@ def run(
         with suppress(subprocess.TimeoutExpired):
             process.wait(part * (NODE_SECONDS if num_nodes else START_SECONDS))
         killed = process.poll() is None
-        process.send_signal(chosen)  # does nothing where it has ended
+        process.send_signal(chosen)  # does nothing if it has ended
     seconds = time.monotonic() - started
     try:
         exit_code = process.wait(HANG_SECONDS)
@@ -145,7 +146,7 @@ def run(
 
 
 def stored(data_root: Path) -> dict[str, str]:
-    """Return the digest of each artifact: of every file but checkpoints and what is hidden."""
+    """Return the digest of each artifact, that is, of each file except checkpoints and hidden files."""
     paths = (path.relative_to(data_root) for path in data_root.rglob("*"))
     shown = (p for p in paths if not any(part.startswith(".") or part == "checkpoints" for part in p.parts))
     return {str(p): digest(data_root / p) for p in shown if (data_root / p).is_file()}

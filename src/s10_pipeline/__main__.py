@@ -1,6 +1,6 @@
 """``python -m s10_pipeline`` and the installed command ``s10-pipeline``: ``kedro run`` without a project folder.
 
-With the name of another command of this project first (``stages``, ``compare``, ...), that one.
+If the first argument is another command of this project (``stages``, ``compare``, ...), that command runs instead.
 """
 
 import logging
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def main(*args: Any, **kwargs: Any) -> Any:
-    """Run the pipeline; options as of ``kedro run``, ``--conf-source`` among them."""
-    # kedro-telemetry asks the file .telemetry of a project folder; without one it would send
+    """Run the pipeline; the options are those of ``kedro run``, including ``--conf-source``."""
+    # kedro-telemetry is switched off by the file .telemetry of a project folder, which may be missing here
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # Kedro says at its import which logging file it reads, before any command could
+    # hides Kedro's message at import about the logging file that it reads
     logging.getLogger("kedro.framework.project").addFilter(lambda record: record.levelno > logging.INFO)
     from kedro.framework.cli.utils import find_run_command
     from kedro.framework.project import configure_project

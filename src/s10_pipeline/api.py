@@ -1,11 +1,11 @@
-"""The public surface for use in Python: load a stored model, and predict images with it.
+"""The public Python API: load a stored model, and classify images with it.
 
 Example:
     >>> from s10_pipeline.api import load_classifier, predict
     >>> model = load_classifier("model.safetensors")  # doctest: +SKIP
     >>> names, probabilities = predict(model, ["image.jpg"])  # doctest: +SKIP
 
-Importing this module loads neither torch nor Pillow; the functions do.
+Importing this module does not import torch or Pillow; calling the functions does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ __all__ = ["Predictions", "load_classifier", "predict"]
 
 
 class Predictions(NamedTuple):
-    """The answer for N images of a model with K classes.
+    """Predictions for N images by a model with K classes.
 
     Attributes:
-        names: the likeliest class of each image.
+        names: the most probable class of each image.
         probabilities_nk: float64 (N, K), columns in the order of ``model.class_names``.
     """
 
@@ -40,7 +40,7 @@ def load_classifier(path: str | Path) -> Classifier:
     """Load a model file; the model is on the CPU and in evaluation mode.
 
     Raises:
-        UserError: there is no such file, it is no model of this project, or it is damaged.
+        UserError: the file is missing, damaged, or not a model of this project.
     """
     from .vision.network import classifier
 
@@ -48,15 +48,17 @@ def load_classifier(path: str | Path) -> Classifier:
 
 
 def predict(model: Classifier, images: Iterable[ImageLike], *, device: str = "auto") -> Predictions:
-    """Classify images, brought to the model's size by its own rule: the same answers as ``--pipeline=predict``.
+    """Classify images; the results equal those of ``kedro run --pipeline=predict``.
+
+    Images are resized by the rule that is stored in the model.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.
-        images: each the path of a file, a Pillow image, or a uint8 array (H, W, 3) in RGB; or one array (N, H, W, 3).
-        device: where to compute; ``auto`` takes cuda, mps or cpu, the first that is there.
+        images: file paths, Pillow images or uint8 arrays (H, W, 3) in RGB; or one array (N, H, W, 3).
+        device: device that computes; ``auto`` uses the first available of cuda, mps and cpu.
 
     Raises:
-        UserError: an image cannot be read, or is an array of another kind; the message names it.
+        UserError: an image cannot be read, or an array has another type or shape; the message names it.
     """
     from .vision.device import choose_device
     from .vision.predict.predictor import classify_images

@@ -1,4 +1,4 @@
-"""Commands of this project: ``kedro run``, with this project's care for the person who types it."""
+"""The commands of this project, with one-line error messages, clean interruption and checks of options."""
 
 import errno
 import logging
@@ -31,16 +31,16 @@ from .vision.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
-# What the system says where nothing can be written.
+# Operating-system errors that mean that a file cannot be written.
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
 
-# What to do about errors of libraries that say the rest themselves.
+# Remedies added to the messages of library errors.
 REMEDIES = {
-    yaml.YAMLError: "mend the file there",
-    OmegaConfBaseException: "mend the file there",
+    yaml.YAMLError: "correct the file there",
+    OmegaConfBaseException: "correct the file there",
     KedroCliError: "kedro run --help shows what each option takes",
     MissingConfigException: "give the folder that holds base/ as --conf-source",
-    DatasetError: "make it again with the stage that writes it, or take another version with --load-versions",
+    DatasetError: "make it again with the stage that writes it, or use another version with --load-versions",
 }
 
 RUNNER = "s10_pipeline.runner.Runner"
@@ -52,21 +52,21 @@ def cli() -> None:
 
 
 def _run(**options: Any) -> Any:
-    # the contract of this project keeps --pipeline beside --pipelines
+    # this project keeps --pipeline beside --pipelines, so Kedro's deprecation warning is hidden
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     check_selection(options)
     if options.get("runner") != RUNNER:
-        log.info("this runner records nothing: --only-missing-outputs looks at existence alone, runs may mix")
+        log.info("this runner keeps no records: --only-missing-outputs only checks existence, parallel runs may mix")
     return kedro_run.callback(**options)  # type: ignore[misc]
 
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """End on a user's mistake with one line, its traceback goes to the log file; on SIGTERM (``kill``) as on Ctrl-C."""
+    """Turn errors into one line on the terminal and a traceback in the log file; handle SIGTERM like Ctrl-C."""
     own = os.getpid()
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != own:  # a loader worker that was just forked
+        if os.getpid() != own:  # a data-loading process that was just forked
             os._exit(128 + number)
         raise KeyboardInterrupt
 
@@ -80,11 +80,11 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Exception) as error:
         if _is_interruption(error):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it may still be on its way to this process
-            if hasattr(signal, "SIGCHLD"):  # torch's handler would raise again while loaders are cleared away
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal may still arrive
+            if hasattr(signal, "SIGCHLD"):  # torch's handler would raise again during clean-up
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
-            # at once: worker processes and libraries may still be in the middle of something
+            # exit at once, because worker processes and libraries may still be busy
             sys.exit(130)
         if (line := _one_line(error)) is None:
             raise
@@ -95,17 +95,17 @@ def _errors_in_one_line() -> Iterator[None]:
 
 
 def _only_prints(record: logging.LogRecord) -> bool:
-    """Make a log record of this project one line without control characters, whatever files and servers are called."""
+    """Escape control characters in this project's log records, because names of files and servers may contain them."""
     if record.name.startswith(__name__.partition(".")[0]):
         record.msg, record.args = printable(record.getMessage()), None
     return True
 
 
 def _is_interruption(error: BaseException | None) -> bool:
-    """Return whether a signal is at the bottom of an error.
+    """Return whether an error was caused by a signal such as Ctrl-C.
 
-    One that is sent to the whole process group ends loader workers too: torch raises an error wherever this process
-    is then, and others turn that into errors of their own.
+    A signal to the whole process group also ends data-loading processes. torch then raises an error in this process,
+    and libraries may wrap it in errors of their own.
     """
     while error is not None:
         if isinstance(error, KeyboardInterrupt) or "killed by signal: Terminated" in str(error):
@@ -115,13 +115,16 @@ def _is_interruption(error: BaseException | None) -> bool:
 
 
 def _do_without(handler: logging.FileHandler, _record: logging.LogRecord) -> None:
-    """Stop logging to a file that cannot be written, instead of a traceback for every line."""
+    """Stop logging to a file that cannot be written, instead of printing a traceback for each line."""
     logging.getLogger().handlers = [other for other in logging.getLogger().handlers if other is not handler]
     log.warning("%s: cannot be written (%s); no log is kept", handler.baseFilename, sys.exc_info()[1])
 
 
 def _one_line(error: BaseException) -> str | None:
-    """Return the line that a user needs; None for an error of the program. Kedro wraps what goes wrong in a dataset."""
+    """Return the message for the user in one line; None for an error in the program, which needs its traceback.
+
+    The cause of an error is searched too, because Kedro wraps errors of datasets.
+    """
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, UserError):
@@ -140,18 +143,18 @@ def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: s
         content = yaml.safe_load(file)
         section = content.get("run") if isinstance(content, dict) else None
         if path and not (isinstance(section, dict) and isinstance(section.get("params", {}), dict)):
-            raise UserError(f"--config={path}: not of the form run: {{params: {{GROUP: {{NAME: VALUE}}}}}}; mend it")
+            raise UserError(f"--config={path}: not of the form run: {{params: {{GROUP: {{NAME: VALUE}}}}}}; correct it")
     return read(ctx, param, path)
 
 
 def _command_line() -> str:
-    """The command as it was typed, to go on with."""
+    """Return the command as it was typed, quoted for a shell."""
     program = os.path.basename(sys.argv[0])
     start = ["python", "-m", "s10_pipeline"] if program == "__main__.py" else [program]
     return shlex.join([*start, *sys.argv[1:]])
 
 
-# Kedro reads this file before its commands: of the calls in kedro-viz that FastAPI deprecates nobody here is the author
+# Hides FastAPI's deprecation warnings about kedro-viz, which users cannot fix. Kedro imports this file first.
 warnings.filterwarnings("ignore", module=r"kedro_viz\.")
 logging.getLogger("kedro.pipeline.node").addFilter(
     lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])

@@ -1,4 +1,4 @@
-"""How configuration files are read, for Kedro's settings and for looking into other environments."""
+"""How configuration files are read: Kedro's configuration loader with this project's resolvers."""
 
 import os
 from glob import glob
@@ -10,10 +10,10 @@ from kedro.config import OmegaConfigLoader
 
 
 def folder_from_environment(name: str, default: str) -> str:
-    """The folder that an environment variable names, with ``~`` expanded, relative to the working directory.
+    """Return the folder that an environment variable names, or ``default`` if it is unset or empty.
 
-    Kedro would take it as relative to the project, while paths among the parameters are not. ``default`` where the
-    variable is unset or empty; an address such as ``s3://bucket`` stays as it is.
+    ``~`` is expanded. The path is relative to the working directory, as paths in parameters are, whereas Kedro would
+    make it relative to the project. A URL such as ``s3://bucket`` is returned unchanged.
     """
     folder = os.environ.get(name)
     if not folder:
@@ -22,12 +22,16 @@ def folder_from_environment(name: str, default: str) -> str:
 
 
 def local_folder_from_environment(name: str, default: str) -> str:
-    """The same, but ``default`` for an address: downloads, locks and checkpoints need a local disk."""
+    """Return :func:`folder_from_environment`, but ``default`` for a URL.
+
+    Downloads, locks and checkpoints need a local disk.
+    """
     folder = folder_from_environment(name, default)
     return default if "://" in folder else folder
 
 
-# An environment's file replaces single values, not whole groups; ${env:NAME, default} reads an environment variable.
+# "soft": an environment's file replaces single values, not whole groups. ${env:NAME, default} in a file reads an
+# environment variable.
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "base",
@@ -37,7 +41,7 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
 
 
 class LiteralFileSystem(LocalFileSystem):
-    """The local file system; a pattern begins behind the last existing folder, whose path may hold ``[`` or ``*``."""
+    """Local file system whose patterns start after the last existing folder, whose path may contain ``[`` or ``*``."""
 
     def glob(self, path: str, **_: Any) -> list[str]:
         folder = next(parent for parent in Path(path).parents if parent.is_dir())
@@ -45,7 +49,7 @@ class LiteralFileSystem(LocalFileSystem):
 
 
 class ConfigLoader(OmegaConfigLoader):
-    """Kedro's loader, which finds the files of a checkout in any folder."""
+    """Kedro's configuration loader, which also works if the project's path contains ``[`` or ``*``."""
 
     def _initialise_filesystem_and_protocol(self, conf_source: str) -> tuple[Any, str]:  # type: ignore[override]
         files, protocol = super()._initialise_filesystem_and_protocol(conf_source)

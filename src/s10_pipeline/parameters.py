@@ -1,4 +1,4 @@
-"""All parameters of the project in one model, and one line for what is wrong with them."""
+"""One pydantic model of all parameters, and their validation with one-line error messages."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from .vision.training.params import TrainParams
 
 
 class Parameters(Params):
-    """The groups of ``conf/<env>/parameters_<stage>.yml``."""
+    """All groups of parameters in ``conf/<env>/parameters_<stage>.yml``."""
 
     ingest: IngestParams
     augment: AugmentParams
@@ -29,10 +29,10 @@ class Parameters(Params):
     export: ExportParams
 
 
-# Group -> the stage whose file in conf/ holds it: the folder of its class.
+# Group -> stage in whose parameters file it is. The stage is the folder of the group's class.
 STAGES = {name: group.__module__.split(".")[-2] for name, group in Parameters.__annotations__.items()}
 
-# Of pydantic's errors, words that only a programmer understands.
+# Type of a pydantic error -> words for users, where pydantic's own are for programmers.
 RULES = {
     "string_type": "must be a text, in quotes",
     "tuple_type": "must be a list; lists go into a file, see --config",
@@ -43,7 +43,7 @@ RULES = {
 
 
 def validate_parameters(values: dict[str, Any]) -> Parameters:
-    """Check all parameters, those of stages that do not run included.
+    """Validate all parameters, including those of stages that do not run.
 
     Raises:
         UserError: ``key=value: rule; remedy`` for each mistake, in one line.
@@ -54,7 +54,7 @@ def validate_parameters(values: dict[str, Any]) -> Parameters:
         found: dict[tuple[str, str], list[str]] = {}
         for subject, rule, remedy in map(_explain, error.errors(include_url=False)):
             found.setdefault((subject, remedy), []).append(rule)
-        # of a parameter with several types, each has a rule
+        # a parameter that may have several types has one error per type
         messages = [f"{key[0]}: {' or '.join(dict.fromkeys(rules))}{key[1]}" for key, rules in found.items()]
         raise UserError("; and ".join(messages)) from error
 
@@ -63,7 +63,7 @@ def _explain(error: Any) -> tuple[str, str, str]:
     """Return ``key=value``, the rule and the remedy of one of pydantic's errors."""
     loc = [str(part) for part in error["loc"]]
     fields = [*declared_fields(Parameters, ".".join(loc))]
-    # the part of the place that names parameters; the rest is in a value
+    # the part of loc that names parameters; the rest is a position inside a value
     keys = loc[: len(fields)]
     model = fields[-1].annotation if fields else Parameters
     name = ".".join(keys)
@@ -75,10 +75,10 @@ def _explain(error: Any) -> tuple[str, str, str]:
         remedy = f"did you mean {groups[0]}.{unknown}?" if inside else did_you_mean(unknown, model.model_fields)
         return ".".join([*keys, unknown]), f"no such {kind}", f"; {remedy}"
     if error["type"] == "missing":
-        return name, "missing", f"; every group stands in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
+        return name, "missing", f"; every group must be in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
     rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")
     if error["type"] == "value_error" and hasattr(model, "model_fields"):
-        # a check of the whole group: its message starts with the key inside the group
+        # a validator of the whole group, whose message starts with the key inside the group
         subject, _, rule = rule.partition(": ")
         return f"{name}.{subject}", rule, ""
     rule = RULES.get(error["type"], rule).replace("Input should be", "must be").partition(", unable")[0]

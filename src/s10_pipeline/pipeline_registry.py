@@ -1,4 +1,4 @@
-"""The pipelines by name. One word a stage: folder, parameters file and tests are called the same."""
+"""Register the pipelines. Each stage has one name, which folder, parameters file and tests share."""
 
 from kedro.pipeline import Pipeline
 
@@ -6,7 +6,7 @@ from .pipelines import data, evaluation, explain, export, lr_search, predict, tr
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Each stage by its name; ``__default__`` is the whole line from archive to explanation."""
+    """Return the pipelines by name; ``__default__`` runs from reading the data to the report."""
     stages = {
         "data": data.create_pipeline(),
         "lr_search": lr_search.create_pipeline(),

@@ -1,4 +1,4 @@
-"""The runner of this project, and what it knows about its stages beside what parameters declare themselves."""
+"""The runner of this project, and its rules of what makes a stage stale."""
 
 import json
 import platform
@@ -16,14 +16,14 @@ from .vision.training.git_state import describe_git_state
 
 
 def describe(parameters: dict[str, Any]) -> dict[str, Any]:
-    """For the records of a node that ran: what computed, and the state of the code's checkout."""
+    """Return facts for the record of a node that ran: its device and the Git state of the code."""
     checkout = describe_git_state()
     git = {"commit": checkout["commit"], "dirty": checkout["uncommitted_changes"]} if checkout else {}
     return {"device": _describe_device(parameters.get("train.device")), "git": git}
 
 
 def _describe_device(requested: str | None) -> str:
-    """What ``train.device`` came to, or the CPU where a node is not handed one."""
+    """Describe the device that ``train.device`` chose; the CPU for a node without this parameter."""
     if requested is None or "torch" not in sys.modules:
         return f"cpu ({platform.machine()})"
     from .vision import device
@@ -35,15 +35,22 @@ def _describe_device(requested: str | None) -> str:
 
 
 def compare_rates(catalog: Any, node: str) -> str:
-    """Say at which rate the newest model trained, where the range test, run again, found another."""
+    """Explain for ``kedro stages`` why the model's learning rate differs from ``best_lr``; empty if it does not.
+
+    They differ if an interrupted training was resumed at its own rate after the range test found another one.
+    """
     made = catalog["provenance"].load() if node == "train_resnet" else {}
     if made.get("model", {}).get("lr_from") != "interrupted training":
         return ""
-    return f"went on at its own rate, {made['model']['lr']:.4g}; best_lr says {made['lr_search']['lr']:.4g}"
+    return f"resumed at its own rate, {made['model']['lr']:.4g}; best_lr is {made['lr_search']['lr']:.4g}"
 
 
 def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
-    """Return folders of finished trainings whose model is none of the kept versions (dataset, version)."""
+    """Return the checkpoint folders of finished trainings whose model is not among the versions to keep.
+
+    Args:
+        kept: (dataset, version) each.
+    """
     from filelock import FileLock, Timeout
 
     named = set()
@@ -59,7 +66,7 @@ def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
 
 
 def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
-    """Return the images that a table at ``ingest.path`` names."""
+    """Return the image files that a table at ``ingest.path`` names, so that a changed image makes a stage stale."""
     if parameters.get("ingest.source") != "csv":
         return {}
     from .vision.data.sources.table import list_rows
@@ -71,7 +78,7 @@ def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
     return {}
 
 
-# training_timing differs from run to run; only the report reads it.
+# checkpoints is harmless: which checkpoint a training resumes from does not change its result.
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,
@@ -86,6 +93,6 @@ RULES = Rules(
 
 
 class Runner(StalenessRunner):
-    """What ``kedro run`` takes in this project unless ``--runner`` says otherwise."""
+    """The default runner of ``kedro run`` in this project."""
 
     rules = RULES

@@ -1,4 +1,4 @@
-"""Settings that Kedro looks for: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
+"""Kedro's project settings: https://docs.kedro.org/en/stable/configure/configuration_basics/."""
 
 from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from .hooks import ProjectHooks

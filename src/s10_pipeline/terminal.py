@@ -1,4 +1,4 @@
-"""What the commands of this project print while they work: its own log lines, and everybody's warnings."""
+"""Log output on the terminal: this project's log lines, and warnings of all libraries."""
 
 import logging
 
@@ -8,10 +8,10 @@ from rich.text import Text
 
 
 class TerminalHandler(logging.Handler):
-    """Prints log records on rich's global console, which progress bars share, without a hard wrap.
+    """Prints log records on rich's global console, which progress bars share, without hard line breaks.
 
-    A terminal folds what is longer than its line, a file or a pipe gets the line whole. Of libraries, Kedro among them,
-    only warnings and errors are printed; the log file has the rest.
+    A terminal wraps long lines itself; in a file or pipe they stay whole. For libraries, including Kedro, only warnings
+    and errors are printed; the log file has all records.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -25,6 +25,6 @@ class TerminalHandler(logging.Handler):
 
 
 def take_terminal() -> None:
-    """Put our handler where Kedro's logging configuration has RichHandler; a configuration with others is kept."""
+    """Replace Kedro's RichHandler by :class:`TerminalHandler`; other handlers in a logging configuration are kept."""
     root = logging.getLogger()
     root.handlers = [TerminalHandler(h.level) if isinstance(h, RichHandler) else h for h in root.handlers]

@@ -87,7 +87,7 @@ def test_the_report_needs_no_torch(explained, tmp_path):
 def test_images_of_another_time_are_refused(explained, node, split):
     images = explained[f"{split}_images"]
     other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
-    with pytest.raises(UserError, match=f"{split}_images: newer than the stored model"):
+    with pytest.raises(UserError, match=f"^{split}_images: "):
         call(node, explained, **{f"{split}_images": other})
 
 

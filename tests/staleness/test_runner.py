@@ -165,7 +165,7 @@ def test_each_decision_is_told_in_words(project, caplog):
     assert "read: up to date" in said
     assert "clean: runs, summary is missing" in said
     assert "fit: runs, fit.epochs 3 -> 4, code of constants.OFFSETS" in said
-    assert "prepare: runs, fit needs prepared, which is in memory alone" in said
+    assert "prepare: runs, fit needs prepared, which is only in memory" in said
     assert "judge: runs, model changed" in said
     assert "label: runs, names changed" in said
     assert "5 of 6 nodes ran, 1 up to date" in said
@@ -232,7 +232,7 @@ def test_a_stored_result_goes_by_its_own_parameters(project, registered, caplog)
     caplog.clear()
     project.run("judge", "label", force=True)
     assert not warned(caplog)
-    (line,) = [message for message in caplog.messages if "the same again" in message]
+    (line,) = [message for message in caplog.messages if "to run with these" in message]
     assert line.startswith("model, table: ")
     assert shlex.split(line)[-1] == """--params=source.start=5,fit.epochs="a, 'b'\""""
 
@@ -263,7 +263,7 @@ def test_what_is_edited_while_it_runs_is_recorded_if_it_is_a_comment(project, ca
     for epochs in (4, 5):  # the second time what is reached is remembered from the first
         project.parameters["fit"]["epochs"] = epochs
         assert project.run()[:2] == ["prepare", "fit"]
-        assert any("edited while the run went on" in message for message in caplog.messages) == code
+        assert any("edited during the run" in message for message in caplog.messages) == code
         assert code or project.run() == []
 
 

@@ -38,7 +38,7 @@ def test_precision_follows_the_hardware(monkeypatch):
 def test_bf16_that_the_card_cannot_compute_is_an_error(monkeypatch, capability):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
     can, has = capability >= (8, 0), ".".join(map(str, capability))
-    message = f"train.precision=bf16: needs compute capability 8.0, this GPU has {has}; take auto"
+    message = f"train.precision=bf16: needs compute capability 8.0, this GPU has {has}; use auto"
     for name in ("fp16", "fp32", "bf16"):
         with contextlib.nullcontext() if can or name != "bf16" else pytest.raises(UserError, match=message):
             assert choose_precision(name, torch.device("cuda")).name == name

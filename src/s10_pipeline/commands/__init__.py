@@ -1,1 +1,1 @@
-"""``kedro compare``, and checks of what ``kedro run`` is asked for."""
+"""The command ``kedro compare``, and checks of the options of ``kedro run``."""

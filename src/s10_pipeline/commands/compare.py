@@ -1,4 +1,4 @@
-"""``kedro compare``: two trained models, side by side."""
+"""The command ``kedro compare``: show two trained models side by side."""
 
 import json
 from typing import Any
@@ -16,12 +16,12 @@ from ..vision.evaluation.verdict import KINDS, in_order
 
 @click.command()
 @click.option("--versions", nargs=2, help="Two versions of the model; the two newest if not given.")
-@click.option("--envs", nargs=2, help="Two environments, instead of --env; the newest model of each, or --versions.")
+@click.option("--envs", nargs=2, help="Two environments; compares the newest model of each, or --versions.")
 @in_environment
 def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
-    """Two models: parameters that differ, metrics, verdicts, and McNemar's test of their mistakes."""
+    """Compare two models: differing parameters, metrics, verdicts, and McNemar's test of their mistakes."""
     names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
     places = (0, 0) if envs else (1, 0)
@@ -42,7 +42,11 @@ def _newest(catalog: Any, place: int, env: str) -> str:
 
 
 def _read(version: str, catalog: Any) -> dict[str, Any]:
-    """Load what belongs to a model version: by the records, else what has the same version; verdicts may be none."""
+    """Load provenance, metrics, predictions and verdicts of a model version; verdicts may be missing.
+
+    The versions of metrics, predictions and verdicts are found in the records, or else are assumed to equal the
+    model's.
+    """
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
@@ -53,7 +57,7 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
         dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
             raise UserError(
-                f"{name}: there is none of model {version}; evaluate it: kedro run --load-versions=model:{version}"
+                f"{name}: not stored for model {version}; evaluate it: kedro run --load-versions=model:{version}"
             )
         found[name] = dataset.load()
     metrics = content_of(catalog["metrics"], chosen["metrics"], store.memo).digest
@@ -62,7 +66,7 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
 
 
 def _made_from(source: str, digest: str | None, name: str, store: RecordStore) -> str | None:
-    """Return the newest version of a dataset that was made from this content of another."""
+    """Return the newest version of dataset ``name`` that was made from ``source`` with this digest, or None."""
     made = (
         r.outputs[name]["version"] for r in store.all() if r.parts["inputs"].get(source) == digest and name in r.outputs
     )
@@ -90,7 +94,7 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
 
     digests = [side["provenance"].get("data", {}).get("test", {}).get("digest") for side in (a, b)]
     if digests[0] is None or digests[0] != digests[1]:
-        return "McNemar's test: not made, the two saw different test images"
+        return "McNemar's test: not possible, the models were tested on different images"
     result = compare_mistakes(a["test_predictions"], b["test_predictions"])
     alone = f"{result.only_first} right by A alone, {result.only_second} by B alone"
     test = f"McNemar's test on {result.num_images} test images: {alone}, p = {result.p_value:.3g}"
@@ -98,7 +102,7 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
 
 
 def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:
-    """Print what both sides have by the same names, one below the other; of what made them, what differs."""
+    """Print the values of both models by name; the table ``differs`` has only names with different values."""
     names = [name for name in {**a, **b} if title != "differs" or a.get(name) != b.get(name)]
     rows = [(title, "A", "B"), *((name, _short(a.get(name, "-")), _short(b.get(name, "-"))) for name in names)]
     rows += [("nothing", "", "")] * (not names)

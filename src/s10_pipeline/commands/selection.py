@@ -1,4 +1,4 @@
-"""What ``kedro run`` is asked to run: names are checked before anything starts."""
+"""Check the names given to ``kedro run`` before anything starts."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from ..vision.errors import UserError, did_you_mean
 
 
 def check_selection(options: dict[str, Any]) -> None:
-    """Check what names pipelines, nodes, datasets and a runner among the options of ``kedro run``.
+    """Check the options of ``kedro run`` that name pipelines, nodes, datasets, tags, namespaces or a runner.
 
     Raises:
-        UserError: a name that there is not, or options that together leave no node.
+        UserError: a name does not exist, or the options together select no node.
     """
     from kedro.framework.project import pipelines
     from kedro.pipeline import Pipeline
     from kedro.utils import load_obj
 
     if options.get("pipeline") and options.get("pipelines"):
-        raise UserError("--pipeline, --pipelines: only one of them may be given; take --pipelines=NAME,NAME")
+        raise UserError("--pipeline, --pipelines: only one of them may be given; use --pipelines=NAME,NAME")
     names = [options["pipeline"]] if options.get("pipeline") else options.get("pipelines") or ["__default__"]
     for name in names:
         if name not in pipelines:
@@ -42,9 +42,9 @@ def check_selection(options: dict[str, Any]) -> None:
         chosen.filter(node_namespaces=asked.pop("namespaces", None), **asked)
     except ValueError as error:
         given = " ".join(f"{flags[option]}={','.join(asked[option])}" for option in asked)
-        raise UserError(f"{given}: no stage is all of this; leave one of them out") from error
+        raise UserError(f"{given}: no stage meets all of these; leave one of them out") from error
     try:
         load_obj(options.get("runner") or "SequentialRunner", "kedro.runner")
     except (ImportError, AttributeError, ValueError) as error:
-        remedy = "leave the option out, or take SequentialRunner, ThreadRunner or ParallelRunner"
+        remedy = "leave the option out, or use SequentialRunner, ThreadRunner or ParallelRunner"
         raise UserError(f"--runner={options['runner']}: no such runner; {remedy}") from error

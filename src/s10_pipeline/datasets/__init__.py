@@ -1,1 +1,1 @@
-"""Kedro datasets of this project's artifacts: versioned, saved atomically, on any fsspec file system."""
+"""Kedro datasets for this project's artifacts: versioned, saved atomically, on any fsspec file system."""

@@ -1,4 +1,4 @@
-"""What all our datasets share: a version that can be seen is whole."""
+"""Base class of this project's versioned datasets: a version becomes visible only when it is complete."""
 
 import os
 import tempfile
@@ -20,23 +20,23 @@ T = TypeVar("T")
 
 
 def path_from_here(path: PurePath | str) -> str:
-    """Return a path as it would be given in the current folder: kedro-viz's site names no folders above it."""
+    """Return a path relative to the current folder if inside it, so that kedro-viz shows no paths of this machine."""
     return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else str(path)
 
 
 class AtomicDataset(AbstractVersionedDataset[T, T]):
-    """One file a version, written beside its place and renamed into it.
+    """Base class: one file per version, written to a temporary file and then renamed atomically.
 
-    A process that is killed while it saves leaves at most a hidden ``.partial`` file, never a version
-    that a later run would take for the latest. (On object stores an upload is atomic by itself.)
+    A process that is killed while it saves leaves at most a hidden ``.partial`` file, never an incomplete version that
+    a later run would load as the latest. (Object stores upload atomically by themselves.)
 
-    Subclasses say how an artifact becomes bytes (:meth:`encode`) and is read from a local file (:meth:`read`).
+    Subclasses define how an artifact is converted to bytes (:meth:`encode`) and read from a local file (:meth:`read`).
 
     Args:
         filepath: path or URL of the file.
-        version: of Kedro; null: one file without versions.
+        version: Kedro's version; None: a single file without versions.
         credentials, fs_args: passed to ``fsspec.filesystem``.
-        metadata: for plug-ins, kedro-viz among them.
+        metadata: data for plug-ins such as kedro-viz.
     """
 
     def __init__(
@@ -57,21 +57,21 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
         )
 
     def _versions(self, _pattern: str) -> list[str]:
-        """List where each version's file would lie; no pattern is matched, since a path may hold ``[`` or ``*``."""
+        """List the file of each version, without matching patterns, because a path may contain ``[`` or ``*``."""
         with suppress(OSError):
             return [f"{folder}/{self.filepath.name}" for folder in self._fs.ls(str(self.filepath), detail=False)]
         return []
 
     @abstractmethod
     def encode(self, data: T) -> bytes:
-        """The file's content."""
+        """Return the content of the artifact's file."""
 
     @abstractmethod
     def read(self, path: Path) -> T:
-        """The artifact in a local file."""
+        """Read the artifact from a local file."""
 
-    # Kedro wraps load and save of every subclass again, and would draw two versions in one save; it makes both anew
-    # from _load and _save.
+    # _load and _save, not load and save: Kedro wraps load and save of each subclass again, so one save would create two
+    # versions. From _load and _save it builds both once.
     def _load(self) -> T:
         with self._local() as local:
             return self.read(local)
@@ -84,7 +84,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
 
     @contextmanager
     def _local(self, path: str | None = None) -> Iterator[Path]:
-        """The file (of the version to load) where it is local, else a copy for as long as the context lasts."""
+        """Yield the local file of the version to load, or a temporary copy if the file is remote."""
         path = path or get_filepath_str(load_path(self), self._protocol)
         if self._protocol == "file":
             yield regular_file(path)
@@ -95,7 +95,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
             yield copy
 
     def _write(self, path: str, write: Callable[[IO[bytes]], object]) -> None:
-        """Let ``write`` fill a file that is whole as soon as it can be seen."""
+        """Write a file with ``write`` atomically: it becomes visible only when it is complete."""
         if self._protocol == "file":
             with replacing(Path(path)) as partial, open(partial, "wb") as file:
                 write(file)

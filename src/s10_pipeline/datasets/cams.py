@@ -1,4 +1,4 @@
-"""Class activation maps."""
+"""Dataset of class activation maps."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ ARRAYS = ("indices", "predicted_nhw", "true_nhw", "shortcut_nhw")
 
 
 class CamsDataset(AtomicDataset[Cams]):
-    """Maps and what made them as one ``.safetensors`` file, equal for equal maps.
+    """Maps, their parameters and the model's digest in one ``.safetensors`` file; equal maps give equal bytes.
 
     Examples:
         .. code-block:: yaml
@@ -29,7 +29,7 @@ class CamsDataset(AtomicDataset[Cams]):
 
     def encode(self, data: Cams) -> bytes:
         arrays = {name: np.ascontiguousarray(array) for name, array in vars(data).items() if name in ARRAYS}
-        # one key only: safetensors writes several in random order
+        # a single metadata key, because safetensors writes several in random order
         return save(arrays, metadata={"cams": json.dumps(_facts(data), sort_keys=True)})
 
     def read(self, path: Path) -> Cams:
@@ -38,7 +38,7 @@ class CamsDataset(AtomicDataset[Cams]):
             return Cams(**arrays, **json.loads(file.metadata()["cams"]))
 
     def preview(self) -> JSONPreview:
-        """Everything but the maps, of which it gives the number."""
+        """Return everything but the maps, and their number."""
         data = self.load()
         return JSONPreview(json.dumps({"num_images": len(data.indices), **_facts(data)}))
 

@@ -1,4 +1,4 @@
-"""Checkpoints as a dataset: what a node that may be killed and started again reads and writes by itself."""
+"""Dataset that gives a training node access to its checkpoints, so that a killed training can resume."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ from .atomic import path_from_here
 
 
 class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
-    """Loads as a :class:`CheckpointStore` handle on a local folder.
+    """Loads a :class:`CheckpointStore` for a local folder.
 
-    Kedro saves a node's outputs only when it has ended, and a dataset cannot be input and output of one
-    node: so the store is an input, and the node saves through it. Tests pass a store on a temporary folder.
+    Kedro saves the outputs of a node only after it has ended, and a dataset cannot be both input and output of a node.
+    So the store is an input, and the node saves checkpoints through it. Tests pass a store in a temporary folder.
 
     Examples:
         .. code-block:: yaml
@@ -33,7 +33,7 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         from ..vision.errors import UserError
         from ..vision.training.checkpoints import CheckpointStore as Store
 
-        if "://" in self.filepath:  # as a path it would be a folder of that name here
+        if "://" in self.filepath:  # Path() would treat the URL as a local folder
             raise UserError(
                 f"checkpoints={self.filepath}: locks and renames need a local disk; give checkpoints a local filepath "
                 "in catalog_training.yml"
@@ -44,7 +44,7 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         raise DatasetError("checkpoints are saved through the loaded store, not as a node's output")
 
     def preview(self) -> JSONPreview:
-        """Show each training by its run key: the epochs of its newest checkpoint and of the model that came of it."""
+        """Return, for each training's folder, the epoch of its newest checkpoint and the epochs of its stored model."""
         from ..vision.training.checkpoints import RunCheckpoints
 
         shown = {}

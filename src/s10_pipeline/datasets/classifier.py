@@ -1,4 +1,4 @@
-"""The trained model."""
+"""Dataset of the trained model."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from .atomic import AtomicDataset
 
 
 class ClassifierDataset(AtomicDataset[Classifier]):
-    """A ``.safetensors`` file that says everything about the model: no code is run by loading it.
+    """A ``.safetensors`` file with weights and specification of the model; loading it runs no code from the file.
 
-    Equal models give equal bytes. The model comes back on the CPU, in evaluation mode.
+    Equal models give equal bytes. The model is loaded on the CPU, in evaluation mode.
 
     Examples:
         .. code-block:: yaml
@@ -32,7 +32,7 @@ class ClassifierDataset(AtomicDataset[Classifier]):
         return load_classifier(path)
 
     def preview(self) -> JSONPreview:
-        """What the file says besides its weights, which are not read: torch is not needed."""
+        """Return the model's specification, without reading the weights and without torch."""
         from safetensors import safe_open
 
         with self._local() as local, safe_open(local, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""An HTML page."""
+"""Dataset of an HTML page."""
 
 import html
 import re
@@ -9,7 +9,7 @@ from .atomic import AtomicDataset, path_from_here
 
 
 class HTMLDataset(AtomicDataset[str]):
-    """A self-contained page; kedro-viz shows its title and description.
+    """A self-contained HTML page; kedro-viz shows its title and description.
 
     Examples:
         .. code-block:: yaml
@@ -27,14 +27,14 @@ class HTMLDataset(AtomicDataset[str]):
         return path.read_text(encoding="utf-8")
 
     def preview(self) -> HTMLPreview:
-        """The page's ``<title>`` and ``<meta name="description">``, in one line: kedro-viz breaks at newlines."""
+        """Return the page's ``<title>``, ``<meta name="description">`` and path; newlines would break kedro-viz."""
         page = self.load()
         title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
         description = re.search(r'<meta name="description" content="(.*?)"', page, re.DOTALL)
         parts = [f"<b>{_one_line(title[1])}</b>"] if title else []
         parts += [_one_line(description[1])] if description else []
         parts.append(f"<code>{html.escape(path_from_here(load_path(self)))}</code>")
-        # kedro-viz lets lines run out of its panel
+        # without a style, kedro-viz lets long lines overflow its panel
         style = "margin: 0 20px; max-width: 370px; white-space: normal; overflow-wrap: anywhere"
         return HTMLPreview(f'<p style="{style}">' + "<br/>".join(parts) + "</p>")
 

@@ -1,4 +1,4 @@
-"""Labelled images, their pixels stored once whatever the number of versions."""
+"""Dataset of labelled images; versions with equal pixels share one file of them."""
 
 import functools
 import json
@@ -18,14 +18,14 @@ from ..vision.data.image_set import ImageSet, content_digest
 from ..vision.errors import UserError
 from .atomic import AtomicDataset
 
-# Fields of an image set that a version names only where they are known.
+# Fields of an image set that a version stores only if they are not None.
 OPTIONAL_ARRAYS = ("groups", "validation")
 
 
 class ImageSetDataset(AtomicDataset[ImageSet]):
-    """A small JSON file a version, which names arrays in a store by the digest of their content.
+    """One small JSON file per version, which refers to arrays in a store by the digests of their content.
 
-    A rerun that yields the same pixels adds only the JSON file. Pixels come back memory-mapped.
+    A rerun that yields the same pixels adds only the JSON file. Pixels are loaded as a memory map.
 
     Examples:
         .. code-block:: yaml
@@ -71,35 +71,38 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
     @property
     def shared_folder(self) -> PurePosixPath:
-        """Where the files of all versions lie."""
+        """Folder of the arrays of all versions."""
         return self.filepath.parent / "arrays"
 
     def shared_files(self, path: str) -> list[str]:
-        """Files that the version at ``path`` needs besides; other versions may name them too."""
+        """Return the array files that the version at ``path`` uses; other versions may use them too."""
         manifest = self._manifest(path)
         names = ("images", "labels", "paths", *OPTIONAL_ARRAYS)
         return [str(self.shared_folder / manifest[name]) for name in names if manifest.get(name)]
 
     def origin_of(self, path: str) -> str | None:
-        """Return title and checksum of what the version at ``path`` was read from; None if a stage made it."""
+        """Return title and checksum of the source of the version at ``path``; None without a checksum."""
         source = self._manifest(path)["source"]
         checksum = source.get("checksum")
         return f"{source.get('title', source.get('name'))}, checksum {checksum}" if checksum else None
 
     def describe(self) -> dict[str, Any]:
-        """Return everything but the pixels, which are not read."""
+        """Return size, class names and source of the images, without reading pixels."""
         manifest = self._manifest(str(load_path(self)))
         return {k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}
 
     def preview(self) -> ImagePreview:
-        """Draw 60 images, ten a row, at even distances through the classes: a PNG in base64, of fewer some twice."""
+        """Return a PNG in base64 of 60 images, ten per row, evenly spaced in the order of classes.
+
+        With fewer images, some occur twice.
+        """
         from ..vision.report.embedding import picture_uri
 
         images = self.load()
         chosen = np.argsort(images.labels, kind="stable")[np.linspace(0, len(images) - 1, 60).astype(int)]
         height, width = images.image_size
         grid = images.images_nhwc[chosen].reshape(6, 10, height, width, 3).swapaxes(1, 2)
-        step = 1 + height // 100  # every second pixel of 100 to 199, and so on
+        step = 1 + height // 100  # every second pixel for heights of 100 to 199, and so on
         picture = grid.reshape(6 * height, 10 * width, 3)[::step, ::step]
         return ImagePreview(picture_uri(picture).partition(",")[2])
 
@@ -108,7 +111,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             return json.loads(local.read_text(encoding="utf-8"))
 
     def _store(self, content: NDArray[Any] | bytes) -> str:
-        """Store an array as .npy, or JSON, under the digest of its content; returns the file's name."""
+        """Store an array (.npy) or JSON in a file named by its content's digest; return the file's name."""
         name = _name_of(content)
         if not self._fs.exists(str(self.shared_folder / name)):
             if isinstance(content, bytes):
@@ -118,10 +121,10 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         return name
 
     def _local_copy(self, name: str) -> Path:
-        """A local file of the store; of a remote one a copy that lasts as long as the process.
+        """Return a local file of the store; a remote file is copied, and the copy is kept until the process ends.
 
         Raises:
-            UserError: the stored file is damaged.
+            UserError: a remote file is damaged.
         """
         remote = str(self.shared_folder / name)
         if self._protocol == "file":
@@ -131,15 +134,15 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             if fetch:
                 with replacing(copy) as partial:
                     self._fs.get_file(remote, str(partial))
-            with suppress(OSError, ValueError, EOFError):  # whoever cleans the temporary folder may leave anything
+            with suppress(OSError, ValueError, EOFError):  # the copy may be missing or damaged
                 content = np.load(copy, mmap_mode="r") if name.endswith(".npy") else copy.read_bytes()
                 if _name_of(content) == name:
                     return copy
-        raise UserError(f"{remote}: damaged, its content is not that of its name; remove it and run the stage again")
+        raise UserError(f"{remote}: damaged, its digest is not that in its name; remove it and run the stage again")
 
 
 def _name_of(content: NDArray[Any] | bytes) -> str:
-    """File name in the store, by a digest of the content."""
+    """Return the file name in the store, which contains a digest of the content."""
     if isinstance(content, bytes):
         return f"{sha256_of(content)}.json"
     return f"{sha256_of(f'{content.dtype} {content.shape}'.encode(), np.ascontiguousarray(content))}.npy"
@@ -147,5 +150,5 @@ def _name_of(content: NDArray[Any] | bytes) -> str:
 
 @functools.cache
 def _folder_of_copies() -> tempfile.TemporaryDirectory[str]:
-    """A folder that nobody else can write to or read (mode 700), gone with the process."""
+    """Create a temporary folder that only this user can access (mode 700); it is deleted when the process ends."""
     return tempfile.TemporaryDirectory(prefix="s10_pipeline-arrays-")

@@ -1,6 +1,6 @@
-"""The types of kedro-datasets that this project's catalog uses, saved atomically, and imported when they are needed.
+"""Datasets of kedro-datasets that this project uses, with atomic saving and lazy imports.
 
-pandas and matplotlib take seconds to import; a run that finds every stage up to date never needs them.
+pandas and matplotlib take seconds to import, and a run in which every stage is up to date does not need them.
 """
 
 import tempfile
@@ -13,11 +13,11 @@ from .atomic import AtomicDataset
 
 
 class _KedroType(AtomicDataset[Any]):
-    """A dataset of kedro-datasets that reads and writes one file.
+    """Wraps a dataset class of kedro-datasets that reads and writes one file.
 
     Args:
-        load_args, save_args: of the kedro-datasets type.
-        of_any_dataset: of :class:`~.atomic.AtomicDataset`.
+        load_args, save_args: passed to the class of kedro-datasets.
+        of_any_dataset: arguments of :class:`~.atomic.AtomicDataset`.
     """
 
     module: ClassVar[str]
@@ -29,7 +29,7 @@ class _KedroType(AtomicDataset[Any]):
         super().__init__(**of_any_dataset)
 
     def at(self, path: Path) -> Any:
-        """The kedro-datasets type on a local file."""
+        """Return an instance of the kedro-datasets class for a local file."""
         dataset_type = getattr(import_module(f"kedro_datasets.{self.module}"), type(self).__name__)
         return dataset_type(filepath=str(path), **self._arguments)
 
@@ -81,7 +81,7 @@ class ParquetDataset(_TableType):
 
 
 class MatplotlibDataset(_KedroType):
-    """``matplotlib.MatplotlibDataset`` of kedro-datasets: one figure, which cannot be loaded again."""
+    """``matplotlib.MatplotlibDataset`` of kedro-datasets: one figure, which can be saved but not loaded."""
 
     module = "matplotlib"
 

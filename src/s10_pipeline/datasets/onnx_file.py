@@ -1,4 +1,4 @@
-"""An ONNX model."""
+"""Dataset of an ONNX model."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from .atomic import AtomicDataset
 
 
 class OnnxDataset(AtomicDataset[bytes]):
-    """The file's content, as ``onnxruntime.InferenceSession`` takes it.
+    """The content of an ONNX file as bytes, which ``onnxruntime.InferenceSession`` accepts.
 
     Examples:
         .. code-block:: yaml
@@ -26,7 +26,7 @@ class OnnxDataset(AtomicDataset[bytes]):
         return path.read_bytes()
 
     def preview(self) -> JSONPreview:
-        """What the file says besides its weights."""
+        """Return the file's metadata and opset version."""
         import onnx
 
         model = onnx.load_model_from_string(self.load())

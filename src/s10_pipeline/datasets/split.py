@@ -1,4 +1,4 @@
-"""Training, validation and test sets."""
+"""Dataset of a training, validation or test set."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from .atomic import AtomicDataset
 
 
 class SplitDataset(AtomicDataset[Split]):
-    """Indices and transforms as JSON: small, readable, equal for equal sets.
+    """Indices and transforms of a set as a JSON file; equal sets give equal bytes.
 
     Examples:
         .. code-block:: yaml
@@ -33,6 +33,6 @@ class SplitDataset(AtomicDataset[Split]):
         return Split(**fields)
 
     def preview(self) -> JSONPreview:
-        """Everything but the indices, of which it gives the number."""
+        """Return everything but the indices, and their number."""
         data = self.load()
         return JSONPreview(json.dumps({**asdict(data), "indices": f"{len(data)} images"}))

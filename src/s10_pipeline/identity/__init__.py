@@ -1,4 +1,4 @@
-"""Answers to "is it the same?": digests, the code that a function reaches, atomic writes, differences in words.
+"""Tools to tell whether two results are the same: content digests, code analysis, atomic writes, named differences.
 
-The package imports neither Kedro nor torch nor anything else of the project.
+The package imports neither Kedro nor torch nor other parts of this project.
 """

@@ -1,17 +1,18 @@
-"""Parameters declare at their field which stages their value can change."""
+"""Declare, at the field of a parameter, which stages its value can change."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 class Affects(tuple[str, ...]):
-    """Annotation of a field of a pydantic model, made by :func:`affects`: names of stages."""
+    """Annotation of a pydantic field with names of stages, created by :func:`affects`."""
 
 
 def affects(*stages: str) -> Affects:
-    """Declare the only stages whose results a parameter, or a group of parameters, can change; no name means none.
+    """Declare the only stages whose results a parameter, or a group of parameters, can change.
 
-    A parameter that declares nothing counts for every stage that is handed its group.
+    ``affects()`` without names means none. A parameter without a declaration is assumed to change every stage that
+    receives it.
 
     Examples:
         >>> class TrainParams(BaseModel):  # doctest: +SKIP
@@ -23,7 +24,7 @@ def affects(*stages: str) -> Affects:
 
 
 def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
-    """Yield the nested fields of a pydantic model that a dotted name leads through, as far as they are declared."""
+    """Yield the fields of a pydantic model along a dotted name, up to the first name that is not a field."""
     for key in parameter.split("."):
         if not (field := getattr(model, "model_fields", {}).get(key)):
             return
@@ -32,6 +33,11 @@ def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
 
 
 def can_change(model: Any, parameter: str, stage: str) -> bool:
-    """Return whether a parameter (its dotted name, from the fields of ``model`` on) can change a stage's result."""
+    """Return whether a parameter can change a stage's result.
+
+    Args:
+        model: pydantic model of the parameters.
+        parameter: dotted name of the parameter in ``model``.
+    """
     marks = [mark for field in declared_fields(model, parameter) for mark in field.metadata]
     return not any(isinstance(mark, Affects) and stage not in mark for mark in marks)

@@ -1,4 +1,4 @@
-"""Files that are whole as soon as they can be seen."""
+"""Write files atomically, so that readers never see an incomplete file."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a hidden path beside ``path`` to write to; at the end flush that file to the disk and rename it to ``path``.
+    """Yield a temporary path to write to; at the end, flush that file to disk and rename it to ``path``.
 
-    A reader sees the old file or the new one, never a part. A killed process leaves at most a ``.partial`` file.
+    The temporary file is hidden and in the same folder. A reader sees the old file or the new one, never a part of it.
+    A killed process leaves at most a ``.partial`` file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -24,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the half-written files of killed processes of this machine from ``folder`` and its sub-folders."""
+    """Remove incomplete files that killed processes of this machine left in ``folder`` and its sub-folders."""
     for partial in folder.rglob(".*.partial"):
         pid = partial.name.split(".")[-2]
         if pid.isdecimal() and (int(pid) == os.getpid() or not _is_alive(int(pid))):
@@ -32,7 +33,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name == "posix":  # elsewhere signal 0 is not that of asking
+    if os.name == "posix":  # on other systems os.kill(pid, 0) does more than check for the process
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, OverflowError):

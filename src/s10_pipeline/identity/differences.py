@@ -1,4 +1,4 @@
-"""What a result depends on, in groups, and in words what differs between two of them."""
+"""Describe in words what differs between two results' dependencies (parameters, files, inputs, code, ...)."""
 
 import difflib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 Parts = dict[str, dict[str, Any]]  # group (a key of WORDS) -> name -> value or digest
 
-PENDING = "(to be made)"  # a digest that is not known yet: no difference
+PENDING = "(to be made)"  # stands for a digest that is not known yet; it counts as no difference
 
 WORDS = {
     "parameters": "{name} {old} -> {new}",
@@ -34,7 +34,7 @@ def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
         before, after = old.get(group, {}), new.get(group, {})
         names = sorted({**after, **before}) if group == "code" else {**after, **before}
         for name in names:
-            # as text: 3 is not 3.0, and true not 1
+            # compared as text, because in Python 3 == 3.0 and True == 1
             told = [json.dumps(side[name]) if name in side else "nothing" for side in (before, after)]
             if told[0] != told[1] and after.get(name) != PENDING:
                 short = [text.replace('"', "")[:60] for text in told]
@@ -44,14 +44,14 @@ def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text in one line that only prints: a file's name or a server's words may hold escape codes."""
+    """Return a text with non-printable characters escaped; file names or server messages may contain escape codes."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``did you mean X?`` where a known word is close, else ``one of: A, B, C``.
+    """Return ``did you mean X?`` if a known word is similar, else ``one of: A, B, C``.
 
-    Case is ignored in the comparison; of more than 30 known words none are listed.
+    The comparison ignores case. More than 30 known words are not listed.
     """
     words = sorted(known)
     by_lower = {w.lower(): w for w in words}

@@ -1,4 +1,4 @@
-"""Digests of values, files and folders; costly ones are remembered by name, size and times."""
+"""Digests (SHA-256) of values, files and folders; those of files are cached by name, size and times."""
 
 import errno
 import hashlib
@@ -17,15 +17,15 @@ from .regular_files import regular_file
 
 LOCAL = fsspec.filesystem("file")
 
-# A larger file has no digest: the terabytes of a sparse one would be read for hours.
+# A larger file is an error, because reading terabytes (perhaps of a sparse file) would take hours.
 MAX_BYTES = 2**37
 
-# A file younger than this may be written again without its size or times telling.
+# A file changed more recently than this is not cached, because another change may leave its size and times equal.
 SETTLED_SECONDS = 2.0
 
 
 def sha256_of(*parts: Any) -> str:
-    """Return the SHA-256, in hexadecimal, of bytes and C-contiguous arrays, one after the other."""
+    """Return the hexadecimal SHA-256 of the concatenated ``parts``, which are bytes or C-contiguous arrays."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(part)
@@ -33,15 +33,15 @@ def sha256_of(*parts: Any) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """Return the SHA-256 of a JSON-able value."""
+    """Return the SHA-256 of a value that JSON can store."""
     return sha256_of(json.dumps(value, sort_keys=True).encode())
 
 
 class Memo:
-    """Costly answers, each with a stamp that says whether it still holds; if the memo is lost, they are computed anew.
+    """A persistent cache. Each entry has a stamp; the entry is valid as long as the stamp is the same.
 
     Args:
-        path: the JSON file that keeps them.
+        path: JSON file of the cache. If it is lost, values are computed again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,11 +49,11 @@ class Memo:
         self._entries: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError, TypeError, KeyError):
             stored = json.loads(regular_file(path).read_text(encoding="utf-8"))
-            if stored["digest"] == digest_of(stored["entries"]):  # else somebody or something has changed it
+            if stored["digest"] == digest_of(stored["entries"]):  # otherwise the file was edited or is damaged
                 self._entries = stored["entries"]
 
     def get_or_compute(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
-        """Return what ``compute`` gave when the stamp was the same; a new answer is kept only if it is settled."""
+        """Return the cached value of ``key`` if it has this stamp, else compute it and, if ``settled``, cache it."""
         known = self._entries.get(key)
         if known and known[0] == stamp:
             return known[1]
@@ -68,9 +68,9 @@ class Memo:
                 write_text(self._path, json.dumps({"digest": digest_of(self._entries), "entries": self._entries}))
 
     def digest(self, path: str, fs: fsspec.AbstractFileSystem = LOCAL) -> str | None:
-        """Return the SHA-256 of a file, or of all files in a folder with their names; links count as their targets.
+        """Return the SHA-256 of a file, or of names and contents of all files in a folder; links are followed.
 
-        None where there is neither, or where something cannot be read: a device, a FIFO, a loop of links.
+        None if the path does not exist, or if something cannot be read (a device, a FIFO, a loop of links).
         """
         top = fs._strip_protocol(path)
         try:
@@ -85,14 +85,14 @@ class Memo:
 
     def _file_digest(self, info: dict[str, Any], fs: fsspec.AbstractFileSystem) -> str:
         times = [info.get("mtime"), info.get("created")]
-        # remote files have other signs of a change, each system its own: they are read again
+        # remote file systems report changes in other ways, so their files are read again each time
         settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
         stamp = [info["size"], *times]
         return str(self.get_or_compute(info["name"], stamp, lambda: hash_file(info["name"], fs), settled))
 
 
 def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and facts of every file at or below a path, as fsspec's ``find`` tells them, links followed."""
+    """Yield name and status of each file at or below a path, in the form of fsspec's ``find``; links are followed."""
     if os.path.isdir(path):
         if (real := os.path.realpath(path)) in above:
             raise OSError(errno.ELOOP, "a link to a folder above", path)
@@ -106,6 +106,6 @@ def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, 
 
 
 def hash_file(path: str, fs: fsspec.AbstractFileSystem = LOCAL) -> str:
-    """Return the SHA-256 of a file's content; of any size, in little memory."""
+    """Return the SHA-256 of a file's content, read in chunks."""
     with fs.open(regular_file(path, MAX_BYTES) if fs is LOCAL else path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,9 +1,9 @@
-"""Which code of a package a function reaches, followed through the source: nothing is imported or run.
+"""Find the code of a package that a function can reach, by analysing the source without importing or running it.
 
-Reached is what a piece names: functions, classes and constants, through imports (lazy, relative and re-exporting ones),
-decorators, defaults, bases and type hints; and what acts when the modules that hold them are imported. Where it cannot
-be read which name is meant (``getattr(module, name)``, ``import_module(variable)``, ``eval``), the module, the package
-or all of the project counts.
+A piece of code reaches the functions, classes and constants that it names, through imports (lazy, relative and
+re-exporting ones), decorators, defaults, base classes and type hints. It also reaches statements with side effects in
+the modules that are imported. If a name cannot be determined from the source (``getattr(module, name)``,
+``import_module(variable)``, ``eval``), the whole module, package or project counts as reached.
 """
 
 import re
@@ -14,7 +14,7 @@ from .affects import affects
 from .digests import digest_of
 from .source import ALL, Dotted, Package, Statement
 
-IMPORT = "(import)"  # a piece of a module beside its definitions: what acts when it is imported
+IMPORT = "(import)"  # name of the piece of a module that consists of statements with side effects at import
 
 IMPORTS_BY_NAME = re.compile(r"\b(?:import_module|__import__)\((?:f?['\"]([\w.]*))?")
 LOOKS_AROUND = re.compile(
@@ -24,16 +24,16 @@ READS_FILES = re.compile(r"\b(?:__file__|__package__|resources|pkgutil)\b")
 
 
 class Reach:
-    """Everything that some functions of a package reach.
+    """All code that some functions of a package reach.
 
     Args:
-        starts: the functions or classes, each as (module, name).
-        computing: follow only what can take part in a result: no type hint, since what an argument does is up to
-            whoever made it, and nothing that is raised.
+        starts: the functions or classes to start from, each as (module, name).
+        computing: follow only code that can take part in computing a result: no type hints, and no exceptions that
+            are raised.
 
     Attributes:
-        pieces: name without the package -> digest of its text (or of a data file's bytes).
-        libraries: top-level names of what is imported from elsewhere.
+        pieces: name without the package -> digest of the source (or of a data file).
+        libraries: top-level names of imported libraries.
     """
 
     def __init__(self, package: Package, *starts: tuple[str, str], computing: bool = False) -> None:
@@ -49,7 +49,7 @@ class Reach:
                 self._visit(*step)
 
     def _visit(self, place: str, name: str) -> None:
-        if place == affects.__module__:  # what it declares of parameters is read elsewhere, and computes nothing
+        if place == affects.__module__:  # declarations only, which compute nothing
             return
         if place not in self._package.files:
             self.libraries |= {place.partition(".")[0]} - {self._package.name}
@@ -61,18 +61,21 @@ class Reach:
             statements = [statement for statement in bindings[ALL] if self._acts(place, statement)]
             self._load(*(loaded for statement in bindings[ALL] if statement.runs for loaded in statement.loads))
         elif name == ALL or not statements:
-            # a lambda, a module handed around, a name that a module makes while it runs: all of it
+            # the whole module: for a lambda, a module used as a value, or a name created at run time
             name, statements = "(all)", bindings[ALL]
             self._todo += self._definitions(place, {(bound,) for bound in bindings if bound})
         if taken := [statement for statement in statements if statement.text]:
             self._take(place, name, taken)
 
     def _load(self, *places: str) -> None:
-        """Importing a module runs its statements that act."""
+        """Follow the import of modules, which runs their statements with side effects."""
         self._todo += [(place, IMPORT) for place in places if place in self._package.files]
 
     def _acts(self, place: str, statement: Statement) -> bool:
-        """Whether it does more than to bind names; a definition, by a decorator of ours or a base that notes it."""
+        """Return whether a statement does more than bind names.
+
+        A definition does if it has a decorator of this package, or a base class that acts when it is subclassed.
+        """
         if statement.acts or any(mark in self._package.files for mark, _ in self._definitions(place, statement.marks)):
             return True
         for home, name in self._definitions(place, statement.bases):
@@ -82,13 +85,13 @@ class Reach:
         return False
 
     def _definitions(self, place: str, names: Iterable[Dotted]) -> Iterator[tuple[str, str]]:
-        """(module, name) of what is meant by names in a module; what it does not bind is Python's own."""
+        """Yield (module, name) of the definitions of names used in a module, without Python's built-in names."""
         for path in names:
             if path[0] in self._package.bindings(place):
                 yield from self._find(place, path)
 
     def _find(self, place: str, path: Dotted) -> Iterator[tuple[str, str]]:
-        """(module, name) of what an attribute of a module, or of a part of it, is; of other libraries' the module."""
+        """Yield (module, name) of the definition of a dotted name in a module; for a library, only its module."""
         statements = self._package.bindings(place).get(path[0], []) if path else []
         if path and not statements and (part := f"{place}.{path[0]}") in self._package.files:
             yield from self._find(part, path[1:])
@@ -100,13 +103,13 @@ class Reach:
                 yield place, path[0]
 
     def _imported(self, statement: Statement, path: Dotted) -> Iterator[tuple[str, str]]:
-        """(module, name) of what a name is that a statement imports itself."""
+        """Yield (module, name) of the definition of a name that a statement imports inside itself."""
         for found in statement.imports:
             if found.name == path[0]:
                 yield from self._find(found.module, found.path + path[1:])
 
     def _take(self, place: str, name: str, statements: list[Statement]) -> None:
-        """Count statements, and follow what they name."""
+        """Add statements to ``pieces``, and follow the names in them."""
         text = "\n".join(statement.text for statement in statements)
         self.pieces[f"{place}.{name}".partition(".")[2]] = digest_of(text)[:16]
         for statement in statements:
@@ -114,13 +117,13 @@ class Reach:
             uses = statement.computes if self._computing else statement.uses
             self._todo += self._definitions(place, uses | {("*",)})
             self._todo += [found for path in uses for found in self._imported(statement, path)]
-        # what names do not tell
+        # dependencies that no name shows: data files and dynamic imports
         if READS_FILES.search(text):
             self.pieces |= self._package.data_files(place)
         base, tops = self._package.parent(place), [self._package.name] if LOOKS_AROUND.search(text) else []
         tops += [resolve_name(call[1] or self._package.name, base) for call in IMPORTS_BY_NAME.finditer(text)]
         for top in tops:
-            # of a name that is put together at run time, the start says in which package all may be meant
+            # if a module's name is composed at run time, its constant beginning tells the package to include
             while top not in self._package.files and "." in top:
                 top = top.rpartition(".")[0]
             self._todo += [(p, ALL) for p in (top, *self._package.files) if f"{p}.".startswith(f"{top}.")]

@@ -1,4 +1,4 @@
-"""Files that end when they are read."""
+"""Guard against paths that are not regular files, because reading a pipe or device may never end."""
 
 import errno
 import os
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def regular_file(path: str | Path, max_bytes: int | None = None) -> Path:
-    """Return ``path``, to be opened, if it is a file, or a link to one, that can be read to its end.
+    """Return ``path`` if it is a regular file or a link to one, so that it can be opened and read to its end.
 
-    A pipe or socket may wait for ever, a device may never end, a sparse file may hold terabytes of nothing.
+    Reading a pipe or socket may block, a device may never end, and a sparse file may seem to have terabytes.
 
     Args:
-        max_bytes: the largest size that the file may have; None: any.
+        max_bytes: largest allowed size of the file; None: any size.
 
     Raises:
-        OSError: there is none, it is something else, or it is too large.
+        OSError: the path does not exist, is not a regular file, or the file is too large.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):

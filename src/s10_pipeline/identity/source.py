@@ -1,4 +1,4 @@
-"""What the source of a package says, statement by statement, without importing it."""
+"""Parse the source of a package into top-level statements, without importing it."""
 
 import ast
 import symtable
@@ -9,14 +9,17 @@ from typing import NamedTuple
 
 from .digests import digest_of
 
-ALL = ""  # no name: the whole module
+ALL = ""  # key for the whole module
 Dotted = tuple[str, ...]  # ``a.b.c`` as (a, b, c)
 HINTS = ("annotation", "returns")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Import(NamedTuple):
-    """An import binds ``name`` to ``path`` as seen from ``module``; loaded is the module, and ``last`` if it is one."""
+    """An import that binds ``name`` to attribute ``path`` of ``module``.
+
+    It loads ``module``, and also ``last``, the full dotted name, if that is a module too.
+    """
 
     name: str
     module: str
@@ -28,16 +31,17 @@ class Statement:
     """A top-level statement of a module.
 
     Attributes:
-        text: its source as Python writes it, so without comments and formatting; of an import statement nothing.
-        imports: in it, inside functions too.
-        loads: modules that they load, libraries too (names of what is no module do no harm).
-        runs: whether it runs, and so loads them, when its module is imported: no definition, nor for type checkers.
+        text: normalised source, without comments and formatting; empty for an import statement.
+        imports: all imports in the statement, including those inside functions.
+        loads: modules and libraries that these imports load (may include names that are not modules).
+        runs: whether the statement is executed when its module is imported; false for definitions and for statements
+            under ``TYPE_CHECKING``.
         binds: names that it binds or changes in place (``TABLE["x"] = f`` changes ``TABLE``).
-        uses: names of the module and of its own imports in it, each with the attributes that follow.
-        computes: those of them that can take part in a result: not in type hints alone, nor in what is raised.
-        acts: whether running it may do more than to bind names. (An assertion can only stop a run.)
+        uses: names from the module or from its own imports, each with the attributes that follow.
+        computes: the part of ``uses`` that can take part in a result, without type hints and raised exceptions.
+        acts: whether executing it may do more than bind names. (An assertion does not count; it can only stop a run.)
         marks: names in a definition's decorators and metaclass.
-        bases: names in a class's bases.
+        bases: names of a class's base classes.
     """
 
     def __init__(self, node: ast.stmt, package: str, runs: bool) -> None:
@@ -60,12 +64,16 @@ class Statement:
             places = [inner for inner in inside if isinstance(inner, ast.Attribute | ast.Subscript)]
             changed = {path[0] for path in _dotted_names(*(p for p in places if not isinstance(p.ctx, ast.Load)))}
             self.binds |= changed
-            # ``_ = register(f)`` is there for what it does
+            # ``_ = register(f)`` is executed for its side effect
             self.acts = bool(changed) or "_" in self.binds or any(isinstance(inner, ast.Expr) for inner in inside)
 
 
 class Package:
-    """The source of one importable package, whose ``__init__.py`` lies in the folder.
+    """The source of one importable package.
+
+    Args:
+        name: name of the package.
+        folder: folder of its ``__init__.py``.
 
     Attributes:
         files: module -> its source file.
@@ -74,19 +82,22 @@ class Package:
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
         self.files: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*.py"), reverse=True):  # a folder hides a file of its name
+        for path in sorted(folder.rglob("*.py"), reverse=True):  # a package wins over a module of the same name
             parts = path.relative_to(folder).with_suffix("").parts
             self.files[".".join((name, *(part for part in parts if part != "__init__")))] = path
         self._bindings: dict[str, dict[str, list[Statement]]] = {}
 
     def parent(self, module: str) -> str:
-        """The package to which a module's relative imports refer."""
+        """Return the package that a module's relative imports refer to."""
         return module if self.files[module].name == "__init__.py" else module.rpartition(".")[0]
 
     def bindings(self, module: str) -> dict[str, list[Statement]]:
-        """Name -> the statements that bind or change it; a block (``try``, ``for``) binds as a whole; ALL -> all."""
+        """Return name -> statements that bind or change it, and ALL -> all statements of the module.
+
+        A block such as ``try`` or ``for`` counts as one statement.
+        """
         if module not in self.files:
-            return {ALL: []}  # of another package nothing is known
+            return {ALL: []}  # other packages are not analysed
         if module not in self._bindings:
             found = self._bindings[module] = {ALL: []}
             for node, runs in _statements(self.files[module].read_text(encoding="utf-8")):
@@ -94,21 +105,21 @@ class Package:
                     names = self.bindings(_source_of(node, self.parent(module))).keys() - {ALL}
                     node.names = [ast.alias(name) for name in names] or node.names
                 statement = Statement(node, self.parent(module), runs)
-                # of ``from . import part`` in a package the submodule is found without it
+                # ``from . import part`` in a package needs no entry, because the submodule is found by its name
                 parts = [i.name for i in statement.imports if i.last == f"{module}.{i.name}"]
                 for name in {ALL, *statement.binds}.difference(parts):
                     found.setdefault(name, []).append(statement)
         return self._bindings[module]
 
     def data_files(self, module: str) -> dict[str, str]:
-        """Name -> digest of the files that are no code, in a module's folder and below: templates, styles, scripts."""
+        """Return name -> digest of data files (templates, styles, scripts) in a module's folder and its sub-folders."""
         files = [p.relative_to(self.folder) for p in sorted(self.files[module].parent.rglob("*")) if p.is_file()]
         data = [p for p in files if not p.suffix.startswith(".py") and not any(x.startswith(".") for x in p.parts)]
         return {p.as_posix(): digest_of((self.folder / p).read_text(encoding="latin-1"))[:16] for p in data}
 
 
 class _Unquoted(ast.NodeTransformer):
-    """Type hints in quotes as expressions; what is none (``Literal["some text"]``) stays."""
+    """Replaces quoted type hints by expressions; text that is not an expression (``Literal["some text"]``) stays."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         try:
@@ -118,10 +129,10 @@ class _Unquoted(ast.NodeTransformer):
 
 
 def _statements(source: str) -> Iterator[tuple[ast.stmt, bool]]:
-    """Top-level statements without docstrings and quotes around hints; each with whether it is run."""
+    """Yield top-level statements, without docstrings and with unquoted type hints, and whether each is executed."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # broken, but perhaps never imported: it counts by its text
+    except SyntaxError:  # invalid source, perhaps never imported; use its text
         tree = ast.parse(f"_ = {source!r}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | Definition):
@@ -153,7 +164,7 @@ def _imports(node: ast.AST, package: str) -> Iterator[Import]:
 
 
 def _names_from_elsewhere(table: symtable.SymbolTable) -> set[str]:
-    """Names that refer to the module or that are imported: no local variables, nor what is only bound."""
+    """Return names that refer to the module's scope or are imported, without local variables and names only bound."""
     found = [symbol for symbol in table.get_symbols() if symbol.is_global() or symbol.is_imported()]
     names = {symbol.get_name() for symbol in found if symbol.is_referenced() or table.get_type() == "function"}
     return names.union(*(_names_from_elsewhere(child) for child in table.get_children()))
@@ -163,7 +174,7 @@ def _dotted_names(*nodes: ast.AST, without: Container[int] = ()) -> Iterator[Dot
     """Yield each name with the attributes that follow it: ``a.b.c(x)`` gives (a, b, c) and (x,).
 
     Args:
-        without: identities of nodes that are passed over with all that is in them.
+        without: ids of nodes to skip, with everything inside them.
     """
     for node in (node for node in nodes if id(node) not in without):
         text = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""

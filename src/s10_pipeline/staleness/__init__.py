@@ -1,4 +1,4 @@
-"""Stages that know when they are stale: fingerprints, records, the runner that goes by them, and commands.
+"""Detect stale stages (Kedro nodes): fingerprints, records of finished nodes, a runner that uses them, and commands.
 
-The package imports nothing else of the project but ``identity`` beside it; README.md says how to use both elsewhere.
+Besides Kedro, the package imports only ``identity`` of this project. README.md explains how to use both elsewhere.
 """

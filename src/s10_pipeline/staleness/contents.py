@@ -1,4 +1,4 @@
-"""What is in a stored artifact."""
+"""Versions and content digests of stored artifacts."""
 
 import os
 from contextlib import suppress
@@ -11,10 +11,10 @@ from .kedro_internals import file_system_of, is_local, is_versioned, path_of
 
 
 class Content(NamedTuple):
-    """An artifact as some node wrote or will write it.
+    """Version and content digest of an artifact that a node has written or will write.
 
-    The digest is of its bytes; of one in memory, of what it is made of; None where nothing can be said. What is not
-    versioned has None for a version.
+    The digest of a stored artifact is of its bytes; for one in memory, it is of everything that it is made from. It is
+    None if unknown. The version is None for a dataset without versions.
     """
 
     version: str | None
@@ -22,12 +22,12 @@ class Content(NamedTuple):
 
 
 def versions_of(dataset: Any) -> list[str]:
-    """Return the versions that are stored, newest first."""
+    """Return the stored versions, newest first."""
     return list(map(str, dataset.list_versions(full_path=False))) if is_versioned(dataset) else []
 
 
 def content_of(dataset: Any, version: str | None, memo: Memo) -> Content:
-    """Return what is stored; its digest is None too where files that a version shares with others are gone."""
+    """Return the content of a stored version; the digest is None if the file, or one that it shares, is missing."""
     path, fs = path_of(dataset, version), file_system_of(dataset)
     digest = memo.digest(path, fs) if path else None
     shared = dataset.shared_files(path) if digest and hasattr(dataset, "shared_files") else ()
@@ -35,9 +35,9 @@ def content_of(dataset: Any, version: str | None, memo: Memo) -> Content:
 
 
 def link_version(dataset: Any, old: str, new: str) -> bool:
-    """Let a version be the same file on the disk as an older one, if the file system can; else it stays as it is.
+    """Replace a version's file by a hard link to an equal older version; return whether the file system allows it.
 
-    Equal outputs of two runs are one file then, so a stored file must never be edited in place.
+    Equal outputs of two runs are then one file on disk, so a stored file must never be edited in place.
     """
     if is_local(dataset):
         with suppress(OSError), replacing(Path(str(path_of(dataset, new)))) as partial:

@@ -1,4 +1,4 @@
-"""What a node's result depends on."""
+"""Determine everything that a node's result depends on: code, parameters, inputs, files and libraries."""
 
 import functools
 import inspect
@@ -26,23 +26,25 @@ from ..identity.source import Package
 from .contents import Content
 from .kedro_internals import wiring_of
 
-Versions = set[tuple[str, str]]  # dataset and version
+Versions = set[tuple[str, str]]  # (dataset, version)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a project knows about its stages. Whatever is not named here decides results.
+    """Project-specific rules. Anything that they do not exclude is assumed to influence results.
 
     Attributes:
-        package: the importable name of the project's own code.
-        parameters: pydantic model of all parameters, at whose fields ``affects(...)`` says which nodes they can change.
-        path_parameters: dotted names of those that name a file or folder, whose content then counts.
-        listed_files: further files whose content counts, given a node's parameters; what lists them -> the files.
+        package: importable name of the project's package.
+        parameters: pydantic model of all parameters; ``affects(...)`` at a field declares which nodes it can change.
+        path_parameters: dotted names of parameters that name a file or folder, whose content then counts too.
+        listed_files: function from a node's parameters to further files whose content counts, as description -> files.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
-        describe: what else records tell of a node's run (device, commit); called after it, with its parameters.
-        remark: what ``stages`` adds to an up-to-date node's line (may be empty), given the catalog and the node's name.
-        unneeded: what else ``prune`` may remove, given the catalog and the versions that it keeps.
+        describe: function from a node's parameters to further facts for its record (device, commit); called after the
+            node has run.
+        remark: function from the catalog and a node's name to a text, possibly empty, that ``kedro stages`` adds to the
+            line of an up-to-date node.
+        unneeded: function from the catalog and the versions to keep to further paths that ``kedro prune`` may remove.
     """
 
     package: str
@@ -60,9 +62,10 @@ class Rules:
 
 
 class Fingerprinter:
-    """Finds out what nodes' results depend on.
+    """Determines what the results of nodes depend on.
 
-    Code counts as it stood when it was first asked for; its reach is remembered until a file of the package changes.
+    The code of a function is read at the first request. The analysis is stored in ``memo`` and reused until a file of
+    the package changes.
     """
 
     def __init__(self, rules: Rules, memo: Memo) -> None:
@@ -74,7 +77,12 @@ class Fingerprinter:
     def parts(
         self, node: Node, catalog: Any, inputs: Mapping[str, Content], stored: Mapping[str, Any] | None = None
     ) -> Parts:
-        """All that decides what the node makes, in groups; ``stored`` parameters stand in for those of the catalog."""
+        """Return everything that a node's result depends on, in groups.
+
+        Args:
+            inputs: dataset -> content that the node reads.
+            stored: parameters (dotted name -> value) that replace those of the catalog.
+        """
         code = self.code(node.func)
         parameters = self.parameters(node, catalog)
         parameters |= {name: value for name, value in (stored or {}).items() if name in parameters}
@@ -95,20 +103,25 @@ class Fingerprinter:
         }
 
     def parameters(self, node: Node, catalog: Any) -> dict[str, Any]:
-        """Every parameter that a node is handed, by its dotted name."""
+        """Return all parameters that a node receives, by dotted name."""
         found: dict[str, Any] = {}
         types = TypeExtractor({"": Pipeline([node])}).extract_types_from_pipelines()
         for dataset in filter(is_parameter, node.inputs):
             name = dataset.removeprefix("parameters").removeprefix("params:")
             value = stored.load() if (stored := catalog.get(dataset)) else None
             if name in types:
-                # defaults count as if they were written out; of pipelines not asked for Kedro leaves them out
+                # fill in default values, which Kedro does only for the pipelines of the current run
                 value = TypeAdapter(types[name]).validate_python(value)
             found |= flatten(to_jsonable_python(value, fallback=str), name)
         return found
 
     def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
-        """``pieces`` that it reaches, ``libraries`` that they name, ``function``: what it consists of."""
+        """Analyse a function's code as it is now.
+
+        Returns:
+            ``pieces``: digests of the code that it reaches; ``libraries``: imported libraries; ``function``: its parts
+            (:func:`_consists_of`).
+        """
         folder = Path(str(sys.modules[self._rules.package].__file__)).parent
         stamp = f"{sys.version} {self._memo.digest(str(folder)) or time.time_ns()}"
         function = _consists_of(func)
@@ -123,14 +136,17 @@ class Fingerprinter:
         return found
 
     def _installed(self, library: str) -> str | None:
-        """Of the distribution that installs this import name."""
+        """Return the version of the distribution that provides this import name; None if there is none."""
         places = [[path, os.stat(path).st_mtime_ns] for path in sys.path if os.path.isdir(path)]
         found = self._memo.get_or_compute("distributions", places, metadata.packages_distributions)
         return metadata.version(found[library][0]) if library in found else None
 
 
 def _consists_of(value: Any) -> list[Any]:
-    """[module, name] of the functions and classes in a callable, and texts of values bound to it (partial, closure)."""
+    """Return [module, name] of each function and class in a callable, and ``repr`` of values bound to it.
+
+    Bound are arguments of a partial function, values in a closure, and attributes of a callable object.
+    """
     if not callable(value):
         return [repr(value)]
     value = inspect.unwrap(getattr(value, "__func__", value))

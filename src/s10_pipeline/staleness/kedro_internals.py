@@ -1,4 +1,4 @@
-"""Private names of Kedro, and of the file systems under it: a new version that changes one breaks this module alone."""
+"""Access to private names of Kedro, in one place, so that a new Kedro version can break only this module."""
 
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -11,7 +11,7 @@ from kedro.runner import AbstractRunner
 
 from ..identity.digests import LOCAL
 
-with suppress(ImportError):  # for datasets with previews; the package itself can do without kedro-datasets
+with suppress(ImportError):  # needed for previews only
     from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, TablePreview
 
 __all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview"]
@@ -22,7 +22,7 @@ def is_versioned(dataset: Any) -> bool:
 
 
 def is_stored(dataset: Any) -> bool:
-    """Return whether a dataset outlives the run."""
+    """Return whether a dataset is stored beyond the run, not only in memory."""
     return not getattr(dataset, "_EPHEMERAL", True)
 
 
@@ -35,7 +35,7 @@ def file_system_of(dataset: Any) -> Any:
 
 
 def version_of(dataset: Any) -> Version | None:
-    """Return the version to load and the one to save that a dataset is bound to."""
+    """Return the pair of versions (to load, to save) that a dataset is bound to; None without versions."""
     version: Version | None = getattr(dataset, "_version", None)
     return version
 
@@ -45,12 +45,12 @@ def bind_version(dataset: Any, load: str | None, save: str) -> None:
 
 
 def at_version(dataset: Any, version: str) -> Any:
-    """Return a copy of a dataset that loads this version."""
+    """Return a copy of the dataset that loads this version."""
     return dataset._copy(_version=Version(version, None))
 
 
 def path_of(dataset: Any, version: str | None) -> str | None:
-    """Return where a version lies, or all versions of a versioned dataset (None); None where it is no file."""
+    """Return the path of a version; for version None, of the dataset. None if the dataset has no file."""
     has_versions = version is not None and isinstance(dataset, AbstractVersionedDataset)
     path = dataset._get_versioned_path(version) if has_versions else getattr(dataset, "_filepath", None)
     return None if path is None else str(path)
@@ -65,7 +65,7 @@ def save_path(dataset: AbstractVersionedDataset[Any, Any]) -> PurePosixPath:
 
 
 def wiring_of(node: Node) -> dict[str, Any]:
-    """Return a node's inputs and outputs as they were written: names, or arguments with their names."""
+    """Return a node's inputs and outputs as they were defined: names, or a mapping from arguments to names."""
     return {"inputs": node._inputs, "outputs": node._outputs}
 
 
@@ -74,5 +74,5 @@ def is_async(runner: AbstractRunner) -> bool:
 
 
 def release_datasets(runner: Any, node: Node, catalog: Any, load_counts: dict[str, int], pipeline: Pipeline) -> None:
-    """Drop from memory what no later node reads."""
+    """Release datasets in memory that no later node reads."""
     runner._release_datasets(node, catalog, load_counts, pipeline)

@@ -1,4 +1,4 @@
-"""Which nodes must run, and why, one by one in the order of the pipeline."""
+"""Decide which nodes must run, and why, one by one in the order of the pipeline."""
 
 import logging
 from collections.abc import Iterable
@@ -18,16 +18,17 @@ log = logging.getLogger(__name__)
 
 UP_TO_DATE = "up to date"
 RUNS = "runs"
-WAITS = "waits"  # for nodes before it: it runs only if they change what it reads
-ON_DEMAND = "on demand"  # its results live in memory: it runs if a node that reads them does
+WAITS = "waits"  # runs only if an earlier node, which has to run, changes its inputs
+ON_DEMAND = "on demand"  # its results are only in memory, so it runs if a node that reads them runs
 
 
 class Decision(NamedTuple):
-    """What is to be done with a node.
+    """The decision about a node.
 
     Attributes:
-        why: in words; empty where it is up to date.
-        record: of an up-to-date node, the one that holds its results.
+        state: :data:`UP_TO_DATE`, :data:`RUNS`, :data:`WAITS` or :data:`ON_DEMAND`.
+        why: reason in words; empty if the node is up to date.
+        record: for an up-to-date node, the record of its results.
     """
 
     node: Node
@@ -40,15 +41,16 @@ class Decision(NamedTuple):
 
 
 class Plan:
-    """Compares nodes with their records, given what is known of their inputs.
+    """Compares nodes with the records of earlier runs.
 
-    A slice takes the newest version whose run saved all outputs of the node.
+    An input that no node of the pipeline writes is read in its newest version whose run saved all outputs of the node
+    that writes it.
 
     Attributes:
-        known: dataset -> what is or will be read of it in this run.
-        chosen: dataset -> the version that the user wants read, by ``--load-versions``.
-        producers: dataset -> the node that writes it, over all pipelines of the project.
-        stored: node -> parameters by dotted names that stand in for those of the catalog.
+        known: dataset -> content that this run reads or will read.
+        chosen: dataset -> version that the user chose with ``--load-versions``.
+        producers: dataset -> node that writes it, in any pipeline of the project.
+        stored: node -> parameters (dotted name -> value) that replace those of the catalog.
     """
 
     def __init__(self, rules: Rules, pipeline: Pipeline, catalog: Any, store: RecordStore) -> None:
@@ -61,21 +63,25 @@ class Plan:
         every = [*dict(registered_pipelines).values(), pipeline]
         self.producers = {name: node for p in every for node in p.nodes for name in node.outputs}
         for node in pipeline.nodes:
-            self.fingerprints.code(node.func)  # now: what is edited while the run goes on is not what it runs
+            self.fingerprints.code(node.func)  # read the code now: it may be edited during the run
 
     def decisions(self) -> list[Decision]:
-        """One for each node as long as nothing runs: nodes behind one that runs have to wait."""
+        """Return a decision for each node without running any; nodes after one that runs may have to wait."""
         return [self.decide(node) for node in self.pipeline.nodes]
 
     def decide(self, node: Node) -> Decision:
-        """Compare a node with its records, and note what those after it would read."""
+        """Compare a node with its records, and note the contents that later nodes will read."""
         parts = self.fingerprints.parts(node, self.catalog, self.inputs(node), self.stored.get(node.name))
         decision = self._compare(node, parts)
         self.know(node, parts, decision.record)
         return decision
 
     def go_by_stored(self, versions: Iterable[tuple[str, str | None]]) -> None:
-        """Plan with the parameters that made these versions (dataset, version), and those that they were made from."""
+        """Replace parameters by the recorded ones of the nodes that made these versions, back to the first nodes.
+
+        Args:
+            versions: (dataset, version) each.
+        """
         todo, records = list(versions), self.store.all()
         while todo:
             name, version = todo.pop(0)
@@ -87,10 +93,10 @@ class Plan:
     def _compare(self, node: Node, parts: Parts) -> Decision:
         for name, digest in (*parts["inputs"].items(), *parts["files"].items()):
             if digest is None:
-                return Decision(node, RUNS, f"{name} is missing, or of a kind that cannot be compared")
+                return Decision(node, RUNS, f"{name} is missing or cannot be compared")
         if not any(self.is_stored(name) for name in node.outputs):
             state = RUNS if self.pipeline.outputs().issuperset(node.outputs) else ON_DEMAND
-            return Decision(node, state, "its results are in memory alone")
+            return Decision(node, state, "its results are only in memory")
         pending = [name for name, digest in parts["inputs"].items() if digest == PENDING]
         reasons = []
         for record in self.store.of(node.name):
@@ -103,18 +109,25 @@ class Plan:
         return Decision(node, RUNS, reasons[0] if reasons else "no record of a finished run")
 
     def inputs(self, node: Node) -> dict[str, Content]:
-        """What a node reads, parameters and what cannot change a result left out."""
+        """Return the contents that a node reads, without parameters and harmless inputs."""
         return {name: self.content(name) for name in node.inputs if self.rules.is_input(name)}
 
     def content(self, name: str) -> Content:
-        """Of a dataset that no node of this pipeline has written: the chosen version, or the newest that is whole."""
+        """Return the content of a dataset to read: a known one, else the chosen version, else the newest complete one.
+
+        A version is complete if all outputs that its node saved in the same run exist.
+        """
         if name not in self.known:
             version = self.chosen.get(name) or self._newest_whole_version(name)
             self.known[name] = content_of(self.catalog.get(name), version, self.store.memo)
         return self.known[name]
 
     def know(self, node: Node, parts: Parts, record: Record | None) -> None:
-        """What comes after a node reads what its record names; of what lies in no file, what it is made of counts."""
+        """Note the contents that later nodes will read from this node.
+
+        They are those in the record if there is one, else pending. For outputs in memory, the digest is of everything
+        that they are made from.
+        """
         waits = PENDING in parts["inputs"].values()
         for name in set(node.outputs).difference(self.chosen):
             if not self.is_stored(name):
@@ -123,7 +136,7 @@ class Plan:
                 self.known[name] = Content(**record.outputs[name]) if record else Content(None, PENDING)
 
     def is_stored(self, name: str) -> bool:
-        """Whether a dataset outlives the run."""
+        """Return whether a dataset is stored beyond the run."""
         return is_stored(self.catalog.get(name))
 
     def _newest_whole_version(self, name: str) -> str | None:
@@ -133,11 +146,11 @@ class Plan:
         complete = set(versions).intersection(*(versions_of(output) for output in outputs if is_versioned(output)))
         newest = max(complete or versions, default=None)
         if newest and newest != versions[0]:
-            log.warning("%s: version %s passed over, what was saved with it is not there", name, versions[0])
+            log.warning("%s: skipped version %s, because other outputs of the same run are missing", name, versions[0])
         return newest
 
     def _what_is_lost(self, record: Record) -> str:
-        """Which of a record's results are not there any more, in words."""
+        """Return which of a record's results is missing or changed, in words; empty if none is."""
         for name, output in record.outputs.items():
             if self.is_stored(name):
                 digest = content_of(self.catalog.get(name), output["version"], self.store.memo).digest

@@ -1,4 +1,4 @@
-"""What made each output version: a small JSON file for every node that finished."""
+"""Records: one small JSON file per finished node, which states what made each version of its outputs."""
 
 import functools
 import json
@@ -23,23 +23,25 @@ from ..identity.regular_files import regular_file
 
 log = logging.getLogger(__name__)
 
-VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%f"  # of Kedro, which ends it with milliseconds and a Z
+VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%f"  # Kedro's format, with milliseconds and a Z at the end
 
 
-# Versions and runs become parts of paths, some of which are removed.
+# Names of versions and runs are used in paths that may be deleted, so they must not contain separators.
 Name = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A node that finished, or whose results a later run took over (then ``same_as`` names the run that made them).
+    """The record of a node that finished.
 
     Attributes:
-        run: session id, which is also the version of what the run saved.
-        parts: what the result depends on, in groups: code, parameters, inputs (digests), files, libraries, wiring.
+        node: name of the node.
+        run: session id of the run, which is also the version of its outputs.
+        parts: everything that the result depends on: code, parameters, inputs (digests), files, libraries, wiring.
         inputs: dataset -> version that was read.
         outputs: dataset -> ``version`` and ``digest``.
-        about: what cannot change the result: git, device, host, started, seconds, all parameters.
+        about: facts that do not decide the result: git, device, host, started, seconds, all parameters.
+        same_as: the run that made the results, if this record only links them as the newest version; else None.
     """
 
     node: Annotated[str, StringConstraints(pattern="[^.]")]
@@ -51,18 +53,18 @@ class Record:
     same_as: Name | None = None
 
     def read(self) -> set[tuple[str, str]]:
-        """Return the versions that it read, each with its dataset."""
+        """Return (dataset, version) of each input."""
         return {(name, version) for name, version in self.inputs.items() if version}
 
     def saved(self) -> set[tuple[str, str]]:
-        """Return the versions that it wrote, each with its dataset."""
+        """Return (dataset, version) of each output."""
         return {(name, version) for name, output in self.outputs.items() if (version := output["version"])}
 
 
 class RecordStore:
-    """A folder with one folder per node, and in it one file per run.
+    """Folder of records: one sub-folder per node, with one file per run.
 
-    Any number of processes may read and write: files are whole when they appear and never change.
+    Several processes may read and write it at once, because files appear atomically and never change.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,52 +73,58 @@ class RecordStore:
         self._load = functools.cache(self._read)
 
     def all(self) -> list[Record]:
-        """Every record, newest first."""
+        """Return all records, newest first."""
         records = [record for path in self.folder.glob("nodes/*/*.json") if (record := self._load(path))]
         return sorted(records, key=lambda record: record.run, reverse=True)
 
     def of(self, node: str) -> list[Record]:
-        """A node's records, newest first."""
+        """Return a node's records, newest first."""
         return [record for record in self.all() if record.node == node]
 
     def add(self, record: Record) -> None:
-        """Keep a record. If it cannot be written (a full disk), that costs a rerun some day, never results."""
+        """Store a record. If that fails (disk full), log a warning: the node will run again, but no result is lost."""
         try:
             write_text(self.path_of(record), json.dumps(asdict(record), indent=1))
         except OSError as error:
             log.warning("%s: not recorded (%s); the stage will run again", record.node, error)
 
     def path_of(self, record: Record) -> Path:
-        folder = quote(record.node, safe="")[-200:]  # names that Kedro makes up hold brackets and arrows
+        folder = quote(record.node, safe="")[-200:]  # Kedro's default node names contain brackets and arrows
         return self.folder / "nodes" / folder / f"{record.run}.json"
 
     def _read(self, path: Path) -> Record | None:
         try:
             return TypeAdapter(Record).validate_json(regular_file(path).read_bytes())
         except (OSError, ValueError) as error:
-            log.warning("record %s cannot be read (%s) and is passed over", path, type(error).__name__)
+            log.warning("record %s cannot be read (%s), so it is ignored", path, type(error).__name__)
             return None
 
     @contextmanager
     def running(self, run: str, newest: str = "") -> Iterator[str]:
-        """Be seen by others as a run that is going on; waits for a pruning to end. The lock dies with its process.
+        """Hold a lock that shows other processes that a run is in progress; first wait for a pruning to end.
 
-        Gives the run's id: above ``newest``, the newest version that is stored, whatever the clock says, and another
-        than those of runs that are going on. What the run found out for the memo is saved at its end.
+        The operating system releases the lock if the process is killed. At the end, the memo is saved.
+
+        Args:
+            run: proposed id of the run.
+            newest: newest stored version. The id must sort after it, even if the clock was set back.
+
+        Yields:
+            The id of the run: ``run``, or a later one if it does not sort after ``newest`` or is in use.
         """
         run = run if run > newest else _next_version(newest)
         lock = FileLock(self.folder / "running" / f"{run}.lock")
-        # on a full or read-only disk the first save, or record, says so
+        # errors of a full or read-only disk are ignored here, because the first save or record reports them
         with suppress(OSError), self.alone() as going_on:
             while run in going_on:
                 run = _next_version(run)
             lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()
-            # what killed runs left: their locks and, if this run is alone, files half written
+            # remove what killed runs left: their locks and, if no other run is in progress, partial files
             for path in self.folder.glob("running/*.lock"):
                 if path.stem not in (run, *going_on):
                     path.unlink(missing_ok=True)
-            if not going_on:  # on other machines too, whose processes cannot be asked for
+            if not going_on:  # a run on another machine has a lock too, but its process is not visible here
                 remove_leftovers(self.folder.parent)
         try:
             yield run
@@ -128,7 +136,7 @@ class RecordStore:
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:
-        """Keep runs from starting; gives those that are going on."""
+        """Prevent runs from starting while in the context; yield the ids of runs in progress."""
         with FileLock(self.folder / "prune.lock"):
             yield [path.stem for path in sorted(self.folder.glob("running/*.lock")) if _is_held(path)]
 
@@ -140,7 +148,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _next_version(version: str) -> str:
-    """Return the version a millisecond later, or the next as text after one that is no time."""
+    """Return the version one millisecond later; for a version that is not a time, one that sorts after it as text."""
     try:
         later = datetime.strptime(version, f"{VERSION_FORMAT}Z") + timedelta(milliseconds=1)
     except (ValueError, OverflowError):
@@ -149,7 +157,7 @@ def _next_version(version: str) -> str:
 
 
 class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):
-    """The catalog's entry that says where records lie; loads as a :class:`RecordStore`, remote places as None.
+    """Catalog entry for the folder of records; loads as a :class:`RecordStore`, or as None if the folder is remote.
 
     Examples:
         .. code-block:: yaml

@@ -1,4 +1,4 @@
-"""A sequential runner that records what made each result, and on request runs only what is missing or stale."""
+"""A sequential Kedro runner that records what made each result, and on request runs only missing or stale nodes."""
 
 import logging
 import socket
@@ -27,24 +27,25 @@ log = logging.getLogger(__name__)
 class StalenessRunner(SequentialRunner):
     """Kedro's sequential runner with records; ``--only-missing-outputs`` then means missing *or stale*.
 
-    A project subclasses it with its own ``rules``, and has a dataset called ``records`` in its catalog. Without one it
-    does what Kedro's own runner does; where that is not on a local disk, it runs every stage.
+    A project subclasses it with its own ``rules``, and has a dataset named ``records`` in its catalog. Without that
+    dataset, the runner behaves like Kedro's own. If it is not on a local disk, every stage runs and nothing is
+    recorded.
     """
 
     rules: ClassVar[Rules]
     _only_stale = False
 
     def __str__(self) -> str:
-        # kedro-viz shows the status of a run only where it finds this text
+        # kedro-viz shows the status of a run only if it finds Kedro's class name in this text
         return f"<{type(self).__name__}, a kedro.runner.sequential_runner.SequentialRunner object>"
 
     def run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         self._store: RecordStore | None = catalog["records"].load() if "records" in catalog else None
         if self._store is None:
-            every = ", every stage runs" if "records" in catalog else ", and staleness is not noticed"
+            every = ", every stage runs" if "records" in catalog else ", and stale results are not detected"
             log.warning("no folder for records on a local disk: nothing is recorded%s", every)
         if "records" in catalog:
-            self._only_stale = kwargs.pop("only_missing_outputs", False)  # nodes are decided as the run goes
+            self._only_stale = kwargs.pop("only_missing_outputs", False)  # nodes are decided one by one during the run
         return super().run(pipeline, catalog, *args, **kwargs)
 
     def _run(self, pipeline: Pipeline, catalog: Any, hook_manager: Any = None, run_id: str | None = None) -> None:
@@ -56,27 +57,27 @@ class StalenessRunner(SequentialRunner):
 
         def execute(node: Node) -> None:
             Task(node, catalog, is_async(self), hook_manager, run_id).execute()
-            logging.getLogger("kedro.runner").info("Completed node: %s", node.name)  # as its own runners say it
+            logging.getLogger("kedro.runner").info("Completed node: %s", node.name)  # as Kedro's own runners log it
             release_datasets(self, node, catalog, load_counts, pipeline)
 
         if self._only_stale:
             meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
-            store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))  # once
+            store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))  # only in the first run
         with store.running(run_id, newest_version(pipeline, catalog)) as run_id:
             Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
 
 
 def newest_version(pipeline: Pipeline, catalog: Any) -> str:
-    """Return the newest version of what a pipeline writes; a clock that was set back names new ones below it."""
+    """Return the newest stored version of all outputs of a pipeline, or an empty string."""
     return max((version for name in pipeline.all_outputs() for version in versions_of(catalog.get(name))), default="")
 
 
 class Run(Plan):
-    """A plan that is carried out: nodes are decided, run and recorded one by one.
+    """Carries out a plan: decides, runs and records nodes one by one.
 
     Args:
-        plan: what a plan is made of.
-        run_id: also the version of what is saved.
+        plan: arguments of :class:`~.plan.Plan`.
+        run_id: id of the run, and version of its outputs.
         execute: runs a node on the catalog and saves its outputs.
     """
 
@@ -86,7 +87,7 @@ class Run(Plan):
         self._done: set[Node] = set()
 
     def go(self, only_stale: bool) -> None:
-        """Run every node, or those that are missing or stale."""
+        """Run all nodes, or only those whose outputs are missing or stale."""
         self._fix_inputs()
         num_up_to_date = 0
         try:
@@ -101,35 +102,35 @@ class Run(Plan):
                     self._bring_forward(decision.record)
         except Exception:
             if self._done:
-                log.warning("what is finished is recorded: --only-missing-outputs goes on from there")
+                log.warning("finished nodes are recorded; --only-missing-outputs continues from there")
             raise
         log.info("%d of %d nodes ran, %d up to date", len(self._done), len(self.pipeline.nodes), num_up_to_date)
 
     def _fix_inputs(self) -> None:
-        """Decide what is read now, so that a run beside this one cannot slip in anything; warn of what is stale.
+        """Fix the versions of the pipeline's inputs now, so that other runs cannot change them; warn if one is stale.
 
-        Stale is what the stages before this part of a pipeline would make anew.
+        An input is stale if the stages before this part of the pipeline would make it anew.
         """
         read = {name: self.content(name) for name in self.pipeline.inputs() if self.rules.is_input(name)}
         made_elsewhere = sorted(read.keys() & self.producers.keys())
         before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
         plan = Plan(self.rules, before, self.catalog, self.store)
-        plan.chosen.clear()  # what the user chose may be stale too
+        plan.chosen.clear()  # a version that the user chose may be stale too
         plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
         others = self._other_parameters(plan)
         env = getattr(click.get_current_context(silent=True), "params", {}).get("env")
         options = [f"--env={env}"] * bool(env) + ["--only-missing-outputs"] + [spell(others)] * bool(others)
         again = " ".join(["kedro run", *options])
         if others:
-            log.info("%s: made with other parameters; the same again: %s", ", ".join(made_elsewhere), again)
+            log.info("%s: made with other parameters; to run with these: %s", ", ".join(made_elsewhere), again)
         for decision in plan.decisions():
             outputs = sorted(set(made_elsewhere).intersection(decision.node.outputs))
             if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
-                why = decision.why or "another version is the newest, the one that fits is older"
+                why = decision.why or "the version that fits is not the newest"
                 log.warning("%s: stale, %s: %s; renew it: %s", stale, decision.node.name, why, again)
 
     def _other_parameters(self, plan: Plan) -> dict[str, Any]:
-        """Return the parameters by which what a plan found stored was made, as far as those of this call differ."""
+        """Return the recorded parameters of the stored inputs that differ from this call's (dotted name -> value)."""
         others: dict[str, Any] = {}
         for node in plan.pipeline.nodes:
             now, stored = self.fingerprints.parameters(node, self.catalog), plan.stored.get(node.name, {})
@@ -141,7 +142,7 @@ class Run(Plan):
         for maker in self.pipeline.nodes:
             in_memory = [n for n in maker.outputs if n in node.inputs and not self.is_stored(n)]
             if in_memory and maker not in self._done:
-                log.info("%s: %s, %s needs %s, which is in memory alone", maker.name, RUNS, node.name, in_memory[0])
+                log.info("%s: %s, %s needs %s, which is only in memory", maker.name, RUNS, node.name, in_memory[0])
                 self._run(maker)
         inputs = self.inputs(node)
         read = {name: content.version for name, content in inputs.items()}
@@ -164,25 +165,26 @@ class Run(Plan):
         record = Record(node.name, self._run_id, parts, read, outputs, about)
         self.know(node, parts, record)
         if self.fingerprints.code(node.func) != self.fingerprints.code_now(node.func):
-            log.warning("%s: its code was edited while the run went on; not recorded, so it will run again", node.name)
+            log.warning("%s: its code was edited during the run; not recorded, so it will run again", node.name)
         else:
             self.store.add(record)
 
     def _saved(self, node: Node, name: str) -> Content:
-        """What a node saved; contents that an earlier version has too become one file on the disk."""
+        """Return the content that a node saved; if an earlier version is equal, link both to one file on disk."""
         dataset, memo = self.catalog.get(name), self.store.memo
         saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
         earlier = [record.outputs[name] for record in self.store.of(node.name) if name in record.outputs]
         equal = [old["version"] for old in earlier if old["version"] and old["digest"] == saved.digest]
-        # as it was recorded, unless somebody edited it since
+        # the earlier file must still have its recorded content
         if saved.digest and equal and content_of(dataset, equal[0], memo).digest == saved.digest:
             link_version(dataset, equal[0], self._run_id)
         return saved
 
     def _bring_forward(self, record: Record) -> None:
-        """Make results that are not the newest versions (parameters went back) the newest, as links.
+        """Link the results of a record as the newest versions, if others are newer.
 
-        Kedro's default, kedro-viz and the next slice read the newest.
+        That happens when parameters are set back to earlier values. Kedro, kedro-viz and later runs load the newest
+        version by default.
         """
         old = {name: str(o["version"]) for name, o in record.outputs.items() if is_versioned(self.catalog.get(name))}
         newest = {name: versions_of(self.catalog.get(name))[0] for name in old}

@@ -1,5 +1,5 @@
-"""The machine learning, in plain PyTorch and NumPy: no Kedro, nothing of the project outside this package.
+"""The machine learning in plain PyTorch and NumPy, usable without Kedro.
 
-One sub-package a stage: data, lr_search, training, evaluation, explain, predict, export; ``network``, which
-they share; and ``report``, which renders what they stored.
+There is one sub-package per stage: data, lr_search, training, evaluation, explain, predict, export. They share
+``network``. ``distributed`` trains in several processes, and ``report`` renders stored results as a page.
 """

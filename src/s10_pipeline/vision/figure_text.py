@@ -1,4 +1,4 @@
-"""Texts that come from data, in figures: drawn as they are, whatever they contain."""
+"""Prepare texts that come from data, such as class names, for matplotlib, so that any character can be drawn."""
 
 import functools
 import logging
@@ -9,19 +9,20 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 
 _log = logging.getLogger(__name__)
 
-_warned: list[str] = []  # once is enough
+_warned: list[str] = []  # the warning about a missing font is logged only once
 
 
 def drawable(text: str) -> str:
-    r"""One line, in which a character that no installed font has is escaped (``\u732b``).
+    r"""Return the text as one line, with characters that no installed font has escaped (``\u732b``).
 
-    Call it before the axes are made: fonts that stand in for the default one are taken up by texts made afterwards.
+    Call this before axes are created: it may add a fallback font to matplotlib's settings, which only texts created
+    afterwards use.
     """
     return "".join(c if _can_draw(c) else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
 
 
 def literal(text: str, max_length: int | None = None) -> str:
-    """As :func:`drawable`, shortened to ``max_length`` characters, and without dollars that start mathematics."""
+    """Return :func:`drawable` text, cut to ``max_length`` characters, with dollar signs escaped (no math mode)."""
     text = drawable(text)
     if max_length is not None and len(text) > max_length:
         text = text[: max_length - 1] + "…"
@@ -30,11 +31,11 @@ def literal(text: str, max_length: int | None = None) -> str:
 
 @functools.cache
 def _can_draw(char: str) -> bool:
-    """Whether the default font has the character, or another one that is made to stand in for it."""
+    """Return whether an installed font has the character; if not the default font, add it as a fallback."""
     if get_font(findfont(FontProperties())).get_char_index(ord(char)):
         return True
     for font in sorted(fontManager.ttflist, key=lambda font: (font.style != "normal", font.weight != 400, font.name)):
-        # the last resort has a box for every character
+        # a "Last Resort" font has only an empty box for each character
         with suppress(OSError, RuntimeError):
             if not font.name.startswith("Last Resort") and get_font(font.fname).get_char_index(ord(char)):
                 if font.name not in rcParams["font.family"]:
@@ -42,5 +43,5 @@ def _can_draw(char: str) -> bool:
                 return True
     if char.isprintable() and not _warned:
         _warned.append(char)
-        _log.warning("figures: no installed font has %s, so that is escaped; install one, as of Google's Noto", char)
+        _log.warning("figures: no installed font has %s, so it is escaped; install one, such as Google's Noto", char)
     return False

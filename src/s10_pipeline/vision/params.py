@@ -1,9 +1,9 @@
-"""What all parameter groups have in common. Free of torch: reading parameters must stay quick."""
+"""The base class of all parameter groups. It does not import torch, so that reading parameters is fast."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Params(BaseModel):
-    """A group of parameters: unknown keys are errors, values cannot be changed afterwards."""
+    """A group of parameters: unknown keys are errors, and values cannot be changed after creation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

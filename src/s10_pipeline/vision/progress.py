@@ -1,4 +1,4 @@
-"""Live progress on a terminal, a log line now and then where there is none."""
+"""Show progress: a live bar on a terminal, else a log line every 30 seconds."""
 
 import logging
 import time
@@ -11,34 +11,34 @@ from rich.table import Column
 
 log = logging.getLogger(__name__)
 
-# Between log lines.
+# Seconds between log lines.
 LOG_SECONDS = 30
 
 
 @contextmanager
 def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"]:
-    """A bar that disappears when done; ``bar.advance()`` and ``bar.show(...)`` move it."""
+    """Yield a progress bar, which disappears at the end; ``bar.advance()`` and ``bar.show(...)`` update it."""
     bar = Bar(description, total, unit)
     with bar.progress:
         yield bar
 
 
-# Bar.show, or a function that sends its arguments to the process of the bar.
+# Type of Bar.show; in distributed training, a function that sends the arguments to the process that has the bar.
 Show = Callable[[int, str, str], None]
 
 
 class Bar:
-    """One line: description, bar, count, time left, and whatever is noted.
+    """A line with description, bar, count, remaining time and a note.
 
-    It shares rich's global console with the log handler, so that log lines scroll above it. Without a terminal it logs
-    the same every :data:`LOG_SECONDS`.
+    It shares rich's global console with the log handler, so log lines scroll above it. Without a terminal, description,
+    count and note are logged every :data:`LOG_SECONDS`.
     """
 
     def __init__(self, description: str, total: int, unit: str = "") -> None:
         console = rich.get_console()
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),  # where room is short, it alone gives way
+            BarColumn(bar_width=24),  # on a narrow terminal, only the bar shrinks
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn(unit, markup=False),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
@@ -55,7 +55,7 @@ class Bar:
         self._log()
 
     def show(self, done: int, description: str, note: str) -> None:
-        """Set everything at once; ``done``, of ``total``, may also be less than before."""
+        """Set count, description and note; ``done`` may also be less than before."""
         self.progress.update(self._task, completed=done, description=description, note=note)
         self._log()
 

@@ -1,7 +1,7 @@
-"""Names for type hints of code that must not wait for heavy imports.
+"""Names for type hints in modules that must not import heavy libraries such as torch.
 
-Kedro resolves a node function's hints at run time, so names that exist only for type checkers would break its
-typed parameters; here they are ``object`` at run time.
+Kedro resolves the type hints of a node function at run time, so each name must exist then too. Here it is ``object`` at
+run time and the real class for type checkers.
 """
 
 from typing import TYPE_CHECKING

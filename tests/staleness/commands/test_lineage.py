@@ -20,7 +20,7 @@ def test_an_artifact_is_traced_back_to_what_nobody_made(project, told):
     assert lines[-1].strip().startswith(f"table {version} ")
     assert lines[-1].endswith("by clean (above)")
     assert any("fit.epochs=3" in line for line in lines)
-    assert "names (not versioned) (nobody recorded what made it)" in told("labels").output
+    assert "names (not versioned) (no record of what made it)" in told("labels").output
 
 
 def test_a_version_or_a_file_may_be_named(project, told):

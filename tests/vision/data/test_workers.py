@@ -21,7 +21,7 @@ def test_a_small_dev_shm_is_told_before_workers_start(shapes, sets, monkeypatch,
         TrainLoader(shapes[0], sets[0], 64 * num_ranks, 0, num_workers, num_ranks=num_ranks)
     if not fits:
         assert f"train.num_workers={num_workers}: needs 1" in str(refused.value)
-        for fact in ("/dev/shm", "9 MB are free", "--shm-size=1g", f"take at most {2 - num_ranks}"):
+        for fact in ("/dev/shm", "9 MB are free", "--shm-size=1g", f"use at most {2 - num_ranks}"):
             assert fact in str(refused.value)
 
 

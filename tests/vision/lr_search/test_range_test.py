@@ -111,7 +111,7 @@ def test_it_repeats_also_beside_a_given_rate_where_it_is_asked_for(shapes, sets,
     found = find_learning_rate(shapes[0], sets[0], PARAMS, tiny)
     assert given[0].equals(found[0])
     assert given[1] == {**found[1], "parameters": always.model_dump()}
-    assert "taking train.lr=0.05" in caplog.text
+    assert "using train.lr=0.05" in caplog.text
 
 
 def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):

@@ -72,13 +72,13 @@ def test_a_file_of_before_is_read(classifier, saved):
         ({"architecture": {"depth": 9}}, "architecture.depth"),
         ({"architecture": {"depth": 8, "attention": True}}, "architecture.attention"),
         ({"architecture": {"depth": 8, "width": 4, "stem": "auto"}}, "architecture: .*stem"),
-        ({"architecture": {"depth": 101, "width": 1024, "stem": "cifar"}}, "weights are not those of its architecture"),
+        ({"architecture": {"depth": 101, "width": 1024, "stem": "cifar"}}, "weights do not fit its architecture"),
         ({"std": [60.0, 0.0, 60.0]}, "std.1"),
         ({"std": [60.0, 1e-40, 60.0]}, "std.1"),
         ({"std": [60.0, 60.0, float("nan")]}, "NaN|expected"),
         ({"mean": [-1.0, 60.0, 60.0]}, "mean.0"),
         ({"class_names": [str(k // 2) for k in range(10)]}, "two classes have the same name"),
-        ({"class_names": ["a", "b"]}, "weights are not those"),
+        ({"class_names": ["a", "b"]}, "weights do not fit"),
         ({"class_names": [{}] * 10}, "class_names.0"),
         ({"class_names": ["x" * 2000, *"abcdefghi"]}, "class_names.0"),
         ({"resize": {"image_size": [20_000, 20_000]}}, "resize.image_size.0"),
@@ -114,7 +114,7 @@ def test_weights_that_are_not_finite(saved, value, name):
         metadata = file.metadata()
     tensors[f"network.{name}"].view(-1)[0] = value
     saved.write_bytes(save(tensors, metadata=metadata))
-    with pytest.raises(UserError, match="weights are not finite"):
+    with pytest.raises(UserError, match="weights are NaN or infinite"):
         load_classifier(saved)
 
 
@@ -124,7 +124,7 @@ def test_outputs_that_are_not_finite_are_no_prediction(classifier, name, value):
         classifier.network.state_dict()[name].fill_(value)
         if name == "head.bias":
             classifier.network.head.weight.fill_(1e38)
-    with pytest.raises(UserError, match="outputs are not finite"):
+    with pytest.raises(UserError, match="outputs are NaN or infinite"):
         classifier.eval().probabilities(torch.full((2, 3, 32, 32), 255, dtype=torch.uint8))
 
 

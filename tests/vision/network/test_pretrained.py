@@ -73,12 +73,12 @@ MISFITS = [
         lambda: resnet(**{"conv1.0.weight": torch.zeros(32, 3, 3, 3)}),
         "unknown weights conv1.0.weight .*; take a ResNet",
     ),
-    (lambda: {"blocks.\x1b[2J": torch.zeros(1)}, r"unknown weights blocks.\\x1b\[2J .*; take a ResNet-18, 34"),
+    (lambda: {"blocks.\x1b[2J": torch.zeros(1)}, r"unknown weights blocks.\\x1b\[2J .*; use a ResNet-18, 34"),
     (lambda: resnet(**{"conv1.weight": torch.zeros(64, 3, 3, 3)}), "conv1.weight is 64x3x3x3 instead of 64x3x7x7; set"),
     (lambda: resnet(**{"bn1.running_var": torch.full((64,), torch.nan)}), "bn1.running_var is not finite; restore"),
-    (lambda: {"epoch": 3, "state_dict": resnet()}, "holds more than a state dict; give"),
-    (lambda: {"conv1.weight": Code()}, "damaged, or holds code, which did not run; give"),
-    (lambda: b"PK\x03\x04 junk", "damaged, or holds code, which did not run; give"),
+    (lambda: {"epoch": 3, "state_dict": resnet()}, "contains something other than a state dict; give"),
+    (lambda: {"conv1.weight": Code()}, "damaged, or contains code, which was not run; give"),
+    (lambda: b"PK\x03\x04 junk", "damaged, or contains code, which was not run; give"),
 ]
 
 

@@ -186,7 +186,7 @@ def test_each_file_is_a_row_with_its_picture_or_a_reason(
         left, right = image_hwc[4:-4, 3:13].astype(int), image_hwc[4:-4, 19:29].astype(int)
         assert left.min() >= 225 and right.max() <= 30, (name, left.min(), right.max())
     assert not set(IGNORED) & set(names)
-    assert f"{len(IGNORED)} files are no images" in caplog.text
+    assert f"ignored {len(IGNORED)} files" in caplog.text
     table.to_csv(folder / "predictions.csv", index=False)
     again = pd.read_csv(folder / "predictions.csv", keep_default_na=False, na_values=[""])
     assert again["file"].tolist() == table["file"].tolist()

@@ -25,7 +25,7 @@ def test_a_file_is_taken_whatever_its_name(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
-    for path, rule in ((None, "not said what"), (tmp_path / "gone", "no such file"), (tmp_path, "no image files")):
+    for path, rule in ((None, "names no images"), (tmp_path / "gone", "no such file"), (tmp_path, "no image files")):
         with pytest.raises(UserError) as error:
             find_images(path)
         assert str(error.value).startswith(f"predict.path={'null' if path is None else path}: ")

@@ -14,13 +14,11 @@ def test_a_batch_is_no_larger_than_the_training_set(sets):
         check_batch_size(sets[0], TrainParams(batch_size=361))
 
 
-@pytest.mark.parametrize(
-    ("num_processes", "device", "reason"), [(1, "cpu", "computes on cpu"), (2, "cuda", "num_processes=2")]
-)
+@pytest.mark.parametrize(("num_processes", "device", "reason"), [(1, "cpu", "cpu"), (2, "cuda", "num_processes=2")])
 def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     given = {"cuda_graph": "on", "distributed": {"num_processes": num_processes}}
-    with pytest.raises(UserError, match=f"train.cuda_graph=on: .*{reason}.*; take auto"):
+    with pytest.raises(UserError, match=f"train.cuda_graph=on: .*{reason}.*; use auto"):
         check_device(TrainParams.model_validate(given), torch.device(device))
     check_device(TrainParams.model_validate(given | {"cuda_graph": "auto"}), torch.device(device))
     check_device(TrainParams(cuda_graph="on"), torch.device("cuda"))
@@ -30,8 +28,8 @@ def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason, 
     ("params", "device", "message"),
     [
         ({"device": "cuda:0"}, "cuda:0", r"train.device=cuda:0 names one GPU"),
-        ({}, "mps", r"an Apple GPU is one"),
-        ({"distributed": {"num_processes": 64}, "batch_size": 200}, "cuda", r"num_processes=64: one a GPU, and this"),
+        ({}, "mps", r"num_processes=.*Apple GPU"),
+        ({"distributed": {"num_processes": 64}, "batch_size": 200}, "cuda", r"num_processes=64: .*this host has"),
     ],
 )
 def test_devices_that_cannot_be_shared_are_refused(params, device, message):
@@ -41,6 +39,6 @@ def test_devices_that_cannot_be_shared_are_refused(params, device, message):
 
 
 def test_a_batch_must_have_two_images_a_process():
-    with pytest.raises(UserError, match=r"train.batch_size=7: .* take at least 8"):
+    with pytest.raises(UserError, match=r"train.batch_size=7: .* at least 8"):
         check_device(TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), CPU)
     check_device(TrainParams.model_validate({"batch_size": 8, "distributed": {"num_processes": 4}}), CPU)

@@ -66,7 +66,7 @@ def test_reasons_of_drops_known_by_hand():
     told = describe_schedule(rows, params)
     assert told["decided_by"] == ["validation loss"]
     assert [(drop["epoch"], drop["lr"], drop["lr_after"]) for drop in told["drops"]] == [(4, 0.8, 0.4), (7, 0.4, 0.2)]
-    assert told["drops"][0]["sentence"] == "for 2 epochs, the validation loss stayed above 1 less 5%"
+    assert told["drops"][0]["sentence"] == "for 2 epochs, the validation loss did not fall 5% below its best, 1"
 
 
 @pytest.mark.parametrize(("min_lr", "lr_after"), [(0.0, 0.4), (0.6, 0.6)])

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet, DataFrame]:
-    """Read the source.
+    """Read training and test images from the source that ``ingest`` names.
 
     Returns:
         train_images, test_images, skipped_images.
@@ -33,7 +33,7 @@ def ingest_cifar(ingest: IngestParams) -> tuple[ImageSet, ImageSet, DataFrame]:
 def build_augmented_datasets(
     train_images: ImageSet, test_images: ImageSet, augment: AugmentParams
 ) -> tuple[Split, Split, Split, Figure]:
-    """Split off validation images and attach the transforms.
+    """Split off validation images, and draw a preview of the augmented training images.
 
     Returns:
         train_set, val_set, test_set, augmentation_preview.

@@ -1,4 +1,4 @@
-"""From the source to training, validation and test sets."""
+"""Pipeline ``data``: read images, split them into training, validation and test sets."""
 
 from kedro.pipeline import Pipeline, node
 

@@ -11,10 +11,10 @@ from ...vision.types import Classifier, DataFrame, Figure
 def find_near_duplicates(
     train_images: ImageSet, test_images: ImageSet, train_set: Split, val_set: Split, evaluate: EvaluateParams
 ) -> DataFrame:
-    """Look for test and validation images that are also, nearly, among the training images.
+    """Find test and validation images that have a near-duplicate among the training images.
 
     Returns:
-        near_duplicates: candidates.
+        near_duplicates: candidates, which a person has to check.
     """
     from ...vision.evaluation import duplicates
 
@@ -33,7 +33,7 @@ def evaluate(
     evaluate: EvaluateParams,
     device: str,
 ) -> tuple[dict[str, Any], DataFrame, Figure, DataFrame, DataFrame, Figure]:
-    """Measure the stored model on the test images; of the training images, validation ones fit the temperature.
+    """Measure the stored model on the test images, and fit a temperature for calibration on the validation images.
 
     Returns:
         metrics, test_predictions, confusion_matrix, class_metrics, reliability, reliability_diagram.
@@ -67,7 +67,7 @@ def find_label_errors(
     evaluate: EvaluateParams,
     device: str,
 ) -> DataFrame:
-    """Look for training, validation and test images whose label training speaks against.
+    """Find training, validation and test images whose label may be wrong, by their margins during training.
 
     Returns:
         label_error_candidates.
@@ -94,10 +94,10 @@ def probe_shortcut(
     evaluate: EvaluateParams,
     device: str,
 ) -> DataFrame:
-    """Where the source planted a shortcut in training images: what it does to test images.
+    """If the training images have a planted shortcut, measure how adding it to test images changes predictions.
 
     Returns:
-        shortcut_probe: empty where none was planted.
+        shortcut_probe: empty without a planted shortcut.
     """
     from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
@@ -122,7 +122,7 @@ def judge(
     shortcut_probe: DataFrame,
     evaluate: EvaluateParams,
 ) -> list[dict[str, Any]]:
-    """Say what all this tells of the model and of its data, and what it does not.
+    """Judge the model and its data by the stored results.
 
     Returns:
         verdicts.

@@ -1,4 +1,4 @@
-"""Evaluation on the test images."""
+"""Pipeline ``evaluation``: measure the model on the test images, and judge model and data."""
 
 from kedro.pipeline import Pipeline, node
 

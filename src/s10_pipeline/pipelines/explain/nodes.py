@@ -11,7 +11,7 @@ from ...vision.types import Classifier, DataFrame, Figure
 
 
 def collect_misclassified(test_predictions: DataFrame, explain: ExplainParams) -> DataFrame:
-    """Choose the mistakes to explain.
+    """Choose the misclassified test images to explain.
 
     Returns:
         misclassified: rows of ``test_predictions`` in display order.
@@ -32,7 +32,7 @@ def compute_cams(
     explain: ExplainParams,
     device: str,
 ) -> tuple[Cams, ImageSet]:
-    """Compute what the report shows and cannot make itself: maps need the network, examples the transforms.
+    """Compute class activation maps and examples of augmented images, for the report, which has no torch.
 
     Returns:
         cams, augmented_examples.
@@ -53,7 +53,7 @@ def compute_cams(
 def check_cams(
     model: Classifier, test_images: ImageSet, test_predictions: DataFrame, cams: Cams, device: str
 ) -> tuple[dict[str, Any], Figure]:
-    """Check whether the maps of mistakes deserve trust: of up to 200 drawn at random, not of those that are shown.
+    """Check how far the class activation maps can be trusted, on up to 200 mistakes that are drawn at random.
 
     Returns:
         cam_check, cam_check_plot.
@@ -76,10 +76,10 @@ def check_cams(
 
 
 def gradcam_report(**stored: Any) -> tuple[Figure, str]:
-    """Tell the whole story on one page, from what is stored: without a network, without torch.
+    """Render the report and the Grad-CAM gallery from stored results, without torch and without the model.
 
     Args:
-        stored: the fields of :class:`~...vision.report.inputs.ReportInputs`, which the datasets are named by.
+        stored: the fields of :class:`~...vision.report.inputs.ReportInputs`; each is a dataset of the same name.
 
     Returns:
         gradcam_gallery, report (HTML).

@@ -1,4 +1,4 @@
-"""From misclassified images to the report."""
+"""Pipeline ``explain``: class activation maps of misclassified images, and the report."""
 
 from dataclasses import fields
 

@@ -8,7 +8,7 @@ from ...vision.types import Classifier
 
 
 def export_onnx(model: Classifier, test_images: ImageSet, export: ExportParams) -> tuple[bytes, dict[str, Any]]:
-    """Write the model as ONNX; kept only if it agrees with the model on test images.
+    """Export the model to ONNX; fails if the export gives other results than the model on test images.
 
     Returns:
         onnx_model (the file's content), export_check.

@@ -1,4 +1,4 @@
-"""The stored model in a form that other programs run."""
+"""Pipeline ``export``: the stored model as an ONNX file."""
 
 from kedro.pipeline import Pipeline, node
 

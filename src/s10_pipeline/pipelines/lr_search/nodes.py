@@ -12,7 +12,7 @@ from ...vision.types import DataFrame, Figure
 def lr_range_test(
     train_images: ImageSet, train_set: Split, lr_search: LrSearchParams, train: TrainParams
 ) -> tuple[DataFrame, dict[str, Any], Figure]:
-    """Find a learning rate for SGD.
+    """Choose the learning rate of SGD with range tests.
 
     Returns:
         lr_curve, best_lr, lr_curve_plot.

@@ -1,4 +1,4 @@
-"""The learning-rate range test."""
+"""Pipeline ``lr_search``: the learning-rate range test."""
 
 from kedro.pipeline import Pipeline, node
 

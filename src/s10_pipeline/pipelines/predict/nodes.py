@@ -8,7 +8,7 @@ from ...vision.types import Classifier, DataFrame, Figure
 def predict_images(
     model: Classifier, predict: PredictParams, explain: ExplainParams, device: str
 ) -> tuple[DataFrame, Figure]:
-    """Predict the images of a file or folder; needs the stored model alone.
+    """Classify the user's own image file or folder of images; only the stored model is needed.
 
     Returns:
         predictions, predictions_gallery.
@@ -19,7 +19,7 @@ def predict_images(
     from ...vision.predict.table import readable_rows
 
     chosen = choose_device(device)
-    find_blocks(model, explain.layer)  # or the gallery would end a run of hours with an error
+    find_blocks(model, explain.layer)  # fail before predicting, not after hours
     predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
     shown = readable_rows(predictions, len(images_nhwc))
     targets = shown["prediction"].to_numpy(int)

@@ -1,4 +1,4 @@
-"""The stored model on the user's own images."""
+"""Pipeline ``predict``: classify the user's own images with the stored model."""
 
 from kedro.pipeline import Pipeline, node
 

@@ -18,7 +18,7 @@ def train_resnet(
     checkpoints: CheckpointStore,
     train: TrainParams,
 ) -> tuple[Classifier, DataFrame, DataFrame, DataFrame, Figure, dict[str, Any]]:
-    """Train with ``train.lr``, or where it is null with the range test's rate.
+    """Train a ResNet, at the learning rate ``train.lr`` or, if that is null, at the one from the range test.
 
     Returns:
         model, training_history, training_timing, train_margins, accuracy_curves, provenance.

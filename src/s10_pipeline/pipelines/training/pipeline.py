@@ -1,4 +1,4 @@
-"""Training."""
+"""Pipeline ``training``: train the network."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
                     "checkpoints",
                     "params:train",
                 ],
-                # provenance last: once it is saved, training counts as finished
+                # provenance is last, because training counts as finished once it is saved
                 [
                     "model",
                     "training_history",

@@ -1,4 +1,4 @@
-"""``kedro run`` with records, and ``stages``, ``lineage`` and ``prune``, which tell what is in them."""
+"""The command ``kedro run`` with records, and ``stages``, ``lineage`` and ``prune``, which use them."""
 
 import click
 
@@ -10,9 +10,10 @@ from .stages import stages_command
 
 
 def build_commands(rules: Rules, runner: str) -> list[click.Command]:
-    """Build the commands of a project.
+    """Build the commands for a project.
 
     Args:
-        runner: importable name of its :class:`~..runner.StalenessRunner`, the default of ``kedro run``.
+        rules: the project's rules.
+        runner: importable name of the project's :class:`~..runner.StalenessRunner`, the default of ``kedro run``.
     """
     return [run_command(runner, rules.parameters), stages_command(rules), lineage, prune_command(rules)]

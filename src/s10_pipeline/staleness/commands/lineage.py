@@ -1,4 +1,4 @@
-"""``kedro lineage``: from an artifact back to what it all began with."""
+"""The command ``kedro lineage``: show what made an artifact, back to the first inputs."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ Version = tuple[str, str | None]  # a dataset's name, and its version or its dig
 @click.option("--version", help="A version of the artifact; the newest if not given.")
 @in_environment
 def lineage(artifact: str, version: str | None, env: str | None, conf_source: str | None) -> None:
-    """What made ARTIFACT (a dataset's name, or a stored file), and what that was made from."""
+    """Show what made ARTIFACT (a dataset's name, or a stored file), and what that was made from."""
     catalog = open_context(env, conf_source).catalog
     datasets, store = datasets_of(catalog), open_records(catalog)
     if artifact not in datasets:
@@ -46,7 +46,11 @@ def _named_by_path(path: str, datasets: dict[str, Any]) -> Version:
 
 
 class _Tree:
-    """Prints what made an artifact, each record once."""
+    """Prints the records that made an artifact, each only once.
+
+    Attributes:
+        makers: (dataset, version) and (dataset, digest) -> record of the node that made it.
+    """
 
     def __init__(self, datasets: dict[str, Any], store: RecordStore) -> None:
         self._datasets = datasets
@@ -54,14 +58,14 @@ class _Tree:
         self.makers: dict[Version, Record] = {}
         for record in reversed(store.all()):
             for name, output in record.outputs.items():
-                # by content too: a stage may have read an equal version whose record is not there
+                # by content too, because a stage may have read an equal version that has no record
                 self.makers |= {(name, output["digest"]): record, (name, output["version"]): record}
 
     def show(self, name: str, version: str | None, digest: str | None = None, indent: str = "") -> None:
         record = self.makers.get((name, version)) or self.makers.get((name, digest))
         label = f"{indent}{name} {version or '(not versioned)'}"
         if record is None:
-            click.echo(f"{label} (nobody recorded what made it)")
+            click.echo(f"{label} (no record of what made it)")
             return
         told = (record.node, record.run) in self._shown
         digest = str(record.outputs[name]["digest"])[:16]

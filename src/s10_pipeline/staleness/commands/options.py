@@ -1,4 +1,4 @@
-"""Options that several commands share, and how a command opens the project."""
+"""Options that several commands share, and functions that open the project for them."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from .params import Params
 
 
 def run_command(runner: str, parameters: Any = None) -> click.Command:
-    """Copy Kedro's ``run`` with another default runner and another ``--params``; other options stay Kedro's."""
+    """Return Kedro's ``run`` command with another default runner and our ``--params``; other options are unchanged."""
     command, options = copy.copy(kedro_run), {str(p.name): copy.copy(p) for p in kedro_run.params}
     options["runner"].default = runner
     command.params = [*(options | {"params": Params(parameters)}).values()]
@@ -22,13 +22,13 @@ def run_command(runner: str, parameters: Any = None) -> click.Command:
 
 
 def in_environment(command: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--env`` and ``--conf-source``, as of ``kedro run``."""
-    command = click.option("--env", "-e", help="The environment whose data are meant; base if not given.")(command)
-    return click.option("--conf-source", help="Folder or archive of the configuration, if not conf/ here.")(command)
+    """Add the options ``--env`` and ``--conf-source``, which work as in ``kedro run``."""
+    command = click.option("--env", "-e", help="Environment whose data to use; base if not given.")(command)
+    return click.option("--conf-source", help="Folder or archive of the configuration; conf/ if not given.")(command)
 
 
 def open_context(env: str | None, conf_source: str | None, params: dict[str, Any] | None = None) -> KedroContext:
-    """Open the project as ``kedro run`` sees it."""
+    """Open the project with the same context as ``kedro run``."""
     from kedro.framework.session import KedroSession
 
     return KedroSession.create(env=env, conf_source=conf_source, runtime_params=params).load_context()
@@ -38,11 +38,11 @@ def open_records(catalog: Any) -> RecordStore:
     """Open the records of an environment.
 
     Raises:
-        ClickException: there can be none, since its data lie on a remote file system.
+        ClickException: the records are on a remote file system, which is not supported.
     """
     store: RecordStore | None = catalog.load("records")
     if store is None:
-        raise click.ClickException("records: kept on local disks only; give the catalog's records a local filepath")
+        raise click.ClickException("records: must be on a local disk; give the catalog's records a local filepath")
     return store
 
 

@@ -1,4 +1,4 @@
-"""``--params``: what is typed becomes a value of the type that the parameter declares."""
+"""The option ``--params``: converts typed text to the type that each parameter declares."""
 
 import json
 import re
@@ -14,27 +14,27 @@ from yaml import YAMLError
 
 from ...identity.affects import declared_fields
 
-# A.B=VALUE and, behind a comma, the rest. As in CSV, a value with a comma stands in quotes, and such a quote in it is
-# doubled.
+# Matches A.B=VALUE, optionally followed by a comma and the rest. As in CSV, a value with a comma is quoted, and quotes
+# in it are doubled.
 NAME, QUOTED = r"[^=,\s.]+(?:\.[^=,\s.]+)*", r""" "(?:[^"]|"")*"|'(?:[^']|'')*' """.strip()
 ITEM = re.compile(rf"\s*({NAME})=(?:({QUOTED})|([^,]*))(?:,(.*))?", re.DOTALL)
 
 
 class Params(click.Option):
-    """``--params``, which may be repeated: the last one wins where several name the same parameter.
+    """The option ``--params``. It may be repeated; the last value of a parameter counts.
 
     Args:
-        model: pydantic model of all parameters. A parameter whose type takes a text gets it as it is typed; others get
-            what YAML makes of it. Of undeclared ones, what stands in quotes is a text.
+        model: pydantic model of all parameters. If a parameter's type accepts text, the value is used as typed;
+            otherwise it is parsed as YAML. For parameters that the model does not have, a quoted value is text.
     """
 
     def __init__(self, model: Any = None) -> None:
-        help_text = "Parameters as NAME=VALUE,NAME=VALUE; may be repeated. Commas need quotes; lists, a file: --config."
+        help_text = "Parameters as NAME=VALUE,NAME=VALUE; may be repeated. Quote commas; for lists, use --config."
         self._model = model
         super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=self._merge, help=help_text)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        # --config hands over a dictionary that was read from YAML
+        # --config passes a dictionary that was read from YAML
         return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
 
     def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> dict[str, Any]:
@@ -49,13 +49,13 @@ class Params(click.Option):
         return dict(OmegaConf.to_container(merged))  # type: ignore[arg-type]
 
     def _declared(self, name: str) -> Any:
-        """Return the type of a parameter (its dotted name); None where the model has none of that name."""
+        """Return the type of a parameter with this dotted name; None if the model has no such parameter."""
         fields = [*declared_fields(self._model, name)]
         return fields[-1].annotation if len(fields) == len(name.split(".")) else None
 
 
 def spell(parameters: dict[str, Any]) -> str:
-    """Return the option that gives these parameters (dotted name -> JSON-able value), quoted for a shell."""
+    """Return the ``--params`` option for these parameters (dotted name -> value), quoted for a shell."""
     items = []
     for name, value in parameters.items():
         text = value if isinstance(value, str) else json.dumps(value)
@@ -66,10 +66,10 @@ def spell(parameters: dict[str, Any]) -> str:
 
 
 def _split(text: str) -> list[tuple[str, str, bool]]:
-    """Return (name, value, whether it was quoted) of each item.
+    """Split ``NAME=VALUE,NAME=VALUE`` into items (name, value, whether it was quoted).
 
     Raises:
-        ClickException: a part between commas that is no ``NAME=VALUE``.
+        ClickException: a part between commas is not of the form ``NAME=VALUE``.
     """
     items: list[tuple[str, str, bool]] = []
     rest: str | None = text or None
@@ -78,7 +78,7 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
         if match is None:
             remedy = "give a name and a value, such as --params=train.epochs=5"
             if items:
-                remedy = f"decimals have a point, commas need quotes: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
+                remedy = f"use a decimal point, or quote commas: {spell({items[-1][0]: f'{items[-1][1]},{rest}'})}"
             raise click.ClickException(f"--params={text}: {rest!r} is not of the form NAME=VALUE; {remedy}")
         name, quoted, plain, rest = match.groups()
         value = quoted[1:-1].replace(quoted[0] * 2, quoted[0]) if quoted else plain
@@ -87,24 +87,25 @@ def _split(text: str) -> list[tuple[str, str, bool]]:
 
 
 def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
-    """Return the value that a text stands for; ``declared`` is the parameter's type, None if it has none.
+    """Convert a typed text to a value; ``declared`` is the parameter's type, or None if unknown.
 
-    A declared text is taken as it is typed: YAML would read the folder name ``2024_01`` as the number 202401.
+    If the type accepts text, the text is used unchanged, because YAML would read a folder name such as ``2024_01`` as
+    the number 202401.
     """
     if text == "null" and not is_quoted:
         return None
     with suppress(ValidationError):
-        # strictly, as a text of JSON: a path or a choice takes it, a number does not
+        # validated strictly as a JSON string: types such as str, path or a choice accept it, a number does not
         TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
         return text
     parsed = None
-    with suppress(YAMLError, OmegaConfBaseException, RecursionError):  # the last: a list may hold itself
+    with suppress(YAMLError, OmegaConfBaseException, RecursionError):  # RecursionError: a YAML list may contain itself
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload,index]
     return text if parsed is None else parsed
 
 
 def _literally(value: Any) -> Any:
-    """Return what stands for a text where OmegaConf, which merges parameters, would put another in its place."""
-    if value == "???":  # its sign for a missing value
+    """Escape a text so that OmegaConf, which merges parameters, does not interpret it."""
+    if value == "???":  # OmegaConf's mark for a missing value
         return "${oc.decode:'\"???\"'}"
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""``kedro prune``: free the disk of what no kept version needs."""
+"""The command ``kedro prune``: remove stored versions that no kept version needs."""
 
 import os
 import shutil
@@ -17,33 +17,32 @@ from ..kedro_internals import is_local, is_versioned, path_of
 from ..records import Record
 from .options import datasets_of, in_environment, open_context, open_records
 
-# What nothing names may belong to something that is just being written, by another runner.
+# Files that no version refers to are removed only if older than this, because another runner may be writing them.
 ORPHAN_SECONDS = 3600
 
 
 def prune_command(rules: Rules) -> click.Command:
-    """Build the command for a project's rules."""
+    """Build the command for a project with these rules."""
 
     @click.command()
-    @click.option("--keep-last", type=click.IntRange(min=1), help="Keep this many of each dataset's newest versions.")
-    @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove only what is older.")
-    @click.option("--apply", is_flag=True, help="Really remove; otherwise it is only listed.")
+    @click.option("--keep-last", type=click.IntRange(min=1), help="Keep this many newest versions of each dataset.")
+    @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove only older versions.")
+    @click.option("--apply", is_flag=True, help="Remove the files; without this option they are only listed.")
     @in_environment
     def prune(
         keep_last: int | None, older_than: float | None, apply: bool, env: str | None, conf_source: str | None
     ) -> None:
-        """Remove old versions, files that they alone use, and what the project says nothing needs without them.
+        """Remove old versions, and files and checkpoints that only they need.
 
-        What a kept version was made from stays too, back to the first stage. The newest version of each dataset always
-        stays.
+        The newest version of each dataset is always kept, and so is everything that a kept version was made from.
         """
         if keep_last is None and older_than is None:
-            raise click.ClickException("--keep-last: say what may go; give --keep-last=N, --older-than=DAYS or both")
+            raise click.ClickException("--keep-last: no limit given; give --keep-last=N, --older-than=DAYS or both")
         catalog = open_context(env, conf_source).catalog
         datasets, store = {n: d for n, d in datasets_of(catalog).items() if is_local(d)}, open_records(catalog)
         with store.alone() as going_on:
             if going_on:
-                raise click.ClickException(f"--apply: a run is going on ({', '.join(going_on)}); wait for its end")
+                raise click.ClickException(f"--apply: a run is in progress ({', '.join(going_on)}); wait for its end")
             versions = {name: versions_of(dataset) for name, dataset in datasets.items() if is_versioned(dataset)}
             keep = _with_what_made_them(_newest(versions, keep_last, older_than), store.all())
             doomed = {(name, v) for name, found in versions.items() for v in found} - keep
@@ -68,7 +67,7 @@ def prune_command(rules: Rules) -> click.Command:
 
 def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: float | None) -> Versions:
     age = timedelta(days=older_than or 0)
-    # versions are times in UTC that sort as text; "~" is behind them all
+    # versions are times in UTC that sort as text; "~" sorts after all of them
     limit = "~" if older_than is None else (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H.%M.%S")
     return {
         (name, version)
@@ -79,7 +78,7 @@ def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: f
 
 
 def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
-    """The versions, those that their records read, those saved with them, and so on back."""
+    """Return the versions to keep with all versions that they were made from or saved together with."""
     kept: Versions = set()
     while more := keep - kept:
         kept |= more
@@ -88,13 +87,13 @@ def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
 
 
 def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
-    """Folders of versions without their file: what killed saves left."""
+    """Return folders of versions without a file, which killed processes left."""
     folders = [path for dataset in datasets for path in Path(str(path_of(dataset, None))).glob("*/")]
     return [path for path in folders if not (path / path.parent.name).exists() and _is_old(path)]
 
 
 def _shared_paths(datasets: dict[str, Any], keep: Versions) -> list[Path]:
-    """Files that no kept version names, in folders that versions share."""
+    """Return files that no kept version uses, in folders that versions share."""
     sharing = {name: dataset for name, dataset in datasets.items() if hasattr(dataset, "shared_files")}
     stored = [(sharing[name], str(path_of(sharing[name], version))) for name, version in keep if name in sharing]
     named = {file for dataset, path in stored if os.path.exists(path) for file in dataset.shared_files(path)}
@@ -108,7 +107,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _freed_bytes(paths: Iterable[Path]) -> int:
-    """Of files that are linked from elsewhere too, nothing is freed."""
+    """Return how many bytes removing the paths frees; files with hard links elsewhere free nothing."""
     stats = [f.stat() for p in paths for f in ([*p.rglob("*")] if p.is_dir() else [p]) if f.is_file()]
     links = Counter((stat.st_dev, stat.st_ino) for stat in stats)
     sizes = {(s.st_dev, s.st_ino): s.st_size for s in stats if links[s.st_dev, s.st_ino] == s.st_nlink}

@@ -1,4 +1,4 @@
-"""``kedro stages``: what ``kedro run --only-missing-outputs`` would do, and why."""
+"""The command ``kedro stages``: show what ``kedro run --only-missing-outputs`` would do, and why."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ from .params import Params
 
 
 def stages_command(rules: Rules) -> click.Command:
-    """Build the command for a project's rules."""
+    """Build the command for a project with these rules."""
 
     @click.command()
     @in_environment
-    @click.option("--pipeline", "--pipelines", "-p", "pipeline", default="__default__", help="Of this pipeline only.")
-    @click.option("--as-stored", is_flag=True, help="With the parameters that made what is stored, not this call's.")
+    @click.option("--pipeline", "--pipelines", "-p", "pipeline", default="__default__", help="Show only this pipeline.")
+    @click.option("--as-stored", is_flag=True, help="Use the parameters that made the stored results, not this call's.")
     def stages(
         env: str | None, conf_source: str | None, pipeline: str, as_stored: bool, params: dict[str, Any]
     ) -> None:
-        """Which stages are up to date, which would run, and why. Runs nothing."""
+        """Show which stages are up to date, which would run, and why. Nothing is run."""
         catalog = open_context(env, conf_source, params).catalog
         if pipeline not in pipelines:
             raise click.ClickException(f"--pipeline={pipeline}: no such pipeline; {did_you_mean(pipeline, pipelines)}")

@@ -1,7 +1,8 @@
-"""Corrections of training and validation images that a person chose in the report (``ingest.corrections``).
+"""Apply corrections of training and validation images that a person chose in the report (``ingest.corrections``).
 
-An image is known by its pixels, because its index changes once another one is dropped. A choice is about all images
-with these pixels. Test images stay as they are: to relabel them where the model disagrees would inflate the accuracy.
+An image is identified by its pixels, because dropping an image changes the indices of later ones. A correction applies
+to all images with the same pixels. Test images cannot be corrected: relabelling those that the model gets wrong would
+inflate the accuracy.
 """
 
 import csv
@@ -22,35 +23,36 @@ from .image_set import ImageSet
 _log = logging.getLogger(__name__)
 
 COLUMNS = ("split", "index", "path", "pixels_sha256", "action", "label")
-# Action in the file -> what it is called in provenance and report.
+# Action in the file -> its name in provenance and report.
 ACTIONS = {"keep": "kept", "relabel": "relabelled", "drop": "dropped"}
 _MAX_BYTES = 2**28
 
-# A row of the file: texts by COLUMNS.
+# A row of the file: column name (of COLUMNS) -> text.
 Row = dict[str, str]
 
 
 def pixels_sha256(image_hwc: NDArray[np.uint8]) -> str:
-    """Return the SHA-256 by which corrections know an image (uint8, H x W x 3, as stored)."""
+    """Return the SHA-256 of an image's pixels (uint8, H x W x 3, as stored), which identifies it in corrections."""
     return sha256_of(np.ascontiguousarray(image_hwc))
 
 
 def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
-    """Relabel and drop training images as a ``corrections.csv`` of the report says.
+    """Relabel and drop training images as the file ``corrections.csv`` from a report says.
 
-    Its ``source["corrections"]`` then has the numbers of images ``kept``, ``relabelled`` and ``dropped``, and
-    ``rows``, the file's choices.
+    Returns:
+        The corrected training images. Their ``source["corrections"]`` has the numbers of images ``kept``,
+        ``relabelled`` and ``dropped``, and ``rows``, the rows of the file.
 
     Raises:
-        UserError: no such file, another form, another source, an unknown image, class or action, two choices for one
-            image, a test image, or nothing would be left.
+        UserError: the file cannot be read, has a wrong format or belongs to another source; a row names an unknown
+            image, class or action, contradicts an earlier row, or corrects a test image; no image would be left.
     """
     setting = f"ingest.corrections={printable(path)}"
     first, rows = _read(path, setting)
     if (checksum := str(train.source.get("checksum"))) not in first:
         raise UserError(
             f"{setting}: line 1 ({printable(first[:100])}) does not name the checksum of these images, {checksum}; "
-            "take the file that the report of a model of this source gives"
+            "use the file from the report of a model that was trained on these images"
         )
     places = defaultdict(list)
     for place, image_hwc in enumerate(train.images_nhwc):
@@ -83,7 +85,7 @@ def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
 
 
 def _read(path: str, setting: str) -> tuple[str, list[Row]]:
-    """Return the first line and the rows of the table below it."""
+    """Return the file's first line, and the rows of the table below it."""
     try:
         text = regular_file(Path(path).expanduser(), _MAX_BYTES).read_text("utf-8-sig")
         first, _, table = text.partition("\n")
@@ -101,12 +103,12 @@ def _read(path: str, setting: str) -> tuple[str, list[Row]]:
 
 
 def _mistake(row: Row, class_names: tuple[str, ...], places: dict[str, list[int]], test: ImageSet) -> str | None:
-    """Return what is wrong with a row, and what to do about it."""
+    """Return what is wrong with a row and its remedy; None if nothing is wrong."""
     digest, action, label = row["pixels_sha256"], row["action"], row["label"]
     known = digest in places
     if row["split"] == "test" or (not known and any(digest == pixels_sha256(image) for image in test.images_nhwc)):
         return (
-            "corrects a test image, and to relabel those where the model disagrees inflates the accuracy; remove the "
+            "corrects a test image, but relabelling those that the model gets wrong inflates the accuracy; remove the "
             "line"
         )
     if not known:

@@ -1,4 +1,4 @@
-"""Transforms that albumentations 2 lacks: the paper's cut-out, and a padded crop that follows the image's size."""
+"""Transforms that albumentations 2 lacks: Cutout as in its paper, and a padded random crop for any image size."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -23,22 +23,22 @@ Size = Annotated[float, Field(gt=0), AfterValidator(_pixels_or_fraction)]
 
 
 def _in_pixels(size: float, image_side: int) -> int:
-    """A whole number is in pixels, a fraction (up to 1.0) of the image's shorter side; at least 1."""
+    """Convert a size to pixels, at least 1; a float up to 1.0 is a fraction of ``image_side``."""
     return int(size) if size > 1 or isinstance(size, int) else max(1, round(size * image_side))
 
 
 class Cutout(A.ImageOnlyTransform):
-    """Square holes whose centres lie anywhere in the image (DeVries and Taylor 2017, arXiv:1708.04552).
+    """Erase squares whose centres lie anywhere in the image (DeVries and Taylor 2017, arXiv:1708.04552).
 
-    A hole that reaches over the border is clipped, as in the paper: 16 x 16 on 32 x 32 removes 196
-    pixels on average. (albumentations' ``CoarseDropout`` keeps its holes inside and always removes 256.)
+    A square that crosses the border is clipped, as in the paper: 16 x 16 on 32 x 32 erases 196 pixels on average.
+    (albumentations' ``CoarseDropout`` places squares inside the image, so it always erases 256.)
 
     Args:
-        size: side of a hole: pixels, or a fraction of the shorter side where it is a decimal up to 1.0.
-        num_holes: holes an image.
-        fill: grey value 0-255, or one value per channel; ``mean`` takes the mean of the training images,
-            which is the paper's zero after normalisation.
-        p: probability that an image gets any.
+        size: side length of a square: in pixels, or a fraction of the image's shorter side if it is a float up to 1.0.
+        num_holes: number of squares per image.
+        fill: grey value 0-255, or one value per channel. In ``augment.train``, ``mean`` stands for the mean of the
+            training images, which normalisation maps to 0, the value of the paper.
+        p: probability that an image gets any squares.
     """
 
     class InitSchema(BaseTransformInitSchema):
@@ -72,12 +72,12 @@ class Cutout(A.ImageOnlyTransform):
 
 
 class PaddedRandomCrop(A.ImageOnlyTransform):
-    """Pad each side, crop back to the image's own size at a random place (He et al. 2015, section 4.2).
+    """Pad the image on all sides, then crop its original size at a random position (He et al. 2015, section 4.2).
 
     Args:
-        padding: pixels, or a fraction of the shorter side where it is a decimal up to 1.0.
-        reflect: mirror the image into the padding instead of leaving it black.
-        p: probability.
+        padding: padding per side: in pixels, or a fraction of the image's shorter side if it is a float up to 1.0.
+        reflect: fill the padding with the mirrored image instead of black.
+        p: probability that an image is shifted.
     """
 
     class InitSchema(BaseTransformInitSchema):

@@ -1,4 +1,4 @@
-"""Images as augmentation makes them, kept as an image set: whoever draws them needs no transforms."""
+"""Make an image set of augmented example images, which figures can show without running transforms."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,19 +14,19 @@ NUM_DRAWS = 7
 
 
 def draw_examples(images: ImageSet, train_set: Split, num_rows: int, seed: int, epochs: int | None = None) -> ImageSet:
-    """Augment a few images several times.
+    """Augment a few images several times each.
 
     Args:
         images: the training images.
-        train_set: which of them, and the transforms.
-        num_rows: images augmented, taken at even distances through the classes.
-        seed: of the draws.
-        epochs: of a training with this seed: the draws are the first of its epochs, as training saw them (at most
-            seven; where it scales images down, before that). None: examples, of no training.
+        train_set: the indices to choose from, and the transforms.
+        num_rows: number of images to augment, evenly spaced in the order of classes.
+        seed: seed of the augmentation.
+        epochs: number of epochs of a training with this seed; the results are then the images of its first (at most
+            seven) epochs exactly as training saw them, before any progressive resizing. None: seven examples.
 
     Returns:
-        Rows of a table one after the other, each an original and its draws. ``source`` holds ``title``, ``columns``
-        (their names) and ``transforms`` (their names).
+        Images in the order of a table's rows: each original is followed by its augmented versions. ``source`` holds
+        ``title``, ``columns`` (names of the table's columns) and ``transforms`` (names of the transforms).
     """
     draws = range(1, min(NUM_DRAWS, epochs or NUM_DRAWS) + 1)
     by_class = train_set.indices[np.argsort(images.labels[train_set.indices], kind="stable")]
@@ -50,7 +50,10 @@ def draw_examples(images: ImageSet, train_set: Split, num_rows: int, seed: int, 
 
 
 def draw_training_examples(images: ImageSet, train_set: Split, provenance: dict[str, Any], num_rows: int) -> ImageSet:
-    """Augment a few images as the training did that left ``provenance``: parameters may be others by now."""
+    """Augment a few images with the transforms, seed and epochs in ``provenance``, the description of a training.
+
+    The current parameters may differ from those of that training, so they are not used.
+    """
     augment, train = provenance.get("augment", {}), provenance.get("train", {})
     mean = augment.get("pixel_mean", train_set.mean)
     as_trained = replace(train_set, transforms=augment.get("train", train_set.transforms), mean=tuple(mean))

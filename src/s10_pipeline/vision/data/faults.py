@@ -1,4 +1,4 @@
-"""Faults planted into data on purpose (``ingest.plant``), to see what a report makes of them."""
+"""Plant faults such as wrong labels into the data on purpose (``ingest.plant``), to test what the report finds."""
 
 import dataclasses
 import io
@@ -17,19 +17,19 @@ from .image_set import ImageSet, allocate_pixels
 Rng = np.random.Generator
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.integer[Any]]
-# Both splits with the fault, and the rows of each that it is about.
+# Training and test images with the fault, then the indices of the affected training and test images.
 Planted = tuple[ImageSet, ImageSet, Rows, Rows]
 
 NO_ROWS = np.empty(0, np.int64)
-# In the title of images with faults, and so in that of a model that was trained on them.
+# This text in the title of a source, and of every model trained on it, shows that faults were planted.
 PLANTED = "planted faults"
 
 
 def parse_faults(text: str) -> list[tuple[str, list[str]]]:
-    """Split ``NAME:ARGUMENT+...`` into the faults' names and their arguments.
+    """Parse ``NAME:ARGUMENT+NAME:ARGUMENT...`` into a list of (name, arguments).
 
     Raises:
-        ValueError: an unknown name, or arguments that its pattern does not match.
+        ValueError: a name is unknown, or its arguments do not have the form in :data:`FAULTS`.
     """
     found = []
     for part in re.split(rf"\+(?=(?:{'|'.join(FAULTS)}):)", text):
@@ -45,15 +45,17 @@ def parse_faults(text: str) -> list[tuple[str, list[str]]]:
 
 
 def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple[ImageSet, ImageSet]:
-    """Plant each fault of ``text``; the same ``seed`` plants the same faults.
+    """Plant each fault named in ``text``; the same ``seed`` plants the same faults.
 
-    Each ``source`` then has ``faults``, the rows of the split that each fault is about, and a title that names them.
+    Returns:
+        (train, test). Each ``source`` has ``faults`` (fault -> indices of the affected images) and a title that names
+        the faults.
 
     Raises:
         UserError: there are too few images for a fault, or no such class.
     """
     rows: dict[str, dict[str, list[int]]] = {"train": {}, "test": {}}
-    # starving comes first, because it renumbers the training images
+    # "starve" comes first, because it changes the indices of training images
     for number, (name, arguments) in enumerate(sorted(parse_faults(text), key=lambda fault: fault[0] != "starve")):
         train, test, *changed = FAULTS[name][2](train, test, np.random.default_rng([seed, number]), *arguments)
         for split, indices in zip(rows, changed, strict=True):
@@ -67,7 +69,7 @@ def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple
 
 
 def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool = False) -> Planted:
-    """Give a share of the images of both splits another label: any, or that of the class that looks most alike."""
+    """Give a share of the images in both splits a wrong label: a random one, or that of the most similar class."""
     num_classes = len(train.class_names)
     alike = _most_alike(train) if similar else None
     parts, changed = [], []
@@ -82,9 +84,9 @@ def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool
 
 
 def _most_alike(images: ImageSet) -> Rows:
-    """For each class (K,), the one nearest to it in a linear discriminant of the images' spectra.
+    """Return, for each class, the most similar class (K,): the nearest mean in a linear discriminant analysis.
 
-    The amplitudes of a Fourier transform are the same wherever in the image an object lies.
+    Features are the amplitudes of the Fourier transform, which do not depend on the position of the object.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -101,16 +103,16 @@ def _most_alike(images: ImageSet) -> Rows:
 
 
 def _duplicates(train: ImageSet, test: ImageSet, rng: Rng, number: str) -> Planted:
-    """Make training images copies of other training images of their class."""
+    """Replace training images by copies of other training images, preferably of the same class."""
     rows = _some(rng, len(train), 2 * int(number), f"duplicates:{number}", "training images, two for each pair")
-    # pairs within a class, as far as there are any: the labels stay right
+    # sorting by label pairs images of the same class where possible; a copy takes the label of its original
     rows = rows[np.argsort(train.labels[rows], kind="stable")]
     kept, replaced = rows[::2], rows[1::2]
     return _replaced(train, replaced, train.images_nhwc[kept], train.labels[kept]), test, rows, NO_ROWS
 
 
 def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "exact") -> Planted:
-    """Replace training images by copies of test images, and their labels with them."""
+    """Replace training images and their labels by copies of test images and labels."""
     leaked = _some(rng, len(test), int(number), f"leak:{number}", "test images")
     replaced = _some(rng, len(train), int(number), f"leak:{number}", "training images")
     copies = _changed(test, leaked, how)
@@ -118,7 +120,7 @@ def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "ex
 
 
 def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -> Planted:
-    """Leave so many training images of a class."""
+    """Keep only ``number`` training images of the class ``name``."""
     if name not in train.class_names:
         raise UserError(f"ingest.plant=starve:{name}: no such class; {did_you_mean(name, train.class_names)}")
     of_class = np.flatnonzero(train.labels == train.class_names.index(name))
@@ -129,7 +131,7 @@ def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -
 
 
 def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
-    """Change all test images and no training image."""
+    """Blur or darken all test images, but no training images."""
     rows = np.arange(len(test))
     return train, _replaced(test, rows, _changed(test, rows, how), test.labels), NO_ROWS, rows
 
@@ -167,7 +169,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "brightness": lambda image: image.point(lambda grey: int(0.6 * grey)),
 }
 
-# Name in ingest.plant -> pattern of its arguments, their form for people, what plants it.
+# Name in ingest.plant -> regular expression of its arguments, their form for people, function that plants the fault.
 FAULTS: dict[str, tuple[str, str, Callable[..., Planted]]] = {
     "labels": (r"(0?\.\d+)", "SHARE, below 1", _labels),
     "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", partial(_labels, similar=True)),

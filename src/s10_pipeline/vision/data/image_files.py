@@ -1,4 +1,4 @@
-"""Which image files are read: the formats that are decoded, and the search of a folder for them."""
+"""Supported image formats, and the search for image files in a folder."""
 
 import os
 import warnings
@@ -11,15 +11,16 @@ from PIL import Image
 
 from ..errors import UserError
 
-# Pillow hands Encapsulated PostScript to Ghostscript, a program, and metafiles to the operating system. IPTC is a
-# wrapper whose content Pillow opens as any format, PostScript included. The others it names but does not decode.
+# Excluded for safety: Pillow passes EPS (Encapsulated PostScript) to the program Ghostscript, WMF metafiles to the
+# operating system, and opens the content of an IPTC file as any format, including EPS. The others Pillow lists but
+# cannot decode.
 _NOT_DECODED = {"EPS", "WMF", "IPTC", "BUFR", "GRIB", "HDF5", "MPEG"}
 
-# The common formats first, which is the order in which Pillow tries them.
+# preinit() registers the common formats first, so Pillow tries them first.
 Image.preinit()
 Image.init()
 IMAGE_FORMATS: tuple[str, ...] = tuple(kind for kind in Image.ID if kind not in _NOT_DECODED)
-"""``formats=`` of every ``Image.open``: a file is known by its content, whatever it is called."""
+"""The value of ``formats=`` in calls of ``Image.open``, which recognises a format by content, not by file name."""
 
 # fmt: off
 CAMERA_RAW_EXTENSIONS = frozenset({
@@ -27,20 +28,20 @@ CAMERA_RAW_EXTENSIONS = frozenset({
     ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 })
 # fmt: on
-"""Sensor data. Many are TIFF files whose first picture is a thumbnail: opened as images they would seem to be read."""
+"""Camera raw files. Many are TIFF files that begin with a thumbnail, so Pillow would read the thumbnail instead."""
 
 FOREIGN_EXTENSIONS = CAMERA_RAW_EXTENSIONS | {".heic", ".heif", ".hif", ".jxl", ".svg", ".eps", ".wmf", ".emf"}
-"""Pictures that are not decoded. They are reported: silence would look as if they had been read."""
+"""Pictures in unsupported formats. They are reported, so that nobody thinks that they were read."""
 
 
 class FoundFiles(NamedTuple):
-    """What lies in a folder and its sub-folders, by its names.
+    """Files in a folder and its sub-folders, grouped by their names' extensions; each list is sorted.
 
     Attributes:
-        images: paths with an extension of :func:`image_extensions`, sorted.
-        foreign: those with one of :data:`FOREIGN_EXTENSIONS`, sorted.
-        others: all other files, hidden ones included, sorted.
-        unlistable: folders whose content cannot be known, sorted.
+        images: files with one of :func:`image_extensions`.
+        foreign: files with one of :data:`FOREIGN_EXTENSIONS`.
+        others: all other files, hidden ones included.
+        unlistable: folders that could not be listed.
     """
 
     images: list[Path]
@@ -50,25 +51,26 @@ class FoundFiles(NamedTuple):
 
 
 def image_extensions() -> set[str]:
-    """Extensions, in lower case, of the formats that are decoded."""
-    # MPO, stereo photographs, is no format of its own to open: Pillow's JPEG plug-in recognises it
+    """Return the extensions, in lower case, of the formats that are decoded."""
+    # MPO (stereo photographs) is not in IMAGE_FORMATS, but Pillow's JPEG plug-in opens it
     kinds = {*IMAGE_FORMATS, "MPO"}
     return {extension for extension, kind in Image.registered_extensions().items() if kind in kinds}
 
 
 def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) -> FoundFiles:
-    """Find the images in ``folder`` and its sub-folders by their extensions, in any case.
+    """Find the images in ``folder`` and its sub-folders by their extensions, in upper or lower case.
 
-    Hidden files and folders (thumbnails, caches, trash) are passed over and links to folders not followed;
-    ``folder`` itself may be either. Names may be no Unicode: see :func:`printable`.
+    Hidden folders are skipped, and hidden files (thumbnails, caches) do not count as images. Links to folders are not
+    followed. ``folder`` itself may be hidden or a link. Names may contain bytes that are not Unicode
+    (:func:`printable`).
 
     Args:
         folder: an existing folder.
-        setting: ``key=value`` that named it, for the error.
-        skip_unlistable: name sub-folders that cannot be listed in the result instead of ending there.
+        setting: ``key=value`` that named the folder, for error messages.
+        skip_unlistable: put sub-folders that cannot be listed into ``unlistable`` instead of raising an error.
 
     Raises:
-        UserError: a folder that cannot be listed.
+        UserError: a folder cannot be listed.
     """
     images, foreign, others, unlistable = found = FoundFiles([], [], [], [])
 
@@ -91,7 +93,7 @@ def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) ->
 
 @contextmanager
 def listing(setting: str) -> Iterator[None]:
-    """Raises UserError for a folder, named by ``setting`` or inside, that the system does not let us look into."""
+    """Raise UserError if a folder, named by ``setting`` or inside, cannot be listed within the context."""
     try:
         yield
     except OSError as error:
@@ -99,28 +101,28 @@ def listing(setting: str) -> Iterator[None]:
 
 
 def printable(name: str) -> str:
-    r"""A file name as it can be written as UTF-8: bytes that are no Unicode (``b"\xff"``) become ``\udcff``."""
+    r"""Return a file name that can be encoded as UTF-8: a byte that is not Unicode (``b"\xff"``) becomes ``\udcff``."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def starts_like_an_image(file: Path) -> bool:
-    """Whether the content begins like one of the formats that nothing else can be mistaken for."""
+    """Return whether the file's content has the header of a PNG, JPEG, GIF, WebP or AVIF image."""
     if not file.is_file():
-        return False  # a pipe or device would wait, or never end
+        return False  # reading a pipe or device might block
     try:
         with Image.open(file, formats=("PNG", "JPEG", "GIF", "WEBP", "AVIF")):
             return True
-    except Exception:  # OSError, and whatever a plug-in raises on a broken header
+    except Exception:  # plug-ins raise various exceptions on a broken header
         return False
 
 
 @contextmanager
 def large_images_allowed() -> Iterator[None]:
-    """Read images of 89 to 179 megapixels, and slightly damaged ones, without Pillow's warnings.
+    """Silence Pillow's warnings about images of 89 to 179 megapixels and about slightly damaged ones.
 
-    Larger ones stay unreadable. Stitched panoramas and the largest cameras make such images, cameras write damaged
-    tags, and the warnings, one for each size and tag on the terminal, ask nothing of the user. The list of warning
-    filters belongs to the process: enter this in the main thread, around the threads that decode.
+    Panoramas and large cameras produce such sizes, and many cameras write damaged tags, so the user need not act on
+    these warnings. Larger images still raise an error. Warning filters are global to the process, so enter this context
+    in the main thread, around the threads that decode.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -1,4 +1,4 @@
-"""Images and labels of one split, as NumPy arrays: what every stage reads."""
+"""The image set: images and labels of one split as NumPy arrays, which all stages read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ..errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Above this size pixels are collected in a file, so that ingesting never needs more memory than it.
+# Larger pixel arrays are collected in a temporary file, so that ingesting needs little memory.
 MAX_PIXEL_BYTES_IN_MEMORY = 256 * 2**20
-# From this ratio of the largest to the smallest class on, accuracy hides what becomes of the small ones.
+# Above this ratio of the largest to the smallest class, the accuracy says little about the small classes.
 MAX_RATIO = 5
 
 
@@ -29,17 +29,17 @@ class ImageSet:
     """Labelled images of one split.
 
     Attributes:
-        images_nhwc: uint8 (N, H, W, 3), RGB, 0-255; memory-mapped when it comes from the catalog.
+        images_nhwc: uint8 (N, H, W, 3), RGB, 0-255; a memory map when loaded from the catalog.
         labels: int64 (N,), each in [0, len(class_names)).
-        class_names: one name a label, in label order; the only place that says how many classes there are.
-        paths: file of each image, relative to the source's folder, where the source has files.
-        groups: int64 (N,), equal for images that belong on one side of any split; None where none are known.
-        validation: bool (N,), the images that the source names for validation; None where it names none.
-        source: JSON-able description: at least ``name`` (ingest.source), ``split`` ("train" or "test"),
-            ``title`` (for people: "CIFAR-10", "shapes10: drawn data, not CIFAR-10"), ``checksum``
-            ("md5:..." or "sha256:..." of what was read), ``parameters`` (of ingest), and ``drawn`` (true)
-            where the project drew the images itself.
-        digest: of pixels, labels and names, where it is known already; see :func:`content_digest`.
+        class_names: one name per label, in label order; its length is the number of classes.
+        paths: file of each image, relative to the source's folder; None if the source has no files.
+        source: description that JSON can store. It has at least ``name`` (value of ``ingest.source``), ``split``
+            ("train" or "test"), ``title`` (for people, such as "shapes10: drawn data, not CIFAR-10"), ``checksum`` of
+            the files read ("md5:..." or "sha256:...") and ``parameters`` (of ingest); and ``drawn`` (true) if the
+            project drew the images itself.
+        digest: digest of pixels, labels and class names if already known; see :func:`content_digest`.
+        groups: int64 (N,). Images with equal numbers must be in the same split; None without groups.
+        validation: bool (N,), true for images that the source assigns to validation; None if it assigns none.
     """
 
     images_nhwc: NDArray[np.uint8]
@@ -67,7 +67,7 @@ class ImageSet:
         return self.images_nhwc.shape[1], self.images_nhwc.shape[2]
 
     def by_row(self) -> dict[str, Any]:
-        """Fields that have one entry per image, as far as they are known."""
+        """Return the fields that have one entry per image, without those that are None."""
         names = ("images_nhwc", "labels", "paths", "groups", "validation")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -75,7 +75,7 @@ class ImageSet:
         """Return a copy of the images at these rows, in their order."""
         fields = self.by_row()
         pixels = allocate_pixels(len(rows), *self.image_size)
-        np.take(fields.pop("images_nhwc"), rows, axis=0, out=pixels, mode="clip")  # other modes buffer all of them
+        np.take(fields.pop("images_nhwc"), rows, axis=0, out=pixels, mode="clip")  # mode="raise" would buffer it
         chosen: dict[str, Any] = {
             name: tuple(field[i] for i in rows) if isinstance(field, tuple) else field[rows]
             for name, field in fields.items()
@@ -83,10 +83,10 @@ class ImageSet:
         return replace(self, images_nhwc=pixels, **chosen, digest=None)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A memory map travels to worker processes as its file name, not as gigabytes of pixels."""
+        """Pickle a memory map as its file name, so that no gigabytes of pixels are sent to worker processes."""
         state = dict(self.__dict__)
         pixels = self.images_nhwc
-        # a slice of a map has the file name of the whole, but not its offset: only the whole can be opened again
+        # a slice of a memory map has the file name but a wrong offset, so only a whole map is pickled this way
         whole = isinstance(pixels.base, mmap.mmap) and pixels.flags.c_contiguous
         if whole and isinstance(pixels, np.memmap) and pixels.filename:
             state["images_nhwc"] = (os.fspath(pixels.filename), pixels.offset, pixels.shape)
@@ -101,7 +101,7 @@ class ImageSet:
 
 
 def content_digest(images: ImageSet) -> str:
-    """SHA-256 of shape, pixels, labels and class names: equal for equal content, wherever it came from."""
+    """Return the SHA-256 of shape, pixels, labels and class names, which does not depend on the source."""
     if images.digest is not None:
         return images.digest
     header = json.dumps([images.images_nhwc.shape, images.class_names]).encode()
@@ -109,23 +109,23 @@ def content_digest(images: ImageSet) -> str:
 
 
 def warn_of_unequal_classes(images: ImageSet) -> None:
-    """Log a warning where the largest class has over five times the images of the smallest."""
+    """Log a warning if the largest class has more than five times as many images as the smallest."""
     counts = np.bincount(images.labels, minlength=len(images.class_names))
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] > MAX_RATIO * counts[least]:
         log.warning(
-            "classes are unequal: %s has %d training images, %s has %d; accuracy hides small classes, so look at the "
-            "balanced accuracy", images.class_names[most], counts[most], images.class_names[least], counts[least],
+            "classes are unbalanced: %s has %d training images, %s has %d; accuracy says little about small classes, "
+            "use balanced accuracy", images.class_names[most], counts[most], images.class_names[least], counts[least],
         )  # fmt: skip
 
 
 def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint8]:
-    """An array (num_images, height, width, 3) to be filled: in memory, or above 256 MiB in a file.
+    """Allocate an array (num_images, height, width, 3): in memory, or above 256 MiB in a temporary file.
 
-    The file has no name, lies in the folder for temporary files (TMPDIR) and is gone with the array.
+    The file is in the folder for temporary files (TMPDIR) and is deleted with the array.
 
     Raises:
-        UserError: that folder has too little space, all of which is reserved.
+        UserError: that folder has too little free space; all of the needed space is reserved at once.
     """
     shape = (num_images, height, width, 3)
     num_bytes = num_images * height * width * 3
@@ -134,7 +134,7 @@ def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint
     folder = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            # of a sparse file, a write to the map on a full disk would kill the process
+            # reserve the space now: writing to a map of a sparse file on a full disk would kill the process
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, num_bytes)
             pixels = np.memmap(file, np.uint8, mode="w+", shape=shape)
@@ -143,5 +143,6 @@ def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint
             f"TMPDIR={folder}: {num_images:,} images of {height} x {width} need {num_bytes / 1e9:.1f} GB there "
             f"({error.strerror}); set TMPDIR to a folder with more space, or lower ingest.image_size"
         ) from error
-    pixels.filename = None  # on some systems the file has a name for as long as it is open: none to pickle by
+    # on some systems np.memmap records a file name, but the file is deleted, so it must not be pickled by that name
+    pixels.filename = None
     return pixels

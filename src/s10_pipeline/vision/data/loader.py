@@ -1,4 +1,4 @@
-"""Batches of images, made whole in worker processes as uint8; the model normalises them on its device."""
+"""Load batches of images as uint8. Workers assemble whole batches; the model normalises them on its device."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -19,17 +19,18 @@ from .workers import PREFETCH, check_limits
 if TYPE_CHECKING:
     from .augmenter import Augmenter
 
-# (epoch, index into the image set): the epoch travels with each index, so that workers that live on need no message.
+# (epoch, index into the image set). Each index carries its epoch, so persistent workers need no message per epoch.
 Key = tuple[int, int]
 Batch = tuple[Tensor, Tensor]
 
-# Of measuring without gradients: 500 images of 64 pixels, 41 of 224.
+# Largest number of pixels per batch when measuring without gradients: 511 images of 64 x 64, or 41 of 224 x 224.
 MAX_PIXELS_A_BATCH = 2**21
 
-# Workers send so many bytes of images at once: a message costs the receiver half a millisecond, whatever is in it.
+# Workers send several batches, of about this many bytes, in one message, because receiving a message takes 0.5 ms
+# regardless of its size.
 MESSAGE_BYTES = 2 * 2**20
 
-# Far longer than a worker needs for a message: one that was lost never comes.
+# A message that takes longer than this was lost, because workers need far less.
 MAX_SECONDS_A_MESSAGE = 600
 
 # Images and labels of several batches, and how many images each batch has.
@@ -37,7 +38,10 @@ Message = tuple[Tensor, Tensor, list[int]]
 
 
 class AugmentedImages(Dataset[Message]):
-    """Images by lists of keys, one list per batch; each image's look is a function of (seed, epoch, index)."""
+    """Dataset of augmented images; one item is a message of several batches, each given as a list of keys.
+
+    The augmentation of an image depends only on (seed, epoch, index).
+    """
 
     def __init__(self, images: ImageSet, subset: Split, seed: int) -> None:
         self._images = images
@@ -45,7 +49,7 @@ class AugmentedImages(Dataset[Message]):
         self._seed = seed
 
     def __getitems__(self, batches: list[list[Key]]) -> Message:
-        """Return uint8 (N, 3, H, W) in channels_last order, 0-255, int64 labels (N,), and the batches' sizes."""
+        """Return images, uint8 (N, 3, H, W) in channels_last order, 0-255, labels, int64 (N,), and batch sizes."""
         keys = list(chain.from_iterable(batches))
         indices = np.array([index for _, index in keys])
         images_nhwc = np.array(self._images.images_nhwc[indices])
@@ -56,7 +60,7 @@ class AugmentedImages(Dataset[Message]):
 
     @cached_property
     def _augment(self) -> "Augmenter":
-        # built in the process that uses it: it owns random generators
+        # built in the process that uses it, because it has random state that cannot be shared
         from .augmenter import Augmenter
         from .transforms import build_transforms
 
@@ -67,18 +71,18 @@ class AugmentedImages(Dataset[Message]):
 
 
 def _as_batch(images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64]) -> Batch:
-    # the permuted view of NHWC memory is what torch calls channels_last: no copy
+    # permuting NHWC memory gives torch's channels_last layout without a copy
     return torch.from_numpy(images_nhwc).permute(0, 3, 1, 2), torch.from_numpy(labels)
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """Shuffled batches of keys; the order is a function of (seed, epoch). All images, each once an epoch.
+    """Shuffled batches of keys: each image once per epoch, in an order that depends only on (seed, epoch).
 
     Args:
-        indices: of the images.
-        batch_size: keys per batch, of all ranks together.
-        seed: of the order.
-        rank, num_ranks: this process takes each ``num_ranks``-th key of a batch, from ``rank`` on.
+        indices: indices of the images.
+        batch_size: keys per batch, over all ranks (training processes) together.
+        seed: seed of the order.
+        rank, num_ranks: this process gets every ``num_ranks``-th key of a batch, starting with number ``rank``.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class EpochBatches(Sampler[list[Key]]):
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._indices), self._batch_size)
-        # a small rest goes with the batch before: BatchNorm cannot normalise by one image a rank
+        # a remainder below two images per rank joins the previous batch, because BatchNorm needs at least two
         return whole + (rest >= 2 * self._num_ranks)
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -100,7 +104,7 @@ class EpochBatches(Sampler[list[Key]]):
             yield [(self.epoch, index) for index in rows.tolist()]
 
     def rows(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """Indices of the images of each batch of an epoch, this rank's part."""
+        """Yield, for each batch of an epoch, the image indices of this rank."""
         rng = np.random.Generator(np.random.Philox(key=np.array([self._seed, epoch], np.uint64)))
         order = rng.permutation(self._indices)
         for number in range(len(self)):
@@ -112,14 +116,17 @@ class EpochBatches(Sampler[list[Key]]):
         return start, start + self._batch_size if number < len(self) - 1 else len(self._indices)
 
     def batch_weight(self, number: int) -> float:
-        """What the mean over this rank's part of a batch counts in the mean over all ranks; 1 if parts are equal."""
+        """Return the weight of this rank's mean loss when averaging over ranks; 1 if all have equally many images.
+
+        With this weight, the average over ranks equals the mean over the whole batch.
+        """
         start, end = self._bounds(number)
         mine = len(range(start + self._rank, end, self._num_ranks))
         return mine * self._num_ranks / (end - start)
 
 
 class Messages(Sampler[list[list[Key]]]):
-    """Neighbouring batches in groups of at most ``size``."""
+    """Groups of at most ``size`` consecutive batches; each group is sent as one message."""
 
     def __init__(self, batches: EpochBatches, size: int) -> None:
         self._batches, self._size = batches, size
@@ -135,15 +142,15 @@ class TrainLoader:
 
     Args:
         images: the training images.
-        subset: which of them, and the transforms.
-        batch_size: images per batch; the last batch of an epoch may be smaller, or larger by one (per rank).
-        seed: of order and augmentation.
-        num_workers: processes; 0 prepares batches in this one.
-        pin_memory: for asynchronous copies to a CUDA device.
-        rank, num_ranks: this process's part of each batch, where several train together.
+        subset: the indices to load, and the transforms.
+        batch_size: images per batch; the last batch of an epoch may be smaller, or larger by one image per rank.
+        seed: seed of order and augmentation.
+        num_workers: number of worker processes; 0 prepares batches in this process.
+        pin_memory: whether to use pinned memory, for asynchronous copies to a CUDA device.
+        rank, num_ranks: number of this training process and number of all, which share each batch.
 
     Raises:
-        UserError: the system has too little shared memory or too few open files for the workers.
+        UserError: shared memory or the limit of open files does not suffice for the workers.
     """
 
     def __init__(
@@ -172,16 +179,16 @@ class TrainLoader:
             prefetch_factor=PREFETCH if num_workers else None,
             timeout=MAX_SECONDS_A_MESSAGE if num_workers else 0,
             pin_memory=pin_memory,
-            # the loader would draw its workers' seeds from torch's global generator
+            # an own generator: by default DataLoader draws worker seeds from torch's global one and changes its state
             generator=torch.Generator(),
         )
 
     def __len__(self) -> int:
-        """Batches per epoch."""
+        """Return the number of batches per epoch."""
         return len(self.batches)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Return the batches of an epoch; workers begin to prepare them at once."""
+        """Return an iterator over the batches of an epoch; workers start to prepare them immediately."""
         self.batches.epoch = number
         return self._split(iter(self.loader))
 
@@ -194,24 +201,24 @@ class TrainLoader:
                 raise
             raise UserError(
                 f"train.num_workers={self.loader.num_workers}: a worker sent nothing for {MAX_SECONDS_A_MESSAGE} s; "
-                "free space in /dev/shm (--shm-size in a container), or take train.num_workers=0, and start again"
+                "free space in /dev/shm (--shm-size in a container), or use train.num_workers=0, and start again"
             ) from error
 
 
 def _whole_message(message: Any) -> Any:
-    return message  # __getitems__ made it whole already
+    return message  # __getitems__ has already collated the batches
 
 
 def plain_batches(
     images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64], indices: NDArray[np.int64], batch_size: int
 ) -> Iterator[Batch]:
-    """Batches in order, without augmentation: uint8 (B, 3, H, W), int64 (B,)."""
+    """Yield batches in order, without augmentation: images, uint8 (B, 3, H, W), and labels, int64 (B,)."""
     for start in range(0, len(indices), batch_size):
         chosen = indices[start : start + batch_size]
         yield _as_batch(np.array(images_nhwc[chosen]), labels[chosen])
 
 
 def cap_batch_size(batch_size: int, image_size: tuple[int, int]) -> int:
-    """``batch_size``, or fewer images where they are so large that activations would need gigabytes."""
+    """Return ``batch_size``, or less for images so large that the activations would need gigabytes of memory."""
     height, width = image_size
     return min(batch_size, max(1, MAX_PIXELS_A_BATCH // (height * width)))

@@ -12,7 +12,7 @@ from ..params import Params
 from .faults import parse_faults
 
 Pixel = Annotated[float, Field(ge=0, le=255)]
-# The smallest is a hundredth of the smallest that is measured; by much less, float32 overflows.
+# Measured standard deviations are at least 1. Dividing by much less than 0.01 would overflow float32.
 Deviation = Annotated[float, Field(ge=0.01, le=255)]
 
 # Value of ``ingest.source`` -> the module of ``sources`` that reads it.
@@ -25,7 +25,7 @@ SOURCES = {
     "shapes10": "shapes10",
 }
 
-# Parameters that not every source takes -> those that do.
+# Parameter that only some sources use -> these sources.
 TAKEN_BY = {"columns": ("csv", "parquet"), "image_root": ("csv",), "group_pattern": ("folder", "csv")}
 
 
@@ -33,8 +33,8 @@ class Shapes10Params(Params):
     """How many images ``ingest.source=shapes10`` draws.
 
     Attributes:
-        num_train_images: training images.
-        num_test_images: test images.
+        num_train_images: number of training images.
+        num_test_images: number of test images.
     """
 
     num_train_images: int = Field(4000, ge=20, le=1_000_000)
@@ -42,13 +42,14 @@ class Shapes10Params(Params):
 
 
 class ColumnsParams(Params):
-    """Names of the columns of a table (``csv``) or of ``parquet`` files; null: the usual names are looked for.
+    """Column names of a table (``csv``) or of ``parquet`` files; null looks for the usual names.
 
     Attributes:
-        file: the image: its path, in ``parquet`` files its bytes.
-        label: its class.
-        split: train, val or test (``csv`` alone).
-        group: images of one group stay on one side of any split; in ``parquet`` files only if it is named.
+        file: column of the image's path (``csv``) or of its encoded bytes (``parquet``).
+        label: column of the class.
+        split: column with train, val or test (``csv`` only).
+        group: column of the group; images of one group are never divided between splits. For ``parquet``, groups are
+            used only if this column is named.
     """
 
     file: str | None = None
@@ -61,27 +62,28 @@ class IngestParams(Params):
     """Where images come from.
 
     Attributes:
-        source: where images come from.
-        path: the archive, or the folder that holds it (``cifar10``, ``cifar100``); the folder of
-            parquet files or of class folders; the table (``csv``). ``~`` is expanded; relative to the working
-            directory.
-        columns: of a table or of parquet files.
-        image_root: folder that the paths in a table are relative to; null: the table's own.
-        group_pattern: regular expression whose one group, searched in an image's path, says which group it is in
-            (``folder``, ``csv``, where it goes before a column).
-        on_bad_image: an image that cannot be read ends the stage (``fail``) or is left out and noted (``skip``).
+        source: kind of source, a key of :data:`SOURCES`.
+        path: the archive or its folder (``cifar10``, ``cifar100``); the folder of parquet files or of class folders;
+            the table (``csv``). ``~`` is expanded; relative to the working directory.
+        columns: column names of a table or of parquet files.
+        image_root: folder that the paths in a table are relative to; null: the table's own folder.
+        group_pattern: regular expression with one capturing group, which finds the name of an image's group in its path
+            (``folder``, ``csv``); for ``csv`` it replaces a group column.
+        on_bad_image: whether an image that cannot be read ends the stage (``fail``) or is left out and listed
+            (``skip``).
         image_size: height and width in pixels of every stored image.
-        seed: seed of the drawing (``shapes10``) and of the test split of a source without test images.
-        test_fraction: share of each class that becomes test data where a source has none.
-        download_dir: where archives are downloaded to, and looked for if ``path`` has none.
-        mirrors: further addresses of the archive (its file name included), tried in this order after
-            the official one.
-        shortcut: ``shapes10`` only: the class whose *training* images get a corner tag, to show what a
-            report makes of a shortcut.
+        seed: seed of drawn images (``shapes10``), of the test split of a source without test images, and of planted
+            faults.
+        test_fraction: share of each class that becomes test data if the source has none.
+        download_dir: folder for downloaded archives, also searched if ``path`` has no archive.
+        mirrors: further addresses of the archive (including its file name), tried in this order after the official one.
+        shortcut: for ``shapes10`` only: class whose *training* images get a corner tag, to see whether the report
+            exposes such a shortcut.
         plant: faults to plant, joined by ``+``: ``labels:SHARE``, ``labels_similar:SHARE``,
             ``duplicates:NUMBER``, ``leak:NUMBER``, ``leak:NUMBER:reencoded|flipped|cropped``, ``starve:CLASS:NUMBER``,
             ``shift:blur|brightness``.
-        corrections: ``corrections.csv`` of a report (:mod:`.corrections`), for training and validation images.
+        corrections: a ``corrections.csv`` file from a report (:mod:`.corrections`), applied to training and validation
+            images.
     """
 
     source: str = "cifar10"
@@ -130,11 +132,11 @@ class IngestParams(Params):
         with suppress(re.error):
             if pattern is None or re.compile(pattern).groups == 1:
                 return pattern
-        raise ValueError("must be a regular expression with one (...), around what names an image's group")
+        raise ValueError("must be a regular expression with one (...) around the name of an image's group")
 
 
 def _spelled_out(item: Any) -> Any:
-    """``- HorizontalFlip`` and ``- HorizontalFlip:`` mean ``- HorizontalFlip: {}``."""
+    """Expand ``- HorizontalFlip`` and ``- HorizontalFlip:`` to ``- HorizontalFlip: {}``."""
     if isinstance(item, str):
         return {item: {}}
     return {name: {} if value is None else value for name, value in item.items()} if isinstance(item, dict) else item
@@ -144,16 +146,16 @@ Transform = Annotated[dict[str, dict[str, Any]], BeforeValidator(_spelled_out)]
 
 
 class AugmentParams(Params):
-    """How training images are varied, and which of them are held out for validation.
+    """How training images are augmented, and which of them are held out for validation.
 
     Attributes:
         train: albumentations transforms in order, each ``NAME: {arguments}``.
-        val_fraction: share of each class of the training images that is held out, at least one image; unused where the
-            source names validation images.
-        seed: of the split.
-        pixel_mean, pixel_std: what the model subtracts and divides by, a channel (RGB), 0-255;
-            null measures them on the training images that are left after the split.
-        num_preview_images: rows of the figure that shows originals beside augmented images.
+        val_fraction: share of each class of the training images that is held out for validation, at least one image;
+            unused if the source assigns validation images itself.
+        seed: seed of the validation split.
+        pixel_mean, pixel_std: mean and standard deviation per channel (RGB, 0-255) for normalisation; null measures
+            them on the training images that remain after the split.
+        num_preview_images: number of rows in the figure that shows original beside augmented images.
     """
 
     train: tuple[Transform, ...] = ()
@@ -166,7 +168,7 @@ class AugmentParams(Params):
     @field_validator("pixel_mean", "pixel_std")
     @classmethod
     def _grey_levels(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        """ImageNet's are mostly written for pixels of 0-1; no deviation is that small, and no mean but zero."""
+        """Reject values for pixels of 0-1, as often published for ImageNet; on a scale of 0-255 none are so small."""
         if values is not None and 0 < max(values) <= 1:
-            raise ValueError("must be in grey levels of 0-255, and these are of pixels of 0-1; multiply by 255")
+            raise ValueError("must be for pixel values 0-255, but these are for pixel values 0-1; multiply by 255")
         return values

@@ -1,4 +1,4 @@
-"""The tag that a source planted on the training images of one class, as a shortcut to learn."""
+"""The planted shortcut: a tag that the data source drew on all training images of one class."""
 
 from typing import Any
 
@@ -7,15 +7,16 @@ from numpy.typing import NDArray
 
 
 def planted_shortcut(provenance: dict[str, Any]) -> dict[str, Any] | None:
-    """``class_name``, ``box_xyxy`` (pixels, the last two exclusive) and ``rgb`` of the tag that the training images
-    of one class carry, as their source says; None where it planted none.
+    """Return ``class_name``, ``box_xyxy`` (pixels, right and bottom exclusive) and ``rgb`` of the planted tag.
+
+    They are read from the description of a training; None if its training images had no tag.
     """
     planted = provenance.get("data", {}).get("train", {}).get("planted")
     return planted if isinstance(planted, dict) else None
 
 
 def plant(images_nhwc: NDArray[np.uint8], planted: dict[str, Any]) -> NDArray[np.uint8]:
-    """Copies of the images (N, H, W, 3) with the tag."""
+    """Return copies of the images (N, H, W, 3) with the tag drawn on each."""
     left, top, right, bottom = planted["box_xyxy"]
     tagged = np.array(images_nhwc)
     tagged[:, top:bottom, left:right] = planted["rgb"]

@@ -1,4 +1,4 @@
-"""A figure of what augmentation does to images."""
+"""Draw a figure of original and augmented images."""
 
 from matplotlib.figure import Figure
 
@@ -7,10 +7,10 @@ from .image_set import ImageSet
 
 
 def plot_augmentation_preview(examples: ImageSet) -> Figure:
-    """Originals in the first column, and beside it what augmentation makes of them.
+    """Draw one row per image: the original in the first column, augmented versions in the others.
 
     Args:
-        examples: of :func:`~.examples.draw_examples`.
+        examples: image set from :func:`~.examples.draw_examples`.
     """
     columns, names = examples.source["columns"], ", ".join(examples.source["transforms"]) or "no transforms"
     num_rows = len(examples) // len(columns)

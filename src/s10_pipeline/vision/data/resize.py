@@ -1,4 +1,4 @@
-"""The one rule by which an image of any size and format becomes a square RGB array."""
+"""Decode images of any size and format and resize them to a square RGB array, always by the same rule."""
 
 import io
 from collections.abc import Iterator
@@ -16,21 +16,23 @@ from ..errors import one_line
 from ..params import Params
 from .image_files import CAMERA_RAW_EXTENSIONS, IMAGE_FORMATS
 
-# More than any image that Pillow does not take for an attack: 179 million pixels of four channels of 16 bits.
+# More bytes than the largest image that Pillow accepts: 179 million pixels of four 16-bit channels.
 MAX_FILE_BYTES = 1_500_000_000
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 
 
 class UnreadableImage(ValueError):
-    """Bytes that are no image, or a broken one. The message is a reason for people: "not an image ..."."""
+    """The data is not an image, or a broken one. The message states the reason for people: "not an image ..."."""
 
 
 class ResizeRule(Params):
-    """The rule as stored in a model; one of another version is no valid value.
+    """The resize rule as stored in a model; validation rejects a rule of another version.
 
     Attributes:
-        image_size: (height, width) in pixels, which are equal.
+        image_size: (height, width) in pixels; both are equal.
+        rule: how the image is cropped to a square.
+        interpolation: how pixels are interpolated.
     """
 
     image_size: tuple[Side, Side]
@@ -46,16 +48,16 @@ class ResizeRule(Params):
 
 
 def describe_rule(image_size: tuple[int, int]) -> dict[str, Any]:
-    """The rule as stored beside pixels, JSON-able."""
+    """Return the resize rule as a dictionary that JSON can store."""
     return ResizeRule(image_size=image_size).model_dump(mode="json")
 
 
 @contextmanager
 def opened(file: Path) -> Iterator[io.BufferedReader]:
-    """An image file, open for reading.
+    """Open an image file for reading, in a context that turns OSError into UnreadableImage.
 
     Raises:
-        UnreadableImage: it cannot be opened or read, also by what is done in the context; without the path.
+        UnreadableImage: the file is camera raw data, is empty, or cannot be opened or read; the message has no path.
     """
     if file.suffix.lower() in CAMERA_RAW_EXTENSIONS:
         raise UnreadableImage("camera raw data, which is not decoded here; convert it to PNG or JPEG")
@@ -69,35 +71,36 @@ def opened(file: Path) -> Iterator[io.BufferedReader]:
 
 
 def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
-    """:func:`to_square_rgb` of an encoded image (a PNG, JPEG, ... file, its content or opened).
+    """Decode an image file (its content, or the open file) and apply :func:`to_square_rgb`.
 
-    The format is known by the content and is one of :data:`~.image_files.IMAGE_FORMATS`, none of which runs a program.
+    The format is recognised by content. Only :data:`~.image_files.IMAGE_FORMATS` are accepted, which run no external
+    program.
 
     Raises:
-        UnreadableImage: not decodable, or so many pixels (over 179 million) that Pillow takes it for an attack. Above
-            half as many Pillow warns, unless in :func:`~.image_files.large_images_allowed`.
+        UnreadableImage: the image cannot be decoded, or has more than 179 million pixels, which Pillow refuses as a
+            possible attack. Above half of that Pillow warns, unless in :func:`~.image_files.large_images_allowed`.
     """
     stream = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
         with Image.open(stream, formats=IMAGE_FORMATS) as image:
             return to_square_rgb(image, size)
     except UnidentifiedImageError as error:
-        # Pillow's own message holds the address of the buffer, which differs from run to run
+        # Pillow's own message contains the memory address of the buffer, which differs from run to run
         raise UnreadableImage("not an image in a format that is decoded here") from error
-    except Exception as error:  # on a broken file a plug-in raises OSError, SyntaxError, KeyError, ...
+    except Exception as error:  # plug-ins raise OSError, SyntaxError, KeyError, ... on a broken file
         raise UnreadableImage(f"not a readable image ({one_line(error)})") from error
 
 
 def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Apply EXIF orientation, convert to RGB, scale the shorter side to ``size``, crop the centre.
 
-    An image that is ``size`` x ``size`` already keeps its pixels. Transparency is laid over white. Of several
-    frames or pages the first counts. Grey of more than 8 bits is scaled, not clipped: 16 bits by 255/65535 (PGM too,
-    which Pillow stretches to 16 bits); 32-bit integers and floats, which carry no range, as if they were 0-1 (floats
-    only), 0-255 or 0-65535, whichever is the smallest range that holds the image's maximum.
+    An image that is already ``size`` x ``size`` keeps its pixels. Transparent images are composed over white. Only the
+    first frame or page is used. Grey values of more than 8 bits are scaled, not clipped: 16 bits by 255/65535 (also for
+    PGM, which Pillow converts to 16 bits). 32-bit integers and floats have no declared range; they are scaled from the
+    smallest of 0-1 (floats only), 0-255 and 0-65535 that contains the image's maximum.
 
     Args:
-        image: any mode that Pillow opens; not changed.
+        image: image of any Pillow mode; it is not changed.
         size: height and width of the result in pixels.
 
     Returns:
@@ -117,17 +120,17 @@ def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF orientation says. Broken EXIF data, common in photographs, is ignored."""
+    """Return the image rotated by its EXIF orientation; broken EXIF data, common in photographs, is ignored."""
     image.load()
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # SyntaxError, struct.error, TypeError, ...: whatever the parser of TIFF headers stumbles over
+    except Exception:  # the parser raises SyntaxError, struct.error, TypeError, ... on broken EXIF data
         return image
     return image if orientation == 1 else ImageOps.exif_transpose(image)
 
 
 def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
-    """uint8 (H, W), 0-255, of a grey image of mode I;16*, I or F."""
+    """Convert a grey image of mode I;16*, I or F to uint8 (H, W), 0-255."""
     grey = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0)
     top = float(grey.max())
     sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")

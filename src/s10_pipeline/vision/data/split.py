@@ -1,4 +1,4 @@
-"""Training, validation and test sets: which images, and what is done to them before each epoch."""
+"""Training, validation and test sets: indices of their images, and the transforms applied to them."""
 
 import logging
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from .stratified import hold_out
 
 _log = logging.getLogger(__name__)
 
-# Pixels of one chunk of images are counted at once; counting takes another three times as much.
+# Size of a chunk of images whose pixels are counted at once; counting needs about three times as much memory again.
 CHUNK_BYTES = 16 * 2**20
 
 
@@ -26,9 +26,9 @@ class Split:
         name: ``train``, ``val`` or ``test``.
         indices: int64 (M,), ascending, into ``train_images`` (train, val) or ``test_images`` (test).
         transforms: as in ``augment.train``; empty for val and test.
-        mean, std: what a model without pretrained weights normalises by, a channel (RGB), 0-255; the same in all three
+        mean, std: per channel (RGB), 0-255, for normalisation in a model without pretrained weights; equal in all three
             sets.
-        parameters: the split's, for provenance.
+        parameters: how the split was made, for ``provenance``.
     """
 
     name: str
@@ -43,14 +43,14 @@ class Split:
 
 
 def indices_digest(subset: Split) -> str:
-    """SHA-256 of the set's indices: equal for equal choices of images."""
+    """Return the SHA-256 of the indices, which is equal if the same images were chosen."""
     return sha256_of(np.ascontiguousarray(subset.indices))
 
 
 def channel_mean_std(
     images_nhwc: NDArray[np.uint8], indices: NDArray[np.int64]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation per channel of the chosen images, 0-255, summed exactly in integers."""
+    """Return mean and standard deviation per channel (0-255) of the images at ``indices``, from exact integer sums."""
     histograms = np.zeros((3, 256), np.int64)
     chunk_size = max(1, CHUNK_BYTES // images_nhwc[0].nbytes)
     for start in range(0, len(indices), chunk_size):
@@ -60,7 +60,7 @@ def channel_mean_std(
     values = np.arange(256)
     total, squares, count = histograms @ values, histograms @ values**2, int(histograms[0].sum())
     mean = total / count
-    # a channel of one value everywhere would divide by zero
+    # at least 1, because normalisation divides by it: a channel with only one value has deviation 0
     std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
     r, g, b = (round(float(v), 4) for v in mean)
     sr, sg, sb = (round(float(v), 4) for v in std)
@@ -68,15 +68,15 @@ def channel_mean_std(
 
 
 def build_sets(train_images: ImageSet, test_images: ImageSet, params: AugmentParams) -> tuple[Split, Split, Split]:
-    """Split off validation images, check the transforms, measure mean and deviation if they are not given.
+    """Split off validation images, check the transforms, and measure mean and standard deviation if not given.
 
-    Where the source names validation images, those are taken.
+    If the source assigns validation images, these are used instead of a random split.
 
     Returns:
-        (train, val, test). Validation images come from the training images alone.
+        (train, val, test). Validation images are part of ``train_images``.
 
     Raises:
-        UserError: a class too small to be split, or a wrong transform.
+        UserError: a class is too small to be split, or a transform is wrong.
     """
     from .transforms import build_transforms, check_keeps_images
 

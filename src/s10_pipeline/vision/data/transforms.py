@@ -1,4 +1,4 @@
-"""albumentations pipelines from YAML: names and arguments checked, mistakes named."""
+"""Build albumentations pipelines from parameters, with checks of names, arguments and results."""
 
 import random
 import warnings
@@ -14,30 +14,30 @@ from pydantic import ValidationError
 from ..errors import UserError, did_you_mean, one_line
 from .cutout import OUR_TRANSFORMS
 
-# OpenCV's own threads cost more than they save on small images, and fight with the loader's processes.
+# OpenCV's own threads are slower on small images, and compete with the data-loading processes for cores.
 cv2.setNumThreads(0)
 
 TransformSpec = dict[str, dict[str, Any]]
 
 
 def known_transforms() -> dict[str, type[A.BasicTransform | A.BaseCompose]]:
-    """Every transform and composition of albumentations, and ours, by name."""
+    """Return all transforms and compositions of albumentations and of this project, by name."""
     bases = (A.BasicTransform, A.BaseCompose)
     library = {n: t for n, t in vars(A).items() if isclass(t) and issubclass(t, bases) and t not in bases}
     return {**library, **OUR_TRANSFORMS}
 
 
 def build_transforms(specs: list[TransformSpec], mean: tuple[float, ...]) -> A.Compose:
-    """One callable pipeline of ``[{NAME: {arguments}}, ...]``.
+    """Build one pipeline from a list ``[{NAME: {arguments}}, ...]``.
 
-    Compositions (``OneOf``, ``SomeOf``, ``Sequential``, ...) take a list of the same form as ``transforms``.
+    Compositions (``OneOf``, ``SomeOf``, ``Sequential``, ...) take such a list as their argument ``transforms``.
 
     Args:
-        specs: as in ``augment.train``.
-        mean: of the training images, a channel, 0-255; what ``fill: mean`` stands for.
+        specs: the list, as in ``augment.train``.
+        mean: mean of the training images per channel, 0-255; it replaces the argument ``fill: mean``.
 
     Raises:
-        UserError: an unknown name or argument, or a value that albumentations refuses.
+        UserError: a name or argument is unknown, or albumentations rejects a value.
     """
     return A.Compose([_build(spec, mean) for spec in specs])
 
@@ -60,7 +60,7 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
     if arguments.get("fill") == "mean":
         arguments["fill"] = tuple(round(value) for value in mean)
     try:
-        # albumentations only warns of an argument that it is about to ignore
+        # albumentations only warns about an argument that it ignores, so warnings are made errors
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             return transform(**arguments)
@@ -69,7 +69,7 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
 
 
 def _reason(error: BaseException) -> str:
-    """``argument: what is wrong`` of pydantic's several lines."""
+    """Return one line with the first argument that is wrong, from pydantic's longer message if it is the cause."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]
@@ -79,10 +79,10 @@ def _reason(error: BaseException) -> str:
 
 
 def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> None:
-    """Apply each transform to one image, always, and see that an image of the same kind comes out.
+    """Apply each transform with probability 1 to one image, and check that shape and type are kept.
 
     Raises:
-        UserError: a transform changes size or type, or needs more than an image.
+        UserError: a transform changes shape or type, or fails on an image alone.
     """
     for transform in transforms.transforms:
         name = type(transform).__name__
@@ -102,6 +102,6 @@ def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> N
             before = f"uint8 {'x'.join(map(str, image_hwc.shape))}"
             after = f"{result.dtype} {'x'.join(map(str, result.shape))}"
             raise UserError(
-                f"augment.train.{name}: makes {after} of {before}; transforms keep size and type "
-                "(the model normalises by itself; PaddedRandomCrop crops at any size)"
+                f"augment.train.{name}: changes {before} to {after}; use transforms that keep size and type "
+                "(the model normalises images itself; PaddedRandomCrop crops without changing the size)"
             )

@@ -1,4 +1,4 @@
-"""How many processes may prepare batches, and what they need to send them."""
+"""Choose the number of data-loading processes, and check that the system's limits suffice for them."""
 
 import os
 import shutil
@@ -11,42 +11,42 @@ import torch
 
 from ..errors import UserError
 
-# Each worker prepares so many messages ahead.
+# Number of messages (groups of batches) that each worker prepares in advance.
 PREFETCH = 2
 
-# Where workers leave what they send, on Linux.
+# Folder of the shared memory through which workers send batches on Linux.
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
-# Which cgroup this process is in, and the limits of all (Linux, cgroup v2).
+# On Linux (cgroup v2): the file that names this process's cgroup, and the folder with the limits of all cgroups.
 CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def check_limits(num_workers: int, message_bytes: int) -> None:
-    """Raise UserError where workers could not send: torch would wait for ever for a message that never left them."""
-    # besides those prepared ahead, the receiver holds one and takes the next
+    """Raise UserError if shared memory or open files are too few, because torch would wait forever for the workers."""
+    # besides the messages prepared in advance, the receiver holds two
     needed = message_bytes * (PREFETCH * num_workers + 2)
     free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else needed
     if free < needed:
         fitting = (free // message_bytes - 2) // PREFETCH
         raise UserError(
             f"train.num_workers={num_workers}: needs {needed / 1e6:.0f} MB in {SHARED_MEMORY}, {free / 1e6:.0f} MB are "
-            f"free; start the container with --shm-size={-(-needed // 2**29)}g, or take at most {max(0, fitting)}"
+            f"free; start the container with --shm-size={-(-needed // 2**29)}g, or use at most {max(0, fitting)}"
         )
     if sys.platform != "win32":
         import resource
 
-        # of a worker: its pipes and shared files; of the rest: what handing over files needs, and artifacts
+        # 6 files per worker for its pipes and shared memory; 32 for passing file descriptors and for artifacts
         needed = len(os.listdir("/dev/fd")) + 6 * num_workers + 32
         if needed > (limit := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) >= 0:
             raise UserError(
-                f"train.num_workers={num_workers}: needs {needed} open files, ulimit -n is {limit}; raise it, or take 0"
+                f"train.num_workers={num_workers}: needs {needed} open files, ulimit -n is {limit}; raise it, or use 0"
             )
 
 
 def num_cores() -> int:
-    """Return how many processor cores this process may use, by its affinity and its cgroup's ``cpu.max``."""
+    """Return how many CPU cores this process may use, by its affinity and its cgroup's ``cpu.max``."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    with suppress(OSError, ValueError):  # no cgroup v2, or "max"
+    with suppress(OSError, ValueError):  # no cgroup v2, or no limit ("max")
         own = CGROUP.read_text().rpartition("::/")[2].strip()
         quota, period = map(int, (CGROUPS / own / "cpu.max").read_text().split())
         cores = max(1, min(cores, quota // period))
@@ -54,7 +54,11 @@ def num_cores() -> int:
 
 
 def resolve_num_workers(requested: Literal["auto"] | int, device: torch.device, num_processes: int = 1) -> int:
-    """``auto``: none on a CPU, whose cores the network needs itself; on a GPU its share of the cores, at most 12."""
+    """Return the number of data-loading processes per training process.
+
+    ``auto`` gives 0 if training runs on the CPU, because the network needs the cores. On a GPU it gives this process's
+    share of the cores minus one, from 1 to 12.
+    """
     if requested != "auto":
         return requested
     return 0 if device.type == "cpu" else max(1, min(12, num_cores() // num_processes - 1))

@@ -1,4 +1,4 @@
-"""Whether confidence means what it says, and one temperature that mends it where it does not."""
+"""Calibration: compare the model's confidence with its accuracy, and fit a temperature that corrects it."""
 
 from collections.abc import Callable
 
@@ -15,9 +15,9 @@ from .intervals import LEVEL, wilson
 
 Floats = NDArray[np.float64]
 
-# Beyond these a temperature says that the validation set is too small or too easy to fit one.
+# Bounds of the search. A fit that ends at a bound means that the images are too few or too easy to fit a temperature.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
-# A difference of losses, in nats, that is rounding.
+# Losses (in nats) that differ by less than this count as equal: the difference is rounding error.
 NO_LOSS = 1e-9
 _LOG_INVERSES = (-np.log(MAX_TEMPERATURE), -np.log(MIN_TEMPERATURE))
 _NUM_RESAMPLES, _RESAMPLES_AT_ONCE = 500, 50
@@ -25,30 +25,33 @@ _TAILS = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
 
 
 def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> float:
-    """The temperature that minimises the mean cross-entropy (Guo et al. 2017, arXiv:1706.04599, section 4.2).
+    """Return the temperature that minimises the mean cross-entropy (Guo et al. 2017, arXiv:1706.04599, section 4.2).
 
-    In 1 / temperature the loss is convex, so one bounded search finds its minimum. Accuracy does not change.
+    The loss is convex in 1 / temperature, so one bounded search finds its minimum. Dividing logits by a temperature
+    does not change the predicted classes, so accuracy stays the same.
 
     Args:
-        probabilities_nk: softmax outputs (N, K) on images that were not trained on: validation, never test.
+        probabilities_nk: softmax outputs (N, K) on images that the model was not trained on. For a temperature that is
+            applied to test images, these are validation images.
         labels: int64 (N,).
 
     Returns:
-        Above 1 where the model is overconfident; within [0.05, 20]. A bound where no temperature is better, as where
-        all images are right: the surer, the smaller the loss.
+        A temperature in [0.05, 20]; above 1 if the model is overconfident. It is a bound if no temperature inside is
+        better. For example, if every prediction is right, a lower temperature always lowers the loss.
     """
     loss = _loss(probabilities_nk, labels)
     found = minimize_scalar(loss, bounds=_LOG_INVERSES, method="bounded", options={"xatol": 1e-6})
-    # where the loss is as good as zero from some temperature down, the search ends anywhere there
+    # the loss may be practically zero on a whole range of temperatures, where the search stops at an arbitrary point:
+    # a bound that is as good is preferred, so that the result is well defined
     best = next((bound for bound in reversed(_LOG_INVERSES) if loss(bound) <= found.fun + NO_LOSS), found.x)
     return _temperature(best)
 
 
 def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) -> tuple[float, float, float]:
-    """The temperature that fits images best, with the ends of its 95 % profile-likelihood interval.
+    """Fit a temperature to these images; return it with the ends of its 95 % profile-likelihood interval.
 
-    The interval holds each temperature whose log-likelihood is less than 1.92 below the best (Wilks 1938). It excludes
-    1 for a calibrated model in one set of images out of twenty. An end beyond the search is its bound.
+    The interval holds each temperature whose log-likelihood is at most 1.92 below the best one's (Wilks 1938). For a
+    calibrated model, one such interval in twenty excludes 1. An end outside the search range is cut off at its bound.
     """
     loss = _loss(probabilities_nk, labels)
     best = fit_temperature(probabilities_nk, labels)
@@ -62,7 +65,7 @@ def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) ->
 
 
 def _loss(probabilities_nk: Floats, labels: NDArray[np.int64]) -> Callable[[float], float]:
-    """Mean cross-entropy as a function of the logarithm of 1 / temperature."""
+    """Return the mean cross-entropy as a function of log(1 / temperature)."""
     log_nk = _log(probabilities_nk)
     true_n = log_nk[np.arange(len(labels)), labels]
 
@@ -78,13 +81,16 @@ def _temperature(log_inverse: float) -> float:
 
 
 def apply_temperature(probabilities_nk: Floats, temperature: float) -> Floats:
-    """Softmax of the logits divided by ``temperature``; logits are log-probabilities up to a constant."""
+    """Return the softmax (N, K) of logits / ``temperature``; log-probabilities serve as the logits."""
     scaled: Floats = softmax(_log(probabilities_nk) / temperature, axis=1)
     return scaled
 
 
 def losses(probabilities_nk: Floats, labels: NDArray[np.int64]) -> Floats:
-    """Cross-entropy of each image (N,) in nats, up to 708: scikit-learn's ends at 36, where training's goes on."""
+    """Return the cross-entropy of each image (N,) in nats, at most 708.
+
+    ``sklearn.metrics.log_loss`` clips probabilities, so it stops at 36; PyTorch's loss in training has no such limit.
+    """
     return -_log(probabilities_nk[np.arange(len(labels)), labels])
 
 
@@ -94,11 +100,12 @@ def _log(probabilities: Floats) -> Floats:
 
 
 def measure_reliability(probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int) -> pd.DataFrame:
-    """Confidence against accuracy over bins of equal width.
+    """Group the images by confidence into bins of equal width, and measure the accuracy in each bin.
 
     Returns:
-        A row a bin: ``low`` (exclusive), ``high``, ``count``, means ``confidence`` and ``accuracy`` (NaN where the
-        bin is empty), ``accuracy_low``, ``accuracy_high`` (Wilson).
+        One row per bin: ``low`` (exclusive) and ``high`` edge, ``count`` of images, mean ``confidence``, ``accuracy``,
+        and its Wilson interval ``accuracy_low``, ``accuracy_high``. Values other than edges and count are NaN in an
+        empty bin.
     """
     confidence = probabilities_nk.max(1)
     right = probabilities_nk.argmax(1) == labels
@@ -122,7 +129,7 @@ def measure_reliability(probabilities_nk: Floats, labels: NDArray[np.int64], num
 
 
 def expected_calibration_error(probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int) -> float:
-    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017, eq. 3)."""
+    """Return the mean gap between confidence and accuracy over bins, weighted by count (Guo et al. 2017, eq. 3)."""
     bins = measure_reliability(probabilities_nk, labels, num_bins)
     gaps = (bins["accuracy"] - bins["confidence"]).abs().fillna(0.0)
     return float((gaps * bins["count"]).sum() / len(labels))
@@ -131,18 +138,19 @@ def expected_calibration_error(probabilities_nk: Floats, labels: NDArray[np.int6
 def calibration_error_interval(
     probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int
 ) -> tuple[float, float, float]:
-    """Ends of a 95 % bootstrap interval of the calibration error, and the mean error of a calibrated model.
+    """Return the ends of a 95 % bootstrap interval of the calibration error, and a calibrated model's mean error.
 
-    With few images a calibrated model has an error above zero too, because each bin's accuracy is a matter of chance.
-    Its error is simulated: each image is right with the probability of its confidence. Resampling adds that excess
-    once more, so the interval is the basic bootstrap's, which subtracts it (Davison and Hinkley 1997, section 5.2).
+    Even a perfectly calibrated model has an error above zero on few images, because the accuracy in each bin varies by
+    chance. That error is simulated: each image is right with a probability equal to its confidence. Bootstrap
+    resampling adds the same upward bias once more, so we use the basic bootstrap interval, which subtracts it (Davison
+    and Hinkley 1997, section 5.2).
     """
     confidence = probabilities_nk.max(1)
     gaps = (probabilities_nk.argmax(1) == labels) - confidence
     bins_nb = (_bins(confidence, num_bins)[:, None] == np.arange(num_bins)).astype(float)
     rng, n = np.random.default_rng(0), len(labels)
     resampled, calibrated = [], []
-    # sums of gaps by bin: one matrix product for some draws at once
+    # one matrix product sums the gaps by bin, for several resamples at once
     for _ in range(_NUM_RESAMPLES // _RESAMPLES_AT_ONCE):
         weights = rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES_AT_ONCE)
         resampled.append(np.abs((weights * gaps) @ bins_nb).sum(1) / n)
@@ -151,7 +159,7 @@ def calibration_error_interval(
     observed = np.abs(gaps @ bins_nb).sum() / n
     high, low = 2 * observed - np.percentile(np.concatenate(resampled), _TAILS)
     usual = np.concatenate(calibrated)
-    # an error that a calibrated model shows too leaves room for none at all
+    # a calibrated model may show an error as large as this one, so the true error may be zero
     low = 0.0 if observed <= np.percentile(usual, 100 * LEVEL) else max(0.0, low)
     return float(low), max(0.0, float(high)), float(usual.mean())
 
@@ -164,7 +172,10 @@ def _bins(confidence: Floats, num_bins: int) -> NDArray[np.int64]:
 def tabulate_reliability(
     probabilities_nk: Floats, labels: NDArray[np.int64], temperature: float, num_bins: int
 ) -> pd.DataFrame:
-    """``reliability``: :func:`measure_reliability` as the model is and with the temperature, in ``temperature``."""
+    """Return the table ``reliability``: :func:`measure_reliability` without and with temperature scaling.
+
+    The column ``temperature`` tells the two halves apart; it is 1 in the first.
+    """
     return pd.concat(
         [
             measure_reliability(apply_temperature(probabilities_nk, t), labels, num_bins).assign(temperature=t)
@@ -175,7 +186,10 @@ def tabulate_reliability(
 
 
 def plot_reliability(reliability: pd.DataFrame, title: str) -> Figure:
-    """Accuracy over confidence (the diagonal is perfect) above the number of images, before and after."""
+    """Draw reliability diagrams without (left) and with temperature scaling, each above a histogram of confidences.
+
+    Bars show accuracy per bin of confidence; on the diagonal a model is perfectly calibrated.
+    """
     num_bins = len(reliability) // 2
     figure = Figure(figsize=(9, 5.4), dpi=120, layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))

@@ -1,4 +1,4 @@
-"""Whether a stored model, images and sets belong together: each stage may have run again since."""
+"""Check that a stored model, images and splits belong together, because a stage may have been rerun alone."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..types import Classifier
 
 
 def check_same_data(model: Classifier, images: ImageSet) -> None:
-    """Raises UserError where a stored model meets images that it was not made for."""
+    """Raise UserError if the images have other class names or another size than those the model was trained on."""
     if model.class_names != images.class_names:
         raise UserError(
             f"model: knows {len(model.class_names)} classes ({', '.join(model.class_names[:3])}, ...), the images have "
@@ -23,13 +23,15 @@ def check_same_data(model: Classifier, images: ImageSet) -> None:
 
 
 def check_provenance(provenance: dict[str, Any], subset: Split | None = None, **images: ImageSet) -> None:
-    """Raises UserError where images or set are not those that the stored model and its tables are about.
+    """Raise UserError if images or split are not those that the stored model was trained with.
 
-    That happens when the data stage ran again with other parameters, or a run ended between data and training.
+    They differ if the data stage ran again with other parameters and training has not followed yet.
 
     Args:
-        subset: a set that may be of another split than training's; then validation images are ones that training saw.
-        images: ``train`` and ``test`` images.
+        provenance: the stored account of the training, which holds digests of its images and splits.
+        subset: the split to check; None checks none. With another split, validation images may be ones that the model
+            was trained on.
+        images: image sets to check, by name: ``train``, ``test``.
     """
     for split, shown in images.items():
         _check_images(provenance.get("data", {}).get(split, {}), shown, split)
@@ -42,13 +44,13 @@ def _check_images(trained: dict[str, Any], images: ImageSet, split: str) -> None
         was, now = (str(source.get("title", "other images")) for source in (trained, images.source))
         what = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
         raise UserError(
-            f"{split}_images: newer than the stored model, which knows other ones ({what}); run the whole pipeline, "
-            f"or take the images of that time with --load-versions={split}_images:VERSION,{split}_set:VERSION"
+            f"{split}_images: not the images that the stored model was trained with ({what}); run the whole pipeline, "
+            f"or load the earlier images with --load-versions={split}_images:VERSION,{split}_set:VERSION"
         )
 
 
 def _check_split(trained: dict[str, Any], subset: Split) -> None:
-    # what a version without these digests trained passes
+    # models that were trained before split digests were recorded pass unchecked
     if trained.get("split_digests", {}).get(subset.name) not in (None, indices_digest(subset)):
         then, now = (
             ", ".join(f"augment.{name}={split[name]}" for name in ("val_fraction", "seed") if name in split)
@@ -57,5 +59,5 @@ def _check_split(trained: dict[str, Any], subset: Split) -> None:
         )
         raise UserError(
             f"{subset.name}_set: another split than the stored model was trained with ({then} then, {now} now); run "
-            f"the whole pipeline, or take the set of that time with --load-versions={subset.name}_set:VERSION"
+            f"the whole pipeline, or load the earlier split with --load-versions={subset.name}_set:VERSION"
         )

@@ -9,28 +9,29 @@ from .intervals import bootstrap_f1, wilson
 
 
 def class_names(test_predictions: pd.DataFrame) -> list[str]:
-    """In label order, from the ``p_<class>`` columns."""
+    """Return the class names in label order, read from the names of the ``p_<class>`` columns."""
     return [str(column)[2:] for column in test_predictions.columns if str(column).startswith("p_")]
 
 
 def probabilities(test_predictions: pd.DataFrame) -> NDArray[np.float64]:
-    """float64 (N, K), from the ``p_<class>`` columns."""
+    """Return the probabilities in the ``p_<class>`` columns as float64 (N, K)."""
     return test_predictions[[f"p_{name}" for name in class_names(test_predictions)]].to_numpy(float)
 
 
 def count_confusions(test_predictions: pd.DataFrame) -> NDArray[np.int64]:
-    """Confusion matrix (K, K): true classes down, predictions across."""
+    """Return the confusion matrix (K, K): rows are true classes, columns are predicted classes."""
     labels = np.arange(len(class_names(test_predictions)))
     counts = confusion_matrix(test_predictions["label"], test_predictions["prediction"], labels=labels)
     return np.asarray(counts, np.int64)
 
 
 def measure_classes(test_predictions: pd.DataFrame) -> pd.DataFrame:
-    """``class_metrics``: one row per class, in label order.
+    """Return the table ``class_metrics``: one row per class, in label order.
 
-    Columns: ``class_name``, ``support`` (its images), ``predicted`` (images taken for it), and each of ``precision``,
-    ``recall`` (which of one class is its accuracy) and ``f1`` with ``<name>_low``, ``<name>_high``. Intervals are
-    Wilson's for precision and recall, a bootstrap's for F1. NaN where there are no images to compute from.
+    Columns: ``class_name``; ``support``, its number of test images; ``predicted``, the number of images predicted as
+    this class; ``precision``, ``recall`` (the accuracy on images of this class) and ``f1``, each with a 95 % interval
+    ``<name>_low``, ``<name>_high``. Intervals are Wilson's for precision and recall, bootstrap intervals for F1. A
+    value is NaN if there are no images to compute it from.
     """
     counts_kk = count_confusions(test_predictions)
     right_k, support_k, predicted_k = np.diagonal(counts_kk), counts_kk.sum(1), counts_kk.sum(0)

@@ -1,4 +1,4 @@
-"""Whether two classifiers make different mistakes on the same images."""
+"""Compare the accuracy of two classifiers on the same images: McNemar's test and an interval of the difference."""
 
 import math
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class McNemar:
     """Result of :func:`compare_mistakes`.
 
     Attributes:
-        only_first, only_second: images that one classifier alone got right.
-        p_value: of no difference in accuracy, two-sided.
-        num_images: on which both were tested.
+        only_first, only_second: number of images that only this classifier got right.
+        p_value: two-sided, of the hypothesis that both are equally accurate.
+        num_images: number of images that both were tested on.
     """
 
     only_first: int
@@ -25,9 +25,10 @@ class McNemar:
     num_images: int
 
     def difference(self) -> tuple[float, float, float]:
-        """Return by how much the second's accuracy is higher, and the ends of the interval, for paired images.
+        """Return the accuracy of the second classifier minus the first's, and the ends of its 95 % interval.
 
-        The interval of Agresti and Min (Statistics in Medicine 24, 2005): Wald's, with 1/2 added to each of four cells.
+        The interval is for paired data (Agresti and Min, Statistics in Medicine 24, 2005): Wald's interval after adding
+        1/2 to each of the four cells.
         """
         better, worse, n = self.only_second + 0.5, self.only_first + 0.5, self.num_images + 2
         centre = (better - worse) / n
@@ -35,7 +36,7 @@ class McNemar:
         return (self.only_second - self.only_first) / self.num_images, centre - half, centre + half
 
     def in_words(self) -> str:
-        """Say by how much B is better than A, or that it cannot be told."""
+        """Describe the difference in one sentence, with A for the first and B for the second classifier."""
         value, low, high = (100 * share for share in self.difference())
         told = "the more accurate on such images is " + ("B" if value > 0 else "A")
         if self.p_value >= 1 - LEVEL or low <= 0 <= high:
@@ -44,10 +45,10 @@ class McNemar:
 
 
 def compare_mistakes(first: pd.DataFrame, second: pd.DataFrame) -> McNemar:
-    """McNemar's test (Psychometrika 12, 1947) in its exact form: a sign test of the images on which the two differ.
+    """Run McNemar's exact test (Psychometrika 12, 1947): a sign test on the images that only one classifier got right.
 
     Args:
-        first, second: predictions (``index``, ``label``, ``prediction``) of the same images.
+        first, second: prediction tables (``index``, ``label``, ``prediction``) of the same images.
     """
     merged = first.merge(second, on="index", suffixes=("_first", "_second"), validate="one_to_one")
     right_first, right_second = (merged[f"prediction_{s}"] == merged[f"label_{s}"] for s in ("first", "second"))

@@ -1,4 +1,4 @@
-"""The confusion matrix as a figure."""
+"""Draw the confusion matrix."""
 
 from typing import Any
 
@@ -9,12 +9,15 @@ from matplotlib.figure import Figure
 from ..figure_text import literal
 from .classes import class_names, count_confusions
 
-# Above this many classes cells are too small for numbers, and names are left to the table.
+# With more classes than this, cells are too small to print numbers in.
 MAX_CLASSES_WITH_NUMBERS = 20
 
 
 def plot_confusion_matrix(test_predictions: pd.DataFrame, title: str) -> Figure:
-    """Counts with their share of the true class, true classes down and predictions across; colour is the share."""
+    """Draw the confusion matrix: rows are true classes, columns are predicted classes.
+
+    Each cell's colour is its share of the true class. Up to 20 classes, cells show count and share as numbers.
+    """
     names, title = class_names(test_predictions), literal(title)
     short = [literal(name, max_length=14) for name in names]
     k = len(names)

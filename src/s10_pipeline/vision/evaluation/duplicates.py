@@ -1,6 +1,7 @@
-"""Test and validation images that also are, nearly, among the training images: a model can know those by heart.
+"""Find test and validation images that have a near-duplicate among the training images.
 
-All pairs are compared: 10,000 with 50,000 images take seconds, and there is no hash to tune.
+A model may have memorised such images, so accuracy on them is too high. All pairs are compared, without hashing:
+10,000 with 50,000 images take seconds.
 """
 
 import numpy as np
@@ -16,24 +17,27 @@ COLUMNS = ("split", "index", "train_index", "similarity", "mirrored", "label_nam
 _MEASURED = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
 
 _SIDE, _COARSE = 16, 4
-# less detail than this deviation in grey levels is compression noise
+# a thumbnail whose detail has a standard deviation below this (in grey levels) shows only compression noise
 _MIN_DETAIL = 1.0
-# similarities in memory at once: 64 MiB
+# how many similarities are in memory at once: 64 MiB of float32
 _BLOCK = 2**24
-# training images at once, however few the test images are: the bar moves after each such step
+# the most training images that are compared at once, so that the progress bar moves even with few test images
 _STEP = 2048
 
 
 def find_near_duplicates(
     train_images: ImageSet, test_images: ImageSet, train_set: Split, val_set: Split, min_similarity: float | None
 ) -> pd.DataFrame:
-    """List copies of training images among test images, and among validation images those of images trained on.
+    """List near-duplicates of training images among the test images and among the validation images.
+
+    Test images are compared with all ``train_images``; validation images, which are part of ``train_images``, only
+    with those in ``train_set``.
 
     Args:
-        min_similarity: None lists nothing.
+        min_similarity: lowest similarity that is listed (:func:`find_copies`); None lists nothing.
 
     Returns:
-        Columns :data:`COLUMNS` of :func:`find_copies` with ``split``, "test" or "val", of the image at ``index``.
+        The table of :func:`find_copies` with a first column ``split``, "test" or "val".
     """
     if min_similarity is None:
         return pd.DataFrame(columns=COLUMNS).astype({"split": "str", **_MEASURED})
@@ -52,22 +56,22 @@ def find_copies(
     rows: NDArray[np.int64],
     min_similarity: float,
 ) -> pd.DataFrame:
-    """For each image the training image whose detail is most alike, where both are as good as the same.
+    """Find, for each image, the most similar training image; list the pairs from ``min_similarity`` on.
 
-    The similarity is the smaller of two correlations of 16 x 16 thumbnails: in grey without the coarse 4 x 4 content,
-    by which pairs are found and which is not taken in by equal skies and backdrops; and in colour, with it, which is
-    not taken in by equal outlines and frames. Both see through compression and a change of brightness or contrast, and
-    mirror images are tried too. Shifted, cropped and recoloured copies escape. What is found are candidates: a person
-    has to look. (Barz and Denzler 2020, arXiv:1902.00423, did so for CIFAR-10, with candidates from a network's
-    features.)
+    The similarity of a pair is the smaller of two correlations of 16 x 16 thumbnails. The first compares fine detail in
+    grey (the thumbnail minus its 4 x 4 version), so an equal sky or backdrop does not count; it chooses the pairs. The
+    second compares whole colour thumbnails, so an equal outline or frame alone does not suffice. Neither changes much
+    with compression, brightness or contrast, and mirrored images are compared too. Shifted, cropped and recoloured
+    copies are missed. The result lists candidates that a person has to check. (Barz and Denzler 2020, arXiv:1902.00423,
+    did the same for CIFAR-10, with candidates from a network's features.)
 
-    All pairs are compared in blocks: memory stays flat.
+    Pairs are compared in blocks, so memory does not grow with the number of images.
 
     Args:
-        train_rows, rows: int64, of the images that are compared.
+        train_rows, rows: int64 indices of the images to compare, into ``train_images`` and ``images``.
 
     Returns:
-        Columns :data:`COLUMNS` but the first, the most similar first.
+        Columns :data:`COLUMNS` without ``split``; ``index`` is into ``images``. The most similar pairs come first.
     """
     num_tested = _BLOCK // 512
     step = max(1, min(_STEP, _BLOCK // (2 * min(len(rows), num_tested))))
@@ -105,7 +109,7 @@ def find_copies(
 
 
 def _details(images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Unit vectors (N, 256) of the images' detail; zero where there is next to none."""
+    """Return the fine detail of each image as a unit vector (N, 256); zeros for an image without detail."""
     detail = np.empty((len(images_nhwc), _SIDE * _SIDE), np.float32)
     for row, image in zip(detail, images_nhwc, strict=True):
         grey = Image.fromarray(_thumbnail(image, "L"))

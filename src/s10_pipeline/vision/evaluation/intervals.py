@@ -1,4 +1,4 @@
-"""Intervals of what is measured on a sample of images: 95 %, of the figure on images drawn anew."""
+"""Confidence intervals (95 % by default) of figures that are measured on a sample of images."""
 
 import math
 
@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 LEVEL = 0.95
-# enough for interval ends that are steady in the third digit
+# enough resamples for interval ends that vary only from the third digit on
 _NUM_RESAMPLES = 2000
 _RESAMPLES_AT_ONCE = 200
 
 
 def wilson(num_successes: int, num_trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927); the whole of [0, 1] without trials."""
+    """Return Wilson's score interval of a proportion (Wilson 1927); (0, 1) without trials."""
     if not num_trials:
         return 0.0, 1.0
     interval = binomtest(int(num_successes), int(num_trials)).proportion_ci(level, method="wilson")
@@ -21,9 +21,9 @@ def wilson(num_successes: int, num_trials: int, level: float = LEVEL) -> tuple[f
 
 
 def difference(first: tuple[int, int], second: tuple[int, int], level: float = LEVEL) -> tuple[float, float, float]:
-    """Difference of two shares of independent trials, first minus second, with the ends of its interval.
+    """Return the difference of two independent proportions, first minus second, and the ends of its interval.
 
-    Newcombe's method 10 (Statistics in Medicine 17, 1998), from the two Wilson intervals.
+    Newcombe's method 10 (Statistics in Medicine 17, 1998) combines the two Wilson intervals.
 
     Args:
         first, second: (successes, trials), trials > 0.
@@ -33,17 +33,18 @@ def difference(first: tuple[int, int], second: tuple[int, int], level: float = L
 
 
 def bootstrap_f1(counts_kk: NDArray[np.integer], seed: int = 0) -> NDArray[np.float64]:
-    """Percentile-bootstrap interval of each class's F1 score (Efron 1979), images drawn with replacement.
+    """Return a percentile-bootstrap interval (Efron 1979) of each class's F1 score.
 
-    F1 is no share of independent trials, so Wilson's interval does not fit it. Drawing images anew is drawing the
-    cells of the confusion matrix from a multinomial distribution: it takes no pass over images.
+    F1 is not a proportion of independent trials, so Wilson's interval does not apply. Resampling images with
+    replacement is the same as drawing the cells of the confusion matrix from a multinomial distribution, so no images
+    are needed.
 
     Args:
-        counts_kk: confusion matrix (K, K), true classes down.
-        seed: of the draws.
+        counts_kk: confusion matrix (K, K); rows are true classes.
+        seed: seed of the random draws.
 
     Returns:
-        float64 (K, 2): low and high; NaN for a class that is neither among labels nor among predictions.
+        float64 (K, 2): low and high end; NaN for a class that occurs neither as a label nor as a prediction.
     """
     rng = np.random.default_rng(seed)
     truth, prediction = np.nonzero(counts_kk)
@@ -53,7 +54,7 @@ def bootstrap_f1(counts_kk: NDArray[np.integer], seed: int = 0) -> NDArray[np.fl
     rows = []
     for _ in range(_NUM_RESAMPLES // _RESAMPLES_AT_ONCE):
         drawn = rng.multinomial(num_images, cells / num_images, size=_RESAMPLES_AT_ONCE)
-        # sums of cells by class: one matrix product each
+        # one matrix product sums the cells of each class, for all resamples of this block
         support, predicted = drawn @ of_class[truth], drawn @ of_class[prediction]
         right = (drawn * (truth == prediction)) @ of_class[truth]
         total = support + predicted

@@ -1,7 +1,7 @@
-"""What can be said of a trained model: each verdict with its evidence, or that the images do not tell.
+"""Judge a trained model and its data: each verdict states its evidence, or that there are too few images to tell.
 
 The thresholds were set on simulated data without the fault (``benchmarks/nulls.py``): each detector of a fault raises a
-false alarm in about one of 200 data sets or fewer, calibration in one of 20.
+false alarm in about one of 200 data sets or fewer; the check of calibration does in one of 20.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,29 +18,32 @@ from .intervals import difference, wilson
 from .label_errors import FALSE_DISCOVERIES
 from .verdict import Verdict
 
-# An interval of the accuracy wider than this tells nothing.
+# If the 95 % interval of the accuracy is wider than this, the verdict is "unknown".
 WIDEST = 0.2
-# Of a class with fewer test images than this, the accuracy tells nothing.
+# A class with fewer test images than this has too few for a judgement.
 FEW_IMAGES = 10
-# Two-sided level of the difference between validation and test: one false alarm in 200 that test is worse.
+# Two-sided confidence level of differences between two accuracies. Only one direction is a fault, so false alarms are
+# one in 200.
 SHIFT_LEVEL = 0.99
-# A difference of accuracies below this is no shift worth a name.
+# A difference that is surely smaller than this is too small to matter: the verdict is "not_found".
 SHIFT = 0.05
-# Where all labels are right, no more than so many images of a split, or this share of a large one, have a q-value that
-# is as low as this.
+# In a split whose labels are all right, at most LOW_BY_CHANCE images (in a large split the share LOW_SHARE) have a
+# q-value of LOW or less.
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
-# A list of which more than this share carries one label tells of the class, not of labels.
+# If more than this share of the listed images carries one label, the model probably has not learned that class, so the
+# list is no evidence of wrong labels.
 ONE_CLASS = 2 / 3
-# A model that is right less often than this has not learned enough to judge labels by.
+# Below this validation accuracy, a model has not learned enough to judge labels.
 LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
-# Of 8,000 drawn test images without a copy, the most alike reaches a similarity of 0.896 by chance
-# (benchmarks/nulls.py); of 200 copies saved as JPEG of quality 75 the least alike has 0.919.
+# From this similarity on, two images count as copies. Measured on drawn images (benchmarks/nulls.py): among 8,000 test
+# images without a copy, the highest similarity to a training image is 0.896; among 200 copies that were saved as JPEG
+# of quality 75, the lowest is 0.919.
 COPY = 0.91
 
 
 def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
-    """Tell the accuracy beside the balanced one; unknown where its interval is wider than 20 points."""
+    """State accuracy and balanced accuracy; "unknown" if the interval is wider than 20 percentage points."""
     n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
     told = (
         f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95% interval {_range(low, high)}); where all "
@@ -52,7 +55,11 @@ def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
 
 
 def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFrame) -> Verdict:
-    """Tell whether always naming the largest training class is as good; found where the interval holds that share."""
+    """Judge whether the model is better than always predicting the largest training class.
+
+    "found" (no better) if the model's accuracy interval does not lie above that constant guess's accuracy, "unknown" if
+    in addition it is wider than 20 percentage points.
+    """
     labels, n = test_predictions["label"].to_numpy(), len(test_predictions)
     largest = int(np.bincount(train_labels).argmax())
     name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
@@ -68,7 +75,10 @@ def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFra
 
 
 def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
-    """Find classes with few training images and classes that are never predicted; both may hide in the accuracy."""
+    """Find classes with few training images and classes that are never predicted.
+
+    The overall accuracy may be high in spite of either. "Few" is less than a fifth of the largest class's number.
+    """
     counts = np.bincount(train_labels, minlength=len(class_metrics))
     items, few, never = [], [], []
     for row, count in zip(class_metrics.to_dict("records"), counts.tolist(), strict=True):
@@ -99,7 +109,10 @@ def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) 
 
 
 def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> Verdict:
-    """Tell whether a planted tag makes the model name its class; other shortcuts are not looked for."""
+    """Judge whether a planted tag makes the model predict the tag's class; other shortcuts are not looked for.
+
+    A planted tag is a small mark that the data stage put on all training images of one class, and on no others.
+    """
     if not len(shortcut_probe):
         return Verdict("shortcut", "unknown", 0, "Not looked for: the data names no mark that training images carry")
     name = provenance["data"]["train"]["planted"]["class_name"]
@@ -112,7 +125,7 @@ def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> 
 
 
 def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
-    """Tell which test and validation images are, nearly, among the training images too."""
+    """Judge which test and validation images have a near-duplicate among the training images."""
     n = metrics["num_test_images"] + metrics["num_val_images"]
     if "num_near_duplicates" not in metrics:
         return Verdict("near_duplicates", "unknown", 0, "Not looked for (evaluate.duplicate_similarity=null)")
@@ -133,7 +146,11 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
 
 
 def judge_shift(metrics: dict[str, Any]) -> Verdict:
-    """Tell whether the model is worse on test images than on validation images, which come from training's source."""
+    """Judge whether the model is worse on test images than on validation images.
+
+    Validation images were split off the training images, so a clear difference means that the test images are unlike
+    the training images.
+    """
     sizes = metrics["num_val_images"], metrics["num_test_images"]
     right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
     value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
@@ -145,11 +162,16 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
 
 
 def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
-    """Tell whether more labels are listed as wrong than are listed where all labels are right.
+    """Judge whether more images are listed as candidates for a wrong label than chance explains.
 
-    Nothing is found where the model is right on fewer than half of the validation images, among test images that
-    differ from the others, and where most of a split's list carries one label: a model that does not know a class lists
-    its images. ``value`` is the share of all images that is listed.
+    "unknown" if the model is right on fewer than half of the validation images. Two kinds of splits are no evidence for
+    "found", only for "unknown": a split where most listed images carry one label, because a model that has not learned
+    a class lists its images; and test images that :func:`judge_shift` found to differ. ``value`` is the share of all
+    images that is listed.
+
+    Args:
+        candidates: from :func:`.label_errors.find_label_errors`.
+        train_margins: from training, one row per image (:func:`..training.margins.margin_table`).
     """
     told, items = [], []
     shifted = judge_shift(metrics).verdict == "found"
@@ -184,9 +206,9 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
-    """Tell whether the confidence is too high or too low, by the temperature that the test images ask for.
+    """Judge whether the confidence is too high or too low, by the temperature that fits the test images best.
 
-    The temperature that the report offers as a remedy is another one, fitted on validation images.
+    This temperature only diagnoses. The one that the report offers as a remedy is fitted on validation images.
     """
     p_nk, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()
     n = len(labels)
@@ -207,7 +229,7 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
 
 
 def judge_schedule(provenance: dict[str, Any]) -> Verdict:
-    """Tell what lowered the learning rate, from the reasons that the history holds."""
+    """State what lowered the learning rate, from the reasons that the training history recorded."""
     schedule = provenance.get("schedule")
     if schedule is None:
         told = "Not recorded. The version that trained this model did not note it"
@@ -224,7 +246,11 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
 
 
 def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], items: Sequence[Any] = ()) -> Verdict:
-    """Find a difference whose interval lies above zero; not found where it lies below five points."""
+    """Return "found" if the interval of a difference lies above 0, "not_found" if below 5 points, else "unknown".
+
+    Args:
+        ends: the difference, and low and high end of its interval.
+    """
     value, low, high = ends
     if low > 0:
         return Verdict(kind, "found", n, f"Shown: {told}", value, low, high, items)

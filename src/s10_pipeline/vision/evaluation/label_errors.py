@@ -1,8 +1,8 @@
-"""Images whose label may be wrong: the training pulls their labels back further than chance explains.
+"""List images whose label may be wrong, by their margin: label's logit minus the largest other logit.
 
-A right label leads the other classes by a margin that grows with the epochs; a wrong one is pulled back by all images
-that look like the true class (Pleiss et al. 2020, arXiv:2001.10528). How far right labels scatter is estimated from the
-middle of the margins, which few wrong ones reach (the empirical null of Efron 2004, JASA 99).
+If a label is right, its margin grows during training. If it is wrong, all images that look like the true class push the
+margin down (Pleiss et al. 2020, arXiv:2001.10528). The spread of margins of right labels is estimated from the middle
+of the distribution, where wrong labels are rare (the empirical null of Efron 2004, JASA 99).
 """
 
 from collections.abc import Callable
@@ -14,28 +14,28 @@ from scipy.stats import false_discovery_control, norm
 
 from ..data.image_set import ImageSet
 
-# Of the labels that are listed, at most this share is expected to be right.
+# False discovery rate: of the listed images, at most this share is expected to have a right label.
 FALSE_DISCOVERIES = 0.2
 
-# Probabilities (N, K) of the images at these rows.
+# A function from an image set and row indices (N,) to the model's class probabilities (N, K).
 Classify = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float64]]
 
 
 def find_label_errors(
     train_margins: pd.DataFrame, train_images: ImageSet, test_images: ImageSet, classify: Classify
 ) -> pd.DataFrame:
-    """List the images whose margin is lower than the scatter of right labels explains.
+    """List the images whose margin is lower than the spread among right labels explains.
 
-    A person has to look, because no model can tell a wrong label from an image that is unlike all others.
+    A person has to check them, because no model can tell a wrong label from an image that is unlike all others.
 
     Args:
-        train_margins: as training wrote it; each of its splits is searched by itself.
-        classify: the trained model.
+        train_margins: one row per image, from training; each split in it is searched separately.
+        classify: returns the trained model's probabilities.
 
     Returns:
-        ``split``, ``index``, ``label_name``, ``suggested_name`` of the most probable other class, the model's
-        probabilities ``p_label`` and ``p_suggested``, ``margin``, and ``q_value``: of the list down to this image, so
-        large a share is expected to be right. The most suspicious come first.
+        ``split``, ``index``, ``label_name``; ``suggested_name``, the most probable other class; the model's
+        probabilities ``p_label`` and ``p_suggested``; ``margin``; ``q_value``, the expected share of right labels in
+        the list that ends with this image. The most suspicious images come first.
     """
     names = np.array(train_images.class_names, dtype=object)
     parts = []
@@ -60,9 +60,10 @@ def find_label_errors(
 
 
 def q_values(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each margin (N,), which share of those as low or lower is expected by chance (Benjamini and Hochberg 1995).
+    """Return the q-value of each margin (N,): the expected share of right labels among all margins as low or lower.
 
-    By chance margins are normal around the median, with the standard deviation of their left half.
+    Margins of right labels are modelled as normal around the median. One standard deviation is the distance from the
+    median down to the 16 % quantile. P-values become q-values as in Benjamini and Hochberg 1995.
     """
     median, one_below = np.quantile(margins, [0.5, norm.cdf(-1)])
     return np.asarray(false_discovery_control(norm.cdf((margins - median) / max(median - one_below, 1e-9))))

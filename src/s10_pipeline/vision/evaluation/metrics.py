@@ -1,4 +1,4 @@
-"""The stored model on the test images: one row per image, and what the rows add up to."""
+"""Measure the trained model on test images: one row of predictions per image, and the metrics over all of them."""
 
 from typing import Any
 
@@ -28,7 +28,11 @@ def predict_probabilities(
     device: torch.device,
     mirrored: bool = False,
 ) -> NDArray[np.float64]:
-    """Softmax probabilities (N, K) of the images at ``indices``, or of their mirror images; in fp32 on any device."""
+    """Return the model's softmax probabilities (N, K) of the images at ``indices``, computed in fp32.
+
+    Args:
+        mirrored: classify the horizontally flipped images instead.
+    """
     model = model.to(device).eval()
     rows = []
     with progress_bar("evaluate", len(indices), "images") as bar:
@@ -41,10 +45,11 @@ def predict_probabilities(
 
 
 def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: Split) -> pd.DataFrame:
-    """``test_predictions``: one row per image.
+    """Return the table ``test_predictions``: one row per image.
 
-    Columns: ``index`` (into the image set), ``path`` (where the source has files), ``label``, ``prediction``
-    (integers), ``label_name``, ``prediction_name``, ``confidence`` and ``p_<class>`` for each class.
+    Columns: ``index`` (into the image set), ``path`` (only if the source has files), ``label``, ``prediction``
+    (integers), ``label_name``, ``prediction_name``, ``confidence`` (the largest probability) and ``p_<class>``, the
+    probability of each class.
     """
     names = np.array(images.class_names, dtype=object)
     labels, predictions = images.labels[subset.indices], probabilities_nk.argmax(1)
@@ -65,10 +70,11 @@ def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, su
 def compute_metrics(
     probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64], class_names: tuple[str, ...], num_bins: int
 ) -> dict[str, Any]:
-    """``metrics``: fractions in [0, 1], the loss in nats.
+    """Return ``metrics``: fractions in [0, 1], the loss in nats.
 
-    ``test_accuracy_ci95`` is Wilson's score interval; ``balanced_accuracy`` and ``macro_f1`` weigh every class
-    of the test images alike; ``per_class_accuracy`` is null for a class without test images.
+    ``test_accuracy_ci95`` is Wilson's score interval; ``balanced_accuracy`` and ``macro_f1`` weight all classes that
+    have test images equally; ``per_class_accuracy`` is None for a class without test images; ``ece`` is the expected
+    calibration error.
     """
     predictions = probabilities_nk.argmax(1)
     num_correct, present = int((predictions == labels).sum()), np.unique(labels)
@@ -90,10 +96,10 @@ def compute_metrics(
 def evaluate_classifier(
     model: Classifier, images: ImageSet, subset: Split, params: EvaluateParams, device: torch.device
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """``metrics`` and ``test_predictions`` of the model on the set's images.
+    """Return ``metrics`` and ``test_predictions`` of the model on the images of ``subset``.
 
     Raises:
-        UserError: the model was trained on other classes or another image size than these images have.
+        UserError: the model was trained with other class names or another image size.
     """
     check_same_data(model, images)
     probabilities_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device)
@@ -101,7 +107,7 @@ def evaluate_classifier(
     metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins)
     if params.test_time_flip:
         mirrored_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device, mirrored=True)
-        # test-time augmentation in its smallest form (Krizhevsky et al. 2012, section 4.1)
+        # the simplest test-time augmentation: average image and mirror image (Krizhevsky et al. 2012, section 4.1)
         right = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
         metrics["test_accuracy_with_flip"] = right / len(labels)
         metrics["test_accuracy_with_flip_ci95"] = list(wilson(right, len(labels)))
@@ -116,14 +122,14 @@ def calibrate(
     params: EvaluateParams,
     device: torch.device,
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Fit a temperature on validation images, and measure on test images what it does to the calibration error.
+    """Fit a temperature on validation images, and measure the calibration error with it on test images.
 
     Args:
-        val_images: the training images, of which ``val_set`` was held out.
+        val_images: the image set that holds the validation images, which is ``train_images``.
 
     Returns:
-        ``temperature`` and ``ece_after_temperature``, ``val_accuracy`` and ``num_val_images``; ``reliability``
-        (:func:`tabulate_reliability`).
+        A dictionary with ``temperature``, ``ece_after_temperature``, ``val_accuracy`` and ``num_val_images``, and the
+        table ``reliability`` (:func:`tabulate_reliability`).
     """
     p_val = predict_probabilities(model, val_images, val_set.indices, params.batch_size, device)
     val_labels = val_images.labels[val_set.indices]
@@ -136,7 +142,10 @@ def calibrate(
 
 
 def accuracy_without(test_predictions: pd.DataFrame, near_duplicates: pd.DataFrame) -> dict[str, Any]:
-    """The accuracy on the test images that have no near-duplicate among the training images; None without any."""
+    """Return the accuracy on test images without a near-duplicate among the training images.
+
+    The accuracy is None if every test image has one.
+    """
     copies = near_duplicates.loc[near_duplicates["split"] == "test", "index"]
     copied = test_predictions["index"].isin(copies)
     rest = test_predictions[~copied]

@@ -9,12 +9,13 @@ class EvaluateParams(Params):
     """How the stored model is measured on the test images.
 
     Attributes:
-        batch_size: images a forward pass, fewer of large ones.
-        num_bins: bins of equal width of the expected calibration error.
-        duplicate_similarity: from this correlation of their details on, a training and a test or validation image are
-            listed as near-duplicates (:mod:`.duplicates`); null: they are not looked for.
-        test_time_flip: also measure the mean of the probabilities of an image and its mirror image, beside the
-            plain figures, which stay as they are. For data whose meaning survives mirroring.
+        batch_size: images per forward pass; fewer if the images are large.
+        num_bins: number of equal-width bins of confidence for the expected calibration error.
+        duplicate_similarity: lowest similarity (a correlation of thumbnails, :mod:`.duplicates`) at which a test or
+            validation image is listed as a near-duplicate of a training image; null: near-duplicates are not looked
+            for.
+        test_time_flip: also measure the accuracy of test-time augmentation, which averages the probabilities of an
+            image and its mirror image; other metrics do not change. For data whose classes survive mirroring.
     """
 
     batch_size: int = Field(500, ge=1)

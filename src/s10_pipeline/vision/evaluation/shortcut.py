@@ -1,8 +1,8 @@
-"""Whether the model fell for a planted shortcut: test images with and without the tag of one class.
+"""Probe whether the model learned a planted shortcut: predict test images with and without the tag.
 
-In training, all images of that class carry the tag, and no others (Lapuschkin et al. 2019, arXiv:1902.10178, found
-such a "Clever Hans" in photographs: a source tag below pictures of horses). Test images have none, so the test
-accuracy alone does not say why the class is missed.
+The data stage can plant a shortcut: a tag (small mark) on all training images of one class and on no others. Test
+images have no tag, so low accuracy on that class does not show its cause, but adding the tag does. (Lapuschkin et al.
+2019, arXiv:1902.10178, found such a "Clever Hans" in photographs: a source tag below pictures of horses.)
 """
 
 import dataclasses
@@ -30,11 +30,15 @@ def probe_shortcut(
     params: EvaluateParams,
     device: torch.device,
 ) -> pd.DataFrame:
-    """``shortcut_probe``: what the tag does to test images of each class, each measured without and with it.
+    """Return the table ``shortcut_probe``: how predictions of each class change if test images get the tag.
+
+    Args:
+        planted: the planted shortcut, from the source's description of the training images; None: no shortcut.
 
     Returns:
-        Columns :data:`COLUMNS`, one row per class in label order, none where no shortcut was planted: ``accuracy`` and
-        the share ``taken`` for the tagged class, as the images are and ``_tagged``. NaN without images.
+        Columns :data:`COLUMNS`, one row per class in label order; no rows without a planted shortcut. ``accuracy`` and
+        ``taken`` (the share predicted as the tagged class) are for the images as they are, ``accuracy_tagged`` and
+        ``taken_tagged`` for the same images with the tag. NaN for a class without images.
     """
     if planted is None:
         return pd.DataFrame({name: pd.Series(dtype=object if name == "class_name" else float) for name in COLUMNS})

@@ -1,10 +1,10 @@
-"""A question about a trained model or its data, answered as far as the images allow."""
+"""Verdicts: each answers one question about a trained model or its data, with "unknown" if the images do not tell."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-# The kinds of verdicts, in words, in the order in which a reader needs them.
+# Each kind of verdict with its name for people, in the order of display.
 KINDS = {
     "accuracy": "accuracy",
     "baseline": "no better than always the same guess",
@@ -17,8 +17,8 @@ KINDS = {
     "cam_trust": "trust in the maps",
     "decided_schedule": "schedule",
 }
-# Those that are a fault of the data or of the model where they are found. Calibration is none: of 20 trainings on drawn
-# data without a fault, 19 are surely a little too sure or not sure enough.
+# Kinds that are a fault of the data or of the model if their verdict is "found". Calibration is not among them, because
+# nearly every model has it: 19 of 20 trainings on drawn data without a fault were measurably over- or underconfident.
 FAULTS = ("baseline", "class_starved", "shortcut", "near_duplicates", "train_test_shift", "label_errors")
 
 
@@ -28,12 +28,12 @@ class Verdict:
 
     Attributes:
         kind: a key of :data:`KINDS`.
-        verdict: whether that which ``kind`` names was found; ``unknown`` where ``n`` images do not tell.
-        n: images that were looked at.
-        value: the figure that decides.
-        low, high: ends of its interval, 95 % unless the sentence says otherwise.
-        items: the images, classes or figures that it is about, JSON-able.
+        verdict: whether the property that ``kind`` names was found; ``unknown`` if the evidence does not suffice.
+        n: number of images that were examined.
         sentence: the verdict for people, with its evidence.
+        value: the measured figure that decides.
+        low, high: ends of the interval of ``value``, 95 % unless the sentence says otherwise.
+        items: images, classes or figures concerned, in a form that JSON can store.
     """
 
     kind: str
@@ -46,17 +46,20 @@ class Verdict:
     items: Sequence[Any] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as JSON has it."""
+        """Return the verdict as a dictionary that JSON can store."""
         return {**asdict(self), "items": list(self.items)}
 
 
 def in_order(verdicts: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Verdicts as stored, by kind, those first that a reader needs first."""
+    """Return stored verdicts by kind, in the order of :data:`KINDS`."""
     return {v["kind"]: v for v in sorted(verdicts, key=lambda v: list(KINDS).index(v["kind"]))}
 
 
 def in_lines(verdicts: Iterable[dict[str, Any]]) -> list[str]:
-    """What cannot be told, each fault that was found, the accuracy: lines for a terminal, read from its end."""
+    """Return lines for the terminal: first what cannot be told, then each fault that was found, last the accuracy.
+
+    The most important line comes last, because a terminal shows the end of its output.
+    """
     told = in_order(verdicts)
     lines = [
         f"{KINDS[kind]}: {verdict['sentence']}"

@@ -1,4 +1,4 @@
-"""The check of the maps as a figure."""
+"""Draw the result of the check of class activation maps."""
 
 from typing import Any
 
@@ -15,7 +15,11 @@ _CURVES = {
 
 
 def plot_cam_check(cam_check: dict[str, Any], title: str) -> Figure:
-    """Fall of the explained class's probability over the share of pixels removed, by the maps and by controls."""
+    """Draw the fall of the explained class's probability over the share of removed pixels, for maps and controls.
+
+    Args:
+        cam_check: result of :func:`.faithfulness.check_cams`.
+    """
     title = literal(title)
     figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
     ax = figure.subplots()

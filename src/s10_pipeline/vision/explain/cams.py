@@ -1,4 +1,4 @@
-"""Class activation maps as they are stored: an artifact that is read without torch."""
+"""Class activation maps (CAMs) in the form in which they are stored; reading them does not need torch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Cams:
-    """The maps of the misclassified images and of the shortcut probe, with what made them.
+    """Maps of the misclassified images and of the shortcut probe, with the parameters and model that made them.
 
     Attributes:
-        indices: int64 (N,): the explained test images, in display order.
-        predicted_nhw, true_nhw: float32 (N, H, W) in [0, 1]: their maps for the predicted and for the true class.
-        params: of :class:`~.params.ExplainParams`, as JSON has them. The page shows these, not those of the call that
-            renders it.
-        model: "sha256:..." of the explained model's file.
-        shortcut, shortcut_examples, shortcut_nhw: of :func:`~.shortcut_maps.explain_shortcut`.
+        indices: int64 (N,), indices of the explained test images, in display order.
+        predicted_nhw, true_nhw: float32 (N, H, W) in [0, 1], their maps for the predicted and for the true class.
+        params: the :class:`~.params.ExplainParams` of the maps, as JSON. The report shows these, not the current ones.
+        model: digest "sha256:..." of the explained model's file.
+        shortcut, shortcut_examples, shortcut_nhw: results of :func:`~.shortcut_maps.explain_shortcut`.
     """
 
     indices: NDArray[np.int64]
@@ -31,6 +30,6 @@ class Cams:
 
 
 def is_blank(cams_nhw: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Tell which maps say nothing (bool (N,)): no place speaks for the class more than any other."""
+    """Return which maps (N, H, W) are constant, bool (N,): they show no region as evidence for the class."""
     blank: NDArray[np.bool_] = np.ptp(cams_nhw, axis=(1, 2)) == 0
     return blank

@@ -1,7 +1,7 @@
-"""Whether the maps deserve trust: does it hurt the prediction to remove what they point at?
+"""Check class activation maps: does the prediction suffer if the pixels that a map marks are removed?
 
-ROAD, "remove and debias" (Rong et al. 2022, arXiv:2202.00449): the pixels are replaced by what their neighbours
-suggest, so that neither a hole nor its outline tells the network anything.
+The method is ROAD, "remove and debias" (Rong et al. 2022, arXiv:2202.00449). Removed pixels are imputed from their
+neighbours, so that neither a hole nor its outline gives information to the network.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,22 @@ from ..progress import progress_bar
 from .cams import is_blank
 from .imputation import impute
 
-# shares of an image's pixels that are removed
+# Percentages of an image's pixels that are removed.
 PERCENTAGES = (10, 20, 40)
-# What a map has to beat: patches at random, in cells as large as a map's; and the maps of other images, which know
-# where objects usually are. Single pixels at random are no control: their neighbours predict them, so removing any
-# connected region lowers the probability more. Each image meets so many of either.
+# Controls that a map has to beat: random patches, in cells as large as the map's; and maps of other images, which mark
+# where objects usually are. Random single pixels are no fair control, because their neighbours predict them: removing
+# any connected region lowers the probability more. Each image is compared with NUM_DRAWS maps of each control.
 CONTROLS = ("random_maps", "other_maps")
 NUM_DRAWS = 8
 MIN_MAPS, MAX_MAPS = 5, 200
-# Predictions that nothing moves give differences that are surely not zero and too small for a report: a tenth of a
-# point. Maps that are better by less than two points are not worth looking at.
+# An advantage must exceed MIN_ADVANTAGE (0.1 percentage points): if no removal changes the predictions, tiny
+# differences would count as significant. Maps whose advantage is surely below WORTH_LOOKING (2 points) are judged not
+# better.
 MIN_ADVANTAGE, WORTH_LOOKING = 0.001, 0.02
 
-# Of larger images the solution is looked for at this size: what neighbours suggest is smooth.
+# Larger images are imputed at this size and enlarged again; imputed pixels are smooth, so little is lost.
 _SOLVED_SIZE = 64
-_NOISE = 0.01  # as in the paper, of a pixel's deviation
+_NOISE = 0.01  # noise added to imputed pixels, relative to the standard deviation of pixels, as in the paper
 
 Cams = NDArray[np.float32]
 
@@ -49,21 +50,21 @@ def check_cams(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
-    """Remove the highest pixels of each map, and as many by the :data:`CONTROLS`; compare what that does.
+    """Remove the pixels that each map marks most, and as many by each of :data:`CONTROLS`; compare the predictions.
 
     Args:
-        model: in evaluation mode; on the CPU afterwards.
+        model: put into evaluation mode; on the CPU afterwards.
         images_nhwc: uint8 (N, H, H, 3), RGB.
-        targets: the explained class of each.
-        cams_nhw: float32 (N, H, H) in [0, 1]; blank maps are left out: they point at nothing.
-        grids: rows and columns of cells of the layers that the maps are of (:func:`~.gradcam.find_grids`).
-        seed: of the random maps.
+        targets: class that each map explains (N,).
+        cams_nhw: float32 (N, H, H) in [0, 1]; blank maps are left out.
+        grids: rows and columns of cells in the explained layers (:func:`~.gradcam.find_grids`).
+        seed: seed of the random patches.
 
     Returns:
-        JSON-able: ``num_maps``, ``num_blank``, ``percentages``, ``drop`` (mean fall of the explained class's
-        probability at each percentage, of ``maps`` and each control), ``advantage`` (a control: ``mean`` of the map's
-        fall minus the control's, with the ends ``low`` and ``high`` of a 95 % interval) and ``verdict``, of
-        :class:`~..evaluation.verdict.Verdict`.
+        A dictionary that JSON can store: ``num_maps``, ``num_blank``, ``percentages``; ``drop``, the mean fall of the
+        explained class's probability at each percentage, for ``maps`` and each control; ``advantage``, per control the
+        ``mean`` of the map's fall minus the control's, with the ends ``low`` and ``high`` of a 95 % interval; and
+        ``verdict`` (:class:`~..evaluation.verdict.Verdict`).
     """
     kept = np.flatnonzero(~is_blank(cams_nhw))
     found: dict[str, Any] = {
@@ -85,7 +86,11 @@ def check_cams(
 
 
 def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
-    """Found: the maps are shown to be better than both controls; not found: not better than one by over two points."""
+    """Return the verdict on the maps.
+
+    "found" if they are surely better than both controls; "not_found" if they are surely less than 2 points better than
+    the control that is harder to beat; else "unknown".
+    """
     if not advantage:
         told = f"{num_maps} map{'s are' if num_maps != 1 else ' is'} too few to judge by"
         return Verdict("cam_trust", "unknown", num_maps, told)
@@ -105,10 +110,10 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
 
 
 def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Mean, and the ends of its 95 % interval, of the differences between an image's own map and map i + d + 1.
+    """Return the mean of comparisons between images and control maps, with the ends of its 95 % interval.
 
-    Neither images nor maps are independent draws here: each map meets several images. So the variance is that of both
-    factors less what they share (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136).
+    The comparisons are not independent, because each image and each map occurs in several of them. So the variance is
+    clustered by image and by map (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136).
 
     Args:
         values_nd: (N, D): row i, column d compares image i with the control map (i + d + 1) modulo N.
@@ -129,9 +134,10 @@ def _falls(
     grids: Sequence[tuple[int, int]],
     seed: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Fall of the target's probability, (N, draws, percentages): of an image's own map, and of each control's draws.
+    """Return the fall of the target's probability, (N, draws, percentages), for "maps" (one draw) and each control.
 
-    A map's pixels are removed from all images that meet it at once: the system that replaces them is the same.
+    The pixels that a map marks are removed from all images compared with it at once, because the linear system of the
+    imputation is the same.
     """
     rng = np.random.default_rng(seed)
     n, size = len(images_nhwc), min(images_nhwc.shape[1], _SOLVED_SIZE)
@@ -145,9 +151,9 @@ def _falls(
     with progress_bar("check of the maps", 2 * n, "maps") as bar:
         for name, maps_nhw, first in (("other_maps", small_cams, 0), ("random_maps", random_cams, 1)):
             for j, map_hw in enumerate(maps_nhw):
-                # the images that meet this map, an own one first
+                # indices of the images compared with this map; for "other_maps" the map's own image comes first
                 met = (j - np.arange(first, num_draws + 1)) % n
-                # ties, where a map is flat, are broken at random
+                # equal values of a map are ordered at random
                 order = np.lexsort((rng.random(size * size), map_hw.ravel()))[::-1]
                 chosen = [order[: round(percentage / 100 * size * size)] for percentage in PERCENTAGES]
                 without = np.concatenate([_remove(images_nhwc[met], pixels, size, noise, rng) for pixels in chosen])
@@ -161,7 +167,7 @@ def _falls(
 
 
 def _random_map(grids: Sequence[tuple[int, int]], size: int, rng: np.random.Generator) -> Cams:
-    """A map of random cells; of several layers the mean of theirs, as with the maps themselves."""
+    """Return a map with random values per cell; for several layers the mean of their maps, as for real maps."""
     cells = [_resize(rng.random(grid, dtype=np.float32), size) for grid in grids]
     mean: Cams = np.mean(cells, axis=0, dtype=np.float32)
     return mean
@@ -170,7 +176,7 @@ def _random_map(grids: Sequence[tuple[int, int]], size: int, rng: np.random.Gene
 def _remove(
     images_nhwc: NDArray[np.uint8], chosen: NDArray[np.integer], size: int, noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """float32 (N, H, H, 3): the images, their ``chosen`` pixels (flat, at ``size``) replaced."""
+    """Return the images, float32 (N, H, H, 3), with the ``chosen`` pixels (flat indices at side ``size``) imputed."""
     whole = images_nhwc.astype(np.float32)
     if size == whole.shape[1]:
         return impute(whole, chosen, noise, rng).clip(0, 255)

@@ -1,7 +1,7 @@
-"""Class activation maps, by the grad-cam package.
+"""Compute class activation maps with the grad-cam package.
 
-The package sets modes, hooks and gradients, so it is handed a copy of the model. Its ``with`` statement is not used,
-because its ``__exit__`` swallows IndexError.
+The package changes modes, hooks and gradients of the model, so it gets a copy. Its context manager is not used, because
+its ``__exit__`` suppresses IndexError.
 """
 
 import copy
@@ -29,27 +29,27 @@ def compute_cams(
     device: torch.device | str = "cpu",
     batch_size: int = 32,
 ) -> NDArray[np.float32]:
-    """Where in each image the evidence for a class lies.
+    """Compute maps that show where in each image the evidence for a class is.
 
-    The score explained is the class's logit. The model is left as it was found. Always in float32: the package fails
-    under bf16 autocast.
+    The explained score is the class's logit. The model is not changed. Computation is always in float32, because the
+    package fails under bf16 autocast.
 
     Args:
         model: takes uint8 images.
         images_nhwc: uint8 (N, H, W, 3), RGB; N may be 0.
-        targets: integers (N,): the class to explain in each image.
+        targets: class to explain in each image, integers (N,).
         method: one of :data:`~.params.METHODS`.
-        layer: residual stage whose last block is looked at, "layer1" ...; of several (a sequence, or joined by
-            "+") the mean of their maps, each scaled to 0-1 before.
-        device: where to compute.
-        batch_size: images a pass, fewer where they are large; does not change the maps beyond rounding.
+        layer: residual stage whose last block is explained, such as "layer3". For several (a sequence, or joined by
+            "+"), the result is the mean of their maps after scaling each to 0-1.
+        device: device that computes.
+        batch_size: images per pass; fewer if they are large. It changes the maps only by rounding.
 
     Returns:
-        float32 (N, H, W): each map scaled to 0-1 by its own extremes; all zeros where it is blank
-        (see :func:`~.cams.is_blank`).
+        float32 (N, H, W): each map scaled to 0-1 by its own minimum and maximum; zeros for a blank map
+        (:func:`~.cams.is_blank`).
 
     Raises:
-        UserError: unknown method, or a layer that the network lacks.
+        UserError: the method is unknown, or the network has no such layer.
     """
     if method not in METHODS:
         raise UserError(f"explain.method={method}: no such method; {did_you_mean(method, METHODS)}")
@@ -60,12 +60,12 @@ def compute_cams(
     cams_nhw = np.zeros(images_nhwc.shape[:3], np.float32)
     fitting = cap_batch_size(batch_size, images_nhwc.shape[1:3])
     with torch.inference_mode(False), torch.enable_grad():
-        # a copy made in inference mode would know no gradients
+        # copied outside inference mode, because tensors created in it cannot have gradients
         explained = copy.deepcopy(model).eval().requires_grad_(False).to(device)
         cam = getattr(pytorch_grad_cam, METHODS[method])(model=explained, target_layers=find_blocks(explained, layer))
         for start in range(0, len(images_nhwc), fitting):
             rows = slice(start, start + fitting)
-            # floating point, because gradients reach the block by way of the input: all parameters are frozen
+            # float input that requires gradients: all parameters are frozen, so autograd needs it to reach the block
             x_bhwc = torch.from_numpy(np.ascontiguousarray(images_nhwc[rows])).to(device, torch.float32)
             x_bchw = x_bhwc.permute(0, 3, 1, 2).requires_grad_()
             with torch.autocast(x_bchw.device.type, enabled=False):
@@ -74,12 +74,12 @@ def compute_cams(
 
 
 def find_blocks(model: Classifier, layer: str | Sequence[str]) -> list[torch.nn.Module]:
-    """The blocks that ``layer`` names, as of :func:`compute_cams`; UserError where the network lacks one."""
+    """Return the blocks that ``layer`` names (:func:`compute_cams`); raise UserError if the network lacks one."""
     return [model.last_block(name) for name in split_layers(layer)]
 
 
 def find_grids(model: Classifier, layer: str | Sequence[str], image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Rows and columns of cells that each of the layers has on images of this size: a map's own resolution."""
+    """Return the rows and columns of each layer's feature map for this image size, the resolution of its CAMs."""
     grids: list[tuple[int, int]] = []
     probed = copy.deepcopy(model).eval()
     for block in find_blocks(probed, layer):

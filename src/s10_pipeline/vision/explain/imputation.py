@@ -1,4 +1,4 @@
-"""Pixels replaced by what their neighbours suggest: noisy linear imputation (Rong et al. 2022, arXiv:2202.00449)."""
+"""Replace pixels by estimates from their neighbours: noisy linear imputation (Rong et al. 2022, arXiv:2202.00449)."""
 
 from functools import lru_cache
 
@@ -11,19 +11,20 @@ from scipy.sparse.linalg import splu
 def impute(
     images_nhwc: NDArray[np.float32], removed: NDArray[np.integer], noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Replace pixels such that each is the weighted mean of its eight neighbours, replaced ones among them.
+    """Replace pixels so that each is the weighted mean of its eight neighbours, which may be replaced pixels too.
 
-    Equals the grad-cam package's ``NoisyLinearImputer`` in a third of its time for one image, because the neighbourhood
-    of an image size is worked out once; for more images also because their common system is factorised once. The
-    package's version passes tensors to NumPy functions that NumPy 2 deprecates.
+    The result equals that of ``NoisyLinearImputer`` of the grad-cam package, in a third of the time for one image,
+    because the neighbourhood matrix is cached, and faster still for several images, because the linear system is
+    factorised once. The package's version also uses calls that NumPy 2 deprecates.
 
     Args:
         images_nhwc: float32 (N, H, H, C).
-        removed: flat indices of the pixels, the same in each image; at least one must be left.
-        noise: deviation of what is added to them, so that the smooth patch cannot be told by its smoothness.
+        removed: flat indices of the pixels to replace, the same in all images; at least one pixel must remain.
+        noise: standard deviation of noise added to the replaced pixels, so that smoothness does not reveal them.
+        rng: generator of the noise.
     """
     size = images_nhwc.shape[1]
-    # (H * H, N * C): a column per image and channel
+    # (H * H, N * C): one column per image and channel
     flat = np.moveaxis(images_nhwc.reshape(len(images_nhwc), size * size, -1), 1, 0)
     columns = flat.reshape(size * size, -1).copy()
     rows = _neighbours(size)[removed]
@@ -36,9 +37,9 @@ def impute(
 
 @lru_cache(maxsize=2)
 def _neighbours(size: int) -> csr_array:
-    """(H * H, H * H): row i gives the weighted mean of pixel i's neighbours within the image."""
+    """Return a matrix (H * H, H * H) whose row i computes the weighted mean of pixel i's neighbours in the image."""
     line, alone = diags_array([1.0, 1.0], offsets=[-1, 1], shape=(size, size)), eye_array(size)
-    # weights of the paper's code: 1/6 beside, above and below, 1/12 across a corner
+    # weights as in the paper's code: 1/6 for horizontal and vertical neighbours, 1/12 for diagonal ones
     matrix = csr_array((kron(alone, line) + kron(line, alone)) / 6 + kron(line, line) / 12)
     total = np.asarray(matrix.sum(axis=1)).ravel()
     return csr_array(matrix.multiply(1 / total[:, None]))

@@ -1,4 +1,4 @@
-"""The maps of the misclassified images, and of the shortcut probe where there is one."""
+"""Compute the maps of the misclassified images, and of tagged images if a shortcut was planted."""
 
 from functools import partial
 from typing import Any
@@ -28,7 +28,8 @@ def explain_mistakes(
 
     Args:
         misclassified: rows of ``test_predictions``, in display order.
-        planted: of :func:`~..data.planted.planted_shortcut`; its class is explained on tagged test images too.
+        planted: the planted shortcut (:func:`~..data.planted.planted_shortcut`); if there is one, its class is also
+            explained on tagged test images.
     """
     indices = misclassified["index"].to_numpy(np.int64)
     compute = partial(compute_cams, model, method=params.method, layer=params.layer, device=device)

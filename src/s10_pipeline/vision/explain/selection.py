@@ -1,4 +1,4 @@
-"""Which of the test images that the model gets wrong are explained."""
+"""Select the misclassified test images that are explained."""
 
 import numpy as np
 import pandas as pd
@@ -7,17 +7,16 @@ from .params import ExplainParams
 
 
 def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) -> pd.DataFrame:
-    """Choose ``params.num_images`` mistakes; all of them where there are fewer.
+    """Choose ``params.num_images`` misclassified images, or all if there are fewer.
 
     Args:
         test_predictions: one row per test image, in any order; columns ``index`` (position in the test
             set), ``label``, ``prediction``, ``confidence`` (0-1) and any others.
-        params: ``selection`` is ``most_confident`` (highest confidence first, ties by index),
-            ``first`` (by index) or ``random`` (drawn and ordered by ``seed`` alone).
+        params: ``selection`` is ``most_confident`` (highest confidence first, ties by index), ``first`` (by index) or
+            ``random`` (random order, which depends only on ``seed``).
 
     Returns:
-        The chosen rows in display order, with the same columns and types; empty where the model makes
-        no mistake.
+        The chosen rows in display order, with the same columns and types; empty if there are no mistakes.
     """
     mistakes = test_predictions[test_predictions["label"] != test_predictions["prediction"]]
     mistakes = mistakes.sort_values("index", kind="stable")
@@ -29,5 +28,5 @@ def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) 
 
 
 def draw_mistakes(test_predictions: pd.DataFrame, number: int, seed: int) -> pd.DataFrame:
-    """Draw so many mistakes at random, all of them where there are fewer: whatever is shown, these stand for all."""
+    """Draw ``number`` mistakes at random, or all if there are fewer, as a sample that represents all mistakes."""
     return select_misclassified(test_predictions, ExplainParams(num_images=number, selection="random", seed=seed))

@@ -1,4 +1,4 @@
-"""Where the model looks on test images with a planted tag."""
+"""Compute maps of test images with a planted tag, to see whether the model uses the tag as evidence."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from ..data.planted import plant
 from ..network.classifier import Classifier
 from .cams import is_blank
 
-# enough for a mean that is steady to a percent or two
+# Enough images for a mean that is accurate to one or two percentage points.
 NUM_IMAGES = 100
 
 
@@ -22,17 +22,18 @@ def explain_shortcut(
     images: ImageSet,
     planted: dict[str, Any] | None,
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]], NDArray[np.float32]]:
-    """Maps for the tagged class on test images of the other classes, without and with the tag.
+    """Explain the tagged class on test images of the other classes, without and with the tag.
 
     Args:
-        compute: :func:`~.gradcam.compute_cams`, all but images and targets given.
+        compute: :func:`~.gradcam.compute_cams` with all arguments set except images and targets.
+        planted: the planted shortcut (:func:`~..data.planted.planted_shortcut`); None: no shortcut.
 
     Returns:
-        shortcut: ``class_name``, ``num_images``; means over them of the share of the heat that lies in the tag's box,
-            ``heat_plain`` and ``heat_tagged``, and ``area``, the box's share of the image: what a map that knows
-            nothing would have there. None where no shortcut was planted.
+        shortcut: ``class_name``, ``num_images``; ``heat_plain`` and ``heat_tagged``, the mean share of a map's sum that
+            is inside the tag's box, without and with the tag; ``area``, the box's share of the image, which a uniform
+            map would have. None without a planted shortcut.
         shortcut_examples: one tagged image per class: index, truth, prediction, confidence.
-        shortcut_nhw: float32 (M, H, W): the examples' maps for the tagged class.
+        shortcut_nhw: float32 (M, H, W), maps of the examples for the tagged class.
     """
     height, width = images.image_size
     if planted is None:
@@ -66,7 +67,7 @@ def explain_shortcut(
 
 
 def heat_inside(cams_nhw: NDArray[np.float32], box_xyxy: list[int]) -> float | None:
-    """Mean share of a map's heat inside the box, of the maps that are not blank; None where all are."""
+    """Return the mean share of a map's sum inside the box, over maps that are not blank; None if all are blank."""
     left, top, right, bottom = box_xyxy
     kept = cams_nhw[~is_blank(cams_nhw)]
     if not len(kept):

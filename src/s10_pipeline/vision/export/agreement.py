@@ -1,4 +1,4 @@
-"""Whether an ONNX file computes what the model computes; the only file that knows ONNX Runtime."""
+"""Check that an exported ONNX model gives the same results as the model; only this module uses ONNX Runtime."""
 
 import logging
 from typing import Any
@@ -23,18 +23,18 @@ BATCH_SIZE = 64
 def check_agreement(
     onnx_model: bytes, model: Classifier, images_nhwc: NDArray[np.uint8], params: ExportParams
 ) -> dict[str, Any]:
-    """Run both on the same images, on the CPU: in batches, and the first image by itself.
+    """Run both models on the same images on the CPU, in batches and once with a single image, and compare.
 
     Args:
-        onnx_model: of :func:`~.onnx_file.to_onnx`.
+        onnx_model: content of the ONNX file (:func:`~.onnx_file.to_onnx`).
         model: put into evaluation mode; on the CPU afterwards.
-        images_nhwc: uint8 (N, H, H, 3) of the model's size; ``num_check_images`` of them, evenly spread, are taken.
+        images_nhwc: uint8 (N, H, H, 3) of the model's size; ``num_check_images`` of them, evenly spaced, are used.
         params: ``num_check_images``, ``tolerance``.
 
     Returns:
         ``export_check``: ``num_images``, ``max_probability_difference``, ``max_logit_difference``,
-        ``num_equal_predictions``, ``tolerance``, ``num_bytes`` and ``versions``. Images whose two likeliest classes are
-        closer than the tolerance may be predicted differently.
+        ``num_equal_predictions``, ``tolerance``, ``num_bytes`` and ``versions``. Predictions may differ for images
+        whose two most probable classes are closer than the tolerance.
 
     Raises:
         UserError: a probability differs by more than the tolerance.
@@ -50,18 +50,18 @@ def check_agreement(
             outputs.append(_outputs(session, model, np.ascontiguousarray(images_nhwc[rows].transpose(0, 3, 1, 2))))
             bar.advance()
     logits_nk, probabilities_nk, expected_logits_nk, expected_nk = map(np.concatenate, zip(*outputs, strict=True))
-    # NumPy's max: Python's would pass over NaN
+    # NumPy's max, because Python's max may ignore NaN
     probability_difference = float(np.abs(probabilities_nk - expected_nk).max())
     logit_difference = float(np.abs(logits_nk - expected_logits_nk).max())
-    equal = (probabilities_nk.argmax(1) == expected_nk.argmax(1))[1:]  # the first image was computed twice
+    equal = (probabilities_nk.argmax(1) == expected_nk.argmax(1))[1:]  # the first image occurs twice
     if not probability_difference <= params.tolerance:
         raise UserError(
-            f"export.tolerance={params.tolerance:g}: a probability of the ONNX model is off by "
+            f"export.tolerance={params.tolerance:g}: a probability of the ONNX model differs by "
             f"{probability_difference:.3g}, so nothing was written; try other versions of torch and onnxruntime "
             f"({_versions()}), or raise the tolerance"
         )
     _log.info(
-        "the ONNX model agrees with the model on %d images: probabilities to %.1e", len(chosen), probability_difference
+        "on %d images, the ONNX model's probabilities differ by at most %.1e", len(chosen), probability_difference
     )
     return {
         "num_images": len(chosen),
@@ -77,7 +77,7 @@ def check_agreement(
 def _outputs(
     session: onnxruntime.InferenceSession, model: Classifier, images_bchw: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], ...]:
-    """Logits and probabilities (B, K) of the ONNX model, then of the model."""
+    """Return logits and probabilities (B, K) of the ONNX model, then those of the PyTorch model."""
     images = torch.from_numpy(images_bchw)
     with torch.inference_mode():
         expected_logits_bk = model(images).numpy()

@@ -1,6 +1,6 @@
-"""The model as an ONNX file: uint8 images in, logits and probabilities out; the only file that knows the exporter.
+"""Export the model to ONNX: uint8 images in, logits and probabilities out. Only this module uses the exporter.
 
-ONNX, because such a file runs without torch and from many languages; one of ``torch.export`` needs torch again.
+ONNX was chosen because it runs without torch and from many languages, whereas a ``torch.export`` file needs torch.
 """
 
 import json
@@ -16,7 +16,7 @@ OUTPUTS = ("logits", "probabilities")
 
 
 class _WithProbabilities(nn.Module):
-    """Logits and their softmax."""
+    """The model with two outputs: logits and probabilities."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
@@ -28,24 +28,24 @@ class _WithProbabilities(nn.Module):
 
 
 def to_onnx(model: Classifier) -> bytes:
-    """The content of an ``.onnx`` file; equal models give equal bytes with equal versions of torch and onnx.
+    """Return the content of an ``.onnx`` file; equal models and versions of torch and onnx give equal bytes.
 
-    Input ``images``: uint8 (N, 3, H, W), RGB, 0-255, any N, H and W of the model. Outputs ``logits`` and
-    ``probabilities``: float32 (N, K). Normalisation is inside. The file's metadata has, each as JSON,
-    ``class_names``, ``resize`` (the rule by which other images are brought to the model's size) and ``title``.
+    The input ``images`` is uint8 (N, 3, H, W), RGB, 0-255, with any N and the model's H and W. The outputs ``logits``
+    and ``probabilities`` are float32 (N, K). Normalisation is part of the ONNX model. The file's metadata has
+    ``class_names``, ``resize`` (the rule for resizing images to the model's size) and ``title``, each as JSON.
 
     Args:
-        model: on the CPU; left as it was found.
+        model: a model on the CPU; its mode is restored.
 
     Source: https://docs.pytorch.org/docs/stable/onnx_export.html
     """
     was_training = model.training
     wrapped = _WithProbabilities(model).eval()
-    # two images: of one, the exporter would take the batch for a constant
+    # two images, because with one the exporter would treat the batch size as a constant
     example_bchw = torch.zeros((2, 3, *model.spec.image_size), dtype=torch.uint8)
     try:
         with warnings.catch_warnings():
-            # of the exporter about its own parts; the check against the model is what counts
+            # the exporter warns about its own internals; check_agreement verifies the result
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 wrapped,
@@ -59,7 +59,7 @@ def to_onnx(model: Classifier) -> bytes:
     finally:
         model.train(was_training)
     assert program is not None
-    # where each operation came from: source lines, with the folders of this machine
+    # remove the source location of each operation, which contains paths of this machine
     for item in (*program.model.graph, *program.model.graph.inputs, *program.model.graph.outputs):
         item.metadata_props.clear()
     spec = model.spec

@@ -6,12 +6,13 @@ from ..params import Params
 
 
 class ExportParams(Params):
-    """The model as an ONNX file.
+    """Export of the model to ONNX.
 
     Attributes:
-        num_check_images: test images on which the file must agree with the model; all where there are fewer.
-        tolerance: how far a probability may be off. Both compute in fp32 and differ by rounding: 1e-6 with the model of
-            the sample environment.
+        num_check_images: number of test images on which the ONNX model is compared with the model; all if there are
+            fewer.
+        tolerance: largest allowed difference of a probability. Both models compute in fp32 and differ only by rounding,
+            by 1e-6 for the model of the environment ``sample``.
     """
 
     num_check_images: int = Field(500, ge=1)

@@ -1,4 +1,4 @@
-"""The curve of a range test: smoothed without lag, and read up to its first divergence."""
+"""Analyse the loss curve of a learning-rate range test: smoothing, divergence and noise."""
 
 import numpy as np
 import pandas as pd
@@ -6,25 +6,28 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# The first batches show the loss of the fresh network; no reading looks at them (torch-lr-finder leaves out as many).
+# The first batches are not used to choose a rate, because they show the loss of the untrained network
+# (torch-lr-finder skips as many).
 SKIP_START = 10
 
-# Losses of constant mean rise by so many standard errors of the smoothed loss in 1 of 100 range tests.
+# If the true loss is constant, the smoothed loss varies by chance by more than this many standard errors in 1 of 100
+# range tests.
 MAX_ERRORS = 9.0
 
-# The loss has blown up where it stays above so many times that of the first batches.
+# Training counts as unstable from the rate on at which the loss stays above this multiple of its initial value.
 BLOWN_UP = 1.5
 
 
 def smooth_losses(lr: Floats, raw_loss: Floats, bandwidth: float) -> Floats:
-    """Fit a line around each point, by a Gaussian kernel over the logarithm of the rate (local linear regression).
+    """Smooth losses by local linear regression over log10(rate) with a Gaussian kernel; return them, float64 (N,).
 
-    Such a mean looks to both sides, so it does not lag behind the rate, and a straight fall stays as it is up to both
-    ends. Losses above twice the first ones are clipped, so the smoothed loss before a divergence does not depend on how
-    violent the divergence is.
+    The kernel is symmetric, so the result does not lag behind the rate as an exponential average would; a linear slope
+    is preserved up to both ends. Losses above twice the initial loss are clipped first, so that the size of a
+    divergence does not influence the smoothed loss before it.
 
     Args:
-        lr: geometric sequence, as the range test raises it.
+        lr: learning rates (N,), a geometric sequence.
+        raw_loss: loss of each batch (N,).
         bandwidth: standard deviation of the kernel in decades of the rate; at least one step of ``lr`` is used.
     """
     num_points = len(lr)
@@ -45,11 +48,11 @@ def smooth_losses(lr: Floats, raw_loss: Floats, bandwidth: float) -> Floats:
 
 
 def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
-    """Return the number of points before the loss first diverges, or before the last ones if it never does.
+    """Return how many points at the start of the curve can be used to find its minimum.
 
-    The loss diverges where it has risen from its lowest point by more than half of the fall before it, and by more than
-    chance explains. The last points (1.5 bandwidths, at most an eighth) are not read, because the lines there rest on
-    one side alone and follow single batches.
+    They end where the loss first diverges: it has risen from its lowest point so far by more than half of its fall
+    before, and by more than chance explains. If it never diverges, only the last points (1.5 bandwidths, at most an
+    eighth) are left out, because smoothing there has data on one side only and follows single batches.
     """
     loss = lr_curve["loss"].to_numpy(float)
     lowest, highest = np.minimum.accumulate(loss), np.maximum.accumulate(loss)
@@ -59,10 +62,10 @@ def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
 
 
 def blow_up(lr_curve: pd.DataFrame, end_lr: float) -> float:
-    """Return the rate from which on the loss stays above 1.5 times the first ones, or at which the test broke off.
+    """Return the rate from which on the loss stays above 1.5 times its initial value.
 
-    Infinite if neither. A rise that passes counts for nothing: while the rate is raised fast, the loss often rises and
-    falls again at rates that train well.
+    If there is none, returns the last rate of a test that stopped early, else infinity. A temporary rise does not
+    count: while the rate grows fast, the loss often rises and falls again at rates that train well.
     """
     lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
     first = np.median(lr_curve["raw_loss"][:SKIP_START])
@@ -73,10 +76,11 @@ def blow_up(lr_curve: pd.DataFrame, end_lr: float) -> float:
 
 
 def noise_of(lr_curve: pd.DataFrame, bandwidth: float) -> float:
-    """Return the largest difference of smoothed losses that chance explains, from the scatter of the raw ones."""
-    # the median, because most of the scatter lies behind a divergence; 1.48 makes it a standard deviation
+    """Return the largest difference of smoothed losses that chance explains, estimated from the raw losses."""
+    # the median absolute deviation, because losses after a divergence are outliers; times 1.48: a standard deviation
     scatter = 1.48 * float(np.median(np.abs(lr_curve["raw_loss"] - lr_curve["loss"])))
-    # a Gaussian kernel averages the points of 2 sqrt(pi) of its standard deviations, and follows some of their scatter
+    # a Gaussian kernel averages as many points as lie in 2 sqrt(pi) of its standard deviations; the residuals are
+    # smaller than the noise, because the smoothed curve follows some of it
     averaged = 2 * np.sqrt(np.pi) * max(1.0, bandwidth / _step_of(lr_curve["lr"].to_numpy(float)))
     return MAX_ERRORS * scatter / float(np.sqrt(averaged - 2 * np.sqrt(2) + 1))
 

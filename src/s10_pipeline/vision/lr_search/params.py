@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from ..params import Params
 
-# A shorter test has too few batches left once its start is cut off.
+# Fewest batches of a test: its first ones are not used, and enough must remain.
 MIN_BATCHES = 20
 
 
@@ -14,13 +14,13 @@ class LrSearchParams(Params):
     """The learning-rate range test (Smith 2015, arXiv:1506.01186).
 
     Attributes:
-        start_lr, end_lr: first and last learning rate; it grows exponentially between them.
-        num_tests: how many tests, each with a seed of its own.
-        num_iterations: batches of a test, each with the next learning rate; fewer in short trainings.
+        start_lr, end_lr: first and last learning rate; the rate grows exponentially between them.
+        num_tests: number of tests, each with another seed.
+        num_iterations: number of batches per test, each with a higher learning rate; fewer for short trainings.
         smoothing: standard deviation of the kernel that smooths the loss, in decades of the rate.
-        diverge_threshold: the test stops where a batch's loss exceeds this many times the lowest.
-        method: how the rate is chosen.
-        always: run the tests where ``train.lr`` is given too, to show the rate that they find.
+        diverge_threshold: the test stops when a batch's loss exceeds this multiple of the lowest loss.
+        method: how the rate is chosen, a key of :data:`.rate.METHODS`.
+        always: run the tests even if ``train.lr`` is given, to show the rate that they find.
     """
 
     start_lr: float = Field(1e-3, gt=0)
@@ -33,14 +33,14 @@ class LrSearchParams(Params):
     always: bool = False
 
     def runs_test(self, given_lr: float | None) -> bool:
-        """Return whether the range test runs, where ``train.lr`` is ``given_lr``."""
+        """Return whether the range test runs if ``train.lr`` is ``given_lr``."""
         return self.always or given_lr is None
 
     def plan(self, num_batches: int) -> tuple[int, int]:
-        """Return how many tests a training of ``num_batches`` can afford, and the batches of each.
+        """Return the number of tests for a training of ``num_batches``, and the number of batches per test.
 
-        Together they take at most a twentieth of the training's batches, or 300 if that is more, and never more than
-        a quarter of them.
+        All tests together may use 1/20 of the training's batches, or 300 if that is more, but never more than 1/4. For
+        a very short training, the number of tests is 0.
         """
         allowed = min(max(300, num_batches // 20), num_batches // 4)
         num_tests = min(self.num_tests, allowed // MIN_BATCHES)

@@ -1,4 +1,4 @@
-"""The range test as a figure."""
+"""Draw the learning-rate range test."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ COLORS = {"auto": "#0072B2", "minimum": "#D55E00"}
 
 
 def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -> Figure:
-    """Plot the losses of range tests over the learning rate; the rate that was taken is drawn solid and named so.
+    """Draw the losses of all range tests over the learning rate; a solid vertical line marks the rate that is used.
 
-    Dots are single batches, one line per test is their smoothed loss. Grey is what is not read, from
-    ``best_lr["read_to"]`` on; a coloured band spans the rates that single tests gave.
+    Dots are losses of single batches, lines are smoothed losses, one line per test. The grey part, from
+    ``best_lr["read_to"]`` on, is not used to find the lowest loss. The coloured band spans the rates from single tests.
     """
     title = literal(title)
     figure = Figure(figsize=(8, 5.6), dpi=120, layout="constrained")
@@ -45,7 +45,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
             lr, color=COLORS[method], linestyle="-" if taken else "--", linewidth=3.2 if taken else 2.0, label=label
         )
     if best_lr["candidates"]:
-        # what diverged would squeeze the valley into a line
+        # diverged losses are left out of the axis limits, because they would flatten the rest of the curve
         low, high = before["raw_loss"].quantile([0.01, 0.99])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
         figure.legend(fontsize=13, loc="outside lower center", frameon=False)

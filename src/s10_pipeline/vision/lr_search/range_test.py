@@ -1,6 +1,7 @@
-"""The learning-rate range test (Smith 2015, arXiv:1506.01186) by torch-lr-finder.
+"""Run learning-rate range tests (Smith 2015, arXiv:1506.01186) with torch-lr-finder.
 
-The one file that knows torch-lr-finder: it prints, draws its own bar, leaves the RNG changed and never stops at NaN.
+Only this module uses torch-lr-finder. It works around that library's habits: it prints, draws its own progress bar,
+changes the state of random generators, and does not stop at NaN.
 """
 
 import contextlib
@@ -40,19 +41,20 @@ COLUMNS = ("lr", "loss", "raw_loss", "run")
 def find_learning_rate(
     images: ImageSet, train_set: Split, params: LrSearchParams, train: StepParams
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Run range tests on fresh networks over augmented training images, and choose a rate (:func:`.rate.choose_rate`).
+    """Run range tests with untrained networks on augmented training images, and choose a rate (:func:`.choose_rate`).
 
-    Equal input gives equal rates, on CUDA too, whatever ``train.deterministic`` says. Where ``train.lr`` is given, no
-    test runs unless ``lr_search.always`` asks for it; nor does one where the training is too short to afford it.
+    Equal inputs give equal rates, on CUDA too, regardless of ``train.deterministic``. If ``train.lr`` is given, no test
+    runs unless ``lr_search.always`` is set. No test runs for a training that is too short.
 
     Returns:
-        ``lr_curve`` (columns :data:`COLUMNS`: ``loss`` is smoothed, ``run`` counts tests from 0; empty without a test)
-        and ``best_lr``: ``lr``, ``method``, ``candidates`` (method -> rate), ``band`` (lowest and highest rate by a
-        single test), ``read_to`` (first rate that is not read; None: all are), ``parameters``.
+        ``lr_curve`` (columns :data:`COLUMNS`; ``loss`` is smoothed, ``run`` is the number of the test from 0; empty
+        without a test) and ``best_lr``, a dictionary: ``lr``; ``method``; ``candidates`` (method -> rate); ``band``
+        (lowest and highest rate from a single test); ``read_to`` (first rate that was not used to find the lowest loss;
+        None: all were); ``parameters``.
 
     Raises:
-        UserError: the batch is larger than the set, or the loss diverged before a rate could be read off
-            (where ``train.lr`` is given, it is taken instead, with a warning).
+        UserError: a batch is larger than the training set, or the loss diverged too early to choose a rate. In the
+            latter case a given ``train.lr`` is used instead, with a warning.
     """
     given: dict[str, Any] = {
         "lr": train.lr,
@@ -63,7 +65,7 @@ def find_learning_rate(
         "parameters": params.model_dump(),
     }
     if not params.runs_test(train.lr):
-        log.info("train.lr=%g was given: no range test; lr_search.always=true runs it all the same", train.lr)
+        log.info("no range test, because train.lr=%g was given; lr_search.always=true runs it anyway", train.lr)
         return pd.DataFrame(columns=COLUMNS, dtype=float), given
     check_batch_size(train_set, train)
     num_tests, num_iterations = params.plan(num_batches(train_set, train))
@@ -80,9 +82,9 @@ def find_learning_rate(
     taken = f"{best_lr['lr']:.2g}" if train.lr is None else f"train.lr={train.lr:g}"
     if num_tests:
         listed = ", ".join(f"{METHODS[name]} {lr:.2g}" for name, lr in best_lr["candidates"].items())
-        log.info("range test: %d tests of %d batches; %s; taking %s", num_tests, num_iterations, listed, taken)
+        log.info("range test: %d tests of %d batches; %s; using %s", num_tests, num_iterations, listed, taken)
     else:
-        log.info("this training is too short for a range test; taking %s, unchecked", taken)
+        log.info("this training is too short for a range test; using %s, unchecked", taken)
     return lr_curve, best_lr
 
 
@@ -92,8 +94,8 @@ def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train:
     num_workers, on_cuda = resolve_num_workers(train.num_workers, device), device.type == "cuda"
     loader = TrainLoader(images, train_set, train.batch_size, train.seed, num_workers, pin_memory=on_cuda)
     with (
-        # checkpoints are found by the rate too: a training that was interrupted goes on only if the same one comes out.
-        # CUDA alone computes differently each time, and torch has no deterministic max pooling on Apple's GPUs.
+        # Deterministic, because the rate is part of the run key: an interrupted training resumes only at the same rate.
+        # Only CUDA needs this, and torch has no deterministic max pooling on Apple GPUs.
         deterministic_algorithms(on_cuda),
         explain_out_of_memory(train.batch_size, device),
     ):
@@ -109,12 +111,16 @@ def run_range_test(
     train: StepParams,
     weights_k: Tensor | None = None,
 ) -> pd.DataFrame:
-    """Raise the learning rate batch by batch. The model is used up; torch's generators are left as they were.
+    """Run one range test: train ``model`` while raising the learning rate from batch to batch.
 
-    The test stops where a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite.
+    The test stops when a batch's loss exceeds ``diverge_threshold`` times the lowest, or is not finite. The model is
+    changed and of no further use; torch's random-generator states are restored.
+
+    Args:
+        weights_k: class weights of the loss (K,); None: no weights.
 
     Returns:
-        columns :data:`COLUMNS`, one row per iteration whose loss was finite.
+        columns :data:`COLUMNS`, one row per batch whose loss was finite.
     """
     device = next(model.parameters()).device
     precision = choose_precision(train.precision, device)
@@ -142,7 +148,7 @@ def run_range_test(
 
         with (
             patch.object(lr_finder, "tqdm", counted),
-            # redirecting standard output instead would swallow the bar with it
+            # redirecting standard output instead would hide the progress bar too
             patch.object(lr_finder, "print", log.debug, create=True),
             contextlib.suppress(_NonFiniteLoss),
         ):
@@ -150,7 +156,7 @@ def run_range_test(
                 _Endless(loader),
                 end_lr=params.end_lr,
                 num_iter=params.num_iterations,
-                smooth_f=0,  # we smooth below, because its own mean lags behind the rate
+                smooth_f=0,  # no smoothing here: an exponential average lags behind the rate
                 diverge_th=params.diverge_threshold,
             )
     lr, raw_loss = (np.array(finder.history[name], float) for name in ("lr", "loss"))
@@ -159,14 +165,14 @@ def run_range_test(
 
 
 class _NonFiniteLoss(Exception):
-    """Ends the range test."""
+    """Raised to stop the range test at a loss that is NaN or infinite."""
 
 
 class _Endless(TrainDataLoaderIter):
-    """Epoch after epoch of the loader's batches."""
+    """Iterator over the batches of all epochs, without end."""
 
     def __init__(self, loader: TrainLoader) -> None:
-        # the class above would start the loader's workers, for batches of no epoch
+        # super().__init__() is not called: it would iterate the loader without an epoch
         self._batches = chain.from_iterable(map(loader.epoch, count()))
 
     def __next__(self) -> Batch:

@@ -1,7 +1,7 @@
-"""The learning rate: a rule by batch size and momentum, checked by range tests.
+"""Choose the learning rate: by a rule from batch size and momentum, which range tests check.
 
-No reading of a range test that a training can afford trained as well as the rule (benchmarks/lr_finders.py), so a test
-lowers the rate where the loss blows up near it, and raises it never.
+In benchmarks/lr_finders.py, no method that reads the rate from an affordable range test trained as well as the rule. So
+a test only lowers the rate, if the loss rises steeply near it, and never raises it.
 """
 
 import logging
@@ -23,24 +23,24 @@ METHODS = {
     "minimum": "lowest loss (as in 2020)",
 }
 
-# A test that broke off after fewer batches is not read.
+# A test with fewer batches before it diverged is an error.
 MIN_POINTS = SKIP_START + 7
 
-# A rate is kept up to this share of the one at which a test's loss blew up: a test passes each rate in a few batches,
-# so its loss rises late.
+# Highest rate that is used, as a share of the rate at which a test's loss blew up (:func:`.curve.blow_up`). A test
+# spends only a few batches on each rate, so its loss rises later than that of a long training.
 SAFE_SHARE = 0.5
 
-# Where tests differ by more, the lowest rate is taken, with a warning.
+# If the rates of several tests differ by more than this factor, the lowest is used, with a warning.
 MAX_BAND = 3.0
 
 
 def rates_by_rule(batch_size: int, momentum: float) -> tuple[float, float]:
-    """Return the rate to train with and the cautious one, for SGD and a residual network with BatchNorm.
+    """Return the usual rate and the cautious rate, for SGD and a residual network with BatchNorm.
 
-    ``max(0.1, 0.2 * batch_size / 128)`` and 0.1 where momentum is 0.9; both are proportional to ``1 - momentum``,
-    because momentum makes steps ``1 / (1 - momentum)`` times longer (Smith et al. 2018, arXiv:1711.00489). The rate
-    grows with the batch as in Goyal et al. 2017 (arXiv:1706.02677). The factors were chosen by trainings in the design
-    half of benchmarks/lr_finders.py, and scored by the other half.
+    With momentum 0.9 these are ``max(0.1, 0.2 * batch_size / 128)`` and 0.1. Both are proportional to ``1 - momentum``,
+    because momentum makes steps ``1 / (1 - momentum)`` times longer (Smith et al. 2018, arXiv:1711.00489). The usual
+    rate grows with the batch size as in Goyal et al. 2017 (arXiv:1706.02677). The constants were chosen on one half of
+    the settings of benchmarks/lr_finders.py and scored on the other half.
     """
     cautious = 0.1 * (1 - momentum) / (1 - 0.9)
     return cautious * max(1.0, batch_size / 64), cautious
@@ -48,14 +48,14 @@ def rates_by_rule(batch_size: int, momentum: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Reading:
-    """What one range test says.
+    """The result of one range test.
 
     Attributes:
-        minimum: rate of the lowest smoothed loss before it first diverges.
-        read_to: first rate that is not read; infinite if all are.
+        minimum: rate of the lowest smoothed loss before the loss first diverges.
+        read_to: first rate that is not used to find ``minimum``; infinite if all are used.
         limit: highest rate that is safe; infinite if the loss did not blow up.
-        fall: of the loss up to its minimum, as a share of the highest before.
-        errors: the same in units of what chance explains.
+        fall: fall of the loss to its minimum, as a share of the highest loss before it.
+        errors: fall of the loss to its minimum, divided by the largest fall that chance explains.
     """
 
     minimum: float
@@ -66,13 +66,13 @@ class Reading:
 
 
 def read_test(curve: pd.DataFrame, params: LrSearchParams) -> Reading:
-    """Read one test.
+    """Evaluate one range test.
 
     Args:
         curve: columns ``lr`` (ascending), ``loss`` (smoothed), ``raw_loss``; one row per batch.
 
     Raises:
-        UserError: the loss diverged within 17 batches.
+        UserError: the loss diverged after fewer than 17 batches.
     """
     if len(curve) < MIN_POINTS:
         raise UserError(
@@ -94,10 +94,10 @@ def read_test(curve: pd.DataFrame, params: LrSearchParams) -> Reading:
 
 
 def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int, momentum: float) -> dict[str, Any]:
-    """Return ``best_lr`` (:func:`.range_test.find_learning_rate`), and warn where tests speak against the rate.
+    """Return ``best_lr`` (:func:`.range_test.find_learning_rate`), and warn if the tests call for a lower rate.
 
     Args:
-        lr_curve: of all tests; if there is none, nothing checks the rule, and the cautious rate is taken.
+        lr_curve: curves of all tests; if it is empty, the cautious rate is used, because nothing checks the rule.
     """
     by_rule, cautious = rates_by_rule(batch_size, momentum)
     tests = [read_test(curve, params) for _, curve in lr_curve.groupby("run")]
@@ -108,20 +108,20 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     rates = {"auto": min(found["auto"]), "minimum": float(np.exp(np.mean(np.log(found["minimum"]))))}
     low, high = min(found[params.method]), max(found[params.method])
     rate, reason = rates[params.method], ""
-    # each is in units of what chance explains in one test
+    # errors of several tests add up, whereas chance explains only sqrt(number of tests) times as much as in one
     fell = sum(test.errors for test in tests) > np.sqrt(len(tests))
     largest_fall = 100 * max((test.fall for test in tests), default=0.0)
     if high > MAX_BAND * low:
         rate, reason = low, f"tests differ from {low:.2g} to {high:.2g}"
     elif tests and params.method == "auto" and low < by_rule:
-        reason = f"the loss blows up at {low / SAFE_SHARE:.2g}, near the usual rate of {by_rule:.2g}"
+        reason = f"the loss rises steeply at {low / SAFE_SHARE:.2g}, near the usual rate of {by_rule:.2g}"
     elif tests and params.method == "minimum" and not fell:
-        rate, reason = cautious, f"the loss fell by {largest_fall:.2g} % only, which may be chance"
+        rate, reason = cautious, f"the loss fell by only {largest_fall:.2g} %, which may be chance"
     elif tests and not fell:
-        log.info("range test: the loss fell by %.2g %% only, so it says little about the rate", largest_fall)
+        log.info("range test: the loss fell by only %.2g %%, so it says little about the rate", largest_fall)
     if reason:
         log.warning(
-            "range test: %s, so the cautious rate %.2g is taken; look at lr_curve_plot and the images, raise "
+            "range test: %s, so the cautious rate %.2g is used; look at lr_curve_plot and the images, raise "
             "lr_search.num_iterations, or give train.lr", reason, rate,
         )  # fmt: skip
     read_to = min((test.read_to for test in tests), default=np.inf)

@@ -1,4 +1,4 @@
-"""The model artifact: a network together with everything that an image meets before and after it."""
+"""The classifier: a network with its normalisation, class names and resize rule, stored in one model file."""
 
 import json
 from pathlib import Path
@@ -23,25 +23,27 @@ from .resnet import ResNet
 
 FORMAT = "s10_pipeline.classifier/1"
 
-# oneDNN, as torch 2.15 has it, corrupts memory in the backward pass of channels_last convolutions of fewer channels
-# where several threads share an odd batch (found by trying widths 4 to 48 and batches 3 to 64).
+# Narrower networks do not use channels_last: in torch 2.15, the backward pass of oneDNN's channels_last convolutions
+# with fewer channels corrupts memory if several threads share a batch of odd size (found by trying widths 4 to 48 and
+# batch sizes 3 to 64).
 MIN_CHANNELS_LAST = 16
 
 
 Name = Annotated[str, Field(max_length=1000)]
 
 
-@dataclass(config=Params.model_config)  # frozen, as that says
+@dataclass(config=Params.model_config)  # frozen
 class ClassifierSpec:
-    """What a model file says besides its weights; the file may be anybody's, so everything in it is bounded.
+    """The description that a model file holds besides the weights; values are bounded, as a file may be untrusted.
 
     Attributes:
-        architecture: ``stem`` resolved.
-        class_names: in label order, all different.
-        mean, std: of the training images, a channel (RGB), in pixel units (0-255).
-        resize: rule by which images of other sizes are brought to ``image_size``.
-        title: the data that it was trained on, for people.
-        drawn: whether the project drew that data itself.
+        architecture: the network's architecture; ``stem`` must not be "auto".
+        class_names: names of the classes in label order, all different.
+        mean, std: per channel (RGB), 0-255, for normalisation.
+        resize: rule by which images of other sizes are resized to ``image_size``.
+        title: name of the training data, for people.
+        drawn: whether the project drew the training data itself.
+        format: version of this file format.
     """
 
     architecture: ArchitectureParams
@@ -57,7 +59,7 @@ class ClassifierSpec:
     @classmethod
     def _resolved(cls, architecture: ArchitectureParams) -> ArchitectureParams:
         if architecture.stem == "auto":
-            raise ValueError("stem=auto: which one the network has is not said")
+            raise ValueError("stem=auto: a stored network must name its stem")
         return architecture
 
     @field_validator("class_names")
@@ -74,9 +76,10 @@ class ClassifierSpec:
 
 
 class Classifier(nn.Module):
-    """Takes uint8 images, normalises inside, returns logits: no caller can normalise differently.
+    """Network that takes uint8 images and returns logits. It normalises images itself, so all callers do it alike.
 
-    Weights and activations lie channels_last, which convolutions are faster in, or plainly in narrow networks.
+    Weights and activations use the channels_last memory format, in which convolutions are faster; narrow networks do
+    not (:data:`MIN_CHANNELS_LAST`).
     """
 
     mean: Tensor
@@ -95,7 +98,7 @@ class Classifier(nn.Module):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, images_bchw: Tensor) -> Tensor:
-        """Logits (B, K), float32 or the autocast type.
+        """Return logits (B, K), float32 or the autocast type.
 
         Args:
             images_bchw: RGB, uint8 or floating point, 0-255.
@@ -105,17 +108,17 @@ class Classifier(nn.Module):
         return logits_bk
 
     def normalise(self, images_bchw: Tensor) -> Tensor:
-        """Return the network's input, float32: per channel, less the mean and divided by the deviation."""
+        """Return normalised images, float32: per channel, subtract the mean and divide by the standard deviation."""
         return (images_bchw.to(self.mean.dtype) - self.mean) / self.std
 
     def freeze_backbone(self) -> None:
-        """Let the head alone learn: all other weights have no gradient, and their modules stay in evaluation mode."""
+        """Freeze everything except the head: no gradients, and modules stay in evaluation mode."""
         self.frozen = True
         self.network.requires_grad_(False)
         self.network.head.requires_grad_(True)
 
     def train(self, mode: bool = True) -> Self:
-        """Set the mode of all modules, or of the head alone where the rest is frozen."""
+        """Set training or evaluation mode of all modules; frozen ones always stay in evaluation mode."""
         super().train(mode)
         for name, module in self.network.named_children():
             module.train(mode and (name == "head" or not self.frozen))
@@ -123,18 +126,20 @@ class Classifier(nn.Module):
 
     @torch.inference_mode()
     def probabilities(self, images_bchw: Tensor) -> Tensor:
-        """Softmax probabilities (B, K), float64 on the CPU, computed in fp32: the network's own, by no temperature.
+        """Return softmax probabilities (B, K), computed in fp32 without temperature scaling, as float64 on the CPU.
+
+        The model should be in evaluation mode.
 
         Args:
-            images_bchw: as of :meth:`forward`, on any device; the model should be in evaluation mode.
+            images_bchw: as in :meth:`forward`, on any device.
 
         Raises:
-            UserError: the network's outputs are no finite numbers, which would count as its first class.
+            UserError: an output is NaN or infinite (argmax would then choose an arbitrary class).
         """
         with plain_fp32():
             logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
         if not logits_bk.isfinite().all():
-            raise UserError("model: its outputs are not finite numbers; train again or restore the file")
+            raise UserError("model: its outputs are NaN or infinite; train again or restore the file")
         return torch.softmax(logits_bk, dim=1)
 
     @property
@@ -142,7 +147,7 @@ class Classifier(nn.Module):
         return self.spec.class_names
 
     def last_block(self, layer: str) -> nn.Module:
-        """The last block of a residual stage, where Grad-CAM looks.
+        """Return the last block of a residual stage, which Grad-CAM explains.
 
         Raises:
             UserError: the network has no such stage.
@@ -153,16 +158,16 @@ class Classifier(nn.Module):
 
 
 def resolve_stem(params: ArchitectureParams, image_size: tuple[int, int]) -> ArchitectureParams:
-    """Replace ``stem="auto"``: full resolution up to 64 pixels, the ImageNet stem above."""
+    """Replace ``stem="auto"`` by "cifar" for images up to 64 pixels, else by "imagenet"."""
     if params.stem != "auto":
         return params
     return params.model_copy(update={"stem": "cifar" if max(image_size) <= 64 else "imagenet"})
 
 
 def classifier_to_bytes(model: Classifier) -> bytes:
-    """The content of a ``.safetensors`` file; equal models give equal bytes.
+    """Return the model as the content of a ``.safetensors`` file; equal models give equal bytes.
 
-    One metadata key only: safetensors writes several in random order.
+    The specification is JSON under a single metadata key, because safetensors writes several keys in random order.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return safetensors_bytes(tensors, metadata={"spec": json.dumps(to_jsonable_python(model.spec), sort_keys=True)})
@@ -172,18 +177,18 @@ def load_classifier(path: Path) -> Classifier:
     """Read a model file; the model is on the CPU and in evaluation mode.
 
     Raises:
-        UserError: the file is missing, no model of this project, or damaged.
+        UserError: the file is missing, damaged, or not a model of this project.
     """
     try:
         with safe_open(regular_file(path), framework="pt") as file:
             spec = _read_spec((file.metadata() or {})["spec"])
-            with torch.device("meta"):  # sizes alone: what the file says may be any
+            with torch.device("meta"):  # allocate nothing yet: the file may claim any size
                 expected = {name: list(tensor.shape) for name, tensor in Classifier(spec).state_dict().items()}
             if expected != {name: file.get_slice(name).get_shape() for name in file.keys()}:  # noqa: SIM118 - no dict
-                raise ValueError("its weights are not those of its architecture")
+                raise ValueError("its weights do not fit its architecture")
             tensors = {name: file.get_tensor(name) for name in expected}
         if not all(tensor.isfinite().all() for tensor in tensors.values()):
-            raise ValueError("its weights are not finite numbers")
+            raise ValueError("its weights are NaN or infinite")
         model = Classifier(spec)
         model.load_state_dict(tensors, strict=True)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -198,7 +203,7 @@ def _read_spec(text: str) -> ClassifierSpec:
     if fields.get("format") != FORMAT:
         raise ValueError(f"model format {fields.get('format')}; this version reads {FORMAT}")
     if fields.get("temperature", ...) is None:
-        del fields["temperature"]  # earlier files have the key, never a value
+        del fields["temperature"]  # files of earlier versions have this key, always without a value
     return ClassifierSpec(**fields)
 
 

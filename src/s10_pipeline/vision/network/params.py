@@ -1,4 +1,4 @@
-"""Parameters of the network: ``train.architecture``."""
+"""Parameters of the network: ``train.architecture`` and ``train.pretrained``."""
 
 from typing import Literal, Self
 
@@ -7,7 +7,8 @@ from pydantic import Field, field_validator, model_validator
 from ..errors import UserError
 from ..params import Params
 
-# depth -> blocks a stage. Three stages as in He et al. 2015, section 4.2 (6n + 2 layers); four as in table 1.
+# Depth -> number of blocks per stage: three stages as in He et al. 2015, section 4.2 (6n + 2 layers), or four as in
+# their table 1.
 BASIC_BLOCKS: dict[int, tuple[int, ...]] = {
     8: (1, 1, 1),
     14: (2, 2, 2),
@@ -28,13 +29,14 @@ class ArchitectureParams(Params):
     Attributes:
         depth: number of weighted layers: 8, 14, 20, 32, 44, 56 (three stages), 10, 18, 34 (four),
             50, 101 (four, bottleneck blocks).
-        width: channels of the first stage; each further stage doubles them.
-        stem: ``cifar``: a 3x3 convolution at full resolution; ``whitened``: a fixed convolution that whitens patches,
-            a 1x1 one and 2x2 max pooling; ``imagenet``: 7x7 with stride 2, and pooling; ``auto``: that of pretrained
-            weights, without them ``cifar`` up to 64 pixels.
+        width: number of channels of the first stage, doubled in each further stage.
+        stem: first layers. ``cifar``: 3x3 convolution at full resolution; ``whitened``: fixed convolution that whitens
+            patches, 1x1 convolution and 2x2 max pooling; ``imagenet``: 7x7 convolution with stride 2 and max pooling;
+            ``auto``: the stem of the pretrained weights; without them, ``cifar`` for images up to 64 pixels, else
+            ``imagenet``.
         dropout: probability of Dropout2d between the two convolutions of a block.
         stem_dropout: probability of Dropout2d after the stem.
-        zero_init_residual: start each block as the identity (Goyal et al. 2017, section 5.1).
+        zero_init_residual: initialise each residual block as the identity (Goyal et al. 2017, section 5.1).
     """
 
     depth: int = 18
@@ -54,14 +56,13 @@ class ArchitectureParams(Params):
 
 
 class PretrainedParams(Params):
-    """Weights that training and range test start from (:mod:`.pretrained`).
+    """Pretrained weights that training and range test start from (:mod:`.pretrained`).
 
     Attributes:
-        path: ``.safetensors`` or state dict of a ResNet-18, 34, 50 or 101 by torchvision's or timm's names, or a model
-            of this project; null: random weights. ``train.architecture`` must fit it. A head for other classes is
-            replaced. Images are normalised as for these weights, whatever ``augment.pixel_mean`` says.
-        freeze: train the head alone; the rest computes as in evaluation, so BatchNorm keeps the file's means and
-            deviations.
+        path: a ``.safetensors`` file or state dict of a ResNet-18, 34, 50 or 101 with torchvision's or timm's names,
+            or a model of this project; null: random weights. ``train.architecture`` must fit the file. A head for other
+            classes is replaced. Images are normalised as these weights need it; ``augment.pixel_mean`` is not used.
+        freeze: train only the head; everything else stays in evaluation mode, so BatchNorm uses the file's statistics.
     """
 
     path: str | None = None
@@ -70,17 +71,17 @@ class PretrainedParams(Params):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.freeze and not self.path:
-            raise ValueError("freeze=true: random weights would never learn; give path, or set freeze=false")
+            raise ValueError("freeze=true: needs pretrained weights; give path, or set freeze=false")
         return self
 
 
 def stage_names(depth: int) -> tuple[str, ...]:
-    """Of the residual stages of a network of this depth: ``layer1`` ... ``layerN``."""
+    """Return the names of the residual stages of a network of this depth: ``layer1`` ... ``layerN``."""
     return tuple(f"layer{stage}" for stage in range(1, len({**BASIC_BLOCKS, **BOTTLENECK_BLOCKS}[depth]) + 1))
 
 
 def check_stage(layer: str, depth: int) -> None:
-    """Raises UserError where a network of this depth, stored or still to be trained, has no such stage to explain."""
+    """Raise UserError if a network of this depth has no stage of this name (``explain.layer``)."""
     if layer not in stage_names(depth):
         names = ", ".join(stage_names(depth))
-        raise UserError(f"explain.layer={layer}: a network of depth {depth} has {names}; take one of them")
+        raise UserError(f"explain.layer={layer}: a network of depth {depth} has {names}; use one of them")

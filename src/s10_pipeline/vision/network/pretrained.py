@@ -1,4 +1,4 @@
-"""Weights that training starts from: a model of this project, or a ResNet by torchvision's or timm's names."""
+"""Read pretrained weights: a model of this project, or a ResNet with torchvision's or timm's names of weights."""
 
 import re
 from collections import Counter
@@ -16,10 +16,10 @@ from ..errors import UserError, one_line, printable
 from .classifier import Classifier, ClassifierSpec, load_classifier
 from .params import BASIC_BLOCKS, BOTTLENECK_BLOCKS, ArchitectureParams
 
-# Normalisation of ImageNet's images in grey levels, which torchvision's and timm's ResNets are trained with.
+# Mean and standard deviation of ImageNet (0-255), with which torchvision's and timm's ResNets are trained.
 IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
-# Names of this project's network -> torchvision's, which timm shares.
+# Regular expressions that translate weight names of this project to torchvision's, which timm uses too.
 TORCHVISION = {
     r"^stem\.0\.": "conv1.", r"^stem\.1\.": "bn1.", r"^head\.": "fc.", r"\.norm(\d)\.": r".bn\1.",
     r"\.shortcut\.": ".downsample.",
@@ -28,12 +28,12 @@ TORCHVISION = {
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The content of a weights file.
+    """The content of a file of pretrained weights.
 
     Attributes:
-        path: the file, for errors.
-        tensors: by the names in the file.
-        spec: of a model of this project; None: the file says nothing of itself.
+        path: the file, for error messages.
+        tensors: the weights by their names in the file.
+        spec: specification of a model of this project; None for other files.
     """
 
     path: Path
@@ -41,7 +41,13 @@ class Pretrained:
     spec: ClassifierSpec | None = None
 
     def describe_network(self, architecture: ArchitectureParams) -> dict[str, Any]:
-        """Return ``architecture``, with the file's stem for ``stem="auto"``, and the ``mean`` and ``std`` to keep."""
+        """Return the architecture and normalisation of the network that uses these weights.
+
+        ``stem="auto"`` is replaced by the file's stem, which is "imagenet" unless the file is a model of this project.
+
+        Returns:
+            ``architecture``, ``mean`` and ``std``.
+        """
         stem = self.spec.architecture.stem if self.spec else "imagenet"
         if architecture.stem == "auto":
             architecture = architecture.model_copy(update={"stem": stem})
@@ -49,15 +55,15 @@ class Pretrained:
         return {"architecture": architecture, "mean": mean, "std": std}
 
     def load_into(self, model: Classifier) -> None:
-        """Copy the weights into the model's network; the head stays as it is where the file's has other classes.
+        """Copy the weights into the model's network. If the file's head is for other classes, it is not copied.
 
         Raises:
-            UserError: weights of another depth, of unknown names or other shapes, missing or not finite.
+            UserError: weights are of another depth, have unknown names or other shapes, or are missing or not finite.
         """
         own = {self._name_in_file(name): (name, t) for name, t in model.network.state_dict().items()}
         tensors = dict(self.tensors)
         for name in [name for name in (*tensors, *own) if name.endswith("num_batches_tracked")]:
-            # old files lack these counts, and BatchNorm with a momentum does not use them
+            # ignored, because old files lack these counts and BatchNorm with a momentum does not use them
             tensors.pop(name, None), own.pop(name, None)
         head = [self._name_in_file(f"head.{part}") for part in ("weight", "bias")]
         same_number = tensors.get(head[1], torch.empty(0)).shape == (len(model.class_names),)
@@ -71,7 +77,7 @@ class Pretrained:
             raise _misfit(
                 self.path,
                 f"{'unknown' if names[0] in tensors else 'missing'} weights {printable(names[0])} ({len(names)} names "
-                "differ); take a ResNet-18, 34, 50 or 101 of torchvision or timm, or a model of this project, and set "
+                "differ); use a ResNet-18, 34, 50 or 101 of torchvision or timm, or a model of this project, and set "
                 "train.architecture.depth and stem as they are there",
             )
         for name, (_, ours) in own.items():
@@ -94,10 +100,10 @@ class Pretrained:
 
 
 def read_pretrained(path: str) -> Pretrained:
-    """Read a ``.safetensors`` file, or else a state dict that ``torch.save`` wrote; no code in it runs.
+    """Read a ``.safetensors`` file, or a state dict written by ``torch.save``, without running code from it.
 
     Raises:
-        UserError: the file cannot be read, or holds something other than tensors.
+        UserError: the file cannot be read, or contains something other than tensors.
     """
     file, ours = Path(path).expanduser(), False
     try:
@@ -109,8 +115,8 @@ def read_pretrained(path: str) -> Pretrained:
             tensors = torch.load(regular_file(file), map_location="cpu", weights_only=True)
         named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
         if not named or not all(isinstance(t, Tensor) for t in tensors.values()):
-            raise ValueError("holds more than a state dict")
-    except Exception as error:  # the file may be anybody's, and torch raises whatever its bytes lead to
+            raise ValueError("contains something other than a state dict")
+    except Exception as error:  # torch raises any type of exception on a damaged or malicious file
         raise UserError(
             f"train.pretrained.path={path}: {_reason(error)}; give a .safetensors file, or what "
             "torch.save(model.state_dict(), FILE) wrote"
@@ -122,7 +128,7 @@ def read_pretrained(path: str) -> Pretrained:
 
 
 def _depth(names: Iterable[str]) -> int | None:
-    """Return the depth of the ResNet whose weights have these names; None if their blocks are no known depth's."""
+    """Return the depth of the ResNet whose weights have these names; None if it is not a supported depth."""
     blocks = {tuple(re.findall(r"layer(\d+)\.(\d+)\.", name)[:1]) for name in names}
     stages = Counter(stage for found in blocks for stage, _ in found)
     known = BOTTLENECK_BLOCKS if any(".conv3." in name for name in names) else BASIC_BLOCKS
@@ -136,9 +142,9 @@ def _shape(tensor: Tensor) -> str:
 
 def _reason(error: Exception) -> str:
     told = isinstance(error, (OSError, ValueError, SafetensorError))
-    return one_line(error)[:200] if told else "damaged, or holds code, which did not run"
+    return one_line(error)[:200] if told else "damaged, or contains code, which was not run"
 
 
 def _misfit(path: Path, reason: str) -> UserError:
-    # no method, and named in raise statements alone: so the words of an error stay out of the run key
+    # a function that is named only in raise statements, so that the text of the error is not part of the run key
     return UserError(f"train.pretrained.path={path}: {reason}")

@@ -22,7 +22,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Residual block of two 3x3 convolutions and a shortcut."""
 
     expansion = 1
 
@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut; four times as wide at its end."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions and a shortcut; its output has four times ``channels``."""
 
     expansion = 4
 
@@ -64,11 +64,11 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Stem, residual stages ``layer1`` ... ``layerN``, global mean, one linear layer.
+    """Stem, residual stages ``layer1`` ... ``layerN``, global average pooling and one linear layer.
 
     Args:
-        params: depth, width, stem and dropout; ``stem`` must be resolved (not "auto").
-        num_classes: K.
+        params: depth, width, stem and dropout; ``stem`` must not be "auto".
+        num_classes: number of classes K.
     """
 
     def __init__(self, params: ArchitectureParams, num_classes: int) -> None:
@@ -92,7 +92,7 @@ class ResNet(nn.Module):
         assert params.stem != "auto", params.stem
         layers: list[nn.Module]
         if params.stem == "whitened":
-            # pooled at once: what follows then costs a quarter
+            # pooled in the stem, so that all later layers cost a quarter
             layers = [PatchWhitening(), _conv(PatchWhitening.out_channels, params.width, 1), nn.MaxPool2d(2)]
         else:
             layers = [_conv(3, params.width, 3) if params.stem == "cifar" else _conv(3, params.width, 7, 2)]
@@ -104,7 +104,11 @@ class ResNet(nn.Module):
         return nn.Sequential(*layers)
 
     def _init_weights(self, zero_init_residual: bool) -> None:
-        """He normal for convolutions (He et al. 2015, arXiv:1502.01852); PyTorch's default for the rest."""
+        """Initialise convolutions by He's method (He et al. 2015, arXiv:1502.01852), other layers as PyTorch does.
+
+        Args:
+            zero_init_residual: set the scale of each block's last BatchNorm to 0, so that the block starts as identity.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -1,22 +1,23 @@
-"""A fixed first layer that whitens patches: what follows learns from uncorrelated inputs of equal variance.
+"""A fixed first layer that whitens image patches, so that later layers get uncorrelated inputs of equal variance.
 
-Page 2018, "How to Train Your ResNet 8: Bag of Tricks"; used by Jordan 2024, arXiv:2404.00498. With a learned stem, two
-of three seeds of ``sample`` learned; with this one all three did.
+Page 2018, "How to Train Your ResNet 8: Bag of Tricks"; used by Jordan 2024, arXiv:2404.00498. In the environment
+``sample``, all of three seeds learned with it, but only two of three with a trained stem.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE = 3  # pixels of a patch's side
-# Variance (a normalised pixel has about 1) below which a direction is noise, not to be blown up: Page's value.
+SIDE = 3  # side length of a patch in pixels
+# Added to each variance (a normalised pixel has about 1), so that directions with little but noise are not amplified;
+# Page's value.
 FLOOR = 1e-2
 
 
 class PatchWhitening(nn.Module):
-    """A 3x3 convolution whose filters are the principal components of image patches, scaled to equal variance.
+    """3x3 convolution whose filters are the principal components of image patches, scaled to equal variance.
 
-    No gradient reaches its weights: :meth:`fit` sets them once, from training images; they are stored with the model.
+    Its weights are not trained: :meth:`fit` sets them once from training images. They are stored with the model.
     """
 
     out_channels = 3 * SIDE**2
@@ -31,15 +32,15 @@ class PatchWhitening(nn.Module):
 
     @torch.no_grad()
     def fit(self, x_bchw: Tensor) -> None:
-        """Set the weights from images (B, 3, H, W) as the network sees them: normalised, floating point."""
+        """Compute the weights from normalised images (B, 3, H, W), floating point."""
         mean_d = torch.zeros(self.out_channels, dtype=torch.float64)
         products_dd = torch.zeros(self.out_channels, self.out_channels, dtype=torch.float64)
-        for x_chw in x_bchw:  # one by one, since patches are many times as large as their image
+        for x_chw in x_bchw:  # one by one, because an image's patches need much more memory than the image
             patches_dn = F.unfold(x_chw[None].double().contiguous(), SIDE)[0]
             mean_d += patches_dn.mean(1) / len(x_bchw)
             products_dd += patches_dn @ patches_dn.T / patches_dn.shape[1] / len(x_bchw)
         variances, directions = torch.linalg.eigh(products_dd - torch.outer(mean_d, mean_d))
         filters = (directions / torch.sqrt(variances + FLOOR)).T
-        # an eigenvector's sign is the library's choice: its largest component shall be positive
+        # the sign of an eigenvector is arbitrary, so it is set to make its largest component positive
         largest = filters.gather(1, filters.abs().argmax(1, keepdim=True))
         self.weight.copy_((filters * largest.sign()).flip(0).reshape(self.weight.shape))

@@ -1,4 +1,4 @@
-"""The user's image files: finding them, and reading them batch by batch."""
+"""Find the user's image files, and read them batch by batch."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -19,51 +19,51 @@ ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 
 
 def find_images(path: str | Path | None) -> list[Path]:
-    """A file, whatever its name, or all images of a folder and its sub-folders, sorted by path.
+    """Return the file ``path``, or all images in the folder ``path`` and its sub-folders, sorted.
 
-    In a folder, a file is tried if it has the extension of an image (:func:`~..data.image_files.walk_images`), or
-    another name or none but a content that begins like an image. Pictures in a format that is not decoded and
-    sub-folders that cannot be listed are among the files too: reading them gives the reason. Hidden files and folders
-    are passed over, links to folders not followed; how many other files there are is logged.
+    In a folder, a file counts as an image by its extension (:func:`~..data.image_files.walk_images`) or by its first
+    bytes. Pictures in unsupported formats and sub-folders that cannot be listed are returned too, so that reading them
+    reports the reason. Hidden files and folders are skipped, and links to folders are not followed. The number of other
+    files is logged.
 
     Args:
-        path: ``predict.path``; ``~`` is expanded, relative to the working directory.
+        path: value of ``predict.path``; ``~`` is expanded, relative to the working directory.
 
     Raises:
-        UserError: no path, nothing there, no images, or a folder that cannot be listed.
+        UserError: the path is missing or does not exist, contains no images, or cannot be listed.
     """
     if path is None or not str(path):
-        raise UserError("predict.path=null: not said what to predict; give --params=predict.path=FILE_OR_DIR")
+        raise UserError("predict.path=null: names no images to predict; give --params=predict.path=FILE_OR_DIR")
     place = Path(path).expanduser()
     setting = f"predict.path={path}"
     if not place.exists():
         raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
     if not place.is_dir():
-        return [place]  # reading gives the reason where it is no file
+        return [place]  # reading reports the reason if it is not a regular file
     found = walk_images(place, setting, skip_unlistable=True)
     with large_images_allowed():
         unnamed = [file for file in found.others if not file.name.startswith(".") and starts_like_an_image(file)]
     files = sorted([*found.images, *found.foreign, *unnamed, *found.unlistable])
     if not files:
         raise UserError(
-            f"{setting}: no image files (.png, .jpg, .webp, .gif, .bmp, .tif, ...) here or below; "
+            f"{setting}: no image files (.png, .jpg, .webp, .gif, .bmp, .tif, ...) in it or its sub-folders; "
             "give a folder that has some"
         )
     if num_ignored := len(found.others) - len(unnamed):
-        _log.info("%s: %d files are no images by name and content, ignored", setting, num_ignored)
+        _log.info("%s: ignored %d files that are not images by name and content", setting, num_ignored)
     return files
 
 
 def read_batches(
     files: Sequence[Path], size: int, batch_size: int
 ) -> Iterator[dict[int, NDArray[np.uint8] | UnreadableImage]]:
-    """Read ``batch_size`` files at a time by the rule of :mod:`..data.resize`; one batch is in memory.
+    """Read and resize ``batch_size`` files at a time; only one batch is in memory.
 
-    Larger files are decoded by as many threads as there are cores. To be consumed in
+    Large files are decoded in as many threads as there are cores. Iterate over the result inside
     :func:`~..data.image_files.large_images_allowed`.
 
     Yields:
-        Position among all files -> the image, uint8 (size, size, 3), or why it cannot be read.
+        Position in ``files`` -> the image, uint8 (size, size, 3), or the reason why it cannot be read.
     """
     for start in range(0, len(files), batch_size):
         chosen = files[start : start + batch_size]
@@ -71,7 +71,7 @@ def read_batches(
 
 
 def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
-    """Return uint8 (size, size, 3) of an image of any kind, by the rule of :mod:`..data.resize`.
+    """Convert a file, Pillow image or array to uint8 (size, size, 3), by the rule of :mod:`..data.resize`.
 
     Raises:
         UserError: the file cannot be read, or the array is not uint8 (H, W, 3).
@@ -91,6 +91,6 @@ def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
 
 def _read(file: Path, size: int) -> NDArray[np.uint8]:
     if file.is_dir():
-        raise UnreadableImage("the folder cannot be listed, so what is in it is not known")
+        raise UnreadableImage("the folder cannot be listed, so its images are missing here")
     with opened(file) as stream:
         return decode_square_rgb(stream, size)

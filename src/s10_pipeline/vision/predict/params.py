@@ -6,13 +6,13 @@ from ..params import Params
 
 
 class PredictParams(Params):
-    """The user's own images.
+    """Prediction of the user's own images.
 
     Attributes:
         path: an image file, or a folder that is searched with its sub-folders.
-        batch_size: images that are read and computed together.
-        top_k: how many of the likeliest classes the table names for each image; all where there are fewer.
-        num_gallery_images: how many of the first images the gallery shows with their Grad-CAM.
+        batch_size: number of images that are read and predicted together; fewer if they are large.
+        top_k: number of most probable classes that the table names for each image; all classes if there are fewer.
+        num_gallery_images: number of images, in order of path, that the gallery shows with their Grad-CAM maps.
     """
 
     path: str | None = None

@@ -1,4 +1,4 @@
-"""The stored model on the user's own images. The model file alone is enough."""
+"""Predict the user's own images with a stored model; nothing but the model file is needed."""
 
 import logging
 from collections.abc import Sequence
@@ -28,23 +28,23 @@ _log = logging.getLogger(__name__)
 def predict_images(
     model: Classifier, params: PredictParams, *, device: torch.device | str
 ) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
-    """Classify a file or all images of a folder, brought to the model's size by the stored rule.
+    """Classify an image file or all images of a folder, resized by the rule that is stored in the model.
 
-    One batch of pixels is in memory at a time, besides those of the gallery. Computed in fp32 whatever the model
-    was trained in, as the evaluation does: a test image stored without loss gets the figures that it has there.
+    Only one batch of pixels is in memory at a time, besides the gallery. Computation is in fp32, as in the evaluation
+    stage, so a test image that is saved losslessly gets the same probabilities here.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.
         params: ``path``, ``batch_size``, ``top_k``, ``num_gallery_images``.
-        device: where to compute.
+        device: device that computes.
 
     Returns:
         predictions: :func:`~.table.prediction_table`, one row per file, in order of path. ``file`` is relative to the
-            folder, with "/"; bytes that are no Unicode are escaped.
-        gallery_images_nhwc: uint8 (N, H, H, 3): the first ``num_gallery_images`` readable files.
+            folder, with "/"; bytes that are not Unicode are escaped.
+        gallery_images_nhwc: uint8 (N, H, H, 3), the first ``num_gallery_images`` readable images.
 
     Raises:
-        UserError: no path, nothing there, no images, or none that can be read.
+        UserError: the path is missing or does not exist, contains no images, or none that can be read.
     """
     files = find_images(params.path)
     height, width = model.spec.image_size
@@ -82,12 +82,12 @@ def _relative_names(files: list[Path], path: str | None) -> list[str]:
 
 
 def classify_images(model: Classifier, images: Sequence[ImageLike], device: torch.device | str) -> NDArray[np.float64]:
-    """Return probabilities (N, K) of images at hand, computed as :func:`predict_images` computes those of files.
+    """Return probabilities (N, K) of the given images, resized and computed as in :func:`predict_images`.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.
         images: paths of files, Pillow images, or uint8 arrays (H, W, 3).
-        device: where to compute.
+        device: device that computes.
 
     Raises:
         UserError: an image cannot be read.
@@ -120,9 +120,9 @@ def plot_predictions_gallery(
 
     Args:
         gallery_images_nhwc: uint8 (N, H, H, 3), from :func:`predict_images`; N may be 0.
-        predictions: the table that came with them.
-        cams_nhw: float32 (N, H, H) in [0, 1], for the predicted classes; blank ones are drawn as such.
-        title: above the panels.
+        predictions: the table from the same call.
+        cams_nhw: float32 (N, H, H) in [0, 1], maps for the predicted classes; blank maps are marked.
+        title: title above the panels.
     """
     rows = readable_rows(predictions, len(gallery_images_nhwc))
     panels = [
@@ -136,5 +136,5 @@ def plot_predictions_gallery(
         )
         for image_hwc, cam_hw, (_, row) in zip(gallery_images_nhwc, cams_nhw, rows.iterrows(), strict=True)
     ]
-    subtitle = "left: the image as the model gets it; right: where the evidence for the prediction lies"
+    subtitle = "left: the image as the model gets it; right: where the evidence for the prediction is"
     return draw_panels(panels, title=title, subtitle=subtitle, empty_message="None of the files could be read.")

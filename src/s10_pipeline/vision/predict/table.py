@@ -1,4 +1,4 @@
-"""The table of predictions."""
+"""Build the table of predictions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,22 +15,22 @@ def prediction_table(
     class_names: Sequence[str],
     top_k: int,
 ) -> pd.DataFrame:
-    """``predictions``: one row per file.
+    """Return the table ``predictions``: one row per file.
 
-    Columns: ``file``, ``prediction`` (integer), ``prediction_name``, ``confidence``, ``error``: why the file could not
-    be read, ``top_1_name``, ``top_1_confidence`` to ``top_<k>_...``: the likeliest classes, and ``p_<class>`` for each
-    class. Either ``error`` is missing in a row, or all but ``file`` and ``error`` are.
+    Columns: ``file``; ``prediction`` (integer); ``prediction_name``; ``confidence``; ``error``, the reason why the file
+    could not be read; ``top_1_name``, ``top_1_confidence`` to ``top_<k>_...``, the most probable classes; and
+    ``p_<class>``, the probability of each class. If ``error`` is set, all columns but ``file`` are missing.
 
     Args:
-        names: of the files.
-        probabilities_nk: (N, K) in [0, 1]; rows of unreadable files are not looked at.
-        reasons: position of an unreadable file -> why.
-        class_names: K of them, in label order.
-        top_k: of K or more, K.
+        names: names of the files.
+        probabilities_nk: (N, K) in [0, 1]; rows of unreadable files are ignored.
+        reasons: position of an unreadable file -> reason.
+        class_names: the K names, in label order.
+        top_k: number of most probable classes to name, at most K.
     """
     readable = np.array([position for position in range(len(names)) if position not in reasons], int)
     values_nk = probabilities_nk[readable]
-    # stable: of classes that tie, the first, as argmax
+    # a stable sort puts the first of tied classes first, as argmax does
     order_nk = np.argsort(-values_nk, axis=1, kind="stable")[:, :top_k]
     ranked_nk = np.take_along_axis(values_nk, order_nk, axis=1)
     names_nk = np.array(class_names, dtype=object)[order_nk]
@@ -50,5 +50,5 @@ def prediction_table(
 
 
 def readable_rows(predictions: pd.DataFrame, num_images: int) -> pd.DataFrame:
-    """The first rows with a prediction: those that the gallery shows."""
+    """Return the first ``num_images`` rows with a prediction, which are those in the gallery."""
     return predictions[predictions["error"].isna()].head(num_images)

@@ -1,4 +1,4 @@
-"""Checkpoints of a GPU training, written while the next epoch trains."""
+"""Write the checkpoints of a GPU training in a background thread, while the next epoch trains."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,11 +13,12 @@ from .checkpoints import RunCheckpoints, State
 
 @contextmanager
 def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iterator[Callable[[int, State], None]]:
-    """Yield a function that saves the checkpoints of a training: on CUDA from a thread, else at once.
+    """Yield a function that saves a checkpoint of a training: in a background thread on CUDA, else synchronously.
 
-    On CUDA, the function only starts the copy of the state to pinned memory and returns; the thread waits for the copy,
-    then writes the file. Later steps wait for the copy, so they cannot change what is being copied. At most one
-    checkpoint is being written: the next call, and the end of the context, wait for it and raise its error.
+    On CUDA, the function starts to copy the state to pinned memory and returns; the thread waits for the copy, then
+    writes the file. Later training steps also wait for the copy, so they cannot change the tensors that are being
+    copied. At most one checkpoint is written at a time: the next call, and the end of the context, wait until it is
+    written and raise its error.
 
     Raises:
         UserError: a checkpoint cannot be written.
@@ -25,9 +26,9 @@ def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iter
     if device.type != "cuda":
         yield checkpoints.save
         return
-    # When pinned memory is freed, its allocator records an event on each stream that used it. The thread may free
-    # it while a step is captured, and a capture must not record foreign events: replays then failed with "invalid
-    # argument". So the copies run on a stream that is never captured.
+    # The allocator of pinned memory records an event on each stream that used a block when the block is freed. The
+    # thread may free it while a training step is captured as a CUDA graph. An event in the middle of a capture makes
+    # replays fail ("invalid argument"), so the copies run on a stream that is never captured.
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     writing: Future[None] | None = None
 
@@ -55,7 +56,7 @@ def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iter
 
 
 def _to_pinned(value: Any) -> Any:
-    """Start copying the tensors of a nested state to pinned memory; what else it holds stays as it is."""
+    """Start copying the tensors in a nested state to pinned memory; return the state with the copies."""
     if isinstance(value, dict):
         return {key: _to_pinned(inner) for key, inner in value.items()}
     if isinstance(value, list):

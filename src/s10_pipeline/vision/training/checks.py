@@ -1,4 +1,4 @@
-"""Checks of ``train`` against the device and the data, before anything long starts."""
+"""Check the parameters ``train`` against device and data before anything long starts."""
 
 import torch
 
@@ -8,36 +8,36 @@ from .params import StepParams, TrainParams
 
 
 def check_batch_size(train_set: Split, params: StepParams) -> None:
-    """Raises UserError where a batch would be larger than the training set."""
+    """Raise UserError if a batch would be larger than the training set."""
     if params.batch_size > len(train_set):
         raise UserError(
             f"train.batch_size={params.batch_size}: only {len(train_set)} training images are left after the "
-            "validation split; take a smaller batch"
+            "validation split; use a smaller batch size"
         )
 
 
 def num_batches(train_set: Split, params: StepParams) -> int:
-    """Return about how many batches a training has."""
+    """Return about how many batches the training has in all epochs."""
     return params.epochs * max(1, len(train_set) // params.batch_size)
 
 
 def check_device(params: TrainParams, device: torch.device) -> None:
-    """Raises UserError where the number of processes or a CUDA graph does not fit the device or the batch size."""
+    """Raise UserError if the number of processes or ``cuda_graph`` does not suit the device or the batch size."""
     num_processes = params.distributed.num_processes
     name = f"train.distributed.num_processes={num_processes}"
     if params.cuda_graph == "on" and device.type != "cuda":
-        raise UserError(f"train.cuda_graph=on: needs a CUDA GPU, this run computes on {device.type}; take auto")
+        raise UserError(f"train.cuda_graph=on: needs a CUDA GPU, but this run uses {device.type}; use auto")
     if params.cuda_graph == "on" and num_processes > 1:
-        raise UserError(f"train.cuda_graph=on: not with {name}, whose processes train eagerly; take auto")
+        raise UserError(f"train.cuda_graph=on: does not work with {name}; use auto")
     if num_processes > 1:
         if params.batch_size < 2 * num_processes:
             raise UserError(
-                f"train.batch_size={params.batch_size}: {name} share it, and BatchNorm needs two images each; take at "
-                f"least {2 * num_processes}"
+                f"train.batch_size={params.batch_size}: {name} processes share each batch, and BatchNorm needs two "
+                f"images in each; use at least {2 * num_processes}"
             )
         if device.type == "mps":
-            raise UserError(f"{name}: an Apple GPU is one; leave it at 1, or take train.device=cpu")
+            raise UserError(f"{name}: there is only one Apple GPU; leave it at 1, or use train.device=cpu")
         if device.type == "cuda" and device.index is not None:
-            raise UserError(f"{name}: train.device={params.device} names one GPU; take train.device=cuda, which is all")
+            raise UserError(f"{name}: train.device={params.device} names one GPU; use train.device=cuda for all GPUs")
         if device.type == "cuda" and num_processes > torch.cuda.device_count():
-            raise UserError(f"{name}: one a GPU, and this host has {torch.cuda.device_count()}; take at most that")
+            raise UserError(f"{name}: each needs a GPU, this host has {torch.cuda.device_count()}; lower it to that")

@@ -1,4 +1,4 @@
-"""Training curves as figures."""
+"""Draw training curves."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ LABELS = {"train": "train (augmented)", "val": "validation", "test": "test"}
 
 
 def plot_accuracy_curves(history: pd.DataFrame, title: str) -> Figure:
-    """Train, validation and test accuracy over epochs; drops of the learning rate are marked."""
+    """Draw train, validation and test accuracy over epochs; vertical lines mark drops of the learning rate."""
     figure, ax = _curves(history, "accuracy", "{:.2%}", title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_ylabel("accuracy")
@@ -22,7 +22,7 @@ def plot_accuracy_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_loss_curves(history: pd.DataFrame, title: str) -> Figure:
-    """Train, validation and test loss (cross-entropy per image, nats) over epochs, marked likewise."""
+    """Draw train, validation and test loss (mean cross-entropy per image, in nats) over epochs, with the same marks."""
     figure, ax = _curves(history, "loss", "{:.3f}", title)
     ax.set_ylabel("cross-entropy per image")
     ax.legend(loc="upper right", fontsize=9)
@@ -33,11 +33,12 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
     title = literal(title)
     figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
     ax = figure.subplots()
-    # the test curve lies on top: it is the one that people look for
+    # the test curve is drawn last, so that it is on top: people look for it first
     for part in LABELS:
         marker = "o" if len(history) < 20 else None
         values = history[f"{part}_{what}"]
-        # the accuracy on test images is evaluation's to tell: here it is measured in training's precision
+        # the legend leaves out the final test accuracy: it is measured in training's precision here (such as bf16), so
+        # it may differ slightly from the one that the evaluation stage measures in fp32
         label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end" if part != "test" else LABELS[part]
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
@@ -49,14 +50,14 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
 
 
 def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
-    """Draw a line between the epoch after which the rate was lowered and the next, with the new rate."""
-    if "lr_after" not in history:  # of an earlier version
+    """Draw a vertical line, labelled with the new rate, after each epoch at whose end the learning rate dropped."""
+    if "lr_after" not in history:  # a history that an earlier version stored
         return
-    # a drop after the last epoch had no effect any more
+    # a drop after the last epoch had no effect, so it is not drawn
     for i in np.flatnonzero((history["lr_after"] < history["lr"]).to_numpy()[:-1]):
         x = float(history["epoch"].iloc[i]) + 0.5
         ax.axvline(x, color="#009E73", linestyle=":", linewidth=1.4)
-        # above the axes: inside, any place is some curve's
+        # above the axes, because inside them the text might cover a curve
         ax.annotate(
             f"lr {history['lr_after'].iloc[i]:.2g}",
             (x, 1.01),

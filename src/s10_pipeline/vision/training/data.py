@@ -1,4 +1,4 @@
-"""What training reads."""
+"""The images and splits that training reads."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,11 @@ from ..data.split import Split
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training images in two parts, and test images, which decide nothing."""
+    """Image sets and splits of a training.
+
+    ``train_set`` and ``val_set`` are disjoint subsets of ``train_images``. ``test_set`` is measured for the curves only
+    and decides nothing.
+    """
 
     train_images: ImageSet
     test_images: ImageSet

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights (Polyak and Juditsky 1992), by torch.optim.swa_utils."""
+"""Exponential moving average of the weights (Polyak and Juditsky 1992), built on ``torch.optim.swa_utils``."""
 
 from typing import Any
 
@@ -9,20 +9,21 @@ _PREFIX = "module."
 
 
 def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
-    """A copy of the model that follows it, running means of BatchNorm too; None without a decay.
+    """Return an averaged model for the weights and BatchNorm statistics of ``model``; None if ``decay`` is 0.
 
-    The first step copies, step n after it leaves min(decay, (1 + n) / (10 + n)) of the average: with a constant 0.999
-    the weights of the first step, nearly random ones, would make up half of it after 700 steps. By TensorFlow,
-    https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage (``num_updates``).
+    The first update copies the model. Update n after it computes average = d * average + (1 - d) * weights with
+    d = min(decay, (1 + n) / (10 + n)). With a constant d of 0.999, the nearly random weights of the first step would
+    still make up half of the average after 700 steps. The same rule is in TensorFlow (``num_updates``):
+    https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage
 
     Args:
-        decay: the most of the average that a step leaves, in [0, 1).
+        decay: largest value of d, in [0, 1).
     """
     if not decay:
         return None
 
     def follow(averages: PARAM_LIST, weights: PARAM_LIST, _n: Tensor | int) -> None:
-        n = int(average.n_averaged)  # on the CPU; the argument is a copy on the device, and reading it would wait
+        n = int(average.n_averaged)  # this one lies on the CPU; reading the argument would wait for the device
         step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
         step(averages, weights, n)
 
@@ -31,7 +32,7 @@ def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
 
 
 def trained_weights(state: dict[str, Any]) -> dict[str, Any]:
-    """Of a checkpoint, the weights that training is about: the averaged ones where there are some."""
+    """Return the model weights of a checkpoint that are measured and stored: the average if there is one."""
     if state["average"] is None:
         weights: dict[str, Any] = state["model"]
         return weights

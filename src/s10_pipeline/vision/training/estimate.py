@@ -1,4 +1,4 @@
-"""How long training will take, found out by a few batches before anything long starts."""
+"""Estimate how long training will take, by timing a few batches before it starts."""
 
 import logging
 import math
@@ -26,25 +26,25 @@ from .trainer import train_epoch
 
 log = logging.getLogger(__name__)
 
-# A probe ends after so many batches or seconds, whichever is first.
+# The probe of the data loader ends after this many batches or seconds, whichever comes first.
 MAX_BATCHES, MAX_SECONDS = 8, 1.0
 
-# Steps that are timed on a GPU.
+# Number of steps that are timed on a GPU.
 NUM_CUDA_STEPS = 20
 
-# On a CPU, a network of more weights that would train for longer is better left to a GPU.
+# On a CPU, a warning recommends a smaller recipe for a network with more weights than this that would train for longer.
 BIG_NETWORK, LONG_SECONDS = 2_000_000, 30 * 60
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds an image, in one process.
+    """Seconds per image in one process.
 
     Attributes:
-        step: of forward, backward and optimiser.
-        data: of reading and augmenting it, in one process.
-        measuring: of a forward pass alone.
-        num_weights: of the network.
+        step: seconds for forward pass, backward pass and optimiser.
+        data: seconds for reading and augmenting the image in one process.
+        measuring: seconds for a forward pass alone.
+        num_weights: number of the network's parameters.
         where: device and precision, for people.
     """
 
@@ -55,23 +55,24 @@ class Speed:
     where: str
 
     def images_per_second(self, num_workers: int, area: float = 1.0) -> float:
-        """Of training: workers prepare batches while the network computes, one process does both in turn.
+        """Return the training speed: workers prepare data while the network computes; without workers the times add up.
 
         Args:
-            area: of the images that the network sees, as a share of the whole.
+            num_workers: data-loading processes.
+            area: area of the (resized) images that the network trains on, relative to whole images.
         """
         step = area * self.step
         return 1 / max(step, self.data / num_workers) if num_workers else 1 / (step + self.data)
 
 
 def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_processes: int = 1) -> Speed:
-    """Train a throw-away copy of the network on a few real batches; weights, optimiser and RNG of others stay.
+    """Measure the speed by training a throw-away network on a few real batches; random-number states are restored.
 
     Args:
-        num_processes: how many share a batch; the share of one is what is tried.
+        num_processes: number of processes that share each batch; the probe trains on the share of one.
 
     Raises:
-        UserError: device or precision do not fit, or a batch does not fit into memory.
+        UserError: the device or precision is not available, or a batch does not fit into memory.
     """
     device = choose_device(train.device)
     precision, on_cuda = choose_precision(train.precision, device), device.type == "cuda"
@@ -86,14 +87,15 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
             images, train_set, train.batch_size, train.seed, pin_memory=on_cuda, num_ranks=num_processes
         )
         step = build_step(model, optimizer, precision, train)
-        batches = chain.from_iterable(map(loader.epoch, (0, 1)))  # one batch may be an epoch
+        batches = chain.from_iterable(map(loader.epoch, (0, 1)))  # an epoch may have only one batch
         first = next(batches)
-        # the first step chooses kernels, the second still asks for memory, later ones are captured
+        # untimed steps: the first chooses kernels, the second still allocates memory; on CUDA, one after WARMUP_STEPS
+        # is captured as a graph
         train_epoch(step, [first] * (WARMUP_STEPS + 1 if on_cuda else 2), epoch=0)
         sums, timing = train_epoch(step, _a_few(batches), epoch=0)
         num_images, waiting = int(sums.num_images), timing.waiting_seconds
         data, steps = waiting / num_images, (timing.seconds - waiting) / num_images
-        if on_cuda:  # which computes while this process prepares the next batch
+        if on_cuda:  # steps run while the CPU prepares the next batch, so they are timed without data loading
             sums, timing = train_epoch(step, [first] * NUM_CUDA_STEPS, epoch=0)
             steps = timing.seconds / int(sums.num_images)
         started = time.perf_counter()
@@ -116,12 +118,12 @@ def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:
 def announce(
     images: ImageSet, train_set: Split, train: TrainParams, *, range_test: int = 0, epochs: range, num_measured: int
 ) -> None:
-    """Log device, precision, speed and about how long it will take; advise against the hopeless.
+    """Log device, precision, speed and estimated time; warn if a CPU would take too long for a large network.
 
     Args:
-        range_test: batches of the range tests that are still to come.
-        epochs: of training still to come, counted from 1; empty where there is none to tell of.
-        num_measured: images that each epoch's end is measured on (validation and test).
+        range_test: number of batches of the range tests still to run.
+        epochs: numbers of the training epochs still to run, from 1; may be empty.
+        num_measured: number of images (validation and test) that are measured after each epoch.
     """
     if not range_test and not epochs:
         return
@@ -151,25 +153,25 @@ def announce(
     )  # fmt: skip
     if device.type == "cpu" and speed.num_weights > BIG_NETWORK and searching + training > LONG_SECONDS:
         log.warning(
-            "this network (%.1f million weights) is meant for a GPU, and there is none: --env=cpu has a smaller one "
-            "for processors, --env=sample takes two minutes; Ctrl-C ends this run",
+            "this network (%.1f million weights) is meant for a GPU, but this run uses the CPU; --env=cpu has a "
+            "smaller network for CPUs, --env=sample takes two minutes; Ctrl-C ends this run",
             speed.num_weights / 1e6,
         )
 
 
 def _advise_threads(num_threads: int, load: float) -> None:
-    """Warn where cores are busy or limited: a step takes as long as the thread that waits longest for a core."""
-    # the load counts processes on all cores, this one too
+    """Warn if there are more threads than free cores, because each step waits for its slowest thread."""
+    # the load average counts the processes on all cores, including this one
     free = max(1, min(num_cores(), int((os.cpu_count() or 1) + 1 - load)))
     if num_threads > free:
         found = num_threads, num_cores(), load, free
         log.warning(
-            "%d threads compute, on %d cores at a load of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
+            "%d threads are slow on %d cores at a system load of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
         )
 
 
 def in_words(seconds: float) -> str:
-    """Two figures at most: 42 s, 12 min, 3 h 20 min, 2 d 5 h."""
+    """Return a duration in at most two units: 42 s, 12 min, 3 h 20 min, 2 d 5 h."""
     if seconds < 100:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Which state of the code ran."""
+"""Describe the Git state of the code that runs."""
 
 import functools
 import subprocess
@@ -8,9 +8,9 @@ from typing import Any
 
 @functools.cache
 def describe_git_state() -> dict[str, Any]:
-    """``commit`` of the checkout that holds the package, and ``uncommitted_changes`` (bool) to the package's files.
+    """Return ``commit`` of the checkout that holds the package, and whether its files have ``uncommitted_changes``.
 
-    Empty where there is none, or no Git. Both are as they were when first asked for.
+    Empty without a checkout or without Git. The first result is cached, so later changes do not show.
     """
     package = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def describe_git_state() -> dict[str, Any]:
         ).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # a checkout around an installed package is another project's
+        git("ls-files", "--error-unmatch", "__init__.py")  # fails in another project's checkout
         return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain", "."))}
     except (OSError, subprocess.SubprocessError):
         return {}

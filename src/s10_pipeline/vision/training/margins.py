@@ -1,7 +1,7 @@
-"""How far each image's label is ahead of all other classes, as a mean over the epochs of training.
+"""Margins: the label's logit minus the largest other logit, averaged over the epochs for each image.
 
-The area under the margin of Pleiss et al. 2020 (arXiv:2001.10528): an image whose label is wrong is pulled towards its
-label by itself alone, and towards its true class by all images that look like it.
+This is the "area under the margin" of Pleiss et al. 2020 (arXiv:2001.10528). A low margin hints at a wrong label: only
+the image itself teaches the network its wrong label, while all similar images teach it the true class.
 """
 
 import numpy as np
@@ -13,21 +13,23 @@ from .data import TrainingData
 
 
 def margins_of(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
-    """The label's logit minus the largest of the other classes, float32 (B,); negative where another class leads."""
+    """Return the label's logit minus the largest other logit, float32 (B,); negative if the prediction is wrong."""
     logits_bk, labels_b1 = logits_bk.detach().float(), labels_b[:, None]
     others_bk = logits_bk.scatter(1, labels_b1, -torch.inf)
     return logits_bk.gather(1, labels_b1)[:, 0] - others_bk.amax(1)
 
 
 def margin_table(sums: dict[str, Tensor], epochs: int, data: TrainingData) -> pd.DataFrame:
-    """``train_margins``: one row per image of the training, validation and test set.
+    """Return the table ``train_margins``: one row per image of the training, validation and test set.
 
     Args:
-        sums: over the epochs, of all ``train_images`` and all ``test_images``, by "train" and "test".
+        sums: margins summed over the epochs, one tensor each for all ``train_images`` ("train") and all
+            ``test_images`` ("test").
+        epochs: number of epochs that were summed.
 
     Returns:
-        ``split`` ("train", "val", "test"), ``index`` (into ``train_images``, for "test" into ``test_images``) and
-        ``margin``, the mean over the epochs: training images as they were augmented, the others whole.
+        ``split`` ("train", "val", "test"), ``index`` (into ``train_images``; for "test" into ``test_images``) and
+        ``margin``, the mean over the epochs. Training images are measured as augmented, the others unchanged.
     """
     parts = []
     for subset in (data.train_set, data.val_set, data.test_set):

@@ -1,4 +1,4 @@
-"""Loss and accuracy on images that are not trained on."""
+"""Measure loss and accuracy on validation and test images after each epoch."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,18 +15,18 @@ from .margins import margins_of
 from .metric_sums import MetricSums
 from .optimizer import training_loss
 
-# Images per batch; a GPU takes more, since small batches leave it idle.
+# Images per batch; more on a GPU, which small batches would leave idle.
 BATCH_SIZE, BATCH_SIZE_CUDA = 500, 2048
 
-# Images stay on a GPU where they take less of its free memory than this share.
+# Images are kept on the GPU if they need less than this share of its free memory.
 MAX_SHARE_OF_MEMORY = 1 / 8
 
 
 class MeasuredImages:
-    """Images that are measured after each epoch, as batches in order; on CUDA they are copied there once if they fit.
+    """Batches, in order, of the images that are measured after each epoch; kept in GPU memory if they fit.
 
     Attributes:
-        indices: int64, into ``images``.
+        indices: int64 indices into ``images``.
     """
 
     def __init__(self, images: ImageSet, indices: NDArray[np.int64], device: torch.device) -> None:
@@ -54,12 +54,15 @@ class MeasuredImages:
 
 @torch.inference_mode()
 def measure(model: Classifier, batches: Iterable[Batch], precision: Precision) -> tuple[MetricSums, Tensor]:
-    """Loss and accuracy without gradients, and each image's margin (N,) in order; the model's mode is restored."""
+    """Measure in evaluation mode without gradients; return loss and accuracy, and each image's margin (N,) in order.
+
+    The model's mode (training or evaluation) is restored afterwards.
+    """
     was_training = model.training
     model.eval()
     sums = MetricSums.zero(precision.device)
     margins = [torch.zeros(0, device=precision.device)]
-    # trying out convolutions takes longer than a few batches of each shape can win back
+    # cuDNN autotuning takes longer than it saves on a few batches per shape
     with no_autotuning():
         for batch in batches:
             images_bchw, labels_b = (t.to(precision.device, non_blocking=True) for t in batch)

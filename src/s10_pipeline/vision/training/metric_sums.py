@@ -1,4 +1,4 @@
-"""Loss and accuracy as sums over images, divided once at the end."""
+"""Accumulate loss and accuracy as sums over images, which are divided by their number only at the end."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 class MetricSums(NamedTuple):
-    """Sums over images, scalars on the device: adding to them never waits for it, reading them does.
+    """Sums over images, as scalars on the device. Adding does not wait for the device; reading a value does.
 
     Attributes:
         loss: sum of per-image cross-entropies in nats, without label smoothing; float64, on MPS float32.
-        correct: int64, images whose largest logit is their label's.
-        num_images: int64.
+        correct: number of images whose largest logit is the label's, int64.
+        num_images: number of images, int64.
     """
 
     loss: Tensor
@@ -37,13 +37,13 @@ class MetricSums(NamedTuple):
         self.num_images.add_(len(labels_b))
 
     def copy(self) -> "MetricSums":
-        """The sums so far; later additions leave the copy as it is."""
+        """Return a copy that later additions do not change."""
         return MetricSums(*(tensor.clone() for tensor in self))
 
     def mean_loss(self) -> float:
-        """Cross-entropy per image, in nats."""
+        """Return the mean cross-entropy per image, in nats."""
         return float(self.loss) / int(self.num_images)
 
     def accuracy(self) -> float:
-        """Fraction in [0, 1]."""
+        """Return the share of correct images, in [0, 1]."""
         return int(self.correct) / int(self.num_images)

@@ -1,4 +1,4 @@
-"""A fresh network for some images, as training and the range test both start from."""
+"""Build the untrained network that both training and the range test start from."""
 
 import math
 from typing import Any
@@ -14,14 +14,15 @@ from ..network.pretrained import read_pretrained
 from ..network.whitening import PatchWhitening
 from .params import StepParams
 
-# Images that a whitened stem is fitted to; fewer where those have more pixels than this, since patches are what counts.
+# Number of images that a whitened stem (:class:`PatchWhitening`) is fitted to. Large images have more patches each, so
+# fewer are used: together they have at most this many pixels.
 NUM_WHITENED, NUM_WHITENED_PIXELS = 1000, 2**22
 
 
 def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> Classifier:
-    """A network for these images, on the CPU: its weights are a function of ``params.seed`` and the pretrained file.
+    """Build a network for these images, on the CPU, with weights drawn from ``params.seed`` or pretrained.
 
-    Those of a whitened stem are one of training images from all over the set, since folders come sorted by class.
+    A whitened stem is fitted to the training images; training and the range test thus get equal weights.
 
     Raises:
         UserError: the pretrained weights cannot be read, or do not fit ``params.architecture``.
@@ -48,7 +49,7 @@ def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> 
             model.freeze_backbone()
     elif isinstance(first, PatchWhitening):
         num_images = min(len(train_set), NUM_WHITENED, max(1, NUM_WHITENED_PIXELS // math.prod(images.image_size)))
-        # at even distances, because folders are sorted by class
+        # evenly spaced rows, because images from folders are sorted by class
         rows = np.linspace(0, len(train_set) - 1, num_images).astype(int)
         some = images.images_nhwc[train_set.indices[rows]]
         first.fit(model.normalise(torch.from_numpy(some).permute(0, 3, 1, 2)))

@@ -11,7 +11,7 @@ from .params import StepParams
 
 
 def build_optimizer(model: nn.Module, params: StepParams, lr: float) -> torch.optim.SGD:
-    """SGD with momentum, fused; weight decay spares BatchNorm and biases if ``decay_norm_and_bias`` is false."""
+    """Build SGD with momentum (fused on CUDA and CPU); no weight decay on BatchNorm and biases if so configured."""
     learning = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in learning if p.ndim > 1 or params.decay_norm_and_bias]
     spared = [p for p in learning if p.ndim <= 1 and not params.decay_norm_and_bias]
@@ -26,10 +26,11 @@ def build_optimizer(model: nn.Module, params: StepParams, lr: float) -> torch.op
 
 
 def class_weights(images: ImageSet, train_set: Split, params: StepParams, device: torch.device) -> Tensor | None:
-    """Return the weights (K,) of the training loss, float32, on the device; None where ``class_weights`` is ``none``.
+    """Return the class weights (K,) of the training loss, float32, on the device; None if ``class_weights`` is "none".
 
-    ``balanced``: n / (K n_k), as by ``sklearn.utils.class_weight.compute_class_weight``; 0 for a class without training
-    images, which K does not count either. Their mean over training images is 1, so learning rates keep their meaning.
+    ``balanced``: n / (K n_k), as in ``sklearn.utils.class_weight.compute_class_weight``, with n training images, n_k of
+    them in class k. Classes without training images get weight 0 and do not count in K. The mean weight over training
+    images is 1, so good learning rates stay about the same.
     """
     if params.class_weights == "none":
         return None
@@ -41,10 +42,10 @@ def class_weights(images: ImageSet, train_set: Split, params: StepParams, device
 def training_loss(
     logits_bk: Tensor, labels_b: Tensor, label_smoothing: float, weights_k: Tensor | None = None
 ) -> Tensor:
-    """Mean cross-entropy of a batch, in fp32 whatever the network computed in.
+    """Return the mean cross-entropy of a batch, computed in fp32 regardless of the network's precision.
 
-    With weights: their sum over the batch is not divided by, so that parts of a batch on several processes add up to
-    the whole.
+    With class weights, the weighted sum is divided by the number of images, not by the sum of their weights as PyTorch
+    does. So the losses of a batch that is split across processes add up to the loss of the whole batch.
     """
     if weights_k is None:
         return F.cross_entropy(logits_bk.float(), labels_b, label_smoothing=label_smoothing)

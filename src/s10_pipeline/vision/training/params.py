@@ -14,11 +14,11 @@ class PlateauParams(Params):
     """``torch.optim.lr_scheduler.ReduceLROnPlateau`` on the validation loss.
 
     Attributes:
-        factor: the learning rate is multiplied by it.
-        patience: epochs without improvement that are let pass; the next one drops the rate.
-        threshold: relative improvement that counts.
-        cooldown: epochs after a drop in which bad epochs are not counted.
-        min_lr: the plateau takes the rate no lower; warm-up and annealing do.
+        factor: factor by which the learning rate is multiplied at each drop.
+        patience: number of epochs without improvement that are tolerated; the next such epoch drops the rate.
+        threshold: smallest relative improvement of the validation loss that counts as one.
+        cooldown: number of epochs after a drop in which epochs without improvement are not counted.
+        min_lr: lower bound of the rate for plateau drops; warm-up and annealing may go below it.
     """
 
     factor: float = Field(0.1, gt=0, lt=1)
@@ -29,13 +29,13 @@ class PlateauParams(Params):
 
 
 class ResizingParams(Params):
-    """Progressive resizing: smaller images in the first epochs (:mod:`.resizing`).
+    """Progressive resizing: train on smaller images in the first epochs (:mod:`.resizing`).
 
     Attributes:
-        epochs: at the start of training, in which images grow to their whole size; 0: always whole. The last epoch
-            of training sees whole images at any rate. The schedule does not act meanwhile: that validation improves
-            may be the work of the growing images.
-        start: side in the first epoch, as a share of the whole.
+        epochs: number of epochs at the start in which images grow to full size; 0: full size throughout. The last epoch
+            always has full size. The schedule does not act in these epochs, because the validation loss may change with
+            the image size.
+        start: side length in the first epoch, as a share of the full side.
     """
 
     epochs: int = Field(0, ge=0)
@@ -43,11 +43,11 @@ class ResizingParams(Params):
 
 
 class DistributedParams(Params):
-    """Several GPUs of one host, one process each (PyTorch's DistributedDataParallel under its elastic launcher).
+    """Training on several GPUs of one host, one process per GPU (DistributedDataParallel, elastic launcher).
 
     Attributes:
-        num_processes: each takes its share of every batch; 1 trains in this process.
-        max_restarts: how often a training whose process died goes on from its checkpoint by itself.
+        num_processes: number of processes, which split each batch between them; 1 trains in the main process.
+        max_restarts: how often training is resumed automatically from its checkpoint after one of its processes died.
     """
 
     num_processes: int = Field(1, ge=1, le=64)
@@ -55,23 +55,23 @@ class DistributedParams(Params):
 
 
 class StepParams(Params):
-    """What a step of SGD depends on, and how many there are: all that the range test may read of ``train``.
+    """Parameters of the SGD step and the number of epochs; the learning-rate range test reads only these of ``train``.
 
     Attributes:
-        epochs: of training; how many batches the range test may take depends on them.
-        batch_size: images per step, of all processes together.
-        momentum: of SGD.
-        weight_decay: of SGD, on all weights unless ``decay_norm_and_bias`` is false.
-        lr: learning rate; null takes the one of the range test (``best_lr``).
-        nesterov: Nesterov's form of momentum, which must not be 0 then.
-        decay_norm_and_bias: whether weight decay also acts on BatchNorm's weights and on biases.
-        label_smoothing: of the training loss; losses in the history are plain cross-entropy.
-        class_weights: of the training loss; ``balanced`` weights an image by n / (K n_k), n images of K classes, n_k of
-            its own (scikit-learn's rule), so that rare classes count as much as frequent ones.
-        seed: seed of weights, batch order and augmentation.
-        device: ``auto`` takes cuda, mps or cpu, the first that is there.
-        precision: ``auto`` takes bf16 where the hardware computes it, fp16 on older CUDA, else fp32.
-        num_workers: processes that prepare batches; ``auto`` goes by device and cores.
+        epochs: number of training epochs; it also limits how many batches the range test may use.
+        batch_size: images per step, over all processes together.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of SGD, on all weights unless ``decay_norm_and_bias`` is false.
+        lr: learning rate; null uses the rate that the range test found (``best_lr``).
+        nesterov: use Nesterov momentum; needs ``momentum`` above 0.
+        decay_norm_and_bias: whether weight decay also applies to BatchNorm weights and biases.
+        label_smoothing: label smoothing of the training loss; losses in the history are without it.
+        class_weights: weights of the training loss. ``balanced`` (scikit-learn's rule) weights an image by n / (K n_k),
+            for n images in K classes and n_k images in its class, so that rare classes count as much as frequent ones.
+        seed: seed of initial weights, batch order and augmentation.
+        device: ``auto`` uses the first available of cuda, mps and cpu.
+        precision: ``auto`` uses bf16 if the hardware supports it, fp16 on older CUDA GPUs, else fp32.
+        num_workers: number of data-loading processes; ``auto`` chooses it by device and number of cores.
     """
 
     epochs: int = Field(50, ge=1, le=100_000)
@@ -91,34 +91,34 @@ class StepParams(Params):
     pretrained: PretrainedParams = PretrainedParams()
 
     def rate(self, best_lr: Mapping[str, Any]) -> float:
-        """Return the full learning rate of training: ``lr`` where given, else the one that the range test found."""
+        """Return the learning rate after warm-up: ``lr`` if given, else the one that the range test found."""
         return float(best_lr["lr"] if self.lr is None else self.lr)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.nesterov and not self.momentum:
-            raise ValueError("momentum=0: nesterov=true looks ahead along it; raise it, or set nesterov=false")
+            raise ValueError("momentum=0: nesterov=true needs momentum above 0; raise it, or set nesterov=false")
         return self
 
 
-# What makes rates or image sizes depend on ``epochs``, unless it is 0.
+# Parameters that, unless 0, make the learning rates or image sizes of an epoch depend on ``epochs``.
 LOOK_AT_EPOCHS = ("anneal_epochs", "resizing.epochs")
 
 TRAINING = affects("train_resnet")
 
 
 class TrainParams(StepParams):
-    """SGD with momentum under a schedule of the learning rate.
+    """Training by SGD with momentum and a learning-rate schedule.
 
     Attributes:
         schedule: what lowers the learning rate between warm-up and annealing.
-        warmup_epochs: epochs of linear growth to ``lr`` at the start, in which the schedule does not act.
-        anneal_epochs: epochs of linear fall to zero at the end, in which the schedule does not act.
-        ema_decay: what is measured and stored is an exponential average of the weights, of which each step leaves this
-            share (early ones less, :func:`.ema.build_ema`); 0: the weights themselves.
-        deterministic: bit-identical runs on CUDA too, at some cost.
-        cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device in one process.
-        keep_checkpoints: how many of the newest checkpoints of a run stay on disk.
+        warmup_epochs: number of epochs at the start in which the rate grows linearly to ``lr``, without the schedule.
+        anneal_epochs: number of epochs at the end in which the rate falls linearly to 0, without the schedule.
+        ema_decay: decay per step of an exponential moving average of the weights, which is then measured and stored
+            (smaller in early steps, :func:`.ema.build_ema`); 0: the weights themselves are.
+        deterministic: make runs on CUDA bit-identical too; slower.
+        cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device with one process.
+        keep_checkpoints: number of newest checkpoints of a training that are kept on disk.
     """
 
     schedule: Annotated[Literal["plateau"], TRAINING] = "plateau"
@@ -126,7 +126,7 @@ class TrainParams(StepParams):
     anneal_epochs: Annotated[int, TRAINING] = Field(0, ge=0)
     ema_decay: Annotated[float, TRAINING] = Field(0.0, ge=0, lt=1)
     deterministic: Annotated[bool, TRAINING] = False
-    # in a file YAML reads a bare on and off as true and false
+    # YAML reads a bare on or off as true or false
     cuda_graph: Annotated[
         Literal["auto", "on", "off"],
         BeforeValidator(lambda v: ("off", "on")[v] if isinstance(v, bool) else v),
@@ -139,7 +139,7 @@ class TrainParams(StepParams):
 
     @property
     def resized_epochs(self) -> int:
-        """How many epochs at the start train on images that are scaled down."""
+        """Number of epochs at the start that train on downscaled images."""
         return min(self.resizing.epochs, self.epochs - 1)
 
     @model_validator(mode="after")
@@ -148,7 +148,7 @@ class TrainParams(StepParams):
         if anneal > epochs - warmup:
             wrong = f"anneal_epochs={anneal}: epochs={epochs} and warmup_epochs={warmup} leave {epochs - warmup}"
             if warmup > epochs:
-                wrong = f"warmup_epochs={warmup}: epochs={epochs} end before the full rate is reached"
+                wrong = f"warmup_epochs={warmup}: must be at most epochs={epochs}, or the full rate is never reached"
             warmup = min(warmup, epochs // 2)
             fitting = f"train.warmup_epochs={warmup},train.anneal_epochs={min(anneal, epochs - warmup)}"
             raise ValueError(f"{wrong}; lower it, such as --params=train.epochs={epochs},{fitting}, or raise epochs")

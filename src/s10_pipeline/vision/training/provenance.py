@@ -1,4 +1,4 @@
-"""What made a model, as JSON: enough to make it again, and for a report to say where its figures come from."""
+"""Describe how a model was made: enough to make it again, and for the report to state the origin of its figures."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -18,17 +18,18 @@ from .params import TrainParams
 from .run_key import training_code
 from .schedule import describe_schedule
 
-# The libraries whose versions can change a result.
+# Libraries whose versions can change a result.
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy", "pillow", "torch-lr-finder")
 
 
 def describe_training(
     data: TrainingData, best_lr: dict[str, Any], params: TrainParams, result: TrainingResult
 ) -> dict[str, Any]:
-    """JSON-able account of a training: data, parameters, code and libraries, device.
+    """Return a description of a training that JSON can store: data, parameters, code, library versions and device.
 
-    Everything is taken from what the training read, not from the parameters of a later call. It holds the commit and
-    library versions, so after a retraining the nodes that read it run even if the weights came out equal.
+    Everything comes from the inputs of the training, not from the parameters of a later call. Commit and library
+    versions are included, so nodes that read this description run again after a retraining under another commit or
+    other versions, even if the weights are equal.
     """
     model = result.model
     weights_k = class_weights(data.train_images, data.train_set, params, torch.device("cpu"))
@@ -69,7 +70,10 @@ def describe_training(
 
 
 def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
-    """Return where the rate of training came from; an interrupted one goes on at its own, found by an earlier test."""
+    """Return where the learning rate came from.
+
+    A resumed training keeps its own rate, which an earlier range test found, so it can differ from ``best_lr``.
+    """
     if params.lr is not None:
         return "train.lr"
     return "range test" if lr == best_lr["lr"] else "interrupted training"
@@ -78,5 +82,5 @@ def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # run from source, or another build of the same library
+    except PackageNotFoundError:  # runs from source, or the library is installed under another package name
         return "not installed as a package"

@@ -1,4 +1,4 @@
-"""The process of a training among those that share each batch."""
+"""A training process and its communication with the others; in this module there are no others."""
 
 import torch
 from torch import Tensor, nn
@@ -8,26 +8,26 @@ from .metric_sums import MetricSums
 
 
 class Ranks:
-    """A process that trains alone; :mod:`s10_pipeline.vision.distributed` derives one of several from it.
+    """A process that trains alone; :mod:`s10_pipeline.vision.distributed` has the subclass for several processes.
 
     Attributes:
-        rank: number of this process, from 0; the first reports and saves.
-        count: processes of the training.
+        rank: number of this process, from 0; rank 0 reports and saves.
+        count: number of processes.
     """
 
     rank: int = 0
     count: int = 1
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Return the model to train with: its gradients are means over all ranks."""
+        """Return the model wrapped so that gradients are averaged over all ranks; here, the model itself."""
         return model
 
     def sync_batchnorm(self, model: Classifier) -> Classifier:
-        """Return the model with BatchNorm layers that see the batch of all ranks, where torch can do so."""
+        """Return the model with BatchNorm synchronised across ranks where torch supports it; here, unchanged."""
         return model
 
     def broadcast_buffers(self, model: nn.Module) -> None:
-        """Give every rank the first one's running means, so that all measure the model that is saved."""
+        """Copy rank 0's BatchNorm statistics to all ranks, so that all measure the model that is saved."""
 
     def all_reduce(self, sums: MetricSums) -> MetricSums:
         """Return the sums over the images of all ranks."""

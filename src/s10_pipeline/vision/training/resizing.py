@@ -1,4 +1,4 @@
-"""Progressive resizing: the first epochs see images scaled down, which takes a fraction of the time.
+"""Progressive resizing: the first epochs train on downscaled images, which takes a fraction of the time.
 
 Howard 2018, https://www.fast.ai/posts/2018-08-10-fastai-diu-imagenet.html. Batches are resized on the device after
 augmentation, so transforms see whole images in every epoch.
@@ -10,15 +10,15 @@ from torch.nn import functional as F
 
 from .params import TrainParams
 
-# Sides are multiples of it, so that three or four halvings of the feature maps waste no pixels at borders.
+# Side lengths are multiples of this, so that fewer border pixels are lost where the network halves its feature maps.
 STEP = 4
 
 
 def size_in(epoch: int, image_size: tuple[int, int], train: TrainParams) -> tuple[int, int]:
-    """Height and width in pixels that an epoch (from 1) trains at; it is measured on whole images.
+    """Return the height and width in pixels of training images in an epoch (from 1).
 
-    The side grows linearly from ``resizing.start`` of the whole in the first epoch; after ``resizing.epochs`` epochs,
-    and in the last one at any rate, images are whole.
+    The side length grows linearly, from the share ``resizing.start`` of the full side in the first epoch. Images have
+    full size after ``resizing.epochs`` epochs, and always in the last epoch.
     """
     if epoch > train.resized_epochs:
         return image_size
@@ -28,7 +28,7 @@ def size_in(epoch: int, image_size: tuple[int, int], train: TrainParams) -> tupl
 
 
 def resize_batch(images_bchw: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images (B, 3, H, W), 0-255, at another size: bilinear with antialiasing, float32; as they are if they fit."""
+    """Resize images (B, 3, H, W), 0-255, bilinearly with antialiasing, to float32; images of that size stay as is."""
     if tuple(images_bchw.shape[2:]) == size:
         return images_bchw
     return F.interpolate(images_bchw.to(torch.float32), size=size, mode="bilinear", antialias=True)

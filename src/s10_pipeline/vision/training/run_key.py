@@ -1,4 +1,7 @@
-"""The run key of a training: a digest of all that its result depends on. Equal keys share checkpoints."""
+"""The run key of a training: a digest of everything that its result depends on.
+
+It names the folder of the training's checkpoints, so a run with an equal key resumes from them.
+"""
 
 import functools
 import os
@@ -17,8 +20,8 @@ from .data import TrainingData
 from .params import LOOK_AT_EPOCHS, TrainParams
 from .schedule import SCHEDULES
 
-# What computes, by module and name: from here on code is followed, so that new modules count by themselves. How a
-# training is started, told of and stored does not count.
+# Entry points of the code that computes the result, as (module, name). All project code that they reach is part of the
+# run key, so a new module is included automatically. Code that starts, reports or stores a training is not part of it.
 ROOTS = (
     ("training.trainer", "Trainer"),
     ("distributed.ranks", "ProcessGroup"),
@@ -27,23 +30,23 @@ ROOTS = (
     ("data.split", "Split"),
 )
 
-# The input that is a file of the user's.
+# Name of the input that is a file given by the user.
 PRETRAINED = "train.pretrained.path"
 
 
 def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: str) -> Parts:
-    """Return what the result of a training depends on, in groups: parameters, data and code.
+    """Return everything that the result of a training depends on, in three groups: parameters, inputs and code.
 
     Args:
-        lr: as it was given or found by the range test.
-        precision: as it was chosen for this machine.
+        lr: learning rate, given by the user or found by the range test.
+        precision: precision that was chosen for this machine.
     """
     values = {**params.model_dump(mode="json"), "lr": lr, "precision": precision}
     decides = {
         f"train.{name}": v for name, v in flatten(values).items() if can_change(TrainParams, name, "train_resnet")
     }
     if not _what_looks_at_epochs(decides):
-        del decides["train.epochs"]  # it only says where to stop
+        del decides["train.epochs"]  # it only decides when training stops
     sets = (data.train_set, data.val_set, data.test_set)
     weights = params.pretrained.path
     return {
@@ -59,7 +62,7 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
 
 
 def _what_looks_at_epochs(parameters: dict[str, Any]) -> list[str]:
-    """Return the parameters by which the rate or the size of images in an epoch depends on ``train.epochs``."""
+    """Return the parameters that make an epoch's learning rate or image size depend on ``train.epochs``."""
     names = [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if parameters[name]]
     return names + ["train.schedule"] * SCHEDULES[parameters["train.schedule"]].looks_at_epochs
 
@@ -71,22 +74,23 @@ def key_of(depends: Parts) -> str:
 
 @functools.cache
 def training_code() -> dict[str, str]:
-    """Return a digest of each piece of code that a training computes with, as it stands when first asked for."""
+    """Return a digest of each piece of code that computes the result of a training; cached at the first call."""
     package, folder = __name__.partition(".")[0], Path(__file__).parents[2]
     return reached_code(Package(package, folder))
 
 
 def reached_code(package: Package) -> dict[str, str]:
-    """Return the pieces that :data:`ROOTS` reach, found in the source alone: nothing is imported."""
+    """Return a digest of each piece of code that :data:`ROOTS` reach, by reading the source without importing it."""
     starts = ((f"{package.name}.vision.{module}", name) for module, name in ROOTS)
     return Reach(package, *starts, computing=True).pieces
 
 
 def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> float | None:
-    """Return the rate of the newest unfinished training that differs from this one in the found rate alone.
+    """Return the learning rate of the newest unfinished training that differs from this one only in that rate.
 
-    Another thread count or device makes the range test find another rate, over which no interrupted training should
-    start again. None if this training itself goes on from a checkpoint, or no other is unfinished.
+    On another device or with another number of threads, the range test may find a slightly different rate. An
+    interrupted training should resume nevertheless, with its own rate. Returns None if this training has checkpoints
+    itself, or if there is no such other training.
     """
     if RunCheckpoints(store.root / store.key_for(key_of(depends), epochs)).epochs_to_keep(epochs):
         return None
@@ -102,12 +106,12 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
 
 
 def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, depends: Parts) -> str | None:
-    """Say in what this training differs from the last one that has checkpoints; None if there is no other."""
+    """Describe what changed since the last training that is recorded; None if there is no other or no difference."""
     others = [found for folder, found in store.described() if folder.name != checkpoints.folder.name]
     if not others:
         return None
     before, now = (dict(parts["parameters"]) for parts in (others[-1], depends))
-    if ("train.epochs" in before) != ("train.epochs" in now):  # what made epochs count, or not, is the change
+    if ("train.epochs" in before) != ("train.epochs" in now):  # report what made epochs matter, not epochs
         before.pop("train.epochs", None), now.pop("train.epochs", None)
     changes = changes_in_words({**others[-1], "parameters": before}, {**depends, "parameters": now})
     if before.get("train.epochs") != now.get("train.epochs"):

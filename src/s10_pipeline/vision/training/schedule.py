@@ -1,6 +1,6 @@
-"""The learning rate over time: warm-up, then what ``train.schedule`` names, and if wanted a fall to zero at the end.
+"""Learning-rate schedules: warm-up, then the schedule named by ``train.schedule``, then annealing to zero.
 
-torch is imported where a schedule is built, so that names and descriptions can be read without it.
+torch is imported only when a schedule is built, so that the report can use the descriptions without torch.
 """
 
 from abc import ABC, abstractmethod
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
 
 
 class Schedule(ABC):
-    """Sets the optimiser's learning rate before each step and after each epoch.
+    """Base class: sets the optimiser's learning rate before each step and after each epoch.
 
-    Warm-up grows linearly to the full rate over ``warmup_epochs`` (Goyal et al. 2017, arXiv:1706.02677). In the last
-    ``anneal_epochs`` the rate falls linearly from where the schedule left it to zero. Subclasses say what happens in
-    between, by :meth:`_rate` or :meth:`_judge`. A plateau that drops too late would end training at a high rate;
-    annealing brings it to zero within the epochs given.
+    In the first ``warmup_epochs`` the rate grows linearly to the full rate (Goyal et al. 2017, arXiv:1706.02677). In
+    the last ``anneal_epochs`` it falls linearly to zero from wherever the schedule left it, so that training ends at a
+    low rate even if the schedule lowered it too late. In between, subclasses decide, by :meth:`_rate` or
+    :meth:`_judge`.
 
     Args:
-        lr: the full rate.
+        lr: the full rate, reached at the end of warm-up.
         steps_per_epoch: batches per epoch.
     """
 
-    # Whether the rate of a step depends on ``epochs``, annealing apart.
+    # Whether the rate of a step depends on the total number of epochs, not counting annealing.
     looks_at_epochs: ClassVar[bool] = False
-    # By what the rate is decided, for people.
+    # Name, for people, of the measurement by which this schedule decides.
     decided_by: ClassVar[str]
 
     def __init__(self, optimizer: "SGD", lr: float, params: TrainParams, steps_per_epoch: int) -> None:
         self._optimizer, self._full_lr, self._params, self._steps = optimizer, lr, params, steps_per_epoch
-        # the subclass acts after the first of these epochs and up to the second
+        # the subclass decides in epochs above _act_after, up to and including _anneal_after
         self._act_after = max(params.warmup_epochs, params.resized_epochs)
         self._anneal_after = max(params.warmup_epochs, params.epochs - params.anneal_epochs)
         self._anneal_from: float | None = None
-        self._last_lr = lr  # that the epoch before left behind
+        self._last_lr = lr  # rate at the end of the previous epoch
 
     @property
     def lr(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def before_step(self, epoch: int, step: int) -> float:
-        """Set the rate of a step (from 0) of an epoch (from 1), where it changes within an epoch; return the rate."""
+        """Set and return the learning rate of a step (from 0) in an epoch (from 1)."""
         done = (epoch - 1) * self._steps + step
         warmup = self._params.warmup_epochs * self._steps
         if done < warmup:
@@ -59,12 +59,12 @@ class Schedule(ABC):
         return self.lr
 
     def after_epoch(self, epoch: int, val_loss: float) -> dict[str, Any]:
-        """Let the schedule see an epoch's validation loss.
+        """Update the schedule with an epoch's validation loss.
 
         Returns:
-            columns of the history's row: ``lr_after``, the rate that the epoch leaves behind; ``drop_reason``, what
-            lowered the rate in this epoch or after it (``anneal``, the schedule's name, or empty); and
-            :meth:`_judge`'s.
+            columns of this epoch's history row: ``lr_after``, the rate after the update; ``drop_reason``, what lowered
+            the rate in or directly after this epoch ("anneal", the schedule's name, or empty); and the columns that
+            :meth:`_judge` returns.
         """
         acts = self._act_after < epoch <= self._anneal_after
         judged = self._judge(val_loss) if acts else {}
@@ -73,18 +73,18 @@ class Schedule(ABC):
         return {"best_val_loss": None, **judged, "lr_after": self.lr, "drop_reason": reason if lowered else ""}
 
     def _rate(self, step: int) -> float | None:
-        """The rate of a step, counted from the end of warm-up; None: as it is."""
+        """Return the rate of a step, counted from the end of warm-up; None leaves the rate unchanged."""
         return None
 
     def _judge(self, val_loss: float) -> dict[str, Any]:
-        """Change the rate by a validation loss; return further columns of the history's row."""
+        """Adjust the rate after an epoch with this validation loss; return further columns of its history row."""
         return {}
 
     @classmethod
     def describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
-        """Say why the rate fell, from a row of the history whose ``drop_reason`` is not empty.
+        """Explain why the rate fell, from a row of the history whose ``drop_reason`` is not empty.
 
-        ``provenance`` stores the sentence, so the report shows what happened and replays no schedule.
+        ``provenance`` stores this sentence, so the report need not simulate the schedule.
         """
         if row["drop_reason"] == "anneal":
             return f"Annealing: from epoch {row['epoch']} on, the rate fell linearly to zero, whatever the losses said"
@@ -93,7 +93,7 @@ class Schedule(ABC):
     @classmethod
     @abstractmethod
     def _describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
-        """Say why this schedule lowered the rate."""
+        """Explain why this schedule lowered the rate."""
 
     def _set(self, lr: float) -> None:
         for group in self._optimizer.param_groups:
@@ -107,7 +107,7 @@ class Schedule(ABC):
 
 
 class PlateauSchedule(Schedule):
-    """ReduceLROnPlateau on the validation loss; a plateau alone may drop too late for the epochs given."""
+    """Lower the rate when the validation loss stops improving (``torch.optim.lr_scheduler.ReduceLROnPlateau``)."""
 
     decided_by = "validation loss"
 
@@ -126,8 +126,8 @@ class PlateauSchedule(Schedule):
         plateau = params.plateau
         bad_epochs = f"{plateau.patience + 1} epochs" if plateau.patience else "1 epoch"
         return (
-            f"for {bad_epochs}, the validation loss stayed above {row['best_val_loss']:.4g} less "
-            f"{100 * plateau.threshold:.2g}%"
+            f"for {bad_epochs}, the validation loss did not fall {100 * plateau.threshold:.2g}% below its best, "
+            f"{row['best_val_loss']:.4g}"
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -138,20 +138,20 @@ class PlateauSchedule(Schedule):
         self._plateau.load_state_dict(state["plateau"])
 
 
-# Each value of train.schedule.
+# The schedule class for each value of ``train.schedule``.
 SCHEDULES: dict[str, type[Schedule]] = {"plateau": PlateauSchedule}
 
 
 def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) -> dict[str, Any]:
-    """Tell what moved the learning rate in a training.
+    """Describe how the learning rate changed during a training.
 
     Args:
-        rows: the history.
+        rows: the rows of the training history.
 
     Returns:
-        ``decided_by``: what lowered the rate, in the order in which it did; ``drops``: each time it was lowered between
-        two epochs: ``epoch`` (after it), ``lr``, ``lr_after``, ``sentence``; ``falls``: a sentence for each stretch in
-        which it fell from step to step; ``warmup``: a sentence, or empty.
+        ``decided_by``: list of what lowered the rate, in order of first occurrence. ``drops``: one entry per drop
+        between two epochs, with ``epoch`` (the one before the drop), ``lr``, ``lr_after`` and ``sentence``. ``falls``:
+        one sentence per period in which the rate fell with each step. ``warmup``: a sentence, or empty.
     """
     schedule = SCHEDULES[params.schedule]
     drops: list[dict[str, Any]] = []

@@ -1,10 +1,10 @@
-"""One step of training: forward pass, loss, backward pass, optimiser. On CUDA it can be replayed as a graph.
+"""One training step: forward pass, loss, backward pass, optimiser. On CUDA it can be replayed as a CUDA graph.
 
 The kernels of a small network are so short that launching them one by one takes most of the time. A CUDA graph launches
 all kernels of a step at once: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 
-torch.compile makes a step 21 % faster at batch 128 on an H100, but 50 epochs do not win back the 15 to 29 seconds of
-its compilation (benchmarks/results/speed-h100-2026-11-26.md).
+torch.compile is not used: it makes a step 21 % faster at batch size 128 on an H100, but compiling takes 15 to 29
+seconds, more than it saves in 50 epochs (benchmarks/results/speed-h100-2026-11-26.md).
 """
 
 import logging
@@ -24,23 +24,24 @@ from .params import TrainParams
 
 log = logging.getLogger(__name__)
 
-# Steps of a batch shape that run eagerly before its capture: they choose convolutions and allocate momentum.
+# Number of eager steps per batch shape before it is captured; they choose convolution algorithms and allocate momentum.
 WARMUP_STEPS = 5
 
 
 class TrainStep:
-    """Trains a network on one batch after another: ``step(images, labels)``. It never waits for the device.
+    """Trains a network, one batch per call of ``step(images, labels)``, without waiting for the device.
 
-    On CUDA the learning rate is handed to the optimiser as a tensor, since a graph would keep a number for ever; the
-    optimiser's groups, which share one rate, hold numbers before and after. In fp16 the optimiser must be fused: the
-    scaler then skips a step with infinite gradients on the device.
+    On CUDA the optimiser gets the learning rate as a tensor during the step, because a captured graph would replay a
+    Python number as a constant. Outside the step, the optimiser's parameter groups, which share one rate, hold numbers.
+    In fp16 the optimiser must be fused, so that the gradient scaler can skip a step with infinite gradients on the
+    device.
 
     Attributes:
-        weights_k: class weights of the loss, on the device, to be set before the first step; None: all alike.
+        weights_k: class weights of the loss, on the device; set before the first step. None: no weights.
         metrics: sums of loss and accuracy since the last :meth:`reset`.
-        margins: of each image since then, a tensor (B,) per batch (:func:`.margins.margins_of`).
-        first_bad: number, from 1, of the first step since then whose loss was NaN or infinite; 0: none. It stays on the
-            device, so that steps need not wait for it.
+        margins: one tensor (B,) per batch since the last reset: margin of each image (:func:`.margins.margins_of`).
+        first_bad: number (from 1) of the first step since the last reset whose loss was NaN or infinite; 0: none. A
+            tensor on the device, so that steps need not wait for it.
     """
 
     def __init__(
@@ -56,30 +57,30 @@ class TrainStep:
 
     @property
     def lr(self) -> float:
-        """Learning rate of the next step."""
+        """The learning rate of the next step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
     def reset(self) -> None:
-        """Start an epoch: set the sums to zero and the network to training mode."""
+        """Prepare for an epoch: set all sums to zero and the network to training mode."""
         self.network.train()
         self.margins = []
         for tensor in (*self.metrics, self.first_bad, self._steps_done):
             tensor.zero_()
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        """Train on a batch, which may still lie on the CPU.
+        """Train on a batch, which may still be on the CPU.
 
         Args:
-            images_bchw: uint8, or float32 where it was resized; 0-255.
+            images_bchw: values 0-255 as uint8, or as float32 after resizing.
             labels_b: int64.
-            batch_weight: factor of the loss, where other processes hold the rest of the batch.
+            batch_weight: factor of the loss; not 1 if other processes train on the rest of the batch.
         """
         self.copy_lr()
         images_bchw, labels_b = (t.to(self.device, non_blocking=True) for t in (images_bchw, labels_b))
         self.margins.append(self.compute(images_bchw, labels_b, batch_weight))
 
     def compute(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> Tensor:
-        """Train on a batch that lies on the device; return its images' margins."""
+        """Train on a batch that is on the device; return the margins (B,) of its images."""
         with self.precision.autocast():
             logits_bk = self.network(images_bchw)
         loss = training_loss(logits_bk, labels_b, self.label_smoothing, self.weights_k)
@@ -114,18 +115,19 @@ class TrainStep:
                 group["lr"] = number
 
 
-# Records what a function does on the device without doing it; returns a function that does it.
+# A function that records the device operations of its argument without running them, and returns a function that
+# replays them.
 Capture = Callable[[Callable[[], object]], Callable[[], None]]
 
 
 class CapturedStep(TrainStep):
-    """Replays the step as a CUDA graph, one graph per batch shape; in one process alone.
+    """Replays the step as a CUDA graph, one graph per batch shape; only for training in a single process.
 
-    The first :data:`WARMUP_STEPS` batches of a shape are trained eagerly. Where a capture fails, a warning says so and
-    all further steps are eager.
+    The first :data:`WARMUP_STEPS` batches of a shape are trained eagerly. If a capture fails, a warning is logged and
+    all shapes without a graph are trained eagerly.
 
     Args:
-        capture: what records the step, :func:`cuda_graphs` outside of tests.
+        capture: function that records the step; :func:`cuda_graphs` returns it, tests replace it.
         eager: arguments of :class:`TrainStep`.
     """
 
@@ -136,7 +138,7 @@ class CapturedStep(TrainStep):
         self._replays: dict[object, tuple[Tensor, Tensor, Tensor, Callable[[], None]]] = {}
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
-        """Train on a batch, which may still lie on the CPU."""
+        """Train on a batch, which may still be on the CPU."""
         assert batch_weight == 1, "several processes train eagerly"
         shape = (images_bchw.shape, images_bchw.dtype)
         if self._capture and self._eager_steps[shape] == WARMUP_STEPS and shape not in self._replays:
@@ -150,7 +152,7 @@ class CapturedStep(TrainStep):
         static_labels.copy_(labels_b, non_blocking=True)
         self.copy_lr()
         replay()
-        # before the next replay writes over them
+        # copied, because the next replay overwrites them
         self.margins.append(static_margins.clone())
 
     def _try_to_capture(self, capture: Capture, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
@@ -163,28 +165,28 @@ class CapturedStep(TrainStep):
             self._capture = None
             _release_generator(self.device)
             reason = str(error).splitlines()[0]
-            log.warning("a step could not be captured in a CUDA graph (%s); training goes on without one", reason)
+            log.warning("a training step could not be captured as a CUDA graph (%s); training goes on eagerly", reason)
 
 
 def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:
-    """Return the step of a training: captured on CUDA in one process, unless ``cuda_graph`` is off; else eager."""
+    """Build the training step: captured on CUDA with one process unless ``cuda_graph`` is "off", else eager."""
     parts = network, optimizer, precision, params.label_smoothing
     captured = precision.device.type == "cuda" and params.distributed.num_processes == 1 and params.cuda_graph != "off"
     return CapturedStep(cuda_graphs(), *parts) if captured else TrainStep(*parts)
 
 
 def cuda_graphs() -> Capture:
-    """Return a function that captures CUDA graphs, which share one memory pool, on the current stream.
+    """Return a function that captures CUDA graphs on the current stream; all graphs share one memory pool.
 
-    Graphs may share it and run in any order, because nothing in it is read after a replay: weights, momentum, sums and
-    margins lie outside.
-    Capturing needs a stream of its own (:func:`own_stream`), which the steps before it ran on too.
+    Sharing is safe in any order of replays, because nothing in the pool is read after a replay: weights, momentum, sums
+    and margins are stored outside. Capturing needs a stream other than the default one (:func:`own_stream`), and the
+    eager steps before it must have run on that stream too.
     """
     pool = torch.cuda.graph_pool_handle()
 
     def capture(compute: Callable[[], object]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        # thread_local: the thread that pins batches may allocate memory meanwhile
+        # thread_local, because the thread that pins batches may allocate memory during the capture
         with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             compute()
         return graph.replay
@@ -193,7 +195,7 @@ def cuda_graphs() -> Capture:
 
 
 def _release_generator(device: torch.device) -> None:
-    """Give torch's global generator a fresh copy of its state, which a failed capture leaves marked as capturing."""
+    """Replace the state of torch's CUDA generator by a copy, because a failed capture leaves it marked as capturing."""
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index
         generator = torch.cuda.default_generators[index]
@@ -202,7 +204,7 @@ def _release_generator(device: torch.device) -> None:
 
 @contextmanager
 def own_stream(device: torch.device) -> Iterator[None]:
-    """Compute on a CUDA stream of its own while in the context; on other devices nothing changes."""
+    """Run CUDA work on a separate stream while in the context; do nothing on other devices."""
     if device.type != "cuda":
         yield
         return

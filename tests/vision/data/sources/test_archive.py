@@ -145,7 +145,7 @@ def test_mirrors_are_tried_in_order(official, tmp_path):
     train, _ = read(download_dir="raw", mirrors=[wrong.as_uri(), official.file.as_uri()])
     assert len(train) == 20
     official.reader.url = wrong.as_uri()
-    with pytest.raises(UserError, match=r"no address gave it \(.*checksum\); put"):
+    with pytest.raises(UserError, match=r"no address served it \(.*checksum\); put"):
         read(download_dir="other")
 
 
@@ -225,9 +225,9 @@ def test_the_other_sources_tell_too(tmp_path):
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (os.mkfifo, "is no regular file; give the archive or its folder"),
-        (Path.mkdir, "is no regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is no regular file"),
+        (os.mkfifo, "is not a regular file; give the archive or its folder"),
+        (Path.mkdir, "is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
         (lambda path: os.truncate(path.touch() or path, 2**40), "not cifar-10-python.tar.gz, 1,099,511,627,776 of"),
     ],
 )

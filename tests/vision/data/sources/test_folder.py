@@ -106,7 +106,7 @@ def put(root, *names):
 
 # what lies beside nine training images, or is taken away -> level and facts of the one line that tells it
 TOLD = {
-    "no images by their names": (
+    "without an image's extension": (
         lambda root: put(root, "readme.md", *(f"train/ant/{n}" for n in ("a.txt", ".DS_Store", "._0.png", ".x.jpg"))),
         logging.INFO, ["4 files in train/ant "],
     ),
@@ -264,11 +264,11 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
     [
         (("fold1", "fold2"), r"fold1 and fold2 .* same name \(ant\)"),
         (("2019", "2020", "2021"), "which are the classes"),
-        (("train/a", "train/b", "test/a"), "train/: a and b hold no images"),
+        (("train/a", "train/b", "test/a"), "train/: a and b contain no images"),
         (("seg_train", "dev"), "has seg_train/<class>/ but no test/"),
         (("testing", "validation"), "has validation/<class>/ but no train/"),
-        (("train", "val", "valid"), "train, val, valid all seem to hold"),
-        (("train_clean", "train_other", "test"), "train_clean, train_other, test all seem to hold"),
+        (("train", "val", "valid"), "train, val, valid all look like"),
+        (("train_clean", "train_other", "test"), "train_clean, train_other, test all look like"),
     ],
 )
 def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):

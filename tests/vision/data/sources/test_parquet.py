@@ -302,7 +302,7 @@ def test_without_test_files_part_of_training_is_held_out_and_validation_stays(tm
         train, test = read(tmp_path)
     assert (len(train), train.validation.sum(), np.bincount(test.labels).tolist()) == (20, 4, [2, 2])
     np.testing.assert_array_equal(train.images_nhwc[train.validation], noise(4, seed=1))
-    assert "ingest.test_fraction=0.2: held out are 4 of 20 training images" in caplog.text
+    assert "ingest.test_fraction=0.2: held out 4 of 20 training images" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_all_that_is_wrong_is_told_in_one_error(root, caplog):
     for fact in (
         "no such file: line 2 (", "gone0.png", "gone4.png", "2 more", "no label: line 3 (", "no group: line 5 (",
         "split is none of train, val, test: line 7 (", "holdout", "no training image of this class: line 9 (dog",
-        "with other labels, splits or groups: line 11 (", "line 13 (",
+        "with several labels, splits or groups: line 11 (", "line 13 (",
     ):  # fmt: skip
         assert fact in told, fact
     assert "\n" not in told

@@ -1,4 +1,4 @@
-"""Readers of sources. Each module of :data:`~..params.SOURCES` has ``read(params) -> (train, test)``."""
+"""Data sources. Each module named in :data:`~..params.SOURCES` has ``read(params) -> (train, test)``."""
 
 import logging
 from importlib import import_module
@@ -14,13 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images from ``params.source``, plant the faults of ``params.plant``, and correct
-    training images by ``params.corrections``.
+    """Read training and test images; then plant faults and apply corrections if the parameters ask for them.
 
-    Classes and their numbers of images are logged.
+    The number of images per class is logged.
 
     Raises:
-        UserError: anything about the source that the user can mend.
+        UserError: the source cannot be read, or a fault or correction does not fit it.
     """
     train, test = import_module(f".{SOURCES[params.source]}", __package__).read(params)
     if params.plant:

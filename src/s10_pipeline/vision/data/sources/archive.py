@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from their official python archives (Krizhevsky, 2009), through torchvision's reader."""
+"""Read CIFAR-10 and CIFAR-100 from their official Python archives (Krizhevsky, 2009) with torchvision's reader."""
 
 import logging
 import tarfile
@@ -27,11 +27,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive: ``reader`` knows its file name, address, MD5 and the MD5 of each file in it.
+    """An official archive.
 
     Attributes:
-        title: for people.
-        reader: CIFAR10 or a subclass; of two kinds of labels it takes the fine ones.
+        title: title for people.
+        reader: torchvision's class, CIFAR10 or a subclass. It knows the archive's file name, address and MD5, and uses
+            the fine labels of CIFAR-100.
         num_bytes: size of the archive.
     """
 
@@ -47,13 +48,13 @@ ARCHIVES = {
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Training and test images in the archive's order; downloads the archive where it is missing.
+    """Read training and test images in the archive's order; download the archive if it is missing.
 
-    It is looked for in ``params.path`` (the file, or its folder), then in ``params.download_dir``. Nothing in it is
-    opened before its MD5 is found right.
+    The archive is looked for at ``params.path`` (the file or its folder), then in ``params.download_dir``. Its MD5 is
+    verified before anything in it is opened.
 
     Raises:
-        UserError: not found and not to be downloaded; truncated; a wrong checksum; no room to write.
+        UserError: the archive is missing and cannot be downloaded or written, is truncated or has a wrong checksum.
     """
     archive = ARCHIVES[params.source]
     reader = archive.reader
@@ -71,7 +72,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
-    """(parameter that led there, file), or None."""
+    """Return (the parameter that names its place, the archive's file), or None if it is missing."""
     filename = archive.reader.filename
     if params.path is not None:
         given = Path(params.path).expanduser()
@@ -79,7 +80,7 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
         if path.is_file():
             return "ingest.path", path
         if path.exists():
-            raise UserError(f"ingest.path={params.path}: {path} is no regular file; give the archive or its folder")
+            raise UserError(f"ingest.path={params.path}: {path} is not a regular file; give the archive or its folder")
         if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
         _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
@@ -94,19 +95,19 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
         download((reader.url, *params.mirrors), target, reader.tgz_md5, archive.num_bytes)
     except DownloadError as error:
         places = " or ".join(place for place in (params.path, params.download_dir) if place)
-        why = "no network" if error.offline else "no address gave it"
+        why = "no network" if error.offline else "no address served it"
         what = f"no archive {reader.filename} in {places}, and {why} ({error})"
         remedy = f"put {reader.filename} into {params.download_dir}, or run with --env=sample"
         raise UserError(f"ingest.source={params.source}: {what}; {remedy}") from error
     except OSError as error:
         setting, room = f"ingest.download_dir={params.download_dir}", f"{archive.num_bytes / 1e6:.0f} MB"
-        what, remedy = f"cannot write {target} ({error.strerror})", f"give a folder with {room} of room"
+        what, remedy = f"cannot write {target} ({error.strerror})", f"give a folder with {room} of free space"
         raise UserError(f"{setting}: {what}; {remedy} as ingest.download_dir") from error
     return "ingest.download_dir", target
 
 
 def _check(file: BufferedReader, archive: Archive, source: str, setting: str, path: Path) -> None:
-    """Compare size and MD5. A wrong file is the user's: it is reported and left where it is."""
+    """Raise UserError if size or MD5 are wrong; the file belongs to the user, so it is never deleted."""
     reader, size = archive.reader, file.seek(0, 2)
     file.seek(0)
     if size != archive.num_bytes:
@@ -126,7 +127,7 @@ def _check(file: BufferedReader, archive: Archive, source: str, setting: str, pa
 
 
 def _extract(file: IO[bytes], reader: type[CIFAR10], folder: str) -> None:
-    """Only the files that the reader wants."""
+    """Extract only the files that torchvision's reader needs."""
     names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
     wanted = {f"{reader.base_folder}/{name}" for name in names}
     with tarfile.open(fileobj=file, mode="r:gz") as tar:

@@ -1,4 +1,7 @@
-"""From what a source found to image sets: groups, test split, pixels, damaged images; alike for all files of users."""
+"""Build image sets from the list of images that a source of user files found.
+
+This includes groups, the test split, decoding of pixels, and the handling of damaged images.
+"""
 
 import logging
 import re
@@ -25,28 +28,29 @@ _log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 
 Title = Callable[[], str]
-# Stores the image of each row in what its argument gives for the row (size, size, 3), and yields, in the order of
-# rows, a digest, or None, or why the image cannot be read.
+# A function that decodes all rows. Its argument maps a row's number to the array (size, size, 3) to decode into. It
+# yields, in the order of rows, the digest of the file, None (without files), or the reason why the image is unreadable.
 Read = Callable[[Callable[[int], Pixels]], Iterator[str | UnreadableImage | None]]
 
 
 def assemble(
     params: IngestParams, rows: DataFrame, class_names: tuple[str, ...], read: Read, title: Title, files: dict[str, str]
 ) -> tuple[ImageSet, ImageSet]:
-    """Divide what a source found, decode it, and make training and test images of it.
+    """Decode the images that a source found, and return them as training and test images.
 
-    Validation rows stay among the training images, marked as such. Where no row is a test row, part of the training
-    rows is held out for the test.
+    Validation images stay among the training images and are marked there. If the source has no test images, part of the
+    training images is held out for the test.
 
     Args:
-        rows: one per image: ``place`` (path of the file, or without files a name for messages), ``label`` (index in
-            ``class_names``), ``split`` (train, val, test) and, where groups are known, ``group``.
+        rows: one row per image: ``place`` (path of the file; without files, a name for messages), ``label`` (index
+            into ``class_names``), ``split`` (train, val, test) and, if groups are known, ``group``.
         read: decodes the images of ``rows``; yields digests if they are files.
-        title: of the source; called after ``read``.
-        files: digests that the checksum is made of, besides those of ``read``.
+        title: returns the title of the source; called after ``read``.
+        files: name -> digest of further files that enter the checksum.
 
     Raises:
-        UserError: a group in two splits; an image that cannot be read, unless ``params.on_bad_image`` is ``skip``.
+        UserError: a group is in two splits; an image cannot be read and ``params.on_bad_image`` is not ``skip``; no
+            image of a split can be read.
     """
     setting = f"ingest.path={printable(str(params.path))}"
     rows = _number_groups(rows.reset_index(drop=True), params, setting)
@@ -69,7 +73,7 @@ def assemble(
     if reasons:
         _log.warning("%s: %d of %d images cannot be read:\n  %s", setting, len(listed), len(rows), "\n  ".join(listed))
     if reasons and params.on_bad_image == "fail":
-        raise UserError(f"{setting}: {told}; remove or replace what is named, or give ingest.on_bad_image=skip")
+        raise UserError(f"{setting}: {told}; remove or replace these files, or give ingest.on_bad_image=skip")
     if gone := set(rows["split"]) - set(rows["split"][~damaged]):
         raise UserError(f"{setting}: no {' and no '.join(sorted(gone))} image can be read ({told}); replace them")
     digests = {place: digest for place, digest in sorted(results.items()) if isinstance(digest, str)}
@@ -80,7 +84,7 @@ def assemble(
         if len(skipped):
             source["skipped"] = {place: reasons[place] for place in skipped}
             for to, row in enumerate(chosen.index):
-                images_nhwc[to] = images_nhwc[positions[row]]  # one by one: a copy of all might not fit into memory
+                images_nhwc[to] = images_nhwc[positions[row]]  # no copy of all, which may not fit into memory
         validation = (chosen["split"] == "val").to_numpy()
         fields: dict[str, Any] = {"validation": validation} if validation.any() else {}
         fields |= {"groups": chosen["group"].to_numpy(np.int64)} if "group" in rows else {}
@@ -91,7 +95,7 @@ def assemble(
 
 
 def read_files(root: Path, rows: DataFrame, size: int) -> Read:
-    """Return a reader of the files ``root / place``; it yields the SHA-256 of each."""
+    """Return a function that decodes the files ``root / place`` and yields the SHA-256 of each."""
     files = [root / place for place in rows["place"]]
 
     def read(pixels_of: Callable[[int], Pixels]) -> Iterator[str | UnreadableImage]:
@@ -107,7 +111,11 @@ def read_files(root: Path, rows: DataFrame, size: int) -> Read:
 
 
 def _number_groups(rows: DataFrame, params: IngestParams, setting: str) -> DataFrame:
-    """Give groups numbers; ``params.group_pattern`` finds them in paths. Raises UserError for one in two splits."""
+    """Replace groups by numbers, after finding them in paths if ``params.group_pattern`` is given.
+
+    Raises:
+        UserError: the pattern finds no group in a path, or a group is in several splits.
+    """
     if params.group_pattern is not None:
         matches = [re.search(params.group_pattern, place) for place in rows["place"]]
         rows["group"] = [match[1] if match else None for match in matches]
@@ -127,7 +135,7 @@ def _number_groups(rows: DataFrame, params: IngestParams, setting: str) -> DataF
 
 
 def _hold_out_test(rows: DataFrame, params: IngestParams, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Turn training rows into test rows where there are none; return the parameters that chose them."""
+    """If there are no test rows, mark some training rows as test; return the parameters that chose them."""
     if (rows["split"] == "test").any():
         return {}
     train = rows[rows["split"] == "train"]
@@ -140,7 +148,7 @@ def _hold_out_test(rows: DataFrame, params: IngestParams, class_names: tuple[str
 def describe_source(
     params: IngestParams, split: str, title: str, checksum: str, **parameters: object
 ) -> dict[str, Any]:
-    """Return ``source`` of an image set; ``parameters`` stand there besides those that all sources have."""
+    """Return the description ``source`` of an image set, with ``parameters`` added to those of every source."""
     return {
         "name": params.source,
         "split": split,
@@ -152,6 +160,6 @@ def describe_source(
 
 
 def checksum_of(digests: Mapping[str, object]) -> str:
-    """Return the SHA-256 over names of files and digests of their contents, in the order given."""
+    """Return one SHA-256 of all file names and digests, in the given order."""
     lines = "".join(f"{name}\0{digest}\n" for name, digest in digests.items())
     return f"sha256:{sha256_of(lines.encode())}"

@@ -1,4 +1,4 @@
-"""Names of the classes of a parquet source: declared beside the data, recognised, or none."""
+"""Find class names: in the parquet schema, in a text file, from text labels, or by recognising CIFAR-10's labels."""
 
 import json
 import logging
@@ -19,24 +19,24 @@ from .parquet_files import Table
 _log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 2**24
-ANY_LABEL = range(2**63 - 1)  # where no names bound the labels, int64 does
+ANY_LABEL = range(2**63 - 1)  # without class names, any label that int64 can hold is allowed
 NAME_FILES = ("class_names.txt", "labels.txt")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-# SHA-256 of the 50,000 training labels and then the 10,000 test labels (little-endian int64), in the order of the
-# official archive. Who has all of them in this order has CIFAR-10, whatever was done to the pixels.
+# SHA-256 of the 50,000 training labels followed by the 10,000 test labels (little-endian int64), in the order of the
+# official archive. Data with these labels in this order is CIFAR-10, even if the pixels were changed.
 CIFAR10_LABELS_SHA256 = "5083e6dd0895f94970ae8513f046bf3004b333931aad82b619d23ab76f2e1845"
 
 
 def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] | None:
-    """Names in label order: from the ``huggingface`` entry of the parquet schema, else from a text file.
+    """Return the class names in label order, from the parquet schema (entry ``huggingface``) or a text file, or None.
 
     Args:
-        table: whose label column's names are wanted.
-        folder: where ``class_names.txt`` or ``labels.txt`` (one name a line) may lie.
-        setting: ``ingest.path=...``, for errors.
+        table: the parquet file whose labels need names.
+        folder: folder that may hold ``class_names.txt`` or ``labels.txt``, with one name per line.
+        setting: ``ingest.path=...``, for error messages.
 
     Raises:
-        UserError: names that are not two or more, or not distinct.
+        UserError: there are fewer than two names, names repeat, or the text file cannot be read.
     """
     names, origin = _hub_names(table.file.schema_arrow.metadata, table.columns["label"]), "the parquet schema"
     for file in NAME_FILES:
@@ -45,7 +45,7 @@ def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] 
                 lines = regular_file(folder / file, MAX_NAME_BYTES).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-                raise UserError(f"{setting}: {file}: {reason}; save it as UTF-8, one name a line") from error
+                raise UserError(f"{setting}: {file}: {reason}; save it as UTF-8, one name per line") from error
             names, origin = tuple(line.strip() for line in lines if line.strip()), file
     if names is None:
         return None
@@ -59,14 +59,16 @@ def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] 
 def codes_of(
     declared: Mapping[str, tuple[str, ...] | None], setting: str
 ) -> tuple[tuple[str, ...] | None, dict[str, Sequence[int]]]:
-    """The names of the first file, and for each file the labels in those names that its own labels 0, 1, ... mean.
+    """Return the class names of the first file, and for each file the translation of its labels to these names.
+
+    The translation is a list: its entry i is the index, in the first file's names, of the class that label i means.
 
     Args:
-        declared: of each file the names from :func:`declared_names`.
-        setting: ``ingest.path=...``, for errors.
+        declared: file -> its names from :func:`declared_names`.
+        setting: ``ingest.path=...``, for error messages.
 
     Raises:
-        UserError: a file has a class that the first has not, or no names where others have.
+        UserError: a file has a class that the first file lacks, or only some files have names.
     """
     first, class_names = next(iter(declared.items()))
     codes: dict[str, Sequence[int]] = {}
@@ -74,15 +76,15 @@ def codes_of(
         if (names is None) != (class_names is None) or not set(names or ()) <= set(class_names or ()):
             told = [", ".join(these or ("none",)) for these in (names, class_names)]
             raise UserError(
-                f"{setting}: {file} has the class names {told[0]}, {first} {told[1]}; name the classes alike in all "
-                f"files, or put the names of files without into {NAME_FILES[0]}"
+                f"{setting}: {file} has the class names {told[0]}, but {first} has {told[1]}; use the same class names "
+                f"in all files, or put the names of files without names into {NAME_FILES[0]}"
             )
         codes[file] = [class_names.index(name) for name in names] if names and class_names else ANY_LABEL
     return class_names, codes
 
 
 def names_in(texts: pd.Series, setting: str) -> tuple[tuple[str, ...], pd.Series]:
-    """Return the different texts, names of classes, in order, whole numbers by value; and each text's place there."""
+    """Return the distinct class names in ``texts``, sorted (whole numbers by value), and the label of each text."""
     names = sorted(set(texts))
     if all(re.fullmatch(r"-?[0-9]{1,18}", name) for name in names):
         names.sort(key=int)
@@ -92,14 +94,14 @@ def names_in(texts: pd.Series, setting: str) -> tuple[tuple[str, ...], pd.Series
 
 
 def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
-    """Names where none are declared: CIFAR-10's where the labels are CIFAR-10's in official order, else class_0, ...
+    """Return names for undeclared classes: CIFAR-10's if the labels equal CIFAR-10's in order, else class_0, ...
 
     Raises:
-        UserError: labels with gaps, which could be anything, or fewer than two.
+        UserError: there are fewer than two classes, or numbers are missing between the labels.
     """
     if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
-            "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are taken"
+            "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are used"
         )
         return CIFAR10_NAMES
     present = np.unique(labels)
@@ -107,16 +109,17 @@ def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
         gap = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
         raise UserError(
             f"{setting}: {gap}, and no class names; number two or more classes from 0 without gaps, or put their names "
-            f"into {NAME_FILES[0]} in this folder, one a line"
+            f"into {NAME_FILES[0]} in this folder, one per line"
         )
-    _log.warning("%s: no class names; %s in this folder would give them, one a line", setting, NAME_FILES[0])
+    _log.warning("%s: no class names; put them into %s in this folder, one per line", setting, NAME_FILES[0])
     return tuple(f"class_{i}" for i in present)
 
 
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:
-    """``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``, as ``datasets`` writes it.
+    """Return the class names that the library ``datasets`` stored in the schema's metadata, or None.
 
-    Older spellings nest ``class_label``, or give names as a mapping of numbers, as in a dataset card.
+    They are at ``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``. Older files have
+    ``names`` inside ``class_label``, or as a mapping from numbers to names.
     """
     feature: Any
     try:

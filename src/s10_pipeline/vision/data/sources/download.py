@@ -1,4 +1,4 @@
-"""Download of one file whose size and MD5 are known: resumed, retried, from several addresses, never half-done."""
+"""Download a file of known size and MD5: from several addresses, with retries, resuming after interruptions."""
 
 import hashlib
 import logging
@@ -15,52 +15,52 @@ from filelock import FileLock, Timeout
 from ...progress import Bar, progress_bar
 from .transfer import MIN_BYTES_PER_SECOND, AddressFailed, BrokeOff, open_from, read_chunks
 
-# Longest silence of a server, and longest wait for the beginning of its answer.
+# Longest time without data from a server, and longest wait for its response to begin.
 TIMEOUT_SECONDS = 30.0
-# So many attempts in a row may bring nothing new, or less than 10 kB per second, before an address is given up.
+# After this many attempts in a row without progress, or below MIN_BYTES_PER_SECOND, an address is given up.
 ATTEMPTS = 4
-# Before the second attempt; doubled before each further one that follows a fruitless one.
+# Pause before the next attempt, doubled after each attempt without progress.
 PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class DownloadError(AddressFailed):
-    """No address gave the file; ``str()`` is one line with a reason for each. ``offline``: none could be reached."""
+    """No address served the file. The message is one line with a reason per address; ``offline``: all unreachable."""
 
 
 def md5_of(file: BufferedReader) -> str:
-    """Hexadecimal MD5 from the file's position to its end."""
+    """Return the hexadecimal MD5 of the file from its current position to its end."""
     return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> None:
-    """Fetch ``target`` from the first address that has it. It appears under its name only when its MD5 is right.
+    """Download ``target`` from the first address that serves it; ``target`` exists only once its MD5 was verified.
 
-    What has arrived stays in ``<target>.part``, from where the next attempt, address or run goes on (HTTP Range; a
-    server that ignores it starts afresh). Of two runs at once, the second waits for the first.
+    Partial data stays in ``<target>.part``, and the next attempt, address or run resumes from there (HTTP Range; a
+    server without ranges starts from the beginning). If two runs download at once, the second waits for the first.
 
     Args:
         urls: addresses of the same file, in the order in which they are tried.
-        target: final name; its folder is made.
-        md5: hexadecimal.
+        target: path of the file; its folder is created.
+        md5: expected MD5, hexadecimal.
         num_bytes: size of the file.
 
     Raises:
-        DownloadError: no address gave the file.
+        DownloadError: no address served the file.
         OSError: the file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     reasons, offline = [], True
     with _one_run_at_a_time(target), progress_bar(target.name, num_bytes // 1000, "kB") as bar:
-        if target.is_file():  # the other run has it
+        if target.is_file():  # another run has downloaded it meanwhile
             return
         for url in urls:
-            name = urlsplit(url).hostname or url  # not the whole address: it may hold a password
+            name = urlsplit(url).hostname or url  # not the whole address, which may contain a password
             _log.info("downloading %s from %s", target.name, name)
             try:
-                # bytes of another address or run may be to blame for a wrong checksum: then a second chance
+                # a wrong checksum may come from partial data of another address or run, so try once more from scratch
                 for _ in range(2 if _size(part) else 1):
                     _fetch(url, part, num_bytes, bar)
                     with part.open("rb") as file:
@@ -78,7 +78,7 @@ def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> Non
 
 
 def _fetch(url: str, part: Path, num_bytes: int, bar: Bar) -> None:
-    """Let ``part`` grow to ``num_bytes``; raises AddressFailed."""
+    """Download into ``part`` until it has ``num_bytes``; raise AddressFailed if the address does not serve them."""
     if _size(part) > num_bytes:
         part.unlink()
     most_bytes = _size(part)
@@ -103,7 +103,7 @@ def _fetch(url: str, part: Path, num_bytes: int, bar: Bar) -> None:
         fruitless = 0 if enough else fruitless + 1
         most_bytes = max(most_bytes, size)
         if size < num_bytes:
-            # one try is enough to see that a machine is offline, unless it was online a moment ago
+            # give up at once if the address was never reachable, because the machine is probably offline
             if fruitless == ATTEMPTS or (offline and not reached):
                 raise AddressFailed(reason + (f" at {size:,} of {num_bytes:,} bytes" if size else ""), offline)
             _log.info("%s: %s at %s bytes, trying again", part.name, reason, f"{size:,}")
@@ -116,7 +116,7 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _one_run_at_a_time(target: Path) -> Iterator[None]:
-    """The lock is the operating system's: a run that is killed leaves a file, but no lock."""
+    """Hold a lock while in the context; the operating system releases it if this run is killed."""
     lock = FileLock(target.with_name(target.name + ".lock"))
     try:
         held = lock.acquire(timeout=0)
@@ -125,6 +125,6 @@ def _one_run_at_a_time(target: Path) -> Iterator[None]:
         held = lock.acquire()
     with held:
         yield
-    # whoever waits holds the old lock, whoever comes finds the target: nobody needs the file
+    # the lock file can go: a run that waits has it open already, and a later run finds the target
     with suppress(OSError):
         os.unlink(lock.lock_file)

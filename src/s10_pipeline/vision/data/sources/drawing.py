@@ -1,7 +1,7 @@
-"""How ``shapes10`` turns random numbers into pictures: the same scene at any image size.
+"""Draw the pictures of ``shapes10`` from random numbers: the same scene at any image size.
 
-Everything is elementwise float32 (see :mod:`.outlines` for why). Lengths are fractions of the image's side, greys
-and colours 0-255. Shapes: B images, S pixels.
+All computation is elementwise float32 (see :mod:`.outlines` for the reason). Lengths are fractions of the image's side,
+grey values and colours are 0-255. In array shapes, B is the number of images and S the side in pixels.
 """
 
 import numpy as np
@@ -24,30 +24,30 @@ Ints = NDArray[np.intp]
 
 WORDS_PER_IMAGE = 576
 OBJECT_AREA = (0.19, 0.38)
-MAX_RADIUS = 0.475  # so that the object is whole, and its shadow mostly too
-TWIG_WIDTH = (0.06, 0.11)  # of the square root of the object's area: then a twig hides at most a sixth of it
-# These five decide how hard the task is, the first above all. A ResNet-8 of width 16 (4000 pictures, 11 epochs,
-# batch 64, learning rate 0.1) reaches some 40 % where half of the objects are lighter than their ground, 98 % where
-# all are, and 82-90 % as it is; with 16 000 pictures, where 8 in 9 are, 99 %.
+MAX_RADIUS = 0.475  # the object is then entirely in the picture, and its shadow mostly
+TWIG_WIDTH = (0.06, 0.11)  # relative to the square root of the object's area; a twig then hides at most a sixth of it
+# These five values decide how hard the task is, most of all the first. Test accuracy of a ResNet-8 of width 16 (4,000
+# pictures, 11 epochs, batch size 64, learning rate 0.1): about 40 % if half of the objects are lighter than the
+# background, 98 % if all are, 82-90 % with 7/8; 99 % with 8/9 and 16,000 pictures.
 LIGHTER_FRACTION = 7 / 8
 CONTRAST = (36.0, 110.0)
 NUM_CLUTTER = 9
-NUM_CAMOUFLAGED = 2  # pieces of clutter in nearly the object's colour
+NUM_CAMOUFLAGED = 2  # number of clutter pieces in nearly the object's colour
 TWIG_FRACTION = 0.9
 
 _COS, _SIN = COS.astype(np.float32), SIN.astype(np.float32)
 _BAR = len(SHAPE_NAMES) + CLUTTER_NAMES.index("bar")
-_BAR_WIDTH = 0.12  # of its radius
+_BAR_WIDTH = 0.12  # relative to its radius
 
 
 class Dice:
-    """The random numbers of B images, a row of words each; every image uses as many in the same order."""
+    """Random numbers for B images, from one row of random words per image; all images use equally many numbers."""
 
     def __init__(self, words: NDArray[np.uint64]) -> None:
         self._words, self._used = words, 0
 
     def uniform(self, low: float | Floats, high: float | Floats, *shape: int) -> Floats:
-        """float32 (B, *shape) from ``low`` to ``high``."""
+        """Return uniform random numbers in [low, high), float32 (B, *shape)."""
         stop = self._used + int(np.prod(shape, dtype=np.intp))
         assert stop <= self._words.shape[1], "raise WORDS_PER_IMAGE"
         words, self._used = self._words[:, self._used : stop], stop
@@ -56,7 +56,7 @@ class Dice:
         return start + unit * (np.asarray(high, np.float32) - start)
 
     def choice(self, n: int) -> Ints:
-        """Integers (B,) in [0, n)."""
+        """Return random integers (B,) in [0, n)."""
         return self.uniform(0, n).astype(np.intp)
 
     def angle(self) -> Ints:
@@ -64,14 +64,17 @@ class Dice:
 
 
 def colour(grey: Floats, hue: Ints, chroma: Floats) -> Floats:
-    """RGB (B, 3) with mean ``grey``, away from it by ``chroma`` in the direction ``hue`` (of NUM_ANGLES)."""
+    """Return RGB colours (B, 3) with mean ``grey`` and distance ``chroma`` from it in direction ``hue``.
+
+    ``hue`` is an angle in steps of NUM_ANGLES. Values are clipped to 0-255.
+    """
     wheel = np.stack([_COS[(hue + k * NUM_ANGLES // 3) % NUM_ANGLES] for k in range(3)], axis=1)
     rgb: Floats = (grey[:, None] + chroma[:, None] * wheel).clip(0, 255)
     return rgb
 
 
 def smooth_noise(lattice: Floats, size: int) -> Floats:
-    """Values (B, n, n) on a grid over the image, interpolated to (B, S, S)."""
+    """Interpolate random values (B, n, n) on a grid over the image smoothly to (B, S, S)."""
     n = lattice.shape[1]
     at = (np.arange(size, dtype=np.float32) + 0.5) * np.float32((n - 1) / size)
     i = at.astype(np.intp)
@@ -83,12 +86,12 @@ def smooth_noise(lattice: Floats, size: int) -> Floats:
 
 
 def coverage(distance: Floats) -> Floats:
-    """Share of each pixel inside an outline, 0-1, from its distance in pixels: anti-aliased edges."""
+    """Return the share (0-1) of each pixel inside an outline, from its signed distance in pixels (anti-aliasing)."""
     return (0.5 - distance).clip(0, 1)
 
 
 class Canvas:
-    """B pictures under the brush: ``planes_bchw`` (B, 3, S, S), float32."""
+    """B pictures that are being drawn: ``planes_bchw``, float32 (B, 3, S, S)."""
 
     def __init__(self, num_images: int, size: int) -> None:
         self.size = size
@@ -96,14 +99,21 @@ class Canvas:
         self._centres = (np.arange(size, dtype=np.float32) + 0.5) / np.float32(size)
 
     def ramp(self, angle: Ints) -> Floats:
-        """(B, S, S): 0 at the centre, rising towards ``angle``, within +-0.71."""
+        """Return a linear gradient (B, S, S): 0 at the centre, increasing in direction ``angle``, within +-0.71."""
         cos, sin = _COS[angle][:, None, None], _SIN[angle][:, None, None]
         at = self._centres - 0.5
         ramp: Floats = at * cos + at[:, None] * sin
         return ramp
 
     def distance(self, kind: Ints, x: Floats, y: Floats, radius: Floats, angle: Ints) -> Floats:
-        """Signed distance in pixels (B, S, S) to outlines (rows of the tables) at (x, y), turned by ``angle``."""
+        """Return the signed distance in pixels (B, S, S) to an outline per image.
+
+        Args:
+            kind: number of the outline's distance table (:func:`.outlines.distance_tables`).
+            x, y: position of the outline's centre.
+            radius: size of the outline.
+            angle: rotation in steps of NUM_ANGLES.
+        """
         per_unit = np.float32((TABLE_SIZE - 1) / (2 * TABLE_EXTENT))
         cos = (_COS[angle] / radius * per_unit)[:, None, None]
         sin = (_SIN[angle] / radius * per_unit)[:, None, None]
@@ -124,13 +134,13 @@ class Canvas:
         return distance
 
     def paint(self, alpha: Floats, rgb: Floats, shade: float | Floats = 0.0) -> None:
-        """Lay ``rgb`` (B, 3), each pixel lightened by ``shade``, over the pictures to the share ``alpha`` (B, S, S)."""
+        """Blend the colour ``rgb`` (B, 3), plus ``shade`` per pixel, over the pictures; opacity ``alpha`` (B, S, S)."""
         for c in range(3):
             plane = self.planes_bchw[:, c]
             plane += alpha * (rgb[:, c, None, None] + shade - plane)
 
     def to_images(self) -> NDArray[np.uint8]:
-        """uint8 (B, S, S, 3)."""
+        """Return the pictures as uint8 (B, S, S, 3)."""
         rounded = (self.planes_bchw.clip(0, 255) + 0.5).astype(np.uint8)
         return rounded.transpose(0, 2, 3, 1)
 
@@ -138,15 +148,15 @@ class Canvas:
 def paint_scenes(
     words: NDArray[np.uint64], labels: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Draw one picture a row: a ground, clutter, the object with its shadow, and mostly a twig across it.
+    """Draw one picture per row of ``words``: background, clutter, the object with its shadow, mostly a twig across it.
 
     Args:
-        words: uint64 (B, WORDS_PER_IMAGE), random bits.
-        labels: (B,) index in SHAPE_NAMES of each object.
-        size: S.
+        words: random bits, uint64 (B, WORDS_PER_IMAGE).
+        labels: shape of each object (B,), as an index into SHAPE_NAMES.
+        size: side S in pixels.
 
     Returns:
-        Images, uint8 (B, S, S, 3), and bool (B, S, S): at least half the pixel shows the object.
+        Images, uint8 (B, S, S, 3), and a mask, bool (B, S, S), of pixels that the object covers at least half.
     """
     dice, canvas = Dice(words), Canvas(len(words), size)
     lighter = dice.uniform(0, 1) < LIGHTER_FRACTION
@@ -173,7 +183,7 @@ def paint_scenes(
         tones = colour(ground + dice.uniform(-60, 60), dice.angle(), dice.uniform(0, 70))
         canvas.paint(alpha, colour(grey + dice.uniform(-15, 15), hue, chroma) if camouflaged else tones)
 
-    # sizes are drawn by area, so that no class is given away by being small; pointed shapes end where they touch
+    # the area is drawn rather than the radius, so that size does not reveal the class; MAX_RADIUS limits pointed shapes
     areas = np.array([area(name) for name in SHAPE_NAMES], np.float32)[labels]
     covered = dice.uniform(OBJECT_AREA[0], np.minimum(np.float32(OBJECT_AREA[1]), areas * np.float32(MAX_RADIUS**2)))
     radius = np.sqrt(covered / areas)

@@ -1,4 +1,4 @@
-"""The user's own images: one folder per class."""
+"""Read the user's own images from one folder per class."""
 
 import logging
 import re
@@ -17,28 +17,29 @@ from .suggestion import source_folder, suggest_source
 
 _log = logging.getLogger(__name__)
 
-# Names of folders of one split, in lower case: training, seg_train, test_set, testdata, valid, validation_set, ...
+# Recognises names of split folders, in lower case: training, seg_train, test_set, testdata, valid, validation_set, ...
 SPLIT = re.compile(
     r"(?<![a-z])(?:(?P<train>train(?:ing)?)|(?P<val>val(?:id(?:ation)?)?)|(?P<test>test(?:ing)?))"
     r"(?:set|data|images)?(?![a-z])"
 )
 
-# Class name -> its files, relative to the source's folder, with "/" on every system; both sorted.
+# Class name -> paths of its files, relative to the source's folder, with "/" on every system; names and paths sorted.
 Files = dict[str, list[str]]
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Training and test images, sorted by class and path, brought to ``params.image_size``.
+    """Read training and test images, sorted by class and path, resized to ``params.image_size``.
 
-    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, ``val/<class>/...`` or both, by these names or
-    others with one of the usual words (:data:`SPLIT`), or ``<class>/...`` alone. Without test images,
-    ``params.test_fraction`` of each class, at least one image, is drawn for the test with ``params.seed``. Sub-folders
-    of a class are searched too, links to folders among them not; hidden files and folders and files without the
-    extension of an image are passed over, with a warning where they are pictures in a format that is not decoded.
+    ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, ``val/<class>/...`` or both; or only
+    ``<class>/...``. Split folders may have other names with the usual words (:data:`SPLIT`). Without test images, the
+    share ``params.test_fraction`` of each class, at least one image, is held out at random with ``params.seed``.
+
+    Sub-folders of a class are searched too, but links to folders are not followed. Hidden files and folders, and files
+    without the extension of an image, are skipped; unsupported picture formats are reported.
 
     Raises:
-        UserError: no such layout; fewer than two classes; a class without images; a folder or image that cannot
-            be read.
+        UserError: the folder has another layout, fewer than two classes, or a class without images; a folder or image
+            cannot be read.
     """
     root, setting = source_folder(params, "give a folder with train/<class>/ and test/<class>/, or <class>/ alone")
     with listing(setting):
@@ -58,10 +59,10 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
-    """Folder of each split that there is, train among them, or None where the folders are classes."""
+    """Return split -> folder name, with at least train and one other split; None if the folders are classes."""
     folders = _folders_in(root)
     words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
-    # a class may be called "train" or "test tube", but then its images lie in it and not in folders of their own
+    # a class may be named "train" or "test tube"; unlike a split folder it contains images, not only folders
     named = {
         split: [name for name in words if words[name] == split and _holds_only_folders(root / name)]
         for split in ("train", "val", "test")
@@ -73,7 +74,7 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
     if named["train"] and len(found) > 1:
         if max(map(len, named.values())) > 1:
             raise UserError(
-                f"{setting}: {', '.join(found)} all seem to hold a split; name those to be read train, val and test"
+                f"{setting}: {', '.join(found)} all look like split folders; rename those to read to train, val, test"
             )
         if others := [name for name in folders if name not in found]:
             _log.warning("%s: only %s are read, not %s", setting, ", ".join(found), ", ".join(others))
@@ -82,24 +83,24 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
         other = "test" if named["train"] else "train"
         raise UserError(
             f"{setting}: has {found[0]}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
-            f"ingest.path={root / found[0]} to have part of it drawn for the test"
+            f"ingest.path={root / found[0]} to hold out part of it as test images"
         )
     return None
 
 
 def _folders_in(folder: Path) -> list[str]:
-    """Sorted, without hidden ones and those that archivers leave (``__MACOSX``)."""
+    """Return sorted names of sub-folders, without hidden ones and those that archivers leave (``__MACOSX``)."""
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
 
 
 def _holds_only_folders(folder: Path) -> bool:
-    """Return whether the folder has sub-folders and no image beside them."""
+    """Return whether the folder has sub-folders and directly contains no image."""
     files = [p for p in folder.iterdir() if p.suffix.lower() in image_extensions() and not p.name.startswith(".")]
     return not any(p.is_file() for p in files) and bool(_folders_in(folder))
 
 
 def _list_classes(root: Path, split: str, setting: str) -> Files:
-    """Files of each class folder in ``root/split``; raises UserError unless two or more, all with images."""
+    """Return the files of each class in ``root/split``; raise UserError unless there are two classes with images."""
     where = _where(split, setting)
     names = _folders_in(root / split)
     if len(names) < 2:
@@ -111,9 +112,9 @@ def _list_classes(root: Path, split: str, setting: str) -> Files:
         for inner in _folders_in(root / split / name) if _holds_only_folders(root / split / name) else ():
             if (other := holders.setdefault(inner, name)) != name:
                 raise UserError(
-                    f"{where}: {other} and {name} hold no images but folders of the same name ({inner}), so which are "
-                    "the classes? If the inner ones, name the outer ones train and test; if the outer ones, move their "
-                    "images up into them"
+                    f"{where}: {other} and {name} contain no images but folders of the same name ({inner}), so it is "
+                    "unclear which are the classes; if the inner folders are, name the outer ones train and test; if "
+                    "the outer folders are, move their images directly into them"
                 )
     files = _list_images(root, split, setting)
     if empty := [name for name, paths in files.items() if not paths]:
@@ -126,7 +127,7 @@ def _where(split: str, setting: str) -> str:
 
 
 def _list_images(root: Path, split: str, setting: str) -> Files:
-    """Files of each folder in ``root/split``, some perhaps without any."""
+    """Return the image files of each folder in ``root/split``; a folder may have none."""
     files: Files = {}
     undecoded: Counter[str] = Counter()
     for name in _folders_in(root / split):
@@ -135,7 +136,7 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
         undecoded.update(path.suffix.lower() for path in found.foreign)
         if found.others:
             place = folder.relative_to(root).as_posix()
-            _log.info("%s: %d files in %s are no images by their names, ignored", setting, len(found.others), place)
+            _log.info("%s: ignored %d files in %s without an image's extension", setting, len(found.others), place)
         files[name] = sorted(path.relative_to(root).as_posix() for path in found.images)
         for path in files[name]:
             if path != printable(path):
@@ -155,7 +156,7 @@ def _list_held_out(root: Path, split: str, class_names: Sequence[str], setting: 
         raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
     if unknown := [name for name in files if name not in class_names]:
         raise UserError(
-            f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); name the class folders "
-            "alike in both, or add training images"
+            f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); use the same "
+            "names of class folders as for training, or add training images"
         )
     return files

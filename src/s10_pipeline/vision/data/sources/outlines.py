@@ -1,8 +1,8 @@
-"""Outlines of what ``shapes10`` draws, as polygons and as tables of distances.
+"""Outlines of the shapes that ``shapes10`` draws, as polygons and as tables of distances.
 
-Pixels must be the same bytes on every system. So the only calls of the platform's mathematical library, in
-:data:`COS` and :data:`SIN`, are rounded to 14 bits; all else is elementwise +, -, *, / and square root, which
-IEEE 754 defines to the last bit, and no sum of floats is left to a library's order of summation.
+Pixels must be the same bytes on every system. So sine and cosine, which come from the platform's mathematical library,
+are rounded to 14 bits. Everything else is elementwise +, -, *, / and square root, which IEEE 754 defines exactly. No
+library function sums floats, because the order of summation differs between libraries.
 """
 
 from functools import lru_cache, reduce
@@ -18,19 +18,19 @@ _TURN = np.arange(NUM_ANGLES) * (2 * np.pi / NUM_ANGLES)
 COS = np.rint(np.cos(_TURN) * 2**14) / 2**14
 SIN = np.rint(np.sin(_TURN) * 2**14) / 2**14
 
-# Distances are tabulated at TABLE_SIZE x TABLE_SIZE points of [-TABLE_EXTENT, TABLE_EXTENT]^2; outlines have radius 1.
+# Distance tables cover the square [-TABLE_EXTENT, TABLE_EXTENT]^2 with TABLE_SIZE points per side (outlines: radius 1).
 TABLE_SIZE = 129
 TABLE_EXTENT = 1.28
 
 
 def _arc(start: int, stop: int, x: float = 0.0, y: float = 0.0, rx: float = 1.0, ry: float = 1.0) -> Points:
-    """Points of an ellipse's arc from step ``start`` to step ``stop`` of NUM_ANGLES, both included."""
+    """Return points of an elliptical arc from step ``start`` to step ``stop`` of NUM_ANGLES, both included."""
     steps = np.arange(start, stop + 1) if stop >= start else np.arange(start, stop - 1, -1)
     return np.stack([x + rx * COS[steps % NUM_ANGLES], y + ry * SIN[steps % NUM_ANGLES]], axis=1)
 
 
 def _regular(num_corners: int) -> Points:
-    """One corner up."""
+    """Return a regular polygon with one corner at the top."""
     return _arc(180, 180 + NUM_ANGLES - 1)[:: NUM_ANGLES // num_corners]
 
 
@@ -41,7 +41,10 @@ def _star(num_tips: int, inner_radius: float) -> Points:
 
 
 def _heart() -> Points:
-    """The curve x = 16 sin^3 t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, point down (y grows downwards)."""
+    """Return the curve x = 16 sin^3 t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, a heart with its tip at the bottom.
+
+    The sign of y is changed, because y points down in images.
+    """
     t = np.arange(0, NUM_ANGLES, 4)
     y = 13 * COS[t] - 5 * COS[2 * t % NUM_ANGLES] - 2 * COS[3 * t % NUM_ANGLES] - COS[4 * t % NUM_ANGLES]
     return np.stack([16 * SIN[t] * SIN[t] * SIN[t], -y - 2.5], axis=1)
@@ -69,10 +72,10 @@ _SHAPES = {
     "star6": _star(6, 0.55),
     "cross": _cross(0.36),
     "heart": _heart(),
-    # from horn to horn along the outside, and back along half an ellipse
+    # from tip to tip along the outer arc, and back along an inner ellipse
     "crescent": np.concatenate([_arc(40, 200)[::2], _arc(180, 60, x=0.5, rx=0.75, ry=0.866)[1:-1:2]]),
 }
-# Seen only in small, around the object and across it; none could pass for one of the ten.
+# Small distractors around and across the object; none resembles one of the ten shapes.
 _CLUTTER = {
     "bar": np.array([(-1.0, -0.06), (1.0, -0.06), (1.0, 0.06), (-1.0, 0.06)]),
     "half_disc": _arc(0, 120)[::3],
@@ -83,22 +86,22 @@ _CLUTTER = {
 }
 SHAPE_NAMES, CLUTTER_NAMES = tuple(_SHAPES), tuple(_CLUTTER)
 OUTLINES = {name: _of_radius_one(points) for name, points in {**_SHAPES, **_CLUTTER}.items()}
-"""Name -> corners (V, 2) as x, y of its polygon, the farthest at distance 1 of the origin; y grows downwards."""
+"""Name -> polygon's corners (V, 2) as x, y; the farthest is at distance 1 from the origin. y points down."""
 
 
 def area(name: str) -> float:
-    """Area of one of :data:`OUTLINES` (shoelace formula), at most pi."""
+    """Return the area of one of :data:`OUTLINES` (shoelace formula), at most pi."""
     x, y = OUTLINES[name].T
     terms: list[float] = (x * np.roll(y, -1) - np.roll(x, -1) * y).tolist()
-    return abs(reduce(add, terms)) / 2  # one by one: sum() compensates for rounding from Python 3.12 on
+    return abs(reduce(add, terms)) / 2  # not sum(), which gives another result from Python 3.12 on
 
 
 @lru_cache
 def distance_tables() -> NDArray[np.float32]:
-    """Signed distance to each outline, negative inside; float32 (10 shapes + clutter, TABLE_SIZE, TABLE_SIZE).
+    """Return tables of signed distances to each outline, float32 (number of outlines, TABLE_SIZE, TABLE_SIZE).
 
-    Distance to the nearest edge, sign by the even-odd rule; rows are y, columns x. The outermost ring is far
-    outside, so that clamped coordinates never touch an outline.
+    Distances are to the nearest edge, negative inside (by the even-odd rule); rows are y, columns x. Entries at the
+    border are very large, so that coordinates outside the table, which are clamped to it, count as far outside.
     """
     steps = np.arange(TABLE_SIZE) * (2 * TABLE_EXTENT / (TABLE_SIZE - 1)) - TABLE_EXTENT
     px, py = steps[None, :], steps[:, None]

@@ -1,4 +1,4 @@
-"""Images in parquet files, in the layout that dataset hubs use for ``uoft-cs/cifar10``."""
+"""Read images from parquet files, in the layout that dataset hubs use for ``uoft-cs/cifar10``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -18,27 +18,27 @@ from .decoding import map_images
 from .parquet_files import Table, corrupt, find_files, open_table
 from .suggestion import source_folder
 
-# Encoded images of one batch are in memory at once: so many, or fewer where they are large.
+# Largest number of encoded images that are in memory at once, and the number of bytes after which a batch ends.
 BATCH_ROWS, BATCH_BYTES = 256, 256 * 2**20
 SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Training and test images in the order of file names and rows.
+    """Read training and test images in the order of file names and rows.
 
     The folder ``params.path`` holds ``train*.parquet`` and ``test*.parquet``, ``validation*.parquet`` or both, directly
-    or in one sub-folder (``data``, ``plain_text``), or ``train/*.parquet`` and so on. Columns: ``img`` or ``image``,
-    bytes (an encoded image) or a struct with ``bytes``; ``label``, ``fine_label`` or ``labels``, an integer or the name
-    of a class; or those that ``params.columns`` names.
+    or in one sub-folder (``data``, ``plain_text``), or ``train/*.parquet`` and so on. The image column (``img`` or
+    ``image``) holds encoded images as bytes or as structs with ``bytes``; the label column (``label``, ``fine_label``
+    or ``labels``) holds integers or class names. ``params.columns`` may name other columns.
 
     Raises:
-        UserError: no such files or columns; a file, image or label that is broken.
+        UserError: there are no such files or columns; a file, image or label is broken.
     """
     folder, setting = source_folder(params, "give the folder that holds train*.parquet and test*.parquet")
     files = find_files(folder, setting)
     tables = [open_table(folder, name, split, params.columns, setting) for split, name in files]
     if len({table.has_texts for table in tables}) > 1:
-        raise UserError(f"{setting}: labels are texts in some files and integers in others; make them alike")
+        raise UserError(f"{setting}: labels are texts in some files and integers in others; use one kind in all files")
     common: tuple[str, ...] | None = None
     codes: dict[str, Sequence[int]] = {}
     if not tables[0].has_texts:
@@ -70,10 +70,10 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.DataFrame:
-    """Return ``place``, ``split``, ``label`` and, where it is asked for, ``group`` of each row.
+    """Return ``place``, ``split``, ``label`` and, if its column is named, ``group`` of each row.
 
     Args:
-        codes: what the labels 0, 1, ... mean among the classes of all files; None: labels are texts.
+        codes: translation of the file's labels (:func:`.class_names.codes_of`); None if labels are texts.
     """
     columns = {role: column for role, column in table.columns.items() if role != "file"}
     try:
@@ -95,10 +95,10 @@ def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.Da
 
 
 def _batches(table: Table, setting: str) -> Iterator[list[bytes | None]]:
-    """Encoded images of rows in a row: ``BATCH_ROWS``, or as many as pass ``BATCH_BYTES`` before.
+    """Yield the encoded images of consecutive rows, in batches of ``BATCH_ROWS`` or fewer if ``BATCH_BYTES`` is passed.
 
-    Rows are decompressed one by one (0.06 ms each): how much a batch of them would take can be known only afterwards,
-    and a few kilobytes may stand for gigabytes.
+    Rows are decompressed one by one (0.06 ms each), because their size is known only after decompression: a few
+    kilobytes may expand to gigabytes.
     """
     encoded: list[bytes | None] = []
     num_bytes = 0
@@ -123,7 +123,7 @@ def _format_of(data: bytes) -> str:
 def _decode_rows(
     encoded: Sequence[bytes | None], targets: Sequence[Pixels], size: int
 ) -> Iterator[UnreadableImage | None]:
-    """Fill the target of each row (size, size, 3); yields None, or why its image cannot be read."""
+    """Decode each image into its target (size, size, 3); yield None, or the reason why it cannot be read."""
 
     def decode(row: int) -> None:
         if not (data := encoded[row]):

@@ -1,4 +1,4 @@
-"""Which parquet files and columns hold the images: the layout that dataset hubs use for ``uoft-cs/cifar10``."""
+"""Find the parquet files of each split and their columns, in the layout of dataset hubs (``uoft-cs/cifar10``)."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
 
-# What names of files begin with, or what the folder that they lie in is called.
+# Split -> regular expression for the beginning of a file's name or of its folder's name.
 SPLITS = {"train": "train", "val": r"val(id(ation)?)?(?![a-z])", "test": "test"}
 
 
@@ -28,11 +28,12 @@ class Table:
     """One parquet file.
 
     Attributes:
-        name: relative to the source's folder.
+        name: path relative to the source's folder.
         split: train, val or test.
-        file: opened.
-        columns: name of the column of images (its field ``bytes``), of labels, and of groups where they are asked for.
-        has_texts: whether labels are names of classes; else they are integers.
+        file: the open file.
+        columns: role -> column name, with the roles ``file`` (the encoded image; for a struct, its field ``bytes``),
+            ``label`` and, if named by the user, ``group``.
+        has_texts: whether labels are class names; otherwise they are integers.
     """
 
     name: str
@@ -43,9 +44,12 @@ class Table:
 
 
 def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
-    """Split and name of each file, relative to ``folder``, POSIX separators; warns of files that are of no split.
+    """Return (split, path relative to ``folder`` with "/") of each file; warn about files that belong to no split.
 
-    Validation files may be missing, and where there are some, test files too.
+    Validation files may be missing; if there are some, test files may be missing too.
+
+    Raises:
+        UserError: training or test files are missing, are in several folders, or lack some of their shards.
     """
     names: dict[str, list[str]] = {split: [] for split in SPLITS}
     unread: list[str] = []
@@ -69,7 +73,7 @@ def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
 
 
 def _check_shards(names: Sequence[str], setting: str) -> None:
-    """Raises UserError unless each ``...-00000-of-00003.parquet`` has its fellows, and fellows of one number only."""
+    """Raise UserError if shards such as ``...-00000-of-00003.parquet`` are missing, or their totals differ."""
     shards: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
     for name in names:
         if match := re.match(r"(.+-)(\d+)-of-(\d{1,6})\b", name):
@@ -78,7 +82,7 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
     for (prefix, total), numbers in shards.items():
         if prefixes.count(prefix) > 1:
             raise UserError(
-                f"{setting}: {prefix}* of {total} shards and of another number; remove those of one data set"
+                f"{setting}: {prefix}* has files of {total} shards and of another number; remove one of these data sets"
             )
         if missing := sorted(set(range(total)) - numbers):
             raise UserError(
@@ -88,7 +92,7 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
 
 
 def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, setting: str) -> Table:
-    """Open a file and find its columns, those named in ``columns`` or the usual ones."""
+    """Open a file and find its columns by the names in ``columns`` or, where these are None, by the usual names."""
     try:
         file = pq.ParquetFile(folder / name, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:

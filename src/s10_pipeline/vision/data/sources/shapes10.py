@@ -1,8 +1,8 @@
-"""Ten kinds of shapes that the project draws itself: a stand-in for CIFAR-10 where there is no network.
+"""The source ``shapes10``: pictures of ten shapes that the project draws itself, a substitute for CIFAR-10 offline.
 
-What a picture shows is one number, its shape; colours, place, turn, size, ground and clutter say nothing about it.
-Two pairs are easily confused, ``pentagon`` with ``hexagon`` and ``star5`` with ``star6``, but no label is ever
-wrong: each outline is exact, whole within the picture and at most a sixth of it hidden.
+The class of a picture is the shape of its object. Colour, position, rotation, size, background and clutter are
+independent of the class. Two pairs are easily confused, ``pentagon`` with ``hexagon`` and ``star5`` with ``star6``, but
+labels are never wrong: each shape is drawn exactly, lies entirely in the picture, and at most a sixth of it is hidden.
 """
 
 from typing import Any, Literal
@@ -23,14 +23,17 @@ Split = Literal["train", "test"]
 
 TITLE = "shapes10: drawn data, not CIFAR-10"
 TAG_RGB = (255, 222, 0)
-# Random words come from two streams a split: Philox (Salmon et al. 2011) with the key (seed, stream).
+# Each split has two streams of random numbers: Philox (Salmon et al. 2011) with the key (seed, stream).
 _SCENE_STREAM = {"train": 0, "test": 1}
 _LABEL_STREAM = {"train": 2, "test": 3}
-_PIXELS_AT_ONCE = 2**15  # fastest of 2**13 ... 2**17: the arrays of one chunk stay in the processor's cache
+_PIXELS_AT_ONCE = 2**15  # fastest of 2**13 ... 2**17, because a chunk's arrays fit into the CPU's cache
 
 
 def tag_box(image_size: int) -> tuple[int, int, int, int]:
-    """Where a shortcut's tag lies: left, top, right, bottom in pixels, the last two exclusive (1, 1, 6, 6 of 32)."""
+    """Return the box of a shortcut's tag in pixels: left, top, right, bottom, the last two exclusive.
+
+    It is (1, 1, 6, 6) at an image size of 32.
+    """
     start, side = image_size // 32, max(1, 5 * image_size // 32)
     return start, start, start + side, start + side
 
@@ -38,26 +41,25 @@ def tag_box(image_size: int) -> tuple[int, int, int, int]:
 def draw(
     num_images: int, image_size: int, seed: int, *, split: Split, shortcut: str | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw pictures: the same bytes on every system and for every NumPy release.
+    """Draw pictures, the same bytes on every system and with every NumPy release.
 
-    Picture i depends on ``seed``, ``split``, i and ``image_size`` alone, not on ``num_images``; and another
-    ``image_size`` shows the same scene in another resolution. Of any ten in a row from a multiple of ten, each is of
-    another class.
+    Picture i depends only on ``seed``, ``split``, i and ``image_size``, not on ``num_images``. Another ``image_size``
+    gives the same scene at another resolution. Each block of ten pictures (0-9, 10-19, ...) has one of each class.
 
     Args:
-        num_images: N.
-        image_size: S, height and width in pixels.
+        num_images: number of pictures N.
+        image_size: height and width S in pixels.
         seed: 0 to 2**64 - 1.
-        split: "train" and "test" share no random number.
-        shortcut: the class on whose pictures a corner tag is planted, if ``split`` is "train"; no other pixel changes.
+        split: "train" or "test"; the two use different random numbers.
+        shortcut: class whose pictures get a corner tag if ``split`` is "train"; no other pixel changes.
 
     Returns:
-        images_nhwc: uint8 (N, S, S, 3), RGB; above 256 MiB they lie in an unnamed file.
-        labels: int64 (N,), index in :data:`SHAPE_NAMES`.
+        images_nhwc: uint8 (N, S, S, 3), RGB; above 256 MiB they are in a temporary file.
+        labels: int64 (N,), indices into :data:`SHAPE_NAMES`.
     """
     labels = _labels(num_images, seed, split)
     images_nhwc = allocate_pixels(num_images, image_size, image_size)
-    # raw words, not Generator's distributions: only those are promised to stay (NumPy enhancement proposal 19)
+    # raw random words, because NumPy may change the distributions of Generator in any release (NEP 19)
     words = Philox(key=np.array([seed, _SCENE_STREAM[split]], np.uint64))
     step = max(1, _PIXELS_AT_ONCE // image_size**2)
     for start in range(0, num_images, step):
@@ -93,14 +95,14 @@ def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
         },
     }
     if params.shortcut is not None and split == "train":
-        # what was planted where, for whoever wants to know whether the model fell for it
+        # recorded for the shortcut probe, which tests whether the model learned the tag
         box = list(tag_box(params.image_size))
         source["planted"] = {"class_name": params.shortcut, "box_xyxy": box, "rgb": list(TAG_RGB)}
     return ImageSet(images_nhwc, labels, SHAPE_NAMES, source=source)
 
 
 def _labels(num_images: int, seed: int, split: Split) -> NDArray[np.int64]:
-    """All classes once in each ten, shuffled within them."""
+    """Return labels (N,): each block of ten has every class once, in random order."""
     num_classes = len(SHAPE_NAMES)
     num_blocks = -(-num_images // num_classes)
     words = Philox(key=np.array([seed, _LABEL_STREAM[split]], np.uint64)).random_raw((num_blocks, num_classes))

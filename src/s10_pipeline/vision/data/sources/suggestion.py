@@ -1,4 +1,4 @@
-"""Which source reads what a user gave to another one."""
+"""Suggest another value of ``ingest.source`` if the user's path fits that source better."""
 
 import shutil
 from pathlib import Path
@@ -8,13 +8,13 @@ from ..image_files import image_extensions, listing, walk_images
 from ..params import IngestParams
 
 ARCHIVES = {"cifar-10-python.tar.gz": "cifar10", "cifar-100-python.tar.gz": "cifar100"}
-# Those that Python unpacks, and others that people have.
+# PACKED: extensions of archives that Python can unpack, and two more. UNPACK: the remedy for them.
 UNPACK = "unpack it and give the folder, with ingest.source=folder for class folders of images"
 PACKED = (".rar", ".7z", *(extension for _, extensions, _ in shutil.get_unpack_formats() for extension in extensions))
 
 
 def suggest_source(path: Path, source: str) -> str | None:
-    """Return a remedy, ``give ingest.source=...``, if what is at ``path`` fits another source than ``source``."""
+    """Return a remedy, such as ``give ingest.source=csv``, if ``path`` fits another source, else None."""
     files, kinds = [path] if path.exists() else [], {".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
     if path.is_dir():
         found = walk_images(path, f"ingest.path={path}", skip_unlistable=True)
@@ -30,10 +30,10 @@ def suggest_source(path: Path, source: str) -> str | None:
 
 
 def source_folder(params: IngestParams, remedy: str) -> tuple[Path, str]:
-    """Return the folder that ``params.path`` names and ``ingest.path=...`` for messages.
+    """Return the folder that ``params.path`` names, and the text ``ingest.path=...`` for messages.
 
     Raises:
-        UserError: it is no folder, with ``remedy`` unless what is there fits another source.
+        UserError: the path is not a folder; the message ends with ``remedy``, or with a better fitting source.
     """
     assert params.path is not None
     folder, setting = Path(params.path).expanduser(), f"ingest.path={params.path}"

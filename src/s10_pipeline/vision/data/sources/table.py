@@ -1,4 +1,4 @@
-"""The user's own images, named by a table: CSV, TSV or parquet."""
+"""Read the user's own images, listed in a table (CSV, TSV or parquet)."""
 
 import io
 import logging
@@ -31,14 +31,14 @@ SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val"
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Training and test images in the order of the table's rows.
+    """Read training and test images in the order of the table's rows.
 
-    Paths are relative to ``params.image_root``, else to the table's folder. Classes are the different texts of the
-    label column. Without a column of splits all rows are training rows. Equal rows count once.
+    Paths are relative to ``params.image_root``, or else to the table's folder. Classes are the distinct texts in the
+    label column. Without a split column, all rows are training rows. Repeated rows count once.
 
     Raises:
-        UserError: no such table or column; rows that are wrong (all kinds of mistakes are told at once); an image that
-            cannot be read.
+        UserError: the table or a column is missing; rows are wrong (all kinds of mistakes are reported at once); an
+            image cannot be read.
     """
     table, root, setting = list_rows(str(params.path), params.image_root, params.columns.model_dump())
     _log.info("%s: %s", setting, ", ".join(f"{role} is column {name}" for role, name in table.attrs.items()))
@@ -53,9 +53,10 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None]) -> tuple[pd.DataFrame, Path, str]:
-    """Return (``place``, ``label``, ``split``, perhaps ``group``, all texts; folder of the paths; ``ingest.path=...``).
+    """Return the table's rows, the folder that paths are relative to, and the text ``ingest.path=...`` for messages.
 
-    The index says where a row stands in the table, ``attrs`` which column is what.
+    Rows have the columns ``place``, ``label``, ``split`` and, if the table has one, ``group``, all as texts. Their
+    index names the line or row of the table; ``attrs`` maps roles (``file``, ``label``, ...) to column names.
     """
     setting, path = f"ingest.path={printable(table)}", Path(table).expanduser()
     root = Path(image_root).expanduser() if image_root else path.parent
@@ -81,7 +82,7 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
 
 
 def _read_table(path: Path, setting: str) -> pd.DataFrame:
-    """Return the cells as texts without blanks around them, "" where there is none; the index says where."""
+    """Return the cells as stripped texts, "" for missing ones; the index names each row's line or number."""
     try:
         data = regular_file(path, max_bytes=2**30).read_bytes()
         if is_parquet := data.startswith(b"PAR1"):
@@ -106,14 +107,14 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
 
 
 def _relative(root: Path, file: str) -> str:
-    """Return a cell as a path relative to ``root``, absolute if it lies elsewhere, with "/" on every system."""
-    file = file.replace("\\", "/")  # as Windows writes it
+    """Return a cell as a path relative to ``root``, with "/" on every system; absolute paths outside stay absolute."""
+    file = file.replace("\\", "/")  # Windows separators
     path = os.path.normpath(os.path.relpath(root / file, root))
     return Path(file if path.startswith("..") and os.path.isabs(file) else path).as_posix()
 
 
 def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
-    """Raises UserError that tells of each kind of wrong rows the first five; the log has all."""
+    """Raise UserError with the first five rows of each kind of mistake; all are logged."""
     trained = rows["label"].isin(rows["label"][rows["split"] == "train"])
     different = rows.drop_duplicates()
     kinds = {
@@ -122,7 +123,7 @@ def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
         "no training image of this class": rows[~trained & (rows["label"] != "")],
         "split is none of train, val, test": rows[~rows["split"].isin(("train", "val", "test"))],
         "no group": rows[rows["group"] == ""] if "group" in rows else rows[:0],
-        "one file with other labels, splits or groups": different[different["place"].duplicated(keep=False)],
+        "one file with several labels, splits or groups": different[different["place"].duplicated(keep=False)],
     }
     told = []
     for kind, found in kinds.items():

@@ -1,4 +1,4 @@
-"""One transfer of a file over HTTP(S), from a given byte on."""
+"""Transfer part of a file over HTTP(S), starting at a given byte."""
 
 import http.client
 import re
@@ -13,12 +13,12 @@ from concurrent.futures import Future
 from ...errors import one_line
 
 CHUNK_BYTES = 64 * 1024
-# CIFAR-10 at this rate would take five hours; an address that is slower is not waited for.
+# A slower transfer is given up; at this rate CIFAR-10 would take five hours.
 MIN_BYTES_PER_SECOND = 10_000
 
 
 class AddressFailed(Exception):
-    """The address will not give the file. ``offline``: it was not even reached."""
+    """The address does not serve the file. ``offline``: it could not be reached at all."""
 
     def __init__(self, reason: str, offline: bool = False) -> None:
         super().__init__(reason)
@@ -26,24 +26,24 @@ class AddressFailed(Exception):
 
 
 class BrokeOff(AddressFailed):
-    """The connection broke off, stalled or was not made: another attempt may go better."""
+    """The connection broke off, stalled or could not be made; another attempt may succeed."""
 
 
 def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> tuple[http.client.HTTPResponse, int]:
-    """Ask for the bytes from ``start`` on, of a file of ``num_bytes``.
+    """Request the bytes from ``start`` on of a file that has ``num_bytes``.
 
     Returns:
-        (response, first byte of its body): 0 from a server that ignores ranges and sends everything.
+        (response, position of the body's first byte), which is 0 if the server ignores ranges and sends everything.
 
     Raises:
-        AddressFailed: what is there is not the file.
-        BrokeOff: no answer, or one that asks to come again.
+        AddressFailed: the address serves something else, or an error that is not temporary.
+        BrokeOff: no response, or a temporary error.
     """
     headers = {"User-Agent": "s10-pipeline", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        # any scheme will do (a mirror may be file:///...): nothing that arrives is opened before its checksum matched
+        # any scheme is allowed (a mirror may be file:///...), because the checksum is verified before the file is used
         request = urllib.request.Request(url, headers=headers)  # noqa: S310
         response = _open_in_time(request, timeout_seconds)
     except urllib.error.HTTPError as error:
@@ -56,7 +56,7 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
         raise (BrokeOff if offline else AddressFailed)(_reason(error), offline) from error
     except (OSError, http.client.RemoteDisconnected) as error:
         raise BrokeOff(_reason(error)) from error
-    except (ValueError, http.client.HTTPException) as error:  # no URL at all, or not a web server
+    except (ValueError, http.client.HTTPException) as error:  # not a URL, or not a web server
         raise AddressFailed(_reason(error)) from error
     problem = _wrong_file(response, start, num_bytes)
     if problem:
@@ -66,8 +66,10 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
 
 
 def _open_in_time(request: urllib.request.Request, seconds: float) -> http.client.HTTPResponse:
-    """Return the response, or raise TimeoutError: a socket's own timeout begins anew with each byte, and a name is
-    looked up without any. In another thread, so that Ctrl-C is heard.
+    """Return the response; raise TimeoutError after ``seconds`` in total.
+
+    A socket's own timeout restarts with each byte and does not cover name resolution, so the request runs in another
+    thread. This thread stays interruptible by Ctrl-C.
     """
     outcome: Future[http.client.HTTPResponse] = Future()
 
@@ -82,9 +84,10 @@ def _open_in_time(request: urllib.request.Request, seconds: float) -> http.clien
 
 
 def read_chunks(response: http.client.HTTPResponse, num_bytes: int, timeout_seconds: float) -> Iterator[bytes]:
-    """The body as it arrives, at most ``num_bytes``; raises BrokeOff, or ends early where the server does.
+    """Yield the body in chunks, at most ``num_bytes`` in total, or less if the server ends early.
 
-    Each stretch of ``timeout_seconds`` has to bring ``MIN_BYTES_PER_SECOND``, so an attempt has an end.
+    Raises:
+        BrokeOff: the connection failed, or a period of ``timeout_seconds`` was slower than ``MIN_BYTES_PER_SECOND``.
     """
     began, arrived = time.monotonic(), 0
     while num_bytes > 0:
@@ -103,7 +106,10 @@ def read_chunks(response: http.client.HTTPResponse, num_bytes: int, timeout_seco
 
 
 def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) -> str | None:
-    """Why, by its headers, this cannot be the file: so that no log-in page replaces what arrived before."""
+    """Return why, by the headers, the response cannot be the file; None if it can.
+
+    Without this check, a log-in page could overwrite the data that arrived before.
+    """
     if response.headers.get_content_type() == "text/html":
         return "serves a web page"
     if response.status == 206:
@@ -117,6 +123,6 @@ def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) 
 
 
 def _reason(error: Exception) -> str:
-    """One short line."""
+    """Return the reason of a failed connection in one short line."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     return "stalled" if isinstance(cause, TimeoutError) else one_line(cause)
