@@ -166,8 +166,9 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
 
     "unknown" if the model is right on fewer than half of the validation images. Two kinds of splits are no evidence for
     "found", only for "unknown": a split where most listed images carry one label, because a model that has not learned
-    a class lists its images; and test images that :func:`judge_shift` found to differ. ``value`` is the share of all
-    images that is listed.
+    a class lists its images; and test images that :func:`judge_shift` found to differ. If other splits are evidence
+    enough, ``items`` are the candidates of all splits but these two kinds. ``value`` is the share of all images that is
+    listed.
 
     Args:
         candidates: from :func:`.label_errors.find_label_errors`.
@@ -179,15 +180,16 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
     for split, name in SPLITS.items():
         listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
         told.append(f"{len(listed):,} of {n:,} {name} images")
-        if (listed["q_value"] <= LOW).sum() <= max(LOW_BY_CHANCE, LOW_SHARE * n):
-            continue
-        one_class = listed["label_name"].value_counts().iloc[0] > ONE_CLASS * len(listed)
+        many = (listed["q_value"] <= LOW).sum() > max(LOW_BY_CHANCE, LOW_SHARE * n)
+        one_class = len(listed) > LOW_BY_CHANCE and listed["label_name"].value_counts().iloc[0] > ONE_CLASS * len(
+            listed
+        )
         if one_class or (shifted and split == "test"):
-            known = f"most of them {listed['label_name'].mode()[0]}, which the model may not know"
-            told[-1] += f" ({known if one_class else 'which differ from the others'})"
-            verdict = "unknown" if verdict == "not_found" else verdict
+            known = f"most of them {listed['label_name'].mode()[0]}, which the model may not know" if one_class else ""
+            told[-1] += f" ({known or 'which differ from the others'})"
+            verdict = "unknown" if many and verdict == "not_found" else verdict
             continue
-        verdict = "found"
+        verdict = "found" if many else verdict
         items += listed[["split", "index", "label_name", "suggested_name"]].to_dict("records")
     total, n = len(candidates), len(train_margins)
     sentence = (
@@ -202,6 +204,7 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         )
     else:
         sentence = f"Not shown: {sentence}; that few may do so where all labels are right"
+        items = []
     return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
 
 
