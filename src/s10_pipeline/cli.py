@@ -80,8 +80,8 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Exception) as error:
         if _is_interruption(error):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal may still arrive
-            if hasattr(signal, "SIGCHLD"):  # torch's handler would raise again during clean-up
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second signal may still arrive.
+            if hasattr(signal, "SIGCHLD"):  # torch's handler of SIGCHLD would raise again during clean-up.
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
             # exit at once, because worker processes and libraries may still be busy

@@ -22,9 +22,9 @@ def folder_from_environment(name: str, default: str) -> str:
 
 
 def local_folder_from_environment(name: str, default: str) -> str:
-    """Return :func:`folder_from_environment`, but ``default`` for a URL.
+    """Return :func:`folder_from_environment`, or ``default`` if that is a URL: some files need a local disk.
 
-    Downloads, locks and checkpoints need a local disk.
+    These are downloads, locks and checkpoints.
     """
     folder = folder_from_environment(name, default)
     return default if "://" in folder else folder
@@ -41,7 +41,7 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
 
 
 class LiteralFileSystem(LocalFileSystem):
-    """Local file system whose patterns start after the last existing folder, whose path may contain ``[`` or ``*``."""
+    """Local file system whose ``glob`` also works if the existing part of the path contains ``[`` or ``*``."""
 
     def glob(self, path: str, **_: Any) -> list[str]:
         folder = next(parent for parent in Path(path).parents if parent.is_dir())

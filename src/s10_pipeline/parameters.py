@@ -78,7 +78,7 @@ def _explain(error: Any) -> tuple[str, str, str]:
         return name, "missing", f"; every group must be in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
     rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")
     if error["type"] == "value_error" and hasattr(model, "model_fields"):
-        # a validator of the whole group, whose message starts with the key inside the group
+        # raised by a validator of the whole group, whose message starts with the key inside the group
         subject, _, rule = rule.partition(": ")
         return f"{name}.{subject}", rule, ""
     rule = RULES.get(error["type"], rule).replace("Input should be", "must be").partition(", unable")[0]

@@ -78,7 +78,7 @@ def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
     return {}
 
 
-# checkpoints is harmless: which checkpoint a training resumes from does not change its result.
+# The dataset ``checkpoints`` is harmless, because the result of a training does not depend on where it resumes.
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,

@@ -50,7 +50,7 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
-        raise UserError(f"model: no version {version}; kedro compare takes the names of folders in model.safetensors/")
+        raise UserError(f"model: no version {version}; versions are the names of the folders in model.safetensors/")
     chosen = {name: _made_from("model", model, name, store) or version for name in ("metrics", "test_predictions")}
     found = {}
     for name, chosen_version in {"provenance": version, **chosen}.items():

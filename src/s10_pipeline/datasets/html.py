@@ -27,7 +27,7 @@ class HTMLDataset(AtomicDataset[str]):
         return path.read_text(encoding="utf-8")
 
     def preview(self) -> HTMLPreview:
-        """Return the page's ``<title>``, ``<meta name="description">`` and path; newlines would break kedro-viz."""
+        """Return title, description and path of the page as one line of HTML, because newlines break kedro-viz."""
         page = self.load()
         title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
         description = re.search(r'<meta name="description" content="(.*?)"', page, re.DOTALL)

@@ -17,7 +17,7 @@ from .regular_files import regular_file
 
 LOCAL = fsspec.filesystem("file")
 
-# A larger file is an error, because reading terabytes (perhaps of a sparse file) would take hours.
+# A larger file gets no digest, because reading terabytes (perhaps of a sparse file) would take hours.
 MAX_BYTES = 2**37
 
 # A file changed more recently than this is not cached, because another change may leave its size and times equal.
@@ -49,7 +49,7 @@ class Memo:
         self._entries: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError, TypeError, KeyError):
             stored = json.loads(regular_file(path).read_text(encoding="utf-8"))
-            if stored["digest"] == digest_of(stored["entries"]):  # otherwise the file was edited or is damaged
+            if stored["digest"] == digest_of(stored["entries"]):  # else the file was edited or is damaged: ignore it
                 self._entries = stored["entries"]
 
     def get_or_compute(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
@@ -63,7 +63,7 @@ class Memo:
         return value
 
     def save(self) -> None:
-        with suppress(OSError):  # a full disk
+        with suppress(OSError):  # the disk may be full
             if self._changed:
                 write_text(self._path, json.dumps({"digest": digest_of(self._entries), "entries": self._entries}))
 

@@ -24,7 +24,7 @@ READS_FILES = re.compile(r"\b(?:__file__|__package__|resources|pkgutil)\b")
 
 
 class Reach:
-    """All code that some functions of a package reach.
+    """All code of a package that some functions can reach, directly or indirectly.
 
     Args:
         starts: the functions or classes to start from, each as (module, name).
@@ -49,7 +49,7 @@ class Reach:
                 self._visit(*step)
 
     def _visit(self, place: str, name: str) -> None:
-        if place == affects.__module__:  # declarations only, which compute nothing
+        if place == affects.__module__:  # affects() only declares; it computes nothing
             return
         if place not in self._package.files:
             self.libraries |= {place.partition(".")[0]} - {self._package.name}
@@ -61,14 +61,14 @@ class Reach:
             statements = [statement for statement in bindings[ALL] if self._acts(place, statement)]
             self._load(*(loaded for statement in bindings[ALL] if statement.runs for loaded in statement.loads))
         elif name == ALL or not statements:
-            # the whole module: for a lambda, a module used as a value, or a name created at run time
+            # the whole module counts for a lambda, a module used as a value, or a name created at run time
             name, statements = "(all)", bindings[ALL]
             self._todo += self._definitions(place, {(bound,) for bound in bindings if bound})
         if taken := [statement for statement in statements if statement.text]:
             self._take(place, name, taken)
 
     def _load(self, *places: str) -> None:
-        """Follow the import of modules, which runs their statements with side effects."""
+        """Add the statements with side effects of these modules, because importing a module runs them."""
         self._todo += [(place, IMPORT) for place in places if place in self._package.files]
 
     def _acts(self, place: str, statement: Statement) -> bool:
@@ -103,7 +103,7 @@ class Reach:
                 yield place, path[0]
 
     def _imported(self, statement: Statement, path: Dotted) -> Iterator[tuple[str, str]]:
-        """Yield (module, name) of the definition of a name that a statement imports inside itself."""
+        """Yield (module, name) of the definition of a name that is imported inside a statement (a function's body)."""
         for found in statement.imports:
             if found.name == path[0]:
                 yield from self._find(found.module, found.path + path[1:])
@@ -123,7 +123,7 @@ class Reach:
         base, tops = self._package.parent(place), [self._package.name] if LOOKS_AROUND.search(text) else []
         tops += [resolve_name(call[1] or self._package.name, base) for call in IMPORTS_BY_NAME.finditer(text)]
         for top in tops:
-            # if a module's name is composed at run time, its constant beginning tells the package to include
+            # if a module's name is composed at run time, include all of the package that its constant beginning names
             while top not in self._package.files and "." in top:
                 top = top.rpartition(".")[0]
             self._todo += [(p, ALL) for p in (top, *self._package.files) if f"{p}.".startswith(f"{top}.")]

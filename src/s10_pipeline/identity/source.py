@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from .digests import digest_of
 
-ALL = ""  # key for the whole module
-Dotted = tuple[str, ...]  # ``a.b.c`` as (a, b, c)
+ALL = ""  # Key for the whole module.
+Dotted = tuple[str, ...]  # A dotted name: ``a.b.c`` is (a, b, c).
 HINTS = ("annotation", "returns")
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -92,7 +92,7 @@ class Package:
         return module if self.files[module].name == "__init__.py" else module.rpartition(".")[0]
 
     def bindings(self, module: str) -> dict[str, list[Statement]]:
-        """Return name -> statements that bind or change it, and ALL -> all statements of the module.
+        """Return a mapping from each name to the statements that bind or change it, and from ALL to all statements.
 
         A block such as ``try`` or ``for`` counts as one statement.
         """
@@ -164,7 +164,7 @@ def _imports(node: ast.AST, package: str) -> Iterator[Import]:
 
 
 def _names_from_elsewhere(table: symtable.SymbolTable) -> set[str]:
-    """Return names that refer to the module's scope or are imported, without local variables and names only bound."""
+    """Return the names that a statement uses from the module's scope or from imports, without local variables."""
     found = [symbol for symbol in table.get_symbols() if symbol.is_global() or symbol.is_imported()]
     names = {symbol.get_name() for symbol in found if symbol.is_referenced() or table.get_type() == "function"}
     return names.union(*(_names_from_elsewhere(child) for child in table.get_children()))

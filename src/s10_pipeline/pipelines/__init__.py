@@ -1,1 +1,1 @@
-"""Kedro's view of the stages: thin nodes over ``s10_pipeline.vision``. They never import each other."""
+"""Kedro pipelines, one per stage; their nodes call ``s10_pipeline.vision``. They do not import each other."""

@@ -11,7 +11,7 @@ from kedro.runner import AbstractRunner
 
 from ..identity.digests import LOCAL
 
-with suppress(ImportError):  # needed for previews only
+with suppress(ImportError):  # kedro-datasets is needed for previews only
     from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, TablePreview
 
 __all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview"]

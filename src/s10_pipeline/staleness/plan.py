@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 UP_TO_DATE = "up to date"
 RUNS = "runs"
-WAITS = "waits"  # runs only if an earlier node, which has to run, changes its inputs
-ON_DEMAND = "on demand"  # its results are only in memory, so it runs if a node that reads them runs
+WAITS = "waits"  # The node runs only if an earlier node, which has to run, changes its inputs.
+ON_DEMAND = "on demand"  # The node's results are only in memory, so it runs if a node that reads them runs.
 
 
 class Decision(NamedTuple):
-    """The decision about a node.
+    """The decision whether a node has to run.
 
     Attributes:
         state: :data:`UP_TO_DATE`, :data:`RUNS`, :data:`WAITS` or :data:`ON_DEMAND`.

@@ -120,11 +120,12 @@ class RecordStore:
                 run = _next_version(run)
             lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()
-            # remove what killed runs left: their locks and, if no other run is in progress, partial files
+            # remove what killed runs left: their locks and, if no other run is in progress, partial files (a run on
+            # another machine may be writing some, and its process is not visible here)
             for path in self.folder.glob("running/*.lock"):
                 if path.stem not in (run, *going_on):
                     path.unlink(missing_ok=True)
-            if not going_on:  # a run on another machine has a lock too, but its process is not visible here
+            if not going_on:
                 remove_leftovers(self.folder.parent)
         try:
             yield run

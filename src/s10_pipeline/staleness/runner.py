@@ -57,7 +57,7 @@ class StalenessRunner(SequentialRunner):
 
         def execute(node: Node) -> None:
             Task(node, catalog, is_async(self), hook_manager, run_id).execute()
-            logging.getLogger("kedro.runner").info("Completed node: %s", node.name)  # as Kedro's own runners log it
+            logging.getLogger("kedro.runner").info("Completed node: %s", node.name)  # as Kedro's own runners do
             release_datasets(self, node, catalog, load_counts, pipeline)
 
         if self._only_stale:
@@ -181,7 +181,7 @@ class Run(Plan):
         return saved
 
     def _bring_forward(self, record: Record) -> None:
-        """Link the results of a record as the newest versions, if others are newer.
+        """Make the results of a record the newest versions again, as hard links, if other versions are newer.
 
         That happens when parameters are set back to earlier values. Kedro, kedro-viz and later runs load the newest
         version by default.

@@ -189,7 +189,7 @@ def explain_out_of_memory(batch_size: int, device: torch.device) -> Iterator[Non
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        # only CUDA has an own exception class; CPU and MPS errors are recognised by their text
+        # only CUDA has its own exception class; CPU and MPS errors are recognised by their text
         words = ("out of memory", "can't allocate memory", "not enough memory")
         if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in words):
             raise

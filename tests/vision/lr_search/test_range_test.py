@@ -119,7 +119,7 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
     given = tiny.model_copy(update={"lr": 0.05})
     curve, best_lr = find_learning_rate(shapes[0], sets[0], params, given)
     assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
-    assert "going on with train.lr=0.05" in caplog.text
+    assert "continuing with the given train.lr=0.05" in caplog.text
     assert (curve.groupby("run").size() < 17).all()
 
 

@@ -19,7 +19,7 @@ def predict_images(
     from ...vision.predict.table import readable_rows
 
     chosen = choose_device(device)
-    find_blocks(model, explain.layer)  # fail before predicting, not after hours
+    find_blocks(model, explain.layer)  # check the layer now, not after hours of predicting
     predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
     shown = readable_rows(predictions, len(images_nhwc))
     targets = shown["prediction"].to_numpy(int)

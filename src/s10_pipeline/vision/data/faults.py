@@ -138,7 +138,7 @@ def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
 
 def _some(rng: Rng, total: int, number: int, fault: str, of: str) -> Rows:
     if not 0 < number <= total:
-        raise UserError(f"ingest.plant={fault}: takes 1 to {total:,} {of}; {number:,} would be needed")
+        raise UserError(f"ingest.plant={fault}: needs {number:,} {of}; give a number that needs 1 to {total:,}")
     rows: Rows = rng.choice(total, number, replace=False)
     return rows
 

@@ -93,7 +93,7 @@ def walk_images(folder: Path, setting: str, *, skip_unlistable: bool = False) ->
 
 @contextmanager
 def listing(setting: str) -> Iterator[None]:
-    """Raise UserError if a folder, named by ``setting`` or inside, cannot be listed within the context."""
+    """Turn an OSError within the context into a UserError that says which folder cannot be listed."""
     try:
         yield
     except OSError as error:

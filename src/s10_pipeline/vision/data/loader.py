@@ -179,7 +179,7 @@ class TrainLoader:
             prefetch_factor=PREFETCH if num_workers else None,
             timeout=MAX_SECONDS_A_MESSAGE if num_workers else 0,
             pin_memory=pin_memory,
-            # an own generator: by default DataLoader draws worker seeds from torch's global one and changes its state
+            # by default, DataLoader draws worker seeds from torch's global generator, which changes its state
             generator=torch.Generator(),
         )
 

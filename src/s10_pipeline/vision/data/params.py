@@ -59,10 +59,10 @@ class ColumnsParams(Params):
 
 
 class IngestParams(Params):
-    """Where images come from.
+    """Parameters of the data source: where images come from, and how they are read.
 
     Attributes:
-        source: kind of source, a key of :data:`SOURCES`.
+        source: kind of source, one of :data:`SOURCES`.
         path: the archive or its folder (``cifar10``, ``cifar100``); the folder of parquet files or of class folders;
             the table (``csv``). ``~`` is expanded; relative to the working directory.
         columns: column names of a table or of parquet files.
@@ -146,7 +146,7 @@ Transform = Annotated[dict[str, dict[str, Any]], BeforeValidator(_spelled_out)]
 
 
 class AugmentParams(Params):
-    """How training images are augmented, and which of them are held out for validation.
+    """Parameters of the augmentation of training images, and of the validation split.
 
     Attributes:
         train: albumentations transforms in order, each ``NAME: {arguments}``.

@@ -11,7 +11,7 @@ from .intervals import LEVEL
 
 @dataclass(frozen=True)
 class McNemar:
-    """Result of :func:`compare_mistakes`.
+    """Result of McNemar's test of two classifiers (:func:`compare_mistakes`).
 
     Attributes:
         only_first, only_second: number of images that only this classifier got right.

@@ -6,7 +6,7 @@ from ..params import Params
 
 
 class EvaluateParams(Params):
-    """How the stored model is measured on the test images.
+    """Parameters of the evaluation of the stored model on test images.
 
     Attributes:
         batch_size: images per forward pass; fewer if the images are large.

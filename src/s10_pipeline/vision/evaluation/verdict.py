@@ -24,7 +24,7 @@ FAULTS = ("baseline", "class_starved", "shortcut", "near_duplicates", "train_tes
 
 @dataclass(frozen=True)
 class Verdict:
-    """One verdict.
+    """The answer to one question about a model or its data.
 
     Attributes:
         kind: a key of :data:`KINDS`.

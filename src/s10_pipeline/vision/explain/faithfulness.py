@@ -86,7 +86,7 @@ def check_cams(
 
 
 def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
-    """Return the verdict on the maps.
+    """Judge whether the maps mark what the predictions depend on.
 
     "found" if they are surely better than both controls; "not_found" if they are surely less than 2 points better than
     the control that is harder to beat; else "unknown".

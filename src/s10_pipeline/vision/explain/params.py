@@ -34,7 +34,7 @@ def split_layers(layer: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class ExplainParams(Params):
-    """Which mistakes are explained, and how.
+    """Parameters of the explanation: which misclassified images are explained, and how.
 
     Attributes:
         num_images: number of misclassified images to explain; all if there are fewer.

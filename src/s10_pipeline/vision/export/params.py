@@ -6,7 +6,7 @@ from ..params import Params
 
 
 class ExportParams(Params):
-    """Export of the model to ONNX.
+    """Parameters of the export to ONNX.
 
     Attributes:
         num_check_images: number of test images on which the ONNX model is compared with the model; all if there are

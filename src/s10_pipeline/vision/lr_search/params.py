@@ -11,15 +11,17 @@ MIN_BATCHES = 20
 
 
 class LrSearchParams(Params):
-    """The learning-rate range test (Smith 2015, arXiv:1506.01186).
+    """Parameters of the learning-rate range test (Smith 2015, arXiv:1506.01186).
 
     Attributes:
-        start_lr, end_lr: first and last learning rate; the rate grows exponentially between them.
+        start_lr: first learning rate of a test; the rate grows exponentially from there.
+        end_lr: last learning rate of a test.
         num_tests: number of tests, each with another seed.
         num_iterations: number of batches per test, each with a higher learning rate; fewer for short trainings.
         smoothing: standard deviation of the kernel that smooths the loss, in decades of the rate.
         diverge_threshold: the test stops when a batch's loss exceeds this multiple of the lowest loss.
-        method: how the rate is chosen, a key of :data:`.rate.METHODS`.
+        method: how the rate is chosen. ``auto``: by a rule, which the range tests check; ``minimum``: at the lowest
+            loss of the range tests.
         always: run the tests even if ``train.lr`` is given, to show the rate that they find.
     """
 

@@ -77,7 +77,7 @@ def find_learning_rate(
     except UserError as error:
         if train.lr is None:
             raise
-        log.warning("%s; going on with train.lr=%g, which was given", error, train.lr)
+        log.warning("%s; continuing with the given train.lr=%g", error, train.lr)
         return lr_curve, given
     taken = f"{best_lr['lr']:.2g}" if train.lr is None else f"train.lr={train.lr:g}"
     if num_tests:

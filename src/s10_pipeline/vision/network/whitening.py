@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE = 3  # side length of a patch in pixels
+SIDE = 3  # Side length of a patch in pixels.
 # Added to each variance (a normalised pixel has about 1), so that directions with little but noise are not amplified;
 # Page's value.
 FLOOR = 1e-2

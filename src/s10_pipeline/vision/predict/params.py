@@ -6,7 +6,7 @@ from ..params import Params
 
 
 class PredictParams(Params):
-    """Prediction of the user's own images.
+    """Parameters of the prediction of the user's own images.
 
     Attributes:
         path: an image file, or a folder that is searched with its sub-folders.

@@ -165,13 +165,13 @@ class RunCheckpoints:
                     raise ValueError(f"belongs to epoch {named['epoch']} of {named['run_key']}")
                 return epoch, named["state"]
             except (MemoryError, OSError):
-                raise  # the file may be intact
+                raise  # the file may be intact, so it is kept
             except Exception as error:
                 # a damaged file can cause any exception, and the run can go on without that file
                 aside = path.with_suffix(".unreadable")
                 os.replace(path, aside)
                 why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-                log.warning("checkpoint %s cannot be read (%s); set aside as %s", path, why, aside.name)
+                log.warning("checkpoint %s cannot be read (%s); renamed to %s", path, why, aside.name)
         return None
 
     def last_epoch(self) -> int:

@@ -32,12 +32,12 @@ def check_device(params: TrainParams, device: torch.device) -> None:
     if num_processes > 1:
         if params.batch_size < 2 * num_processes:
             raise UserError(
-                f"train.batch_size={params.batch_size}: {name} processes share each batch, and BatchNorm needs two "
-                f"images in each; use at least {2 * num_processes}"
+                f"train.batch_size={params.batch_size}: with {name}, BatchNorm needs two images of each batch in each "
+                f"process; use at least {2 * num_processes}"
             )
         if device.type == "mps":
             raise UserError(f"{name}: there is only one Apple GPU; leave it at 1, or use train.device=cpu")
         if device.type == "cuda" and device.index is not None:
             raise UserError(f"{name}: train.device={params.device} names one GPU; use train.device=cuda for all GPUs")
-        if device.type == "cuda" and num_processes > torch.cuda.device_count():
-            raise UserError(f"{name}: each needs a GPU, this host has {torch.cuda.device_count()}; lower it to that")
+        if device.type == "cuda" and num_processes > (count := torch.cuda.device_count()):
+            raise UserError(f"{name}: each process needs a GPU, and this host has {count}; use at most {count}")

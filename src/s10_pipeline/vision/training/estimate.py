@@ -32,13 +32,14 @@ MAX_BATCHES, MAX_SECONDS = 8, 1.0
 # Number of steps that are timed on a GPU.
 NUM_CUDA_STEPS = 20
 
-# On a CPU, a warning recommends a smaller recipe for a network with more weights than this that would train for longer.
+# On a CPU, a warning recommends a smaller recipe if the network has more than BIG_NETWORK weights and would train for
+# more than LONG_SECONDS (range tests included).
 BIG_NETWORK, LONG_SECONDS = 2_000_000, 30 * 60
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds per image in one process.
+    """The measured speed of training, in seconds per image in one process.
 
     Attributes:
         step: seconds for forward pass, backward pass and optimiser.
@@ -89,8 +90,8 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
         step = build_step(model, optimizer, precision, train)
         batches = chain.from_iterable(map(loader.epoch, (0, 1)))  # an epoch may have only one batch
         first = next(batches)
-        # untimed steps: the first chooses kernels, the second still allocates memory; on CUDA, one after WARMUP_STEPS
-        # is captured as a graph
+        # warm-up, not timed: the first step chooses kernels, the second still allocates memory; on CUDA, the step after
+        # WARMUP_STEPS others is captured as a graph
         train_epoch(step, [first] * (WARMUP_STEPS + 1 if on_cuda else 2), epoch=0)
         sums, timing = train_epoch(step, _a_few(batches), epoch=0)
         num_images, waiting = int(sums.num_images), timing.waiting_seconds
@@ -166,7 +167,7 @@ def _advise_threads(num_threads: int, load: float) -> None:
     if num_threads > free:
         found = num_threads, num_cores(), load, free
         log.warning(
-            "%d threads are slow on %d cores at a system load of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
+            "%d threads on %d cores are slow at a load average of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
         )
 
 

@@ -21,7 +21,8 @@ def describe_git_state() -> dict[str, Any]:
         ).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")  # fails in another project's checkout
+        # fails if the package is installed inside the checkout of another project
+        git("ls-files", "--error-unmatch", "__init__.py")
         return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain", "."))}
     except (OSError, subprocess.SubprocessError):
         return {}

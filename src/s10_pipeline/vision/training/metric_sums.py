@@ -27,7 +27,7 @@ class MetricSums(NamedTuple):
         return cls(torch.zeros((), dtype=dtype, device=device), correct, num_images)
 
     def add(self, loss: Tensor, logits_bk: Tensor, labels_b: Tensor) -> None:
-        """Add a batch in place.
+        """Add loss, number of correct predictions and number of images of a batch, in place.
 
         Args:
             loss: mean cross-entropy of the batch.

@@ -32,9 +32,9 @@ class ResizingParams(Params):
     """Progressive resizing: train on smaller images in the first epochs (:mod:`.resizing`).
 
     Attributes:
-        epochs: number of epochs at the start in which images grow to full size; 0: full size throughout. The last epoch
-            always has full size. The schedule does not act in these epochs, because the validation loss may change with
-            the image size.
+        epochs: number of epochs at the start of training in which images grow to full size (progressive resizing); 0:
+            full size throughout. The last epoch always has full size. The schedule does not act in these epochs,
+            because the validation loss may change with the image size.
         start: side length in the first epoch, as a share of the full side.
     """
 
@@ -108,14 +108,17 @@ TRAINING = affects("train_resnet")
 
 
 class TrainParams(StepParams):
-    """Training by SGD with momentum and a learning-rate schedule.
+    """Parameters of training by SGD with momentum and a learning-rate schedule.
 
     Attributes:
-        schedule: what lowers the learning rate between warm-up and annealing.
-        warmup_epochs: number of epochs at the start in which the rate grows linearly to ``lr``, without the schedule.
-        anneal_epochs: number of epochs at the end in which the rate falls linearly to 0, without the schedule.
-        ema_decay: decay per step of an exponential moving average of the weights, which is then measured and stored
-            (smaller in early steps, :func:`.ema.build_ema`); 0: the weights themselves are.
+        schedule: schedule of the learning rate between warm-up and annealing; ``plateau`` is ReduceLROnPlateau on the
+            validation loss.
+        warmup_epochs: number of epochs at the start in which the rate grows linearly to ``lr``; the schedule does not
+            act in them.
+        anneal_epochs: number of epochs at the end in which the rate falls linearly to 0; the schedule does not act in
+            them.
+        ema_decay: decay per step of an exponential moving average of the weights, smaller in early steps
+            (:func:`.ema.build_ema`). The average is then measured and stored instead of the weights. 0: no average.
         deterministic: make runs on CUDA bit-identical too; slower.
         cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device with one process.
         keep_checkpoints: number of newest checkpoints of a training that are kept on disk.

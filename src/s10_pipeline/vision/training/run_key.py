@@ -46,7 +46,7 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
         f"train.{name}": v for name, v in flatten(values).items() if can_change(TrainParams, name, "train_resnet")
     }
     if not _what_looks_at_epochs(decides):
-        del decides["train.epochs"]  # it only decides when training stops
+        del decides["train.epochs"]  # it only decides when training stops, so it is not part of the key
     sets = (data.train_set, data.val_set, data.test_set)
     weights = params.pretrained.path
     return {
@@ -111,7 +111,7 @@ def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, dep
     if not others:
         return None
     before, now = (dict(parts["parameters"]) for parts in (others[-1], depends))
-    if ("train.epochs" in before) != ("train.epochs" in now):  # report what made epochs matter, not epochs
+    if ("train.epochs" in before) != ("train.epochs" in now):  # report the cause instead
         before.pop("train.epochs", None), now.pop("train.epochs", None)
     changes = changes_in_words({**others[-1], "parameters": before}, {**depends, "parameters": now})
     if before.get("train.epochs") != now.get("train.epochs"):

@@ -83,8 +83,9 @@ def assemble(
         source = describe_source(params, split, title(), checksum, **parameters)
         if len(skipped):
             source["skipped"] = {place: reasons[place] for place in skipped}
+            # close the gaps image by image, because a copy of all may not fit into memory
             for to, row in enumerate(chosen.index):
-                images_nhwc[to] = images_nhwc[positions[row]]  # no copy of all, which may not fit into memory
+                images_nhwc[to] = images_nhwc[positions[row]]
         validation = (chosen["split"] == "val").to_numpy()
         fields: dict[str, Any] = {"validation": validation} if validation.any() else {}
         fields |= {"groups": chosen["group"].to_numpy(np.int64)} if "group" in rows else {}

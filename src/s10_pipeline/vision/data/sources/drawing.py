@@ -24,8 +24,8 @@ Ints = NDArray[np.intp]
 
 WORDS_PER_IMAGE = 576
 OBJECT_AREA = (0.19, 0.38)
-MAX_RADIUS = 0.475  # the object is then entirely in the picture, and its shadow mostly
-TWIG_WIDTH = (0.06, 0.11)  # relative to the square root of the object's area; a twig then hides at most a sixth of it
+MAX_RADIUS = 0.475  # The object is then entirely in the picture, and its shadow mostly.
+TWIG_WIDTH = (0.06, 0.11)  # Relative to the square root of the object's area; a twig then hides at most a sixth of it.
 # These five values decide how hard the task is, most of all the first. Test accuracy of a ResNet-8 of width 16 (4,000
 # pictures, 11 epochs, batch size 64, learning rate 0.1): about 40 % if half of the objects are lighter than the
 # background, 98 % if all are, 82-90 % with 7/8; 99 % with 8/9 and 16,000 pictures.
@@ -183,7 +183,7 @@ def paint_scenes(
         tones = colour(ground + dice.uniform(-60, 60), dice.angle(), dice.uniform(0, 70))
         canvas.paint(alpha, colour(grey + dice.uniform(-15, 15), hue, chroma) if camouflaged else tones)
 
-    # the area is drawn rather than the radius, so that size does not reveal the class; MAX_RADIUS limits pointed shapes
+    # the area is chosen at random, not the radius, so that size does not reveal the class; MAX_RADIUS limits it
     areas = np.array([area(name) for name in SHAPE_NAMES], np.float32)[labels]
     covered = dice.uniform(OBJECT_AREA[0], np.minimum(np.float32(OBJECT_AREA[1]), areas * np.float32(MAX_RADIUS**2)))
     radius = np.sqrt(covered / areas)

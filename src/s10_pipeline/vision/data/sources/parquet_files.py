@@ -55,7 +55,7 @@ def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
     unread: list[str] = []
     for name in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.parquet") if p.is_file()):
         parts = name.split("/")
-        if any(part.startswith(".") for part in parts):  # a hub's download cache
+        if any(part.startswith(".") for part in parts):  # a download cache
             continue
         split = next((s for s, word in SPLITS.items() if re.search(rf"(^|/){word}/?[^/]*$", name)), None)
         (unread if split is None else names[split]).append(name)
