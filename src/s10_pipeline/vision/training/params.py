@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from ...identity.affects import affects
+from ..errors import UserError
 from ..network.params import ArchitectureParams, PretrainedParams
 from ..params import Params
 
@@ -42,16 +43,48 @@ class ResizingParams(Params):
     start: float = Field(0.5, gt=0, le=1)
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``.
+
+    Raises:
+        UserError: it is of another form.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f"rendezvous={address}: must be HOST:PORT with a port from 1 to 65535; give say node1:29400")
+    return host.strip("[]"), int(port)
+
+
 class DistributedParams(Params):
-    """Several GPUs of one host, one process each (PyTorch's DistributedDataParallel under its elastic launcher).
+    """Several GPUs, one process each (PyTorch's DistributedDataParallel under its elastic launcher).
 
     Attributes:
-        num_processes: each takes its share of every batch; 1 trains in this process.
+        num_processes: of each host; each takes its share of every batch. One process on one host trains in this one.
+        num_nodes: hosts; the others run ``python -m s10_pipeline join HOST:PORT``.
+        rendezvous: ``HOST:PORT``, where the hosts meet: an address of this host and a free port; needed from two hosts.
         max_restarts: how often a training whose process died goes on from its checkpoint by itself.
     """
 
     num_processes: int = Field(1, ge=1, le=64)
+    num_nodes: int = Field(1, ge=1, le=64)
+    rendezvous: Annotated[str | None, affects()] = None
     max_restarts: Annotated[int, affects()] = Field(2, ge=0)
+
+    @property
+    def num_ranks(self) -> int:
+        """Processes on all hosts together."""
+        return self.num_nodes * self.num_processes
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rendezvous is not None:
+            split_address(self.rendezvous)
+        elif self.num_nodes > 1:
+            raise ValueError(
+                f"num_nodes={self.num_nodes}: the hosts need a place to meet; give train.distributed.rendezvous="
+                "HOST:PORT, an address of this host and a free port"
+            )
+        return self
 
 
 class StepParams(Params):
