@@ -50,9 +50,10 @@ def wait(monkeypatch):
 @pytest.fixture
 def join(tmp_path):
     """Start a second host; what it prints goes into a file."""
-    started = []
+    started, ended = [], threading.Event()
 
     def start(address: str, fault: dict | None = None) -> subprocess.Popen:
+        assert not ended.is_set(), "the test is over"
         command = [sys.executable, "-m", "s10_pipeline", "join", address]
         environment = os.environ | {"S10_FAULT": json.dumps(fault), "GLOO_SOCKET_IFNAME": "lo"}
         with (tmp_path / f"host {len(started)}").open("w") as output:
@@ -61,6 +62,7 @@ def join(tmp_path):
         return process
 
     yield start
+    ended.set()
     for process in started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -167,4 +169,4 @@ def test_a_host_without_the_data_root_says_so(tiny, monkeypatch):
 
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", receive)
     with pytest.raises(UserError, match=r"^join: /data/images.npy: not on .*; mount the first host's data root there"):
-        launcher._hand_over(launcher.Place(tiny, torch.device("cpu")), 1)
+        launcher._hand_over(launcher.Place(tiny, torch.device("cpu")))

@@ -11,7 +11,6 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 from torch.distributed import DistError, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.rendezvous.api import RendezvousError
@@ -40,20 +39,20 @@ def train_with_other_hosts(job: Job, show: Show) -> None:
     job = replace(job, params=job.params.model_copy(update=chosen))
     address, num_nodes = str(job.params.distributed.rendezvous), job.params.distributed.num_nodes
     store = _open_store(address)
-    store.set("place", json.dumps({"params": job.params.model_dump(mode="json"), "code": digest_of(training_code())}))
+    told = {"params": job.params.model_dump(mode="json"), "code": digest_of(training_code())}
 
     def meet() -> Meeting:
-        store.set("launch", name := uuid4().hex)
+        name = str(time.time_ns())
+        store.set("launch", json.dumps({"name": name, **told}))
         log.info("waiting for the other hosts: python -m s10_pipeline join %s", address)
         return Meeting(address, name, split_address(address)[0])
 
     try:
         train_in_processes(job, show, meet)
-    except RendezvousError as error:
-        what = f"so many hosts did not meet at {address} within {WAIT_SECONDS} s"
+    except (RendezvousError, DistError) as error:
+        what = f"train.distributed.num_nodes={num_nodes}: so many hosts did not meet at {address} in {WAIT_SECONDS} s"
         remedy = f"start the same command again, and python -m s10_pipeline join {address} on each other host"
-        done = f"it goes on after epoch {job.checkpoints.last_epoch()}"
-        raise UserError(f"train.distributed.num_nodes={num_nodes}: {what}; {remedy}: {done}") from error
+        raise UserError(f"{what}; {remedy}: it goes on after epoch {job.checkpoints.last_epoch()}") from error
 
 
 def join(address: str) -> None:
@@ -63,22 +62,22 @@ def join(address: str) -> None:
         UserError: no training is there within the time limit; this host has no such device, other code or other data.
         RuntimeError: any other error of a process, with its traceback.
     """
-    name = ""
+    told: dict[str, Any] = {"name": None}
     while True:
-        name, place = _next_launch(address, name)
-        params = TrainParams.model_validate(place["params"])
+        told = _next_launch(address, told["name"])
+        params = TrainParams.model_validate(told["params"])
         device = choose_device(params.device)
         check_device(params, device)
-        if place["code"] != digest_of(training_code()):
+        if told["code"] != digest_of(training_code()):
             raise UserError(f"join {address}: the run there has other code; install the same version on both hosts")
         log.info("taking part in the training at %s", address)
         # torch ranks hosts by their names as text, and the first host's processes must be first. Nobody connects to
         # the others by name, so theirs begin with a character that sorts behind those of addresses.
-        meeting = Meeting(address, name, f"~{socket.gethostname()}")
+        meeting = Meeting(address, told["name"], f"~{socket.gethostname()}")
         try:
             launch(Place(params, device), lambda *_: None, meeting)
             return
-        except (LostError, RendezvousError) as error:
+        except (LostError, RendezvousError, DistError) as error:
             log.warning("%s; waiting for the run at %s to go on", one_line(error), address)
 
 
@@ -88,34 +87,32 @@ def _open_store(address: str) -> TCPStore:
     Raises:
         UserError: the port is taken, or the address is another host's.
     """
-    host, port = split_address(address)
     try:
-        store = TCPStore("localhost", port, is_master=True, wait_for_workers=False)
-        socket.create_connection((host, port), timeout=WAIT_SECONDS).close()
+        # of several tenants, since a failed training of this process may still be held by its traceback
+        store = TCPStore("localhost", split_address(address)[1], None, True, wait_for_workers=False, multi_tenant=True)
+        socket.create_connection(split_address(address), timeout=WAIT_SECONDS).close()
     except (OSError, DistError) as error:
-        what = f"no host can join there ({one_line(error)})"
-        remedy = "give an address of this host and a free port"
-        raise UserError(f"train.distributed.rendezvous={address}: {what}; {remedy}") from error
+        what = f"no host can join there ({one_line(error)}); give an address of this host and a free port"
+        raise UserError(f"train.distributed.rendezvous={address}: {what}") from error
     return store
 
 
-def _next_launch(address: str, before: str) -> tuple[str, dict[str, Any]]:
-    """Wait for a launch that is not the one ``before``; return its name and what its processes need.
+def _next_launch(address: str, before: str | None) -> dict[str, Any]:
+    """Wait for a launch that is not the one ``before``; return its name, parameters and digest of the code.
 
     Raises:
         UserError: none came within the time limit.
     """
-    host, port = split_address(address)
     deadline, reason = time.monotonic() + WAIT_SECONDS, "the run there does not go on"
     while (left := deadline - time.monotonic()) > 0:
         try:
-            socket.create_connection((host, port), timeout=left).close()  # torch would print each failure
-            store = TCPStore(host, port, wait_for_workers=False, timeout=timedelta(seconds=left))
-            if (name := store.get("launch").decode()) != before:
-                return name, json.loads(store.get("place"))
+            socket.create_connection(split_address(address), timeout=left).close()  # torch would print each failure
+            store = TCPStore(*split_address(address), wait_for_workers=False, timeout=timedelta(seconds=left))
+            told: dict[str, Any] = json.loads(store.get("launch"))
+            if told["name"] != before:
+                return told
         except (OSError, DistError) as error:
             reason = one_line(error)
         time.sleep(0.5)
-    what = f"no training to take part in within {WAIT_SECONDS} s ({reason})"
     remedy = f"start kedro run with train.distributed.rendezvous={address} there, then this command again"
-    raise UserError(f"join {address}: {what}; {remedy}")
+    raise UserError(f"join {address}: no training to take part in within {WAIT_SECONDS} s ({reason}); {remedy}")

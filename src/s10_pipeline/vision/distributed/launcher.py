@@ -2,7 +2,6 @@
 
 import logging
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -11,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,9 +18,8 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ..errors import UserError, one_line
+from ..errors import UserError
 from ..progress import Show
-from ..training.checkpoints import RunCheckpoints, State
 from ..training.engine import Job, train_here
 from ..training.params import TrainParams
 from .messages import Sender, listen
@@ -89,9 +86,9 @@ def launch(job: Job | Place, show: Show, meeting: Meeting) -> None:
     """Run :func:`_train_rank` in new processes of this host and wait for them.
 
     Raises:
-        LostError: a process died, or lost the others.
+        LostError: a process died.
         UserError, RuntimeError: of a process.
-        RendezvousError: the hosts did not meet.
+        RendezvousError, DistError: the hosts did not meet.
     """
     num_processes, num_nodes = job.params.distributed.num_processes, job.params.distributed.num_nodes
     for name in TALKATIVE:
@@ -116,8 +113,6 @@ def launch(job: Job | Place, show: Show, meeting: Meeting) -> None:
                 elastic_launch(config, _train_rank)(job, writers)
         except ChildFailedError as died:
             raise _cause(died, errors) from None
-        except distributed.DistError as error:
-            raise LostError(f"the processes lost each other ({one_line(error)[:200]})") from None
 
 
 def _cause(died: ChildFailedError, errors: list[Exception]) -> Exception:
@@ -152,8 +147,7 @@ def _train_rank(mine: Job | Place, writers: list[Connection]) -> None:
             if not several_hosts:  # whose own name may resolve to nothing
                 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
             distributed.init_process_group("gloo", timeout=timeout)
-        job = _hand_over(mine, ranks.rank) if several_hosts else mine
-        assert isinstance(job, Job), "only processes of other hosts start without one"
+        job = _hand_over(mine) if several_hosts or isinstance(mine, Place) else mine
         train_here(job, sender.show if ranks.rank == 0 else lambda *_: None, ranks)
         distributed.destroy_process_group()
     except Exception as error:
@@ -161,32 +155,22 @@ def _train_rank(mine: Job | Place, writers: list[Connection]) -> None:
         sys.exit(1)
 
 
-class _HandedCheckpoints(RunCheckpoints):
-    """Checkpoints as the first process found them: a shared folder may still show other hosts an older state."""
-
-    def __init__(self, folder: Path, last: tuple[int, State] | None) -> None:
-        super().__init__(folder)
-        self._last = last
-
-    def last(self) -> tuple[int, State] | None:
-        return self._last
-
-
-def _hand_over(mine: Job | Place, rank: int) -> Job:
+def _hand_over(mine: Job | Place) -> Job:
     """Return the first process's job, on this process's device. Memory-mapped images travel as their path.
 
     Raises:
         UserError: this host has no such path.
     """
-    first = mine if rank == 0 and isinstance(mine, Job) else None
-    handed: list[Any] = [(first, first.checkpoints.last()) if first else None]
+    handed: list[Any] = [(mine, mine.checkpoints.last()) if isinstance(mine, Job) else None]
     try:
         distributed.broadcast_object_list(handed, src=0)
     except FileNotFoundError as error:
         remedy = "mount the first host's data root there (S10_DATA_ROOT) under the same path"
-        raise UserError(f"join: {error.filename}: not on {platform.node()}; {remedy}") from error
-    job, last = handed[0]
-    return first or replace(job, device=mine.device, checkpoints=_HandedCheckpoints(job.checkpoints.folder, last))
+        raise UserError(f"join: {error.filename}: not on this host; {remedy}") from error
+    job: Job = handed[0][0]
+    # a shared folder may still show other hosts an older state
+    job.checkpoints.last = lambda: handed[0][1]  # type: ignore[method-assign]
+    return replace(job, device=mine.device)
 
 
 def _as_told(rank: int, error: Exception) -> Exception:

@@ -77,13 +77,12 @@ class DistributedParams(Params):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.num_nodes > 1 and self.rendezvous is None:
+            raise ValueError(
+                f"num_nodes={self.num_nodes}: needs a place to meet; give train.distributed.rendezvous=HOST:PORT"
+            )
         if self.rendezvous is not None:
             split_address(self.rendezvous)
-        elif self.num_nodes > 1:
-            raise ValueError(
-                f"num_nodes={self.num_nodes}: the hosts need a place to meet; give train.distributed.rendezvous="
-                "HOST:PORT, an address of this host and a free port"
-            )
         return self
 
 
