@@ -120,11 +120,11 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
 def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypatch):
     launches = []
 
-    def launch(job, _show):
+    def launch(job, _show, _meeting):
         launches.append(job)
         raise LostError("training process 0 died")
 
-    monkeypatch.setattr(launcher, "_launch", launch)
+    monkeypatch.setattr(launcher, "launch", launch)
     with CheckpointStore(tmp_path).open("key", keep=2) as checkpoints:
         checkpoints.save(1, {})
         job = Job(data, 0.05, two, torch.device("cpu"), checkpoints)
