@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 
 import torch
@@ -17,6 +18,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ..errors import UserError
 from ..progress import Show
+from ..training.checkpoints import OnEpoch
 from ..training.engine import Job, train_here
 from .messages import Sender, listen
 from .ranks import ProcessGroup
@@ -34,7 +36,7 @@ class LostError(RuntimeError):
     """A training process ended because another one died: the training may go on if it is started again."""
 
 
-def train_in_processes(job: Job, show: Show) -> None:
+def train_in_processes(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     """Train to the last epoch; the first process leaves its checkpoints in a folder that this one owns.
 
     A training whose process died (or lost the others) goes on from its last checkpoint, at most
@@ -47,7 +49,7 @@ def train_in_processes(job: Job, show: Show) -> None:
     max_restarts = job.params.distributed.max_restarts
     for restart in range(max_restarts + 1):
         try:
-            _launch(job, show)
+            _launch(job, show, on_epoch)
             return
         except LostError as error:
             failure, epoch = error, job.checkpoints.last_epoch()
@@ -59,7 +61,7 @@ def train_in_processes(job: Job, show: Show) -> None:
     )
 
 
-def _launch(job: Job, show: Show) -> None:
+def _launch(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     """Run :func:`_train_rank` in new processes and wait for them.
 
     Raises:
@@ -83,7 +85,7 @@ def _launch(job: Job, show: Show) -> None:
             signals_to_handle="",  # Ctrl-C and SIGTERM end this process as ever, and the launcher its processes then
         )
         try:
-            with listen(num_processes, show) as (writers, errors):
+            with listen(num_processes, show, on_epoch) as (writers, errors):
                 elastic_launch(config, _train_rank)(job, writers)
         except ChildFailedError as died:
             raise _cause(died, errors) from None
@@ -119,7 +121,7 @@ def _train_rank(job: Job, writers: list[Connection]) -> None:
             # all processes are on this host, whose own name may resolve to nothing
             os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
             distributed.init_process_group("gloo")
-        train_here(job, sender.show if ranks.rank == 0 else lambda *_: None, ranks)
+        train_here(job, sender.show if ranks.rank == 0 else lambda *_: None, partial(sender.send, "epoch"), ranks)
         distributed.destroy_process_group()
     except Exception as error:
         sender.send("error", _as_told(ranks.rank, error))

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ..errors import UserError
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+OnEpoch = Callable[[dict[str, Any]], object]
 
 # Of each training: what its run key is a digest of.
 DESCRIPTION = "run_key.json"
@@ -32,10 +33,11 @@ class CheckpointStore:
 
     Args:
         root: the folder; made when the first training is opened.
+        on_epoch: called with each stored epoch's row of history and timing, in this process; it must not raise.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, on_epoch: OnEpoch = lambda _row: None) -> None:
+        self.root, self.on_epoch = Path(root), on_epoch
 
     def key_for(self, key: str, epochs: int) -> str:
         """Return a training's folder name: its run key, or another where that has gone beyond ``epochs``.
