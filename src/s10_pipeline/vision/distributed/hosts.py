@@ -19,6 +19,7 @@ from ...identity.digests import digest_of
 from ..device import choose_device, choose_precision
 from ..errors import UserError, one_line
 from ..progress import Show
+from ..training.checkpoints import OnEpoch
 from ..training.checks import check_device
 from ..training.engine import Job
 from ..training.params import TrainParams, split_address
@@ -28,7 +29,7 @@ from .launcher import WAIT_SECONDS, LostError, Meeting, Place, launch, train_in_
 log = logging.getLogger(__name__)
 
 
-def train_with_other_hosts(job: Job, show: Show) -> None:
+def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     """Train as :func:`.launcher.train_in_processes`, with the processes of hosts that join.
 
     Raises:
@@ -48,7 +49,7 @@ def train_with_other_hosts(job: Job, show: Show) -> None:
         return Meeting(address, name, split_address(address)[0])
 
     try:
-        train_in_processes(job, show, meet)
+        train_in_processes(job, show, on_epoch, meet)
     except (RendezvousError, DistError) as error:
         what = f"train.distributed.num_nodes={num_nodes}: so many hosts did not meet at {address} in {WAIT_SECONDS} s"
         remedy = f"start the same command again, and python -m s10_pipeline join {address} on each other host"
@@ -75,7 +76,7 @@ def join(address: str) -> None:
         # the others by name, so theirs begin with a character that sorts behind those of addresses.
         meeting = Meeting(address, told["name"], f"~{socket.gethostname()}")
         try:
-            launch(Place(params, device), lambda *_: None, meeting)
+            launch(Place(params, device), lambda *_: None, lambda _row: None, meeting)
             return
         except (LostError, RendezvousError, DistError) as error:
             log.warning("%s; waiting for the run at %s to go on", one_line(error), address)

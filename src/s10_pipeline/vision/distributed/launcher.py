@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ..errors import UserError
 from ..progress import Show
+from ..training.checkpoints import OnEpoch
 from ..training.engine import Job, train_here
 from ..training.params import TrainParams
 from .messages import Sender, listen
@@ -57,7 +59,7 @@ class Place:
     device: torch.device
 
 
-def train_in_processes(job: Job, show: Show, meet: Callable[[], Meeting] = Meeting) -> None:
+def train_in_processes(job: Job, show: Show, on_epoch: OnEpoch, meet: Callable[[], Meeting] = Meeting) -> None:
     """Train to the last epoch; the first process leaves its checkpoints in a folder that this one owns.
 
     A training whose process died (or lost the others) goes on from its last checkpoint, at most
@@ -70,7 +72,7 @@ def train_in_processes(job: Job, show: Show, meet: Callable[[], Meeting] = Meeti
     max_restarts = job.params.distributed.max_restarts
     for restart in range(max_restarts + 1):
         try:
-            launch(job, show, meet())
+            launch(job, show, on_epoch, meet())
             return
         except LostError as error:
             failure, epoch = error, job.checkpoints.last_epoch()
@@ -82,7 +84,7 @@ def train_in_processes(job: Job, show: Show, meet: Callable[[], Meeting] = Meeti
     )
 
 
-def launch(job: Job | Place, show: Show, meeting: Meeting) -> None:
+def launch(job: Job | Place, show: Show, on_epoch: OnEpoch, meeting: Meeting) -> None:
     """Run :func:`_train_rank` in new processes of this host and wait for them.
 
     Raises:
@@ -109,7 +111,7 @@ def launch(job: Job | Place, show: Show, meeting: Meeting) -> None:
             signals_to_handle="",  # Ctrl-C and SIGTERM end this process as ever, and the launcher its processes then
         )
         try:
-            with listen(num_processes, show) as (writers, errors):
+            with listen(num_processes, show, on_epoch) as (writers, errors):
                 elastic_launch(config, _train_rank)(job, writers)
         except ChildFailedError as died:
             raise _cause(died, errors) from None
@@ -148,7 +150,8 @@ def _train_rank(mine: Job | Place, writers: list[Connection]) -> None:
                 os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
             distributed.init_process_group("gloo", timeout=timeout)
         job = _hand_over(mine) if several_hosts or isinstance(mine, Place) else mine
-        train_here(job, sender.show if ranks.rank == 0 else lambda *_: None, ranks)
+        shown = sender.show if ranks.rank == 0 else lambda *_: None
+        train_here(job, shown, partial(sender.send, "epoch"), ranks)
         distributed.destroy_process_group()
     except Exception as error:
         sender.send("error", _as_told(ranks.rank, error))
