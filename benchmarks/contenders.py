@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 
 import torch
+from PIL import Image
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
@@ -171,3 +173,60 @@ def lightning(setting: Setting) -> Epoch:
         return clock.seconds
 
     return epoch
+
+
+class PilImages(SingleImages):
+    """The images as timm's datasets give them: PIL, with the transform that timm's loader sets."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting, self.transform = setting, None
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        images = self._setting.images
+        return self.transform(Image.fromarray(images.images_nhwc[i])), int(images.labels[i])
+
+
+def timm_loop(setting: Setting) -> Epoch:
+    """``train_one_epoch`` of timm's train.py with ``--channels-last --amp``, in this run's precision.
+
+    timm's: loader (crop, flip, random erasing; its prefetcher on CUDA alone), optimiser factory, scaler, meters, the
+    order of the calls, and the loss that is read after each step. Left out: arguments that are off by default, log,
+    checkpoints. The network is this project's, which normalises by itself, so the loader leaves values at 0-255.
+    """
+    from timm.data import create_loader
+    from timm.optim import create_optimizer_v2
+    from timm.utils import AverageMeter, NativeScaler
+
+    on_cuda, size, params = setting.device.type == "cuda", setting.size, setting.params
+    model = setting.network().to(memory_format=torch.channels_last)
+    optimizer = create_optimizer_v2(model, "sgd", lr=0.01, weight_decay=params.weight_decay, momentum=params.momentum)
+    scaler = NativeScaler(setting.device.type) if setting.precision.name == "fp16" else None
+    loss_fn = nn.CrossEntropyLoss().to(setting.device)
+    loader = create_loader(
+        PilImages(setting), (3, size, size), params.batch_size, is_training=True, color_jitter=0.0, re_prob=1.0,
+        mean=(0.0,) * 3, std=(1 / 255,) * 3, num_workers=setting.num_workers, use_prefetcher=on_cuda,
+        device=setting.device, pin_memory=on_cuda, persistent_workers=setting.num_workers > 0,
+    )  # fmt: skip
+
+    def epoch() -> None:
+        batch_time, data_time, losses = AverageMeter(), AverageMeter(), AverageMeter()
+        model.train()
+        end = time.time()
+        for images, labels in loader:
+            data_time.update(time.time() - end)
+            images, labels = images.to(setting.device), labels.to(setting.device)
+            images = images.contiguous(memory_format=torch.channels_last)
+            with setting.precision.autocast():
+                logits = model(images)
+                loss = loss_fn(logits, labels)
+            optimizer.zero_grad()
+            if scaler:
+                scaler(loss, optimizer, parameters=model.parameters())
+            else:
+                loss.backward()
+                optimizer.step()
+            losses.update(loss.item(), images.size(0))
+            batch_time.update(time.time() - end)
+            end = time.time()
+
+    return setting.timed(epoch)

@@ -50,6 +50,7 @@ class Setting:
     Args:
         size: side of the images in pixels.
         num_workers: number of data-loading processes, for this project and for others; or "auto".
+        precision: value of ``train.precision``.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Setting:
         batch_size: int = 128,
         size: int = 32,
         num_workers: int | str = "auto",
+        precision: str = "auto",
     ) -> None:
         self.num_images, self.size = num_images, size
         rng = np.random.default_rng(0)
@@ -74,7 +76,7 @@ class Setting:
             {"batch_size": batch_size, "architecture": architecture, "num_workers": num_workers}
         )
         self.device = choose_device("auto")
-        self.precision = choose_precision("auto", self.device)
+        self.precision = choose_precision(precision, self.device)
         self.num_workers = resolve_num_workers(self.params.num_workers, self.device)
 
     def network(self) -> Classifier:

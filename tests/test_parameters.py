@@ -61,8 +61,8 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         "decay_norm_and_bias": True, "schedule": "plateau", "warmup_epochs": 0, "anneal_epochs": 0, "ema_decay": 0.0,
         "label_smoothing": 0.0, "class_weights": "none", "pretrained": {"path": None, "freeze": False},
         "seed": 0, "device": "auto", "precision": "auto", "num_workers": "auto", "deterministic": False,
-        "cuda_graph": "auto", "keep_checkpoints": 2, "distributed": {"num_processes": 1, "max_restarts": 2},
-        "resizing": {"epochs": 0, "start": 0.5},
+        "cuda_graph": "auto", "keep_checkpoints": 2, "resizing": {"epochs": 0, "start": 0.5},
+        "distributed": {"num_processes": 1, "num_nodes": 1, "rendezvous": None, "max_restarts": 2},
         "plateau": {"factor": 0.1, "patience": 3, "threshold": 1e-4, "cooldown": 0, "min_lr": 0.0},
         "architecture": {
             "depth": 18, "width": 64, "stem": "auto", "dropout": 0.1, "stem_dropout": 0.05,
@@ -96,6 +96,21 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         ("augment.pixel_mean", "x", "augment.pixel_mean=x: must be a list; lists go into a file, see --config; change"),
         ("train.nesterov", "x", "train.nesterov=x: must be true or false; change it by --params or in"),
         ("explain.layer", 3, "explain.layer=3: must be a text, in quotes or must be a list; lists go into a file"),
+        (
+            "train.distributed.rendezvous",
+            "node1",
+            r"^train.distributed.rendezvous=node1: must be HOST:PORT .*such as ",
+        ),
+        (
+            "train.distributed.rendezvous",
+            "node1:70000",
+            r"^train.distributed.rendezvous=node1:70000: must be HOST:PORT",
+        ),
+        (
+            "train.distributed.num_nodes",
+            2,
+            r"^train.distributed.num_nodes=2: .*; give train.distributed.rendezvous=HOST",
+        ),
         ("train.precision", "fp8", r"train.precision=fp8: must be 'auto', 'bf16', 'fp16' or 'fp32'"),
         ("train.architecture.depth", 19, r"train.architecture.depth=19: no ResNet of this depth; one of: 8, 10"),
         ("train.pretrained.freeze", True, r"train.pretrained.freeze=true: .*; give path, or set freeze=false"),

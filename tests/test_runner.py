@@ -49,9 +49,9 @@ COUNT = {
     },
     "train_resnet": STEP | {
         "train.warmup_epochs", "train.anneal_epochs", "train.ema_decay", "train.deterministic",
-        "train.schedule", "train.distributed.num_processes", "train.resizing.epochs", "train.resizing.start",
-        "train.plateau.factor", "train.plateau.patience", "train.plateau.threshold", "train.plateau.cooldown",
-        "train.plateau.min_lr",
+        "train.distributed.num_nodes", "train.schedule", "train.distributed.num_processes", "train.resizing.epochs",
+        "train.resizing.start", "train.plateau.factor", "train.plateau.patience", "train.plateau.threshold",
+        "train.plateau.cooldown", "train.plateau.min_lr",
     },
     "evaluate": EVALUATE,
     "probe_shortcut": EVALUATE,

@@ -1,6 +1,7 @@
 """Start ``kedro`` processes by forking one that has already imported the project, because importing takes longest."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -72,3 +73,8 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def begun(output: str) -> list[str]:
+    """Return the names of the nodes that have begun: a line `3/13 name` for each."""
+    return re.findall(r"^\d+/\d+ (\w+)$", output, re.MULTILINE)

@@ -26,7 +26,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from forked import Forked
+from forked import Forked, begun
 from PIL import Image
 
 from s10_pipeline.vision.data.resize import describe_rule
@@ -317,7 +317,7 @@ def attempt(command: list[str], make: Make | None, folder: Path, limit: float) -
     except subprocess.TimeoutExpired:
         process.kill()
         output, exit_code, outcome = process.communicate()[0], "", "hang"
-        if "Completed node" in output:
+        if len(begun(output)) > 1:  # a first node has ended
             outcome = "accepted"
     last = (output.rstrip().splitlines() or [""])[-1]
     if not outcome:

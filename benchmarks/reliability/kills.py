@@ -12,7 +12,6 @@ import argparse
 import csv
 import hashlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +20,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from forked import Forked
+from forked import Forked, begun
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("process", "signal", "seconds", "during", "exit_code", "finding")
@@ -43,7 +42,7 @@ KILLS_IN_A_ROW = 4
 # Fractional parts of multiples of the golden ratio fill an interval evenly, for any number of them.
 GOLDEN = 0.618034
 
-NUM_NODES = 12
+NUM_NODES = 13
 
 # Approximate longest seconds of the start and of a node, on two busy cores.
 START_SECONDS, NODE_SECONDS = 15.0, 2.0
@@ -61,7 +60,7 @@ def main() -> None:
     undisturbed = work / "undisturbed"
     if not undisturbed.exists():
         *_, exit_code, output = run(undisturbed, None)
-        assert exit_code == 0, output
+        assert exit_code == 0 and len(begun(output)) == NUM_NODES, output
     expected = outcome(undisturbed)
     table = work / "kills.csv"
     rows = list(csv.DictReader(table.open())) if table.exists() else []
@@ -108,8 +107,7 @@ def kill_once(data_root: Path, rows: list[dict], expected: dict[str, str]) -> di
         shutil.copytree(data_root, kept, dirs_exist_ok=True) if data_root.exists() else kept.mkdir()
         (kept / "output.txt").write_text(output)
         shutil.rmtree(data_root, ignore_errors=True)
-    nodes = re.findall(r"(Running|Completed) node: (\w+)", output)
-    during = f"{'in' if nodes[-1][0] == 'Running' else 'after'} {nodes[-1][1]}" if nodes else "start"
+    during = begun(output)[-1] if begun(output) else "start"
     values = (number, chosen.name if chosen and killed else "", f"{seconds:.1f}", during, exit_code, " ".join(findings))
     return dict(zip(COLUMNS, map(str, values), strict=True))
 
@@ -131,7 +129,7 @@ def run(
             start_new_session=True,
         )
     if chosen:
-        while process.poll() is None and log.read_text().count("Running node") < num_nodes:
+        while process.poll() is None and len(begun(log.read_text())) < num_nodes:
             time.sleep(0.02)
         with suppress(subprocess.TimeoutExpired):
             process.wait(part * (NODE_SECONDS if num_nodes else START_SECONDS))

@@ -23,6 +23,7 @@ from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
 
 from .commands.compare import compare
+from .commands.join import join
 from .commands.selection import check_selection
 from .runner import RULES
 from .staleness.commands import build_commands
@@ -166,6 +167,6 @@ for option in run.params:
         option.callback = partial(_check_config, option.callback)
     if option.callback:
         option.callback = _errors_in_one_line()(option.callback)
-for command in (run, compare, *others):
+for command in (run, compare, join, *others):
     command.callback = _errors_in_one_line()(command.callback)  # type: ignore[type-var]
     cli.add_command(command)

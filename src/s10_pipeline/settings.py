@@ -2,8 +2,9 @@
 
 from .configuration import CONFIG_LOADER_ARGS, ConfigLoader
 from .hooks import ProjectHooks
+from .on_epoch import EpochHooks
 
 CONFIG_LOADER_CLASS = ConfigLoader
-HOOKS = (ProjectHooks(),)
+HOOKS = (ProjectHooks(), EpochHooks())
 
 __all__ = ["CONFIG_LOADER_ARGS", "CONFIG_LOADER_CLASS", "HOOKS"]

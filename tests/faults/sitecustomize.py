@@ -4,12 +4,12 @@ What happens is told by the environment variable S10_FAULT, JSON:
 
     at      batch (of epoch "epoch", number "batch" from 1), save (between writing and naming the checkpoint of
             "epoch"), trained (after the last epoch, before anything of the result is stored)
-    do      kill, error (of torch's kind), wait (until killed from outside; its process number goes into the
-            file "waiting")
+    do      kill, kill all (of its process group), error (of torch's kind), wait (until killed from outside; its
+            process number goes into the file "waiting")
     rank    only in the training process of this rank
     once    a file that is made before, and keeps it from happening again
 
-and by S10_WITHOUT_NORM=1: networks without BatchNorm.
+by S10_WITHOUT_NORM=1: networks without BatchNorm; and by S10_WAIT_SECONDS: how long hosts wait for each other.
 Only tests put this folder on PYTHONPATH.
 """
 
@@ -36,6 +36,8 @@ def fail() -> None:
         once.touch()
     if FAULT["do"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if FAULT["do"] == "kill all":
+        os.killpg(0, signal.SIGKILL)
     if FAULT["do"] == "error":
         raise RuntimeError("shapes do not fit")
     if FAULT["do"] == "wait":
@@ -82,11 +84,17 @@ def patch_resnet(resnet) -> None:
     resnet.nn.BatchNorm2d = lambda channels: nn.Identity(channels)
 
 
+def patch_launcher(launcher) -> None:
+    launcher.WAIT_SECONDS = int(os.environ["S10_WAIT_SECONDS"])
+
+
 PATCHES = {}
 if FAULT:
     PATCHES |= {f"{PACKAGE}.training.trainer": patch_trainer, f"{PACKAGE}.training.checkpoints": patch_checkpoints}
 if os.environ.get("S10_WITHOUT_NORM"):
     PATCHES |= {f"{PACKAGE}.network.resnet": patch_resnet}
+if os.environ.get("S10_WAIT_SECONDS"):
+    PATCHES |= {f"{PACKAGE}.distributed.launcher": patch_launcher}
 
 
 class PatchAfterImport(importlib.abc.MetaPathFinder):

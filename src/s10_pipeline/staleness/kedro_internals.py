@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.io import AbstractVersionedDataset
 from kedro.io.core import Version
 from kedro.pipeline import Node, Pipeline
@@ -15,6 +16,10 @@ with suppress(ImportError):  # kedro-datasets is needed for previews only
     from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, TablePreview
 
 __all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview"]
+
+
+def hook_manager_of(context: KedroContext) -> Any:
+    return context._hook_manager
 
 
 def is_versioned(dataset: Any) -> bool:

@@ -77,11 +77,13 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     lr = 0.003  # without norms a higher one amplifies rounding
     one = train_classifier(data, lr, tiny.model_copy(update=changes), CheckpointStore(tmp_path / "one"))
     caplog.clear()
+    rows: list[dict] = []
     with caplog.at_level(logging.INFO):
-        store = CheckpointStore(tmp_path / "two")
+        store = CheckpointStore(tmp_path / "two", rows.append)
         several = train_classifier(data, lr, two.model_copy(update=changes), store, choose_run(two))
     for name, weights in one.model.state_dict().items():
         torch.testing.assert_close(several.model.state_dict()[name], weights, rtol=1e-4, atol=1e-6, msg=name)
+    pd.testing.assert_frame_equal(pd.DataFrame(rows)[several.history.columns], several.history)
     losses = [c for c in one.history if c.endswith("loss")]
     assert np.allclose(one.history[losses], several.history[losses], rtol=1e-4, equal_nan=True)
     accuracies = [c for c in one.history if c.endswith("accuracy")]
@@ -120,16 +122,16 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
 def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypatch):
     launches = []
 
-    def launch(job, _show):
+    def launch(job, _show, _meeting):
         launches.append(job)
         raise LostError("training process 0 died")
 
-    monkeypatch.setattr(launcher, "_launch", launch)
+    monkeypatch.setattr(launcher, "launch", launch)
     with CheckpointStore(tmp_path).open("key", keep=2) as checkpoints:
         checkpoints.save(1, {})
         job = Job(data, 0.05, two, torch.device("cpu"), checkpoints)
         with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* goes on after epoch 1"):
-            launcher.train_in_processes(job, lambda *_: None)
+            launcher.train_in_processes(job, lambda *_: None, lambda _: None)
     assert launches == [job] * 2
 
 

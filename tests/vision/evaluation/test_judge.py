@@ -125,7 +125,7 @@ def candidates(**listed: str) -> pd.DataFrame:
     [
         ({}, "not_found", 0),
         ({"train": "cde" * 3, "test": "cd" * 4}, "not_found", 0),  # as many as right labels may list
-        ({"train": "cde" * 4, "test": "cd"}, "found", 12),
+        ({"train": "cde" * 4, "test": "cd"}, "found", 14),  # of other splits' lists as many are right
         ({"val": "cd" * 5, "test": "cde" * 4}, "found", 22),
         ({"train": "cde" * 3 + "c" * 11}, "unknown", 0),  # a class that the model does not know
         ({"train": "c" * 12, "test": "cd" * 6}, "found", 12),

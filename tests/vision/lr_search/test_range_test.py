@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from s10_pipeline.vision.data.loader import TrainLoader
+from s10_pipeline.vision.device import Precision
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.lr_search import range_test
 from s10_pipeline.vision.lr_search.params import LrSearchParams
@@ -43,14 +44,26 @@ def test_rates_grow_exponentially_from_the_loss_of_the_fresh_network(classifier,
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("stem", ["cifar", "whitened", "imagenet"])
-def test_it_repeats_on_cuda(shapes, sets, tiny, stem):
+@pytest.mark.parametrize(
+    ("stem", "precision"), [("cifar", "auto"), ("whitened", "auto"), ("imagenet", "auto"), ("cifar", "fp16")]
+)
+def test_it_repeats_on_cuda(shapes, sets, tiny, stem, precision):
     # wide enough for several blocks of threads, whose order is what changes from run to run
     architecture = tiny.architecture.model_copy(update={"width": 32, "stem": stem, "dropout": 0.1})
-    on_gpu = tiny.model_copy(update={"device": "cuda", "precision": "auto", "architecture": architecture})
+    on_gpu = tiny.model_copy(update={"device": "cuda", "precision": precision, "architecture": architecture})
     first, second = (find_learning_rate(shapes[0], sets[0], PARAMS, on_gpu) for _ in range(2))
     assert first[0].equals(second[0])
     assert first[1] == second[1]
+
+
+def test_fp16_with_its_scaler_finds_the_rate_of_fp32(shapes, sets, tiny, monkeypatch):
+    """On a CPU, which the program itself refuses: the same calls as on an older card."""
+    monkeypatch.setattr(range_test, "choose_precision", Precision)
+    half = tiny.model_copy(update={"precision": "fp16"})
+    (a, of_fp32), (b, of_fp16) = (find_learning_rate(shapes[0], sets[0], PARAMS, train) for train in (tiny, half))
+    assert b["raw_loss"].to_numpy() == pytest.approx(a["raw_loss"].to_numpy(), rel=0.02)
+    assert not b["raw_loss"].equals(a["raw_loss"])
+    assert of_fp16["candidates"] == pytest.approx(of_fp32["candidates"], rel=0.5)
 
 
 @pytest.mark.parametrize("benchmark", [True, False])

@@ -14,10 +14,20 @@ def test_a_batch_is_no_larger_than_the_training_set(sets):
         check_batch_size(sets[0], TrainParams(batch_size=361))
 
 
-@pytest.mark.parametrize(("num_processes", "device", "reason"), [(1, "cpu", "cpu"), (2, "cuda", "num_processes=2")])
-def test_a_cuda_graph_is_for_one_process_on_cuda(num_processes, device, reason, monkeypatch):
+HOSTS = {"num_nodes": 2, "rendezvous": "node1:29400"}
+
+
+@pytest.mark.parametrize(
+    ("distributed", "device", "reason"),
+    [
+        ({}, "cpu", "uses cpu"),
+        ({"num_processes": 2}, "cuda", "num_processes=2"),
+        (HOSTS, "cuda", "on each of 2"),
+    ],
+)
+def test_a_cuda_graph_is_for_one_process_on_cuda(distributed, device, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    given = {"cuda_graph": "on", "distributed": {"num_processes": num_processes}}
+    given = {"cuda_graph": "on", "distributed": distributed}
     with pytest.raises(UserError, match=f"train.cuda_graph=on: .*{reason}.*; use auto"):
         check_device(TrainParams.model_validate(given), torch.device(device))
     check_device(TrainParams.model_validate(given | {"cuda_graph": "auto"}), torch.device(device))
@@ -39,6 +49,7 @@ def test_devices_that_cannot_be_shared_are_refused(params, device, message):
 
 
 def test_a_batch_must_have_two_images_a_process():
-    with pytest.raises(UserError, match=r"train.batch_size=7: .* at least 8"):
-        check_device(TrainParams.model_validate({"batch_size": 7, "distributed": {"num_processes": 4}}), CPU)
-    check_device(TrainParams.model_validate({"batch_size": 8, "distributed": {"num_processes": 4}}), CPU)
+    for distributed in ({"num_processes": 4}, {"num_processes": 2, **HOSTS}):
+        with pytest.raises(UserError, match=r"train.batch_size=7: .* use at least 8"):
+            check_device(TrainParams.model_validate({"batch_size": 7, "distributed": distributed}), CPU)
+        check_device(TrainParams.model_validate({"batch_size": 8, "distributed": distributed}), CPU)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from s10_pipeline.vision.device import Precision
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
-from s10_pipeline.vision.training import trainer
+from s10_pipeline.vision.training import engine, trainer
 from s10_pipeline.vision.training.checkpoints import CheckpointStore, RunCheckpoints
 from s10_pipeline.vision.training.engine import epochs_left, train_classifier
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
@@ -324,9 +325,30 @@ def test_another_error_stays_what_it_is(data, tiny, store, monkeypatch):
         train_classifier(data, 0.05, tiny, store)
 
 
+def test_fp16_with_its_scaler_trains_as_fp32_and_resumes(data, tiny, tmp_path, monkeypatch):
+    """On a CPU, which the program itself refuses: the same calls as on an older card."""
+    for module in (engine, trainer):
+        monkeypatch.setattr(module, "choose_precision", Precision)
+    half = tiny.model_copy(update={"precision": "fp16"})
+    plain, whole = (train_classifier(data, 0.05, p, CheckpointStore(tmp_path / p.precision)) for p in (tiny, half))
+    assert whole.precision == "fp16"
+    assert whole.history["train_loss"].to_numpy() == pytest.approx(plain.history["train_loss"].to_numpy(), rel=0.01)
+    store = CheckpointStore(tmp_path / "parts")
+    train_classifier(data, 0.05, half.model_copy(update={"epochs": 1}), store)
+    resumed = train_classifier(data, 0.05, half, store)
+    assert resumed.history.equals(whole.history)
+    assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
+    scalers = [RunCheckpoints(tmp_path / n / whole.run_key).last()[1]["scaler"] for n in ("fp16", "parts")]
+    assert scalers[0] == scalers[1]
+    assert scalers[0]["_growth_tracker"] == 2 * 6, "of as many steps without infinite gradients"
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_deterministic_training_repeats_on_cuda(data, tiny, tmp_path):
-    params = tiny.model_copy(update={"device": "cuda", "precision": "auto", "deterministic": True})
-    models = [train_classifier(data, 0.05, params, CheckpointStore(tmp_path / str(i))).model for i in range(2)]
-    assert classifier_to_bytes(models[0]) == classifier_to_bytes(models[1])
+@pytest.mark.parametrize("precision", ["auto", "fp16"])
+def test_deterministic_training_repeats_on_cuda(data, tiny, tmp_path, precision):
+    params = tiny.model_copy(update={"device": "cuda", "precision": precision, "deterministic": True})
+    first, second = (train_classifier(data, 0.05, params, CheckpointStore(tmp_path / str(i))) for i in range(2))
+    assert precision in ("auto", first.precision)
+    assert first.history["train_loss"].iloc[-1] < first.history["train_loss"].iloc[0]
+    assert classifier_to_bytes(first.model) == classifier_to_bytes(second.model)

@@ -163,9 +163,9 @@ def test_captured_training_without_determinism_is_within_tolerance(data, tiny, t
 
 @pytest.mark.gpu
 @needs_cuda
-@pytest.mark.parametrize("precision", ["auto", "fp16"])
-def test_captured_training_resumes_bit_for_bit(data, tiny, tmp_path, precision):
-    params = on_cuda(tiny, precision=precision, anneal_epochs=0)
+@pytest.mark.parametrize(("precision", "cuda_graph"), [("auto", "on"), ("fp16", "on"), ("fp16", "off")])
+def test_training_on_cuda_resumes_bit_for_bit(data, tiny, tmp_path, precision, cuda_graph):
+    params = on_cuda(tiny, precision=precision, cuda_graph=cuda_graph, anneal_epochs=0)
     whole = trained(data, params, tmp_path / "whole")
     trained(data, params.model_copy(update={"epochs": 1}), tmp_path / "parts")
     resumed = trained(data, params, tmp_path / "parts")

@@ -1,4 +1,4 @@
-"""Training in several processes of this host, one a GPU, by PyTorch's elastic launcher (the engine of torchrun)."""
+"""Training in several processes, one per GPU, by PyTorch's elastic launcher (the engine of torchrun)."""
 
 import logging
 import os
@@ -6,8 +6,12 @@ import signal
 import sys
 import tempfile
 import traceback
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
 
 import torch
 from torch import distributed
@@ -17,11 +21,16 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ..errors import UserError
 from ..progress import Show
+from ..training.checkpoints import OnEpoch
 from ..training.engine import Job, train_here
+from ..training.params import TrainParams
 from .messages import Sender, listen
 from .ranks import ProcessGroup
 
 log = logging.getLogger(__name__)
+
+# How long hosts wait for each other: to meet, and in each exchange of a training.
+WAIT_SECONDS = 600
 
 # In plain RuntimeErrors where another process died: Gloo's, which name its source files, and those of torch's loader.
 DEATH_NOTES = ("gloo/", "DataLoader worker (pid")
@@ -34,7 +43,23 @@ class LostError(RuntimeError):
     """A training process ended because another one died: the training may go on if it is started again."""
 
 
-def train_in_processes(job: Job, show: Show) -> None:
+class Meeting(NamedTuple):
+    """Where the agents of a launch meet: ``HOST:PORT``, a name that no other launch has, and this host's address."""
+
+    address: str = "localhost:0"
+    name: str = "training"
+    host: str = "localhost"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Parameters and device of a process that has not been handed its :class:`Job` yet."""
+
+    params: TrainParams
+    device: torch.device
+
+
+def train_in_processes(job: Job, show: Show, on_epoch: OnEpoch, meet: Callable[[], Meeting] = Meeting) -> None:
     """Train to the last epoch; the first process leaves its checkpoints in a folder that this one owns.
 
     A training whose process died (or lost the others) goes on from its last checkpoint, at most
@@ -47,7 +72,7 @@ def train_in_processes(job: Job, show: Show) -> None:
     max_restarts = job.params.distributed.max_restarts
     for restart in range(max_restarts + 1):
         try:
-            _launch(job, show)
+            launch(job, show, on_epoch, meet())
             return
         except LostError as error:
             failure, epoch = error, job.checkpoints.last_epoch()
@@ -59,31 +84,34 @@ def train_in_processes(job: Job, show: Show) -> None:
     )
 
 
-def _launch(job: Job, show: Show) -> None:
-    """Run :func:`_train_rank` in new processes and wait for them.
+def launch(job: Job | Place, show: Show, on_epoch: OnEpoch, meeting: Meeting) -> None:
+    """Run :func:`_train_rank` in new processes of this host and wait for them.
 
     Raises:
         LostError: a process died.
         UserError, RuntimeError: of a process.
+        RendezvousError, DistError: the hosts did not meet.
     """
-    num_processes = job.params.distributed.num_processes
+    num_processes, num_nodes = job.params.distributed.num_processes, job.params.distributed.num_nodes
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with tempfile.TemporaryDirectory(prefix="s10_pipeline-") as folder:
         config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
+            min_nodes=num_nodes,
+            max_nodes=num_nodes,
             nproc_per_node=num_processes,
-            run_id="training",  # each launch has a rendezvous of its own
+            run_id=meeting.name,
             rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
+            rdzv_endpoint=meeting.address,
+            # several hosts meet in a store that outlives the launch
+            rdzv_configs={"join_timeout": WAIT_SECONDS, "is_host": num_nodes == 1},
+            local_addr=meeting.host,
             max_restarts=0,  # it cannot tell an error that comes again from a death
             logs_specs=DefaultLogsSpecs(log_dir=folder),
             signals_to_handle="",  # Ctrl-C and SIGTERM end this process as ever, and the launcher its processes then
         )
         try:
-            with listen(num_processes, show) as (writers, errors):
+            with listen(num_processes, show, on_epoch) as (writers, errors):
                 elastic_launch(config, _train_rank)(job, writers)
         except ChildFailedError as died:
             raise _cause(died, errors) from None
@@ -101,29 +129,51 @@ def _cause(died: ChildFailedError, errors: list[Exception]) -> Exception:
     return errors[0] if errors else LostError(f"training process {rank} failed (exit code {failure.exitcode})")
 
 
-def _train_rank(job: Job, writers: list[Connection]) -> None:
+def _train_rank(mine: Job | Place, writers: list[Connection]) -> None:
     """Train in one of several processes."""
     ranks = ProcessGroup(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    rank_here, several_hosts = int(os.environ["LOCAL_RANK"]), mine.params.distributed.num_nodes > 1
     # Ctrl-C reaches all processes of a terminal, and torch asks the system to send SIGINT where the parent dies. Python
     # would notice only after the exchange with other processes that this one may wait in.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sender = Sender(writers[ranks.rank])
+    sender = Sender(writers[rank_here])
     sender.take_log(logging.INFO if ranks.rank == 0 else logging.WARNING)
-    torch.set_num_threads(max(1, torch.get_num_threads() // ranks.count))
+    torch.set_num_threads(max(1, torch.get_num_threads() // len(writers)))
+    timeout = timedelta(seconds=WAIT_SECONDS) if several_hosts else None  # None: as long as the backend does
     try:
-        if job.device.type == "cuda":
-            job = replace(job, device=torch.device("cuda", ranks.rank))
-            torch.cuda.set_device(job.device)
-            distributed.init_process_group("nccl", device_id=job.device)
+        if mine.device.type == "cuda":
+            mine = replace(mine, device=torch.device("cuda", rank_here))
+            torch.cuda.set_device(mine.device)
+            distributed.init_process_group("nccl", timeout=timeout, device_id=mine.device)
         else:
-            # all processes are on this host, whose own name may resolve to nothing
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
-            distributed.init_process_group("gloo")
-        train_here(job, sender.show if ranks.rank == 0 else lambda *_: None, ranks)
+            if not several_hosts:  # whose own name may resolve to nothing
+                os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+            distributed.init_process_group("gloo", timeout=timeout)
+        job = _hand_over(mine) if several_hosts or isinstance(mine, Place) else mine
+        shown = sender.show if ranks.rank == 0 else lambda *_: None
+        train_here(job, shown, partial(sender.send, "epoch"), ranks)
         distributed.destroy_process_group()
     except Exception as error:
         sender.send("error", _as_told(ranks.rank, error))
         sys.exit(1)
+
+
+def _hand_over(mine: Job | Place) -> Job:
+    """Return the first process's job, on this process's device. Memory-mapped images travel as their path.
+
+    Raises:
+        UserError: this host has no such path.
+    """
+    handed: list[Any] = [(mine, mine.checkpoints.last()) if isinstance(mine, Job) else None]
+    try:
+        distributed.broadcast_object_list(handed, src=0)
+    except FileNotFoundError as error:
+        remedy = "mount the first host's data root there (S10_DATA_ROOT) under the same path"
+        raise UserError(f"join: {error.filename}: not on this host; {remedy}") from error
+    job: Job = handed[0][0]
+    # a shared folder may still show other hosts an older state
+    job.checkpoints.last = lambda: handed[0][1]  # type: ignore[method-assign]
+    return replace(job, device=mine.device)
 
 
 def _as_told(rank: int, error: Exception) -> Exception:

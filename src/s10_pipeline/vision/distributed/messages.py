@@ -1,4 +1,4 @@
-"""Messages from training processes to the process that started them: log records, progress, errors.
+"""Messages from training processes to the process that started them: log records, progress, epochs, errors.
 
 Each process has a pipe of its own, because a killed process could take the lock of a shared queue with it.
 """
@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from ..progress import Show
+from ..training.checkpoints import OnEpoch
 
 # Logger above all of this project's.
 PROJECT = __name__.partition(".")[0]
@@ -44,8 +45,8 @@ class Sender:
 
 
 @contextmanager
-def listen(num_processes: int, show: Show) -> Iterator[tuple[list[Connection], list[Exception]]]:
-    """Log and show what arrives while in the context.
+def listen(num_processes: int, show: Show, on_epoch: OnEpoch) -> Iterator[tuple[list[Connection], list[Exception]]]:
+    """Log, show and report what arrives while in the context, in a thread.
 
     Yields:
         the end of a pipe for each process's :class:`Sender`; and the errors that were sent, in the order of arrival,
@@ -63,6 +64,8 @@ def listen(num_processes: int, show: Show) -> Iterator[tuple[list[Connection], l
                 logger.handle(content)
         elif kind == "progress":
             show(*content)
+        elif kind == "epoch":
+            on_epoch(content)
         else:
             errors.append(content)
 

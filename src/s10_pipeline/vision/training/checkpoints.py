@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ..errors import UserError
 log = logging.getLogger(__name__)
 
 State = dict[str, Any]
+OnEpoch = Callable[[dict[str, Any]], object]
 
 # This file in each training's folder holds everything that its run key is a digest of (:mod:`.run_key`).
 DESCRIPTION = "run_key.json"
@@ -35,10 +36,11 @@ class CheckpointStore:
 
     Args:
         root: the folder, which is created when the first training is opened.
+        on_epoch: called with each stored epoch's row of history and timing, in this process; it must not raise.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path, on_epoch: OnEpoch = lambda _row: None) -> None:
+        self.root, self.on_epoch = Path(root), on_epoch
 
     def key_for(self, key: str, epochs: int) -> str:
         """Return a training's folder name: its run key ``key``, or ``key-epochs`` if that folder has later epochs.

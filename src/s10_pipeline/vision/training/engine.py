@@ -16,7 +16,7 @@ from ..errors import UserError, one_line
 from ..network.classifier import Classifier
 from ..progress import Show, progress_bar
 from .checkpoint_writer import checkpoint_writer
-from .checkpoints import CheckpointStore, RunCheckpoints
+from .checkpoints import CheckpointStore, OnEpoch, RunCheckpoints
 from .checks import check_batch_size, check_device
 from .data import TrainingData
 from .ema import trained_weights
@@ -72,17 +72,22 @@ class Job:
     checkpoints: RunCheckpoints
 
 
-# Does a job, and leaves its checkpoints.
-RunTraining = Callable[[Job, Show], None]
+# Does a job, leaves its checkpoints, and reports each.
+RunTraining = Callable[[Job, Show, OnEpoch], None]
 
 
-def train_here(job: Job, show: Show, ranks: Ranks = ALONE) -> None:
+def train_here(job: Job, show: Show, on_epoch: OnEpoch, ranks: Ranks = ALONE) -> None:
     """Train in this process, alone or as one of several."""
     trainer = Trainer(job.data, job.lr, job.params, job.device, ranks)
     if last := job.checkpoints.last():
         _restore(trainer, *last, job.checkpoints.folder)
     with checkpoint_writer(job.checkpoints, job.device) as save:
-        trainer.train(save, show)
+
+        def save_and_report(epoch: int, state: dict[str, Any]) -> None:
+            save(epoch, state)
+            on_epoch({**state["history"][-1], **state["timing"][-1]})
+
+        trainer.train(save_and_report, show)
 
 
 def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) -> None:
@@ -136,7 +141,7 @@ def train_classifier(
         _begin(checkpoints, store, params, depends)
         total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
         with progress_bar("", total, "batches") as bar:
-            run(Job(data, rate, params, device, checkpoints), bar.show)
+            run(Job(data, rate, params, device, checkpoints), bar.show, store.on_epoch)
         last = checkpoints.last()
     assert last is not None, "the last epoch was saved"
     state = last[1]

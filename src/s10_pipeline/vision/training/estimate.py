@@ -19,7 +19,7 @@ from .checks import check_batch_size, check_device
 from .measuring import measure
 from .model import build_classifier
 from .optimizer import build_optimizer
-from .params import TrainParams
+from .params import DistributedParams, TrainParams
 from .resizing import size_in
 from .step import WARMUP_STEPS, build_step, own_stream
 from .trainer import train_epoch
@@ -134,23 +134,23 @@ def announce(
     if device.type == "cpu" and hasattr(os, "getloadavg"):
         _advise_threads(torch.get_num_threads(), os.getloadavg()[0])
     # the range test runs in one process
-    num_processes = train.distributed.num_processes if epochs else 1
-    speed = probe_speed(images, train_set, train, num_processes)
+    distributed = train.distributed if epochs else DistributedParams()
+    speed = probe_speed(images, train_set, train, distributed.num_ranks)
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
-    workers_each = resolve_num_workers(train.num_workers, device, num_processes)
-    together = num_processes * speed.images_per_second(workers_each)
+    workers_each = resolve_num_workers(train.num_workers, device, distributed.num_processes)
+    together = distributed.num_ranks * speed.images_per_second(workers_each)
     searching = range_test * train.batch_size / alone
     training = 0.0
     for epoch in epochs:
         area = math.prod(size_in(epoch, images.image_size, train)) / math.prod(images.image_size)
         seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
-        training += seconds / num_processes
+        training += seconds / distributed.num_ranks
     parts = [f"range test about {in_words(searching)}"] if range_test else []
     if epochs:
         parts.append(f"{len(epochs)} {'epoch' if len(epochs) == 1 else 'epochs'} about {in_words(training)}")
     log.info(
         "%s%s: about %.0f images/s; %s",
-        f"{num_processes} x " if num_processes > 1 else "", speed.where, together, ", ".join(parts),
+        f"{distributed.num_ranks} x " if distributed.num_ranks > 1 else "", speed.where, together, ", ".join(parts),
     )  # fmt: skip
     if device.type == "cpu" and speed.num_weights > BIG_NETWORK and searching + training > LONG_SECONDS:
         log.warning(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from ...identity.affects import affects
+from ..errors import UserError
 from ..network.params import ArchitectureParams, PretrainedParams
 from ..params import Params
 
@@ -42,16 +43,49 @@ class ResizingParams(Params):
     start: float = Field(0.5, gt=0, le=1)
 
 
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``HOST:PORT``.
+
+    Raises:
+        UserError: the address has another form.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise UserError(f"rendezvous={address}: must be HOST:PORT with a port from 1 to 65535, such as node1:29400")
+    return host.strip("[]"), int(port)
+
+
 class DistributedParams(Params):
-    """Training on several GPUs of one host, one process per GPU (DistributedDataParallel, elastic launcher).
+    """Training on several GPUs, one process per GPU (DistributedDataParallel, elastic launcher).
 
     Attributes:
-        num_processes: number of processes, which split each batch between them; 1 trains in the main process.
+        num_processes: number of processes on each host. All processes split each batch between them; one process on one
+            host trains in the main process.
+        num_nodes: number of hosts; each further host runs ``python -m s10_pipeline join HOST:PORT``.
+        rendezvous: ``HOST:PORT`` to which the other hosts connect, an address of this host and a free port; needed if
+            there are several hosts.
         max_restarts: how often training is resumed automatically from its checkpoint after one of its processes died.
     """
 
     num_processes: int = Field(1, ge=1, le=64)
+    num_nodes: int = Field(1, ge=1, le=64)
+    rendezvous: Annotated[str | None, affects()] = None
     max_restarts: Annotated[int, affects()] = Field(2, ge=0)
+
+    @property
+    def num_ranks(self) -> int:
+        """Number of processes on all hosts together."""
+        return self.num_nodes * self.num_processes
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.num_nodes > 1 and self.rendezvous is None:
+            raise ValueError(
+                f"num_nodes={self.num_nodes}: needs an address; give train.distributed.rendezvous=HOST:PORT"
+            )
+        if self.rendezvous is not None:
+            split_address(self.rendezvous)
+        return self
 
 
 class StepParams(Params):

@@ -171,7 +171,7 @@ class CapturedStep(TrainStep):
 def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:
     """Build the training step: captured on CUDA with one process unless ``cuda_graph`` is "off", else eager."""
     parts = network, optimizer, precision, params.label_smoothing
-    captured = precision.device.type == "cuda" and params.distributed.num_processes == 1 and params.cuda_graph != "off"
+    captured = precision.device.type == "cuda" and params.distributed.num_ranks == 1 and params.cuda_graph != "off"
     return CapturedStep(cuda_graphs(), *parts) if captured else TrainStep(*parts)
 
 

@@ -61,7 +61,7 @@ class Trainer:
         self.step = build_step(ranks.wrap(self.model, device), self.optimizer, self.precision, params)
         self.step.weights_k = class_weights(data.train_images, data.train_set, params, device)
         self.scaler = self.step.scaler
-        num_workers = resolve_num_workers(params.num_workers, device, ranks.count)
+        num_workers = resolve_num_workers(params.num_workers, device, params.distributed.num_processes)
         self.image_size = data.train_images.image_size
         self.loader = TrainLoader(
             data.train_images,

@@ -70,8 +70,8 @@ def assemble(
     damaged = rows["place"].isin(reasons).to_numpy()
     listed = [f"{place}: {reason}" for place, reason in reasons.items()]
     told = list_some(listed, "; ")
-    if reasons:
-        _log.warning("%s: %d of %d images cannot be read:\n  %s", setting, len(listed), len(rows), "\n  ".join(listed))
+    for line in listed:
+        _log.warning("%s: %s", setting, line)
     if reasons and params.on_bad_image == "fail":
         raise UserError(f"{setting}: {told}; remove or replace these files, or give ingest.on_bad_image=skip")
     if gone := set(rows["split"]) - set(rows["split"][~damaged]):
