@@ -122,7 +122,7 @@ def test_a_batch_that_does_not_fit_is_told_by_its_size(data, tiny, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
     monkeypatch.setattr(estimate, "train_epoch", full)
-    with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu .* say 32"):
+    with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu .* such as 32"):
         probe_speed(data.train_images, data.train_set, tiny)
 
 
