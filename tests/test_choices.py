@@ -95,7 +95,7 @@ def test_validation_takes_every_choice_and_nothing_else(name, values):
     [
         ("report.md", r"`explain\.method` takes (.*?)\. `explain\.layer`", CAM_METHODS),
         ("report.md", r"`explain\.selection` takes (.*?) mistakes", SELECTIONS),
-        ("report.md", r"\| kind \| found where \|(.*?)\n\n", KINDS),
+        ("report.md", r"\| kind \| found if \|(.*?)\n\n", KINDS),
         ("own-images.md", r"\| `ingest\.source` \| reads \|(.*?)\n\n", SOURCES),
         ("planted-faults.md", r"\| `ingest\.plant` \| effect \|(.*?)\n\n", FAULTS),
     ],

@@ -41,7 +41,7 @@ def test_another_runner_is_taken_and_told_what_it_lacks(called, caplog):
     caplog.set_level("INFO")
     assert invoke("--runner=ThreadRunner").exit_code == 0
     assert called["runner"] == "ThreadRunner"
-    assert "records nothing" in "".join(caplog.messages)
+    assert "keeps no records" in "".join(caplog.messages)
 
 
 @pytest.fixture

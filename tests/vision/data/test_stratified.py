@@ -28,9 +28,7 @@ def test_a_rare_class_is_on_both_sides_and_changes_nothing_for_the_others(fracti
 @pytest.mark.parametrize(("labels", "groups", "unit"), [("00112", None, "image"), ("001122", "012344", "group")])
 def test_too_few_to_divide_names_the_class_and_the_number(labels, groups, unit):
     labels, groups = (None if text is None else np.array(list(text), int) for text in (labels, groups))
-    with pytest.raises(
-        UserError, match=rf"=0.1: too few {unit}s of owl: each class needs 2 {unit}s here.*3 where.*; add"
-    ):
+    with pytest.raises(UserError, match=rf"=0.1: too few {unit}s of owl: each class needs 2 {unit}s here.*3 if.*; add"):
         split(0.1, labels=labels, groups=groups)
 
 

@@ -42,10 +42,10 @@ def test_mistakes_are_named_in_one_line(spec, message):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"Normalize": {}}, "Normalize: makes float32"),
-        ({"RandomCrop": {"height": 16, "width": 16}}, "RandomCrop: makes uint8 16x16x3 of uint8 32x32x3"),
+        ({"Normalize": {}}, "Normalize: .*float32"),
+        ({"RandomCrop": {"height": 16, "width": 16}}, "RandomCrop: changes uint8 32x32x3 to uint8 16x16x3"),
         ({"RandomCrop": {"height": 64, "width": 64}}, "RandomCrop: fails on an image of 32x32"),
-        ({"ToGray": {"num_output_channels": 1}}, "ToGray: makes uint8 32x32"),
+        ({"ToGray": {"num_output_channels": 1}}, "ToGray: .* to uint8 32x32;"),
     ],
 )
 def test_transforms_must_keep_size_and_type(spec, message):

@@ -41,7 +41,7 @@ def with_last_bias(content: bytes, value: float) -> bytes:
 
 @pytest.mark.parametrize("value", [0.01, np.nan])
 def test_another_result_is_one_line(classifier, data, content, value) -> None:
-    with pytest.raises(UserError, match=r"^export.tolerance=0.0001: .* off by ") as error:
+    with pytest.raises(UserError, match=r"^export.tolerance=0.0001: .* differs by ") as error:
         check_agreement(
             with_last_bias(content, value), classifier, data.test_images.images_nhwc, ExportParams(num_check_images=9)
         )

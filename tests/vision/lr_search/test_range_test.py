@@ -85,7 +85,7 @@ def test_all_suggestions_are_given_and_the_method_chooses(shapes, sets, tiny, me
     assert best_lr["lr"] == best_lr["candidates"][method]
     assert best_lr["method"] == method
     assert best_lr["band"] == sorted(best_lr["band"])
-    assert f"taking {best_lr['lr']:.2g}" in caplog.text
+    assert f"using {best_lr['lr']:.2g}" in caplog.text
     # each test has a network and batches of its own
     first, second = (test["raw_loss"].to_numpy() for _, test in curve.groupby("run"))
     assert len(first) == len(second) == 40

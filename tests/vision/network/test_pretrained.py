@@ -71,7 +71,7 @@ MISFITS = [
     # timm's resnet18d has a stem of three convolutions
     (
         lambda: resnet(**{"conv1.0.weight": torch.zeros(32, 3, 3, 3)}),
-        "unknown weights conv1.0.weight .*; take a ResNet",
+        "unknown weights conv1.0.weight .*; use a ResNet",
     ),
     (lambda: {"blocks.\x1b[2J": torch.zeros(1)}, r"unknown weights blocks.\\x1b\[2J .*; use a ResNet-18, 34"),
     (lambda: resnet(**{"conv1.weight": torch.zeros(64, 3, 3, 3)}), "conv1.weight is 64x3x3x3 instead of 64x3x7x7; set"),

@@ -22,23 +22,19 @@ from .verdict import Verdict
 WIDEST = 0.2
 # A class with fewer test images than this has too few for a judgement.
 FEW_IMAGES = 10
-# Two-sided confidence level of differences between two accuracies. Only one direction is a fault, so false alarms are
-# one in 200.
+# Two-sided level of intervals of a difference. Only one direction is a fault, so one in 200 is a false alarm.
 SHIFT_LEVEL = 0.99
-# A difference that is surely smaller than this is too small to matter: the verdict is "not_found".
+# If a difference is surely smaller than this, the verdict is "not_found".
 SHIFT = 0.05
-# In a split whose labels are all right, at most LOW_BY_CHANCE images (in a large split the share LOW_SHARE) have a
-# q-value of LOW or less.
+# If all labels of a split are right, at most LOW_BY_CHANCE images, or the share LOW_SHARE, have a q-value up to LOW.
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
-# If more than this share of the listed images carries one label, the model probably has not learned that class, so the
-# list is no evidence of wrong labels.
+# If more than this share of the listed images has one label, the model may not have learned that class.
 ONE_CLASS = 2 / 3
 # Below this validation accuracy, a model has not learned enough to judge labels.
 LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
-# From this similarity on, two images count as copies. Measured on drawn images (benchmarks/nulls.py): among 8,000 test
-# images without a copy, the highest similarity to a training image is 0.896; among 200 copies that were saved as JPEG
-# of quality 75, the lowest is 0.919.
+# From this similarity on, two images count as copies. Measured on drawn images (benchmarks/nulls.py): at most 0.896
+# between 8,000 test images and training images without copies, at least 0.919 for 200 copies saved as JPEG 75.
 COPY = 0.91
 
 
@@ -55,11 +51,7 @@ def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
 
 
 def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFrame) -> Verdict:
-    """Judge whether the model is better than always predicting the largest training class.
-
-    "found" (no better) if the model's accuracy interval does not lie above that constant guess's accuracy, "unknown" if
-    in addition it is wider than 20 percentage points.
-    """
+    """Judge whether the model is better than always predicting the largest training class ("found": no better)."""
     labels, n = test_predictions["label"].to_numpy(), len(test_predictions)
     largest = int(np.bincount(train_labels).argmax())
     name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
@@ -75,10 +67,7 @@ def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFra
 
 
 def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
-    """Find classes with few training images and classes that are never predicted.
-
-    The overall accuracy may be high in spite of either. "Few" is less than a fifth of the largest class's number.
-    """
+    """Find classes with less than a fifth of the largest one's training images, and classes never predicted."""
     counts = np.bincount(train_labels, minlength=len(class_metrics))
     items, few, never = [], [], []
     for row, count in zip(class_metrics.to_dict("records"), counts.tolist(), strict=True):
@@ -109,10 +98,7 @@ def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) 
 
 
 def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> Verdict:
-    """Judge whether a planted tag makes the model predict the tag's class; other shortcuts are not looked for.
-
-    A planted tag is a small mark that the data stage put on all training images of one class, and on no others.
-    """
+    """Judge whether a planted tag (a mark on all training images of one class) makes the model predict that class."""
     if not len(shortcut_probe):
         return Verdict("shortcut", "unknown", 0, "Not looked for: the data names no mark that training images carry")
     name = provenance["data"]["train"]["planted"]["class_name"]
@@ -146,11 +132,7 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
 
 
 def judge_shift(metrics: dict[str, Any]) -> Verdict:
-    """Judge whether the model is worse on test images than on validation images.
-
-    Validation images were split off the training images, so a clear difference means that the test images are unlike
-    the training images.
-    """
+    """Judge whether the model is worse on test images than on validation images, which resemble the training images."""
     sizes = metrics["num_val_images"], metrics["num_test_images"]
     right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
     value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
@@ -164,11 +146,10 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
 def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
     """Judge whether more images are listed as candidates for a wrong label than chance explains.
 
-    "unknown" if the model is right on fewer than half of the validation images. Two kinds of splits are no evidence for
-    "found", only for "unknown": a split where most listed images carry one label, because a model that has not learned
-    a class lists its images; and test images that :func:`judge_shift` found to differ. If other splits are evidence
-    enough, ``items`` are the candidates of all splits but these two kinds. ``value`` is the share of all images that is
-    listed.
+    "unknown" if the model is right on fewer than half of the validation images. Not counted are a split where most
+    listed images have one label, because the model may not have learned that class, and test images that
+    :func:`judge_shift` found to differ. ``items`` lists all other candidates, if one split has more than chance
+    explains; ``value`` is the share of all images that is listed.
 
     Args:
         candidates: from :func:`.label_errors.find_label_errors`.
@@ -181,11 +162,10 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
         told.append(f"{len(listed):,} of {n:,} {name} images")
         many = (listed["q_value"] <= LOW).sum() > max(LOW_BY_CHANCE, LOW_SHARE * n)
-        one_class = len(listed) > LOW_BY_CHANCE and listed["label_name"].value_counts().iloc[0] > ONE_CLASS * len(
-            listed
-        )
+        labels = listed["label_name"].value_counts()
+        one_class = len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed)
         if one_class or (shifted and split == "test"):
-            known = f"most of them {listed['label_name'].mode()[0]}, which the model may not know" if one_class else ""
+            known = f"most of them {labels.index[0]}, which the model may not know" if one_class else None
             told[-1] += f" ({known or 'which differ from the others'})"
             verdict = "unknown" if many and verdict == "not_found" else verdict
             continue
@@ -211,7 +191,7 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
     """Judge whether the confidence is too high or too low, by the temperature that fits the test images best.
 
-    This temperature only diagnoses. The one that the report offers as a remedy is fitted on validation images.
+    The temperature that the report offers as a remedy is fitted on validation images instead.
     """
     p_nk, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()
     n = len(labels)
@@ -249,11 +229,7 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
 
 
 def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], items: Sequence[Any] = ()) -> Verdict:
-    """Return "found" if the interval of a difference lies above 0, "not_found" if below 5 points, else "unknown".
-
-    Args:
-        ends: the difference, and low and high end of its interval.
-    """
+    """Return "found" if the interval of a difference lies above 0, "not_found" if below 5 points, else "unknown"."""
     value, low, high = ends
     if low > 0:
         return Verdict(kind, "found", n, f"Shown: {told}", value, low, high, items)

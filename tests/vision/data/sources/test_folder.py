@@ -200,7 +200,7 @@ REFUSED = {
     "a single image": (
         False, lambda root: save(root / "dog/1.png"), "too few images of dog: each class needs 2 images"
     ),
-    "a class in test alone": (True, lambda root: save(root / "test/Cat/1.png"), r"test/ .*\(Cat\); name"),
+    "a class in test alone": (True, lambda root: save(root / "test/Cat/1.png"), r"test/ .*\(Cat\); "),
     "no test images": (
         True, lambda root: [path.unlink() for path in root.glob("test/*/*")], "test/ has no images in class folders"
     ),
@@ -215,7 +215,7 @@ REFUSED = {
     ),
     "no test folder": (
         True, lambda root: (root / "test").rename(root / "dev"),
-        r"has train/<class>/ but no test/; .* or give ingest.path=.*/train to have",
+        r"has train/<class>/ but no test/; .* or give ingest.path=.*/train to ",
     ),
 }  # fmt: skip
 

@@ -152,7 +152,7 @@ def test_files_that_disagree_about_names(tmp_path, train, test):
     for split, names in (("train", train), ("test", test)):
         write(tmp_path / f"{split}.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(names) if names else None)
     told = [", ".join(names or ["none"]) for names in (test, train)]
-    with pytest.raises(UserError, match=f"test.parquet has the class names {told[0]}, train.parquet {told[1]}; name"):
+    with pytest.raises(UserError, match=f"test.parquet has the .* {told[0]}, but train.parquet has {told[1]}; "):
         read(tmp_path)
 
 
@@ -162,7 +162,7 @@ def test_files_that_disagree_about_names(tmp_path, train, test):
         (["0-of-00003", "1-of-00003"], "1 of 3 shards are missing, the first is train-00002"),
         (["1-of-00002"], "1 of 2 .* train-00000"),
         (["0-of-00002", "5-of-00002"], "1 of 2 .* train-00001"),
-        (["0-of-00001", "0-of-00002", "1-of-00002"], r"train-\* of [12] shards and of another"),
+        (["0-of-00001", "0-of-00002", "1-of-00002"], r"train-\* .*of [12] shards and of another"),
         (["0-of-99999"], "99998 of 99999 .* train-00001"),
     ],
 )
