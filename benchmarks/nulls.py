@@ -56,7 +56,7 @@ def excludes_one(rng: np.random.Generator, scale: float, n: int, temperature: fl
 
 
 def most_powerful(rng: np.random.Generator, scale: float, n: int, temperature: float, level: float) -> bool:
-    """Whether a test that knows the temperature beforehand tells the model from a calibrated one.
+    """Return whether a test that knows the temperature beforehand can tell the model from a calibrated one.
 
     The likelihood ratio of the two temperatures is the most powerful test of its level (Neyman and Pearson 1933): no
     interval that does not know the temperature finds more. Its null is drawn for these very outputs.

@@ -1,4 +1,4 @@
-"""``python -m s10_pipeline join``: this host takes part in a training that ``kedro run`` started on another one."""
+"""The command ``python -m s10_pipeline join``: let this host take part in a training that another host started."""
 
 import click
 

@@ -42,8 +42,8 @@ def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
     """State accuracy and balanced accuracy; "unknown" if the interval is wider than 20 percentage points."""
     n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
     told = (
-        f"{metrics['test_accuracy']:.2%} of {n:,} test images are right (95% interval {_range(low, high)}); where all "
-        f"classes count alike it is {metrics['balanced_accuracy']:.1%}"
+        f"{metrics['test_accuracy']:.2%} of {n:,} test images are classified correctly (95% interval "
+        f"{_range(low, high)}); if all classes count equally, {metrics['balanced_accuracy']:.1%}"
     )
     if high - low > WIDEST:
         return Verdict("accuracy", "unknown", n, f"Cannot be told from {_images(n)}: {told}", None, low, high)
@@ -56,7 +56,7 @@ def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFra
     largest = int(np.bincount(train_labels).argmax())
     name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
     low, high = wilson(int((test_predictions["prediction"] == labels).sum()), n)
-    always = f"always saying {name}, which is right for {share:.1%} of the test images"
+    always = f"always predicting {name}, which is right for {share:.1%} of the test images"
     if low > share:
         return Verdict("baseline", "not_found", n, f"It is better than {always}", share, low, high)
     if high - low > WIDEST:
@@ -91,7 +91,7 @@ def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) 
         )
         return Verdict("class_starved", "found", n, told, smallest, items=items)
     if items:
-        told = f"Cannot be told of each class: {_first([reason for item in items for reason in item['why']])}"
+        told = f"Cannot be told for each class: {_first([reason for item in items for reason in item['why']])}"
         return Verdict("class_starved", "unknown", n, told, smallest, items=items)
     told = f"No class has less than a fifth of the largest one's {counts.max():,} training images"
     return Verdict("class_starved", "not_found", n, told, smallest)
@@ -106,7 +106,8 @@ def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> 
     n = int(others["num_images"].sum())
     taken = [round(float((others[c] * others["num_images"]).sum())) for c in ("taken_tagged", "taken")]
     value, low, high = difference((taken[0], n), (taken[1], n), SHIFT_LEVEL)
-    told = f"the tag of {name} makes {name} of {value:.1%} of other test images (99% interval {_range(low, high)})"
+    told = f"with the tag of {name}, {value:.1%} more of the other test images are predicted as {name} (99% interval "
+    told += f"{_range(low, high)})"
     return _differing("shortcut", n, told, (value, low, high), [{"class_name": name}])
 
 
@@ -122,7 +123,7 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
     if items:
         told = f"{counts['test']:,} test and {counts['val']:,} validation images are also among the training images"
         if (rest := metrics["test_accuracy_without_near_duplicates"]) is not None and counts["test"]:
-            told += f"; without all that look like a training image the test accuracy is {rest:.2%}"
+            told += f"; without all test images that look like a training image, the accuracy is {rest:.2%}"
         return Verdict("near_duplicates", "found", n, told, len(items) / n, low, high, items)
     told = f"None of {n:,} test and validation images is surely also among the training images"
     if len(near_duplicates):
@@ -146,10 +147,9 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
 def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
     """Judge whether more images are listed as candidates for a wrong label than chance explains.
 
-    "unknown" if the model is right on fewer than half of the validation images. Not counted are a split where most
-    listed images have one label, because the model may not have learned that class, and test images that
-    :func:`judge_shift` found to differ. ``items`` lists all other candidates, if one split has more than chance
-    explains; ``value`` is the share of all images that is listed.
+    "unknown" if the model is right on fewer than half of the validation images. Not counted, and not in ``items``, are
+    a split where most listed images have one label, because the model may not have learned that class, and test images
+    that :func:`judge_shift` found to differ. ``value`` is the share of all images that is listed.
 
     Args:
         candidates: from :func:`.label_errors.find_label_errors`.
@@ -165,25 +165,23 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         labels = listed["label_name"].value_counts()
         one_class = len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed)
         if one_class or (shifted and split == "test"):
-            known = f"most of them {labels.index[0]}, which the model may not know" if one_class else None
+            known = f"mostly {labels.index[0]}, which the model may not have learned" if one_class else None
             told[-1] += f" ({known or 'which differ from the others'})"
             verdict = "unknown" if many and verdict == "not_found" else verdict
             continue
         verdict = "found" if many else verdict
         items += listed[["split", "index", "label_name", "suggested_name"]].to_dict("records")
     total, n = len(candidates), len(train_margins)
-    sentence = (
-        f"labels of {', '.join(told)} fall behind other classes further than the scatter of right labels explains"
-    )
+    sentence = f"the labels of {', '.join(told)} score lower than other classes by more than right labels do by chance"
     if metrics["val_accuracy"] < LEARNED:
         told_of = f"the model is right on {metrics['val_accuracy']:.0%} of the validation images"
         return Verdict("label_errors", "unknown", n, f"Cannot be told, because {told_of}: {sentence}", total / n)
     if verdict == "found":
         sentence = (
-            f"Shown: {sentence}; if right labels scatter alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
+            f"Shown: {sentence}; if right labels vary alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
         )
     else:
-        sentence = f"Not shown: {sentence}; that few may do so where all labels are right"
+        sentence = f"Not shown: {sentence}; so few may do so even if all labels are right"
         items = []
     return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
 
@@ -198,16 +196,16 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
     value, low, high = temperature_interval(p_nk, labels)
     ece_low, ece_high, usual = calibration_error_interval(p_nk, labels, num_bins)
     told = (
-        f"its scores fit best divided by a temperature of {value:.2f} (95% interval {low:.2f} to {high:.2f}; 1 "
-        f"changes nothing); confidence and accuracy are {metrics['ece']:.1%} apart (calibration error, 95% interval "
-        f"{_range(ece_low, ece_high)}), those of a calibrated model {usual:.1%} on {_images(n)}"
+        f"dividing the model's logits by a temperature of {value:.2f} fits these images best (95% interval {low:.2f} "
+        f"to {high:.2f}; 1 changes nothing); confidence and accuracy differ by {metrics['ece']:.1%} (calibration "
+        f"error, 95% interval {_range(ece_low, ece_high)}), a calibrated model's by {usual:.1%} on {_images(n)}"
     )
     items = [{"ece": metrics["ece"], "low": ece_low, "high": ece_high, "of_a_calibrated_model": usual}]
     if low <= 1 <= high:
         sentence = f"Whether its confidence is too high or too low cannot be told from {_images(n)}: {told}"
         return Verdict("calibration", "unknown", n, sentence, value, low, high, items)
-    words = "Overconfident, surer" if value > 1 else "Underconfident, less sure"
-    sentence = f"{words} than it is right: {told}"
+    words = "Overconfident: more confident" if value > 1 else "Underconfident: less confident"
+    sentence = f"{words} than accurate; {told}"
     return Verdict("calibration", "found", n, sentence, value, low, high, items)
 
 

@@ -95,16 +95,16 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
         told = f"{num_maps} map{'s are' if num_maps != 1 else ' is'} too few to judge by"
         return Verdict("cam_trust", "unknown", num_maps, told)
     control, worst = min(advantage.items(), key=lambda item: item[1]["low"])
-    against = {"random_maps": "random patches are", "other_maps": "those of another image's map are"}[control]
+    against = {"random_maps": "random patches", "other_maps": "those that another image's map marks"}[control]
     mean, low, high = worst["mean"], worst["low"], worst["high"]
     told = (
-        f"where the pixels that a map marks are removed, the prediction's probability falls by {100 * mean:.1f} points "
-        f"more than where {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
+        f"removing the pixels that a map marks lowers the prediction's probability by {100 * mean:.1f} points more "
+        f"than removing {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
     )
     if low > MIN_ADVANTAGE:
         return Verdict("cam_trust", "found", num_maps, f"Shown: {told}", mean, low, high)
     if high < WORTH_LOOKING:
-        sentence = f"Shown not to be better by over {100 * WORTH_LOOKING:.0f} points: {told}"
+        sentence = f"Shown not to be better than the control by over {100 * WORTH_LOOKING:.0f} points: {told}"
         return Verdict("cam_trust", "not_found", num_maps, sentence, mean, low, high)
     return Verdict("cam_trust", "unknown", num_maps, f"Not shown: {told}", mean, low, high)
 

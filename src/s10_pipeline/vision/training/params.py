@@ -47,11 +47,11 @@ def split_address(address: str) -> tuple[str, int]:
     """Return host and port of ``HOST:PORT``.
 
     Raises:
-        UserError: it is of another form.
+        UserError: the address has another form.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise UserError(f"rendezvous={address}: must be HOST:PORT with a port from 1 to 65535; give say node1:29400")
+        raise UserError(f"rendezvous={address}: must be HOST:PORT with a port from 1 to 65535, such as node1:29400")
     return host.strip("[]"), int(port)
 
 
@@ -61,8 +61,9 @@ class DistributedParams(Params):
     Attributes:
         num_processes: number of processes on each host. All processes split each batch between them; one process on one
             host trains in the main process.
-        num_nodes: number of hosts; the others run ``python -m s10_pipeline join HOST:PORT``.
-        rendezvous: ``HOST:PORT`` where the hosts meet: an address of this host and a free port; needed from two hosts.
+        num_nodes: number of hosts; each further host runs ``python -m s10_pipeline join HOST:PORT``.
+        rendezvous: ``HOST:PORT`` to which the other hosts connect, an address of this host and a free port; needed if
+            there are several hosts.
         max_restarts: how often training is resumed automatically from its checkpoint after one of its processes died.
     """
 
@@ -73,14 +74,14 @@ class DistributedParams(Params):
 
     @property
     def num_ranks(self) -> int:
-        """Processes on all hosts together."""
+        """Number of processes on all hosts together."""
         return self.num_nodes * self.num_processes
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.num_nodes > 1 and self.rendezvous is None:
             raise ValueError(
-                f"num_nodes={self.num_nodes}: needs a place to meet; give train.distributed.rendezvous=HOST:PORT"
+                f"num_nodes={self.num_nodes}: needs an address; give train.distributed.rendezvous=HOST:PORT"
             )
         if self.rendezvous is not None:
             split_address(self.rendezvous)
