@@ -23,18 +23,17 @@ def num_batches(train_set: Split, params: StepParams) -> int:
 
 def check_device(params: TrainParams, device: torch.device) -> None:
     """Raises UserError where the number of processes or a CUDA graph does not fit the device or the batch size."""
-    num_processes, num_ranks = params.distributed.num_processes, params.distributed.num_ranks
-    nodes = f" on each of {params.distributed.num_nodes} hosts" if params.distributed.num_nodes > 1 else ""
-    name = f"train.distributed.num_processes={num_processes}{nodes}"
+    num_processes, num_nodes = params.distributed.num_processes, params.distributed.num_nodes
+    name = f"train.distributed.num_processes={num_processes}" + f" on each of {num_nodes} hosts" * (num_nodes > 1)
     if params.cuda_graph == "on" and device.type != "cuda":
         raise UserError(f"train.cuda_graph=on: needs a CUDA GPU, this run computes on {device.type}; take auto")
-    if params.cuda_graph == "on" and num_ranks > 1:
+    if params.cuda_graph == "on" and num_processes * num_nodes > 1:
         raise UserError(f"train.cuda_graph=on: not with {name}, whose processes train eagerly; take auto")
-    if num_ranks > 1:
-        if params.batch_size < 2 * num_ranks:
+    if num_processes * num_nodes > 1:
+        if params.batch_size < 2 * num_processes * num_nodes:
             raise UserError(
                 f"train.batch_size={params.batch_size}: {name} share it, and BatchNorm needs two images each; take at "
-                f"least {2 * num_ranks}"
+                f"least {2 * num_processes * num_nodes}"
             )
         if device.type == "mps":
             raise UserError(f"{name}: an Apple GPU is one; leave it at 1, or take train.device=cpu")

@@ -59,9 +59,9 @@ class DistributedParams(Params):
     """Several GPUs, one process each (PyTorch's DistributedDataParallel under its elastic launcher).
 
     Attributes:
-        num_processes: of each host; each takes its share of every batch. One process on one host trains in this one.
-        num_nodes: hosts; the others run ``python -m s10_pipeline join HOST:PORT``.
-        rendezvous: ``HOST:PORT``, where the hosts meet: an address of this host and a free port; needed from two hosts.
+        num_processes: processes per host, each with its share of every batch; one on one host is the run itself.
+        num_nodes: number of hosts; all but the first run ``python -m s10_pipeline join HOST:PORT``.
+        rendezvous: ``HOST:PORT`` where several hosts meet, an address of the first host and a free port.
         max_restarts: how often a training whose process died goes on from its checkpoint by itself.
     """
 
