@@ -51,6 +51,8 @@ NOT_RUN = {
     ". .venv/bin/activate": "changes the shell",
     "python3 -m venv": "installs",
     "pip install": "installs",
+    "# on": "tells where the next lines are typed",
+    "python -m s10_pipeline join": "joins another host's run; vision/distributed/test_hosts.py does so",
     "export S10_DATA_ROOT": "a place on another machine",
     "ingest.corrections": "needs choices made in a page; test_end_to_end.py clicks them",
     "kedro airflow": "a command of a plug-in that is not installed here",
