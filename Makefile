@@ -79,7 +79,7 @@ viz: $(INSTALLED)  ## the pipeline graph in the browser
 
 bench: $(INSTALLED)  ## throughput, cost and memory of training, printed and kept in benchmarks/results/
 	@$(UV) -r benchmarks/requirements.txt || $(PIP) -r benchmarks/requirements.txt || \
-	  echo "Lightning could not be installed; the comparison goes on without it"
+	  echo "Lightning and timm could not be installed; the comparison goes on without them"
 	@$(BIN)/python benchmarks/throughput.py
 	@$(BIN)/python benchmarks/throughput.py --depth 10 --width 32 --batches 20
 	@$(BIN)/python benchmarks/cost.py

@@ -25,6 +25,7 @@ from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.evaluation.comparison import McNemar, compare_mistakes
 from s10_pipeline.vision.report.examples import NUM_TO_CORRECT
+from seeds import in_words
 from setting import RESULTS, add_params, command, hardware, keep, versions
 
 ROOT = Path(__file__).parent.parent
@@ -64,7 +65,11 @@ def main() -> None:
         lines += [
             row(name, pair) for name, pair in [*zip(map(str, arguments.seeds), ours, strict=True), ("all", pooled)]
         ]
-        told += [f"- {share:.0%} wrong, all seeds, A before and B after: {compared(pooled).in_words()}."]
+        gains = [100 * (accuracy(pair["after"]) - accuracy(pair["before"])) for pair in ours]
+        told += [
+            f"- {share:.0%} wrong, these models on these images, A before and B after: {compared(pooled).in_words()}.",
+            f"- {share:.0%} wrong, seeds of data and training: {in_words(gains, 'gain in points', '+')[0]}",
+        ]
     lines += ["", *told]
     keep("corrections", lines, results)
 
@@ -110,8 +115,12 @@ def compared(pair: dict[str, Any]) -> McNemar:
     return compare_mistakes(*(table.assign(index=table.index) for table in tables))
 
 
+def accuracy(predictions: pd.DataFrame) -> float:
+    return float((predictions["label"] == predictions["prediction"]).mean())
+
+
 def row(name: str, pair: dict[str, Any]) -> str:
-    before, after = (f"{(pair[side]['label'] == pair[side]['prediction']).mean():.2%}" for side in ("before", "after"))
+    before, after = (f"{accuracy(pair[side]):.2%}" for side in ("before", "after"))
     wrong, listed, hits = (int(pair[count]) for count in ("wrong", "listed", "hits"))
     shares = f"{hits / wrong:.0%} | {hits / max(listed, 1):.0%}"
     return f"| {wrong} | {name} | {listed} | {hits} | {shares} | {before} | {after} | {compared(pair).p_value:.3g} |"

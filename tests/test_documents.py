@@ -1,5 +1,6 @@
 """Commands and programs of README and docs/: run on small data, or only parsed where they need a network, a GPU, hours,
 or themselves. test_kedro_answers.py runs the programs of kedro-answers.md; that of orchestrators.md needs Dagster.
+test_on_epoch.py runs those of logging.md.
 """
 
 import re
@@ -32,7 +33,7 @@ BLOCKS = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
 PROGRAMS = {
     name: programs
     for name, text in TEXTS.items()
-    if name not in ("kedro-answers.md", "orchestrators.md")
+    if name not in ("kedro-answers.md", "logging.md", "orchestrators.md")
     and (programs := re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
 (READ_REPORT,), (USE_MODEL,), (SERVE_ONNX,) = (PROGRAMS[f"{name}.md"] for name in ("report", "predict", "export"))
@@ -50,9 +51,13 @@ NOT_RUN = {
     ". .venv/bin/activate": "changes the shell",
     "python3 -m venv": "installs",
     "pip install": "installs",
+    "# on": "tells where the next lines are typed",
+    "python -m s10_pipeline join": "joins another host's run; vision/distributed/test_hosts.py does so",
     "export S10_DATA_ROOT": "a place on another machine",
     "ingest.corrections": "needs choices made in a page; test_end_to_end.py clicks them",
     "kedro airflow": "a command of a plug-in that is not installed here",
+    "kedro mlflow": "a command of a plug-in that is not installed here",
+    "conf/base/mlflow.yml": "writes a file that this plug-in reads",
     "-m pytest": "is what runs this test",
     "python benchmarks/": "takes hours; tests/benchmarks runs them on less",
     "kedro viz run": "serves until a person ends it",

@@ -1,4 +1,4 @@
-"""The hook ``on_epoch`` in runs of ``kedro run``, with the program of docs/logging.md."""
+"""The hook ``on_epoch`` in runs of ``kedro run``, with the programs of docs/logging.md."""
 
 import re
 import sys
@@ -58,13 +58,18 @@ def test_each_epoch_is_sent_once_and_a_failing_hook_is_named(root, tmp_path, mon
     tensorboard = ModuleType("torch.utils.tensorboard")
     tensorboard.SummaryWriter = Writer
     monkeypatch.setitem(sys.modules, tensorboard.__name__, tensorboard)
-    (program,) = re.findall(r"```python\n(.*?)```", (root / "docs/logging.md").read_text(), re.DOTALL)
+    metrics: dict = {}
+    mlflow = ModuleType("mlflow")
+    mlflow.log_metrics = lambda values, step: metrics.update({step: values})
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    program, epochs_to_mlflow = re.findall(r"```python\n(.*?)```", (root / "docs/logging.md").read_text(), re.DOTALL)
     assert len(program.splitlines()) <= 30
     names: dict = {}
     exec(program, names)
+    exec(epochs_to_mlflow, names)
     recorder = Recorder()
-    # the last one is called first, so the recorder hears of epochs that the other two have had
-    hooks = (*settings.HOOKS, recorder, names["TensorBoardHooks"](), Broken())
+    # the last one is called first, so the recorder hears of epochs that the others have had
+    hooks = (*settings.HOOKS, recorder, names["TensorBoardHooks"](), names["MlflowEpochs"](), Broken())
     monkeypatch.setattr(settings, "HOOKS", hooks)
     results = []
     for _ in range(2):
@@ -80,4 +85,5 @@ def test_each_epoch_is_sent_once_and_a_failing_hook_is_named(root, tmp_path, mon
     losses = [(folder, epoch, value) for folder, name, value, epoch in Writer.written if name == "val_loss"]
     assert [(epoch, value) for _, epoch, value in losses] == [*enumerate(expected["val_loss"], start=1)]
     assert len({folder for folder, _, _ in losses}) == 2, "one per run"
+    assert {step: values["val_loss"] for step, values in metrics.items()} == {epoch: v for _, epoch, v in losses}
     assert {name for _, name, _, _ in Writer.written} > {"train_accuracy", "images_per_second"}

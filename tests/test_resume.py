@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -9,12 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from kedro_process import KedroProcess, wait_for
 from s10_pipeline.pipeline_registry import register_pipelines
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")]
 
+LOCAL = LocalFileSystem()
 SMALL = (
     "--params=ingest.shapes10.num_train_images=400,ingest.shapes10.num_test_images=120",
     "--params=lr_search.num_iterations=30,train.architecture.width=4,train.architecture.dropout=0.2",
@@ -29,16 +32,23 @@ TRAINED = shutil.ignore_patterns(
 
 
 class Project:
-    """The project with its artifacts in a folder of its own."""
+    """The project with its artifacts in a folder of its own.
 
-    def __init__(self, root: Path, data_root: Path) -> None:
+    Args:
+        remote: where artifacts lie instead, and the file system there.
+        environment: variables by which commands find it.
+    """
+
+    def __init__(self, root: Path, data_root: Path, remote: str | None = None, files=LOCAL, environment=()) -> None:
         self.root, self.data_root = root, data_root
+        self.artifacts, self.files, self.environment = remote or str(data_root), files, dict(environment)
 
     def start(self, *arguments: str, fault: dict | None = None) -> KedroProcess:
         environment = {
-            "S10_DATA_ROOT": str(self.data_root),
+            "S10_DATA_ROOT": self.artifacts,
             "PYTHONPATH": os.pathsep.join([str(self.root / "tests/faults"), *os.environ.get("PYTHONPATH", "").split()]),
             "S10_FAULT": json.dumps(fault),
+            **self.environment,
         }
         output = self.data_root.with_name("output")
         return KedroProcess(self.root, output, "run", "--env=sample", *SMALL, *arguments, environment=environment)
@@ -54,8 +64,8 @@ class Project:
         """The model and what was measured of it."""
         found = {}
         for name in ("model.safetensors", "training_history.csv"):
-            versions = sorted(self.data_root.glob(f"sample/06_models/{name}/*/{name}"))
-            found[name] = versions[-1].read_bytes()
+            versions = sorted(self.files.glob(f"{self.artifacts}/sample/06_models/{name}/*/{name}"))
+            found[name] = self.files.cat_file(versions[-1])
         return found
 
 
@@ -104,13 +114,38 @@ def test_killed_again_and_again_and_started_again_equals_undisturbed(project, un
     assert not list(project.data_root.rglob("*.partial")), "what a killed process left is tidied up"
 
 
-def test_stages_in_processes_of_their_own_equal_one_run(root, undisturbed, tmp_path):
-    """As an orchestrator runs them: one command for each node."""
-    project = Project(root, tmp_path / "data")
+@pytest.fixture
+def on_s3(root, tmp_path, monkeypatch):
+    """With artifacts on moto's S3, and what must lie on a local disk in a temporary folder."""
+    moto, s3fs = pytest.importorskip("moto.server"), pytest.importorskip("s3fs")
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    access = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    for name, value in access.items():
+        monkeypatch.setenv(name, value)
+    files = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+    files.mkdir("bucket")
+    checkout = tmp_path / "checkout"
+    for name in ("conf", "src", "tests/faults"):
+        shutil.copytree(root / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "pyproject.toml", checkout)
+    yield Project(checkout, tmp_path / "data", "s3://bucket/root", files, access)
+    server.stop()
+
+
+@pytest.mark.parametrize("place", ["a folder", "S3"])
+def test_stages_in_processes_of_their_own_equal_one_run(root, undisturbed, tmp_path, request, place):
+    """As an orchestrator runs them: one command for each node. On S3 only where moto and s3fs are installed."""
+    project = Project(root, tmp_path / "data") if place == "a folder" else request.getfixturevalue("on_s3")
     for node in register_pipelines()["__default__"].nodes:
         assert project.run(f"--nodes={node.name}") == 0, project.stderr
     assert project.outcome() == undisturbed
-    assert list(project.data_root.glob("sample/08_reporting/report.html/*/report.html"))
+    (report,) = re.findall(r"^\S+/report\.html$", project.stdout, re.MULTILINE)
+    assert report.startswith(f"{project.artifacts}/sample/08_reporting/report.html/")
+    assert b"<html" in project.files.cat_file(report)[:500]
+    assert project.run("--nodes=ingest_cifar", "--only-missing-outputs") == 0, project.stderr
+    assert ("1/1 ingest_cifar" in project.stdout) == (place == "S3"), "remote artifacts have no digests to go by"
 
 
 def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, undisturbed, tmp_path):

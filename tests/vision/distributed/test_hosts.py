@@ -136,7 +136,7 @@ def test_a_killed_host_ends_the_run_or_joins_again(data, tiny, tmp_path, address
 def test_a_host_that_never_comes_ends_the_run(data, tiny, tmp_path, address, wait):
     wait(2)
     params = on_two_hosts(tiny, address)
-    with pytest.raises(UserError, match=rf"num_nodes=2: .* at {address} within 2 s; start .* after epoch 0") as caught:
+    with pytest.raises(UserError, match=rf"num_nodes=2: .* at {address} in 2 s; start .* after epoch 0") as caught:
         train_classifier(data, 0.01, params, CheckpointStore(tmp_path), choose_run(params))
     assert "\n" not in str(caught.value)
 
@@ -157,8 +157,8 @@ def test_a_host_joins_no_run_of_other_code_and_none_where_nothing_listens(tiny, 
     with pytest.raises(UserError, match=rf"^join {address}: no training .* within 1 s \(Connection refused\); start"):
         hosts.join(address)
     store = hosts._open_store(address)
-    store.set("launch", "first")
-    store.set("place", json.dumps({"params": on_two_hosts(tiny, address).model_dump(mode="json"), "code": "other"}))
+    params = on_two_hosts(tiny, address).model_dump(mode="json")
+    store.set("launch", json.dumps({"name": "first", "params": params, "code": "other"}))
     with pytest.raises(UserError, match=rf"^join {address}: the run there has other code; install the same version"):
         hosts.join(address)
 
@@ -168,5 +168,5 @@ def test_a_host_without_the_data_root_says_so(tiny, monkeypatch):
         raise FileNotFoundError(2, "No such file or directory", "/data/images.npy")
 
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", receive)
-    with pytest.raises(UserError, match=r"^join: /data/images.npy: not on .*; mount the first host's data root there"):
+    with pytest.raises(UserError, match=r"^join: /data/images.npy: not here; mount the first host's data root"):
         launcher._hand_over(launcher.Place(tiny, torch.device("cpu")))

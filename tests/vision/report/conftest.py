@@ -15,6 +15,7 @@ from s10_pipeline.vision.evaluation.verdict import KINDS, Verdict
 from s10_pipeline.vision.explain.cams import Cams
 from s10_pipeline.vision.explain.params import ExplainParams
 from s10_pipeline.vision.explain.selection import select_misclassified
+from s10_pipeline.vision.figure_text import literal
 from s10_pipeline.vision.report.inputs import ReportInputs
 from s10_pipeline.vision.report.page import build_report
 
@@ -68,7 +69,9 @@ def make_inputs(
     for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"):
         history[column] = [0.2, 0.5, 0.9, float("nan")]
     metrics = compute_metrics(table[[f"p_{name}" for name in names]].to_numpy(), images.labels, names, 15)
-    best_lr = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": None}}
+    best_lr = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": float("nan")}, "read_to": 0.5}
+    best_lr["band"] = [0.04, 0.06]
+    lr = np.geomspace(1e-3, 1, 20)
     advantage = {"mean": 0.2, "low": 0.1, "high": 0.3}
     controls = ("random_maps", "other_maps")
     cam_check = {
@@ -111,9 +114,11 @@ def make_inputs(
         training_timing=pd.DataFrame(
             {"epoch": epochs, "epoch_seconds": 2.0, "images_per_second": 50.0, "data_wait_fraction": 0.1}
         ),
-        lr_curve=pd.DataFrame({"lr": [0.1], "loss": [1.0], "raw_loss": [1.1], "run": [0]}),
+        lr_curve=pd.DataFrame({"lr": lr, "loss": 1.0, "raw_loss": 1 + lr, "run": 0}),
         best_lr=best_lr,
-        augmented_examples=images,
+        augmented_examples=ImageSet(
+            pixels[:4], np.repeat([0, 1], 2), names, source={"columns": ["original", "epoch 1"], "transforms": []}
+        ),
         provenance={
             "data": {"train": {"title": title, "parameters": {"path": NASTY, "mirrors": [], "list": [1, {"a": True}]}}},
             "train": {"warmup_epochs": 0},
@@ -137,11 +142,12 @@ def inputs() -> Callable[..., ReportInputs]:
 
 @pytest.fixture(scope="session")
 def figures() -> dict[str, Figure]:
-    """One picture under the names that the templates know, and under another."""
+    """One figure under the names that the templates know, and under another."""
     figure = Figure(figsize=(4, 3))
     figure.subplots().plot([1, 2])
+    figure.suptitle(literal(NASTY))
     known = ("accuracy_curves", "loss_curves", "lr_curve_plot", "confusion_matrix", "reliability_diagram")
-    return dict.fromkeys((*known, "cam_check_plot", "augmentation_preview", "extra"), figure)
+    return dict.fromkeys((*known, "cam_check_plot", "extra"), figure)
 
 
 @pytest.fixture(scope="session")

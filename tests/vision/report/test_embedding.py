@@ -2,12 +2,14 @@
 
 import base64
 import io
+import re
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from s10_pipeline.vision.report.embedding import explanation_uris, picture_uri, thumbnail_uri
+from s10_pipeline.vision.report.embedding import explanation_uris, figure_svg, picture_uri, thumbnail_uri
 
 
 def pixels(uri: str) -> np.ndarray:
@@ -38,3 +40,18 @@ def test_a_palette_has_as_many_colours_as_it_is_given() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     np.testing.assert_array_equal(pixels(picture_uri(image)), image)
     assert len(np.unique(pixels(picture_uri(image, 16)).reshape(-1, 3), axis=0)) == 16
+
+
+def test_a_figure_is_text_of_which_two_fit_on_one_page() -> None:
+    figure = Figure()
+    ax = figure.subplots()
+    ax.plot([1, 2], color="#0072b2", marker="o")
+    ax.plot(np.zeros(5000), ".", rasterized=True)
+    ax.set_title("</svg> & #0072b2")
+    one, other = figure_svg(figure, "one"), figure_svg(figure, "other")
+    assert one == figure_svg(figure, "one") != other
+    ids = [re.findall(r'\bid="([^"]*)"', svg) for svg in (one, other)]
+    assert ids[0] and not {*ids[0]} & {*ids[1]}
+    assert "stroke: var(--figure-0072b2, #0072b2)" in one and "&lt;/svg&gt; &amp; #0072b2</text>" in one
+    assert one.count("</svg>") == one.count("<image") == 1 and len(one) < 40_000
+    assert "http" not in one and "font-family" not in one and "<style" not in one

@@ -45,10 +45,14 @@ def facts(html: str) -> dict[str, Any]:
     return found
 
 
+def section_html(html: str, name: str) -> str:
+    (found,) = re.findall(rf'<section id="{name}".*?</section>', html, re.DOTALL)
+    return str(found)
+
+
 def section(html: str, name: str) -> str:
     """Its words, without tags."""
-    (found,) = re.findall(rf'<section id="{name}".*?</section>', html, re.DOTALL)
-    return " ".join(re.sub(r"<[^>]*>", "", re.sub(r"</t[dhr]>", " ", found)).split())
+    return " ".join(re.sub(r"<[^>]*>", "", re.sub(r"</t[dhr]>", " ", section_html(html, name))).split())
 
 
 def test_has_a_card_for_each_image_in_order(html: str, names: tuple[str, ...]) -> None:
@@ -70,12 +74,16 @@ def test_needs_nothing_else(html: str) -> None:
     assert len(addresses) > 100
     for address in addresses:
         assert address is not None and (address.startswith("data:") or address[1:] in targets), address[:40]
-    assert not re.search(r"url\(|@import", html)
+    assert not re.search(r"url\((?!#)|@import", html)
+    ids = re.findall(r'\bid="([^"]*)"', html)
+    assert len(set(ids)) == len(ids) and {*re.findall(r'(?:url\(|href=")#([\w-]+)', html)} <= {*ids}
     assert len(html) < 5e6
     (policy,) = [meta["content"] for meta in page.all("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     assert policy is not None and policy.startswith("default-src 'none'; img-src data:;")
     assert "script-src 'sha256-" in policy
-    assert all(len(image["alt"] or "") > 10 for image in page.all("img"))
+    told = [image["alt"] for image in page.all("img")]
+    told += [figure["aria-label"] for figure in page.all("figure") if figure["class"] == "plot"]
+    assert len(page.all("svg")) == 7 and all(len(words or "") > 10 for words in told)
     assert [tag["lang"] for tag in page.all("html")] == ["en"]
 
 
@@ -157,9 +165,9 @@ def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inpu
     untested = dataclasses.replace(given, provenance=provenance, best_lr=best_lr, lr_curve=given.lr_curve.head(0))
     drawn = {name: figure for name, figure in figures.items() if name != "lr_curve_plot"}
     html = build_report(untested, drawn)
-    (found,) = re.findall(r'<section id="range-test".*?</section>', html, re.DOTALL)
+    found = section_html(html, "range-test")
     assert "0.3 was given as train.lr" in section(html, "range-test")
-    assert "<table" not in found and "<img" not in found
+    assert "<table" not in found and "<svg" not in found
     assert "0.3, given as train.lr. Range test" in section(html, "summary")
 
 
@@ -205,6 +213,9 @@ def test_many_classes_and_large_images_stay_under_five_megabytes(inputs: Inputs,
     assert html.count("data-image='") == 200 + 50 + 12
     assert "188 more, of 300 in all" in section(html, "labels") and "38 more" in section(html, "duplicates")
     assert len(facts(html)["classes"]) == 100
+    # the table of all classes is folded, above it are its ends
+    rows = re.findall(r'<th scope="row">(class \d+)</th><td', section_html(html, "classes"))
+    assert len(rows) == 110 and rows[:5] == rows[10:15] and rows[5:10] == rows[-5:]
 
 
 def test_equal_inputs_give_equal_pages(html: str, inputs: Inputs, figures: dict[str, Figure]) -> None:

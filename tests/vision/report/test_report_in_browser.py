@@ -2,12 +2,16 @@
 
 import csv
 import json
+import shutil
+import subprocess
+import tarfile
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
 from s10_pipeline.vision.data.corrections import COLUMNS, pixels_sha256
+from s10_pipeline.vision.report.figures import draw_figures
 from s10_pipeline.vision.report.page import build_report
 
 pytestmark = pytest.mark.browser
@@ -42,14 +46,51 @@ def test_nothing_is_wider_than_the_window(browser: Any, html: str, width: int, d
     browser.open(html, width=width, dark=dark)
     assert browser.run("innerWidth") == width
     assert browser.run("document.documentElement.scrollWidth") <= width
+    tables = "[...document.querySelectorAll('.scroll')].filter((table) => table.checkVisibility())"
+    assert browser.run(f"{tables}.length") > 2
+    assert browser.run(f"{tables}.filter((table) => table.scrollWidth > table.clientWidth).length") == 0
     background = browser.run("getComputedStyle(document.body).backgroundColor")
     brightness = sum(int(part) for part in background.removeprefix("rgb(").rstrip(")").split(","))
     assert (brightness < 150) == dark
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("num_classes", [3, 100])
+def test_the_page_is_soon_read(browser: Any, inputs: Any, num_classes: int) -> None:
+    given = inputs(25, tuple(f"class {k}" for k in range(num_classes)))
+    browser.open(build_report(given, draw_figures(given)))
+    assert browser.run("document.documentElement.scrollHeight") < 6000
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, from npm."""
+    folder = tmp_path_factory.mktemp("axe")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm here, which axe-core comes from")
+    got = subprocess.run(
+        [npm, "pack", "axe-core@4", "--silent"], cwd=folder, capture_output=True, text=True, timeout=120
+    )
+    if got.returncode:
+        pytest.skip(f"npm has no axe-core for us: {got.stderr[-200:]}")
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_to_complain_about(browser: Any, inputs: Any, axe: str, dark: bool) -> None:
+    given = inputs()
+    browser.open(build_report(given, draw_figures(given)), dark=dark)
+    browser.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    browser.run(f"{{ {axe}; 0 }}")
+    rules = json.dumps({"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]})
+    found = browser.run(f"axe.run({rules}).then((result) => result.violations)")
+    assert [(rule["id"], node["html"][:200]) for rule in found for node in rule["nodes"]] == []
+
+
 def test_tables_sort_by_mouse_and_keyboard(page: Any) -> None:
-    table = "#class-table"
+    table = "#classes table"
     page.run("scrollTo(0, 0)")
     before = column(page, table, 0)
     page.run(f"document.querySelector('{table} th button').click()")
@@ -64,8 +105,8 @@ def test_tables_sort_by_mouse_and_keyboard(page: Any) -> None:
 
 
 def test_numbers_sort_as_numbers_and_unknown_ones_come_last(page: Any) -> None:
-    page.run("document.querySelector('#training details').open = true")
-    losses = "#training details table"
+    losses = "#training table.sortable"
+    page.run(f"document.querySelector('{losses}').closest('details').open = true")
     sort = f"document.querySelectorAll('{losses} th[scope=col] button')[6].click()"
     page.run(sort)
     assert column(page, losses, 6) == ["0.9", "0.5", "0.2", "–"]
@@ -128,6 +169,7 @@ def test_corrections_are_kept_and_become_a_file(browser: Any, inputs: Any) -> No
     source = given.provenance["data"]["train"]
     source |= {"checksum": "sha256:abc", "corrections": {"kept": 0, "relabelled": 1, "dropped": 0, "rows": [earlier]}}
     browser.open(build_report(given, {}))
+    browser.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
     first = chosen(browser)
     assert "sha256:abc" in first[0][0] and tuple(first[1]) == COLUMNS and first[2:] == [earlier]
     pressed = "[...document.querySelectorAll('.fix [aria-pressed=true]')].map((button) => button.textContent)"
@@ -138,6 +180,8 @@ def test_corrections_are_kept_and_become_a_file(browser: Any, inputs: Any) -> No
     browser.press("Enter", "\r")
     select = "document.querySelector('#losses .fix select')"
     name = given.train_images.class_names[2]
+    assert browser.run(f"{select}.length") == 1, "a thousand classes in hundreds of lists would be slow to open"
+    browser.run(f"{select}.focus()")
     browser.run(f"{select}.value = {json.dumps(name)}; {select}.dispatchEvent(new Event('change'))")
     digests = [pixels_sha256(given.train_images.images_nhwc[index]) for index in (7, 0)]
     rows = {row[3]: row for row in chosen(browser)[2:]}

@@ -43,8 +43,7 @@ def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     told = {"params": job.params.model_dump(mode="json"), "code": digest_of(training_code())}
 
     def meet() -> Meeting:
-        name = str(time.time_ns())
-        store.set("launch", json.dumps({"name": name, **told}))
+        store.set("launch", json.dumps({"name": (name := str(time.time_ns())), **told}))
         log.info("waiting for the other hosts: python -m s10_pipeline join %s", address)
         return Meeting(address, name, split_address(address)[0])
 
@@ -78,8 +77,9 @@ def join(address: str) -> None:
         try:
             launch(Place(params, device), lambda *_: None, lambda _row: None, meeting)
             return
-        except (LostError, RendezvousError, DistError) as error:
-            log.warning("%s; waiting for the run at %s to go on", one_line(error), address)
+        # torch's launcher raises AttributeError on a host that waited in vain for another one's place
+        except (LostError, RendezvousError, DistError, AttributeError) as error:
+            log.warning("this host lost the others (%s); waiting for the run at %s to go on", one_line(error), address)
 
 
 def _open_store(address: str) -> TCPStore:

@@ -168,8 +168,7 @@ def _hand_over(mine: Job | Place) -> Job:
     try:
         distributed.broadcast_object_list(handed, src=0)
     except FileNotFoundError as error:
-        remedy = "mount the first host's data root there (S10_DATA_ROOT) under the same path"
-        raise UserError(f"join: {error.filename}: not on this host; {remedy}") from error
+        raise UserError(f"join: {error.filename}: not here; mount the first host's data root at its path") from error
     job: Job = handed[0][0]
     # a shared folder may still show other hosts an older state
     job.checkpoints.last = lambda: handed[0][1]  # type: ignore[method-assign]

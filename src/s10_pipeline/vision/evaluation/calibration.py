@@ -191,7 +191,7 @@ def plot_reliability(reliability: pd.DataFrame, title: str) -> Figure:
     Bars show accuracy per bin of confidence; on the diagonal a model is perfectly calibrated.
     """
     num_bins = len(reliability) // 2
-    figure = Figure(figsize=(9, 5.4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(8, 4.4), dpi=200, layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(3, 1))
     parts = (reliability.iloc[:num_bins], reliability.iloc[num_bins:])
     for (top, bottom), part in zip(axes.T, parts, strict=True):
@@ -206,11 +206,11 @@ def plot_reliability(reliability: pd.DataFrame, title: str) -> Figure:
             fmt="o", color="#0b4f94", markersize=3.5, elinewidth=1,
         )  # fmt: skip
         when = "as trained" if part is parts[0] else f"temperature {temperature:.2f}, fitted on validation images"
-        top.set_title(f"{when}\nECE {ece:.2%}", fontsize=10)
+        top.set_title(f"{when}\nECE {ece:.2%}", fontsize=11)
         bottom.bar(part["low"], part["count"], width, align="edge", color="#b7bcc2", edgecolor="white", linewidth=0.5)
         bottom.set(xlabel="confidence", xlim=(0, 1))
         top.grid(alpha=0.25)
     axes[0, 0].set(ylabel="accuracy", ylim=(0, 1))
     axes[1, 0].set_ylabel("images")
-    figure.suptitle(literal(title), fontsize=11)
+    figure.suptitle(literal(title), fontsize=12)
     return figure

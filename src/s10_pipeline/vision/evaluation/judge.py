@@ -162,12 +162,10 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
         told.append(f"{len(listed):,} of {n:,} {name} images")
         many = (listed["q_value"] <= LOW).sum() > max(LOW_BY_CHANCE, LOW_SHARE * n)
-        most = listed["label_name"].value_counts().max() if len(listed) > LOW_BY_CHANCE else 0
-        one_class = most > ONE_CLASS * len(listed)
+        labels = listed["label_name"].value_counts()
+        one_class = len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed)
         if one_class or (shifted and split == "test"):
-            known = (
-                f"mostly {listed['label_name'].mode()[0]}, which the model may not have learned" if one_class else ""
-            )
+            known = f"mostly {labels.index[0]}, which the model may not have learned" if one_class else None
             told[-1] += f" ({known or 'which differ from the others'})"
             verdict = "unknown" if many and verdict == "not_found" else verdict
             continue

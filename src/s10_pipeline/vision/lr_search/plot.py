@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from ..figure_text import literal
 from .rate import METHODS
 
+MAX_MARKS = 2000
 COLORS = {"auto": "#0072B2", "minimum": "#D55E00"}
 
 
@@ -18,20 +19,21 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     ``best_lr["read_to"]`` on, is not used to find the lowest loss. The coloured band spans the rates from single tests.
     """
     title = literal(title)
-    figure = Figure(figsize=(8, 5.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(5.8, 4.1), dpi=200, layout="constrained")
     ax = figure.subplots()
     if lr_curve.empty:
         ax.set_axis_off()
         why = "train.lr was given" if best_lr["method"] == "train.lr" else "the training is too short for one"
-        ax.text(0.5, 0.5, f"no range test at {best_lr['lr']:g}: {why}", ha="center", fontsize=16)
+        ax.text(0.5, 0.5, f"no range test at {best_lr['lr']:g}: {why}", ha="center")
         ax.set_title(title)
         return figure
     read_to = best_lr.get("read_to") or float("inf")
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
-    for part, dots, line in ((before, "#9aa7b8", "#222222"), (behind, "#d8d8d8", "#c4c4c4")):
-        ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=7)
+    for part, dots, line in ((before, "#9aa7b8", "#000000"), (behind, "#d8d8d8", "#c4c4c4")):
+        # in a page, many thousand dots are one picture
+        ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=5, rasterized=len(part) > MAX_MARKS)
         for _, test in part.groupby("run"):
-            ax.plot(test["lr"], test["loss"], color=line, linewidth=3)
+            ax.plot(test["lr"], test["loss"], color=line, linewidth=2)
     if not behind.empty:
         ax.axvspan(read_to, lr_curve["lr"].max(), color="#000000", alpha=0.06, label="not read for the lowest loss")
     for method, lr in best_lr["candidates"].items():
@@ -42,18 +44,16 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
             ax.axvspan(low, high, color=COLORS[method], alpha=0.15, linewidth=0)
             label += "  (taken)" if low == high else f", {low:.2g} to {high:.2g} by test  (taken)"
         ax.axvline(
-            lr, color=COLORS[method], linestyle="-" if taken else "--", linewidth=3.2 if taken else 2.0, label=label
+            lr, color=COLORS[method], linestyle="-" if taken else "--", linewidth=2.2 if taken else 1.4, label=label
         )
     if best_lr["candidates"]:
         # diverged losses are left out of the axis limits, because they would flatten the rest of the curve
         low, high = before["raw_loss"].quantile([0.01, 0.99])
         ax.set_ylim(low - 0.15 * (high - low), high + 0.3 * (high - low))
-        figure.legend(fontsize=13, loc="outside lower center", frameon=False)
+        figure.legend(loc="outside lower center", frameon=False)
     else:
         title += ": diverged too early to read"
     ax.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     ax.set_title(title, wrap=True)
-    for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.get_xticklabels(), *ax.get_yticklabels()):
-        text.set_fontsize(14)
     ax.grid(alpha=0.25)
     return figure

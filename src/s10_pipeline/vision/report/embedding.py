@@ -1,9 +1,12 @@
-"""Pictures as ``data:`` addresses, so that a page needs no file beside it."""
+"""Figures as inline SVG and pictures as ``data:`` addresses, so that a page needs no file beside it."""
 
 import base64
 import io
+import re
 
 import numpy as np
+from markupsafe import Markup
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,8 +18,12 @@ _BUDGET_BYTES = 2_200_000
 # (size in pixels, colours of the palette or None for all), the first that fits the budget is taken
 _LEVELS = ((128, None), (96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
 _THUMBNAIL, _THUMBNAIL_COLORS = 96, 128
-# figures of photographs are no drawings: above this size a palette is enough for a page
-_LARGE_FIGURE_BYTES = 200_000
+# What an SVG file has and a page must not, or the other way round: pattern, replacement.
+_IN_A_PAGE = (
+    (r'( xmlns(:xlink)?="[^"]*")|(<style.*?</style>)|(font-family: [^;"]*;? ?)', ""),
+    ('<g id="[^"]*">', "<g>"),  # ids of groups are the same in every figure
+    ('(?<=: )#([0-9a-f]{6})(?=[;"])', r"var(--figure-\1, #\1)"),
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -25,13 +32,21 @@ def png_uri(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
-def figure_uri(figure: Figure) -> str:
-    """A figure as PNG at its own resolution; equal figures give equal text."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    if buffer.tell() > _LARGE_FIGURE_BYTES:
-        return picture_uri(np.asarray(Image.open(buffer).convert("RGB")), 256)
-    return png_uri(buffer.getvalue())
+def figure_svg(figure: Figure, name: str) -> Markup:
+    """Return a figure as an ``<svg>`` element, in which text is text in the page's font.
+
+    A colour ``#rrggbb`` becomes the CSS variable ``--figure-rrggbb``, with the colour itself where no style sheet sets
+    the variable. Ids depend on ``name``, so figures on one page do not clash. Equal figures give equal text.
+    """
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", facecolor="none", metadata=metadata)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for pattern, new in _IN_A_PAGE:
+        svg = re.sub(pattern, new, svg, flags=re.DOTALL)
+    return Markup(svg)  # noqa: S704 - matplotlib escapes texts
 
 
 def thumbnail_uri(image_hwc: Pixels, size: int = _THUMBNAIL) -> str:

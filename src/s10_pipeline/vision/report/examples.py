@@ -100,6 +100,20 @@ def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> l
     return shown
 
 
+def show_augmented(examples: ImageSet) -> list[dict[str, Any]]:
+    """The table of :func:`~..data.examples.draw_examples`, row by row: the class and its pictures."""
+    num_columns = len(examples.source["columns"])
+    return [
+        {
+            "class_name": examples.class_names[examples.labels[first]],
+            "images": [
+                thumbnail_uri(image, FOLDED_SIZE) for image in examples.images_nhwc[first : first + num_columns]
+            ],
+        }
+        for first in range(0, len(examples), num_columns)
+    ]
+
+
 def path_of(images: ImageSet, index: int) -> str | None:
     return images.paths[index] if images.paths is not None else None
 

@@ -2,7 +2,6 @@
 
 from matplotlib.figure import Figure
 
-from ..data.preview import plot_augmentation_preview
 from ..evaluation.calibration import plot_reliability
 from ..evaluation.confusion import plot_confusion_matrix
 from ..explain.cam_check_plot import plot_cam_check
@@ -20,7 +19,6 @@ def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
     figures = {
         "accuracy_curves": plot_accuracy_curves(inputs.training_history, "Accuracy"),
         "loss_curves": plot_loss_curves(inputs.training_history, "Loss"),
-        "augmentation_preview": plot_augmentation_preview(inputs.augmented_examples),
         "confusion_matrix": plot_confusion_matrix(inputs.test_predictions, "Confusion matrix"),
         "reliability_diagram": plot_reliability(inputs.reliability, "Reliability on test images"),
         "cam_check_plot": plot_cam_check(inputs.cam_check, "What removing pixels does to the prediction"),

@@ -13,7 +13,7 @@ from ..evaluation.verdict import FAULTS, KINDS, in_order
 from ..explain.params import SELECTIONS
 from ..lr_search.rate import METHODS
 from . import examples, story, tables
-from .embedding import figure_uri
+from .embedding import figure_svg
 from .inputs import ReportInputs
 from .number_format import duration, number, percent
 
@@ -87,10 +87,12 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
         provenance=provenance,
         methods=METHODS,
         selection=SELECTIONS[inputs.cams.params["selection"]],
+        augmented=examples.show_augmented(inputs.augmented_examples),
+        augmented_source=inputs.augmented_examples.source,
         num_to_correct=int((inputs.label_error_candidates["split"] != "test").sum()),
         num_duplicates=len(inputs.near_duplicates),
         num_resized=story.resized_epochs(inputs.provenance),
-        figures={name: figure_uri(figure) for name, figure in figures.items()},
+        figures={name: figure_svg(figure, name) for name, figure in figures.items()},
     )
 
 

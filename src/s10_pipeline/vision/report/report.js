@@ -82,10 +82,16 @@ function makeCorrections(given) {
   } catch {} // storage is forbidden: choices last as long as the page
   const images = [...document.querySelectorAll(".fix[data-image]")].map((place) => {
     const image = JSON.parse(place.dataset.image);
-    const names = given.class_names.filter((name) => name !== image.label && name !== image.suggested);
     const select = document.createElement("select");
     select.setAttribute("aria-label", "another class");
-    select.append(new Option("another class", ""), ...[image.suggested || [], names].flat().map((name) => new Option(name)));
+    select.append(new Option("another class", ""));
+    // hundreds of images times a thousand classes would take a minute, so a list is filled when it is first reached
+    const fill = () => {
+      const names = new Set([image.suggested, ...given.class_names].filter((name) => name && name !== image.label));
+      const there = new Set([...select.options].map((option) => option.value));
+      select.append(...[...names].filter((name) => !there.has(name)).map((name) => new Option(name)));
+    };
+    for (const event of ["focus", "pointerdown"]) select.addEventListener(event, fill, { once: true });
     const [keep, drop] = ["right as it is", "drop"].map((text) => Object.assign(document.createElement("button"), { type: "button", textContent: text }));
     keep.addEventListener("click", () => choose(image, "keep", ""));
     select.addEventListener("change", () => choose(image, select.value && "relabel", select.value));
@@ -113,7 +119,9 @@ function makeCorrections(given) {
       const [action, label] = chosen[digest] || [earlier.has(digest) ? "keep" : ""];
       keep.setAttribute("aria-pressed", action === "keep");
       drop.setAttribute("aria-pressed", action === "drop");
-      select.value = action === "relabel" ? label : "";
+      const name = action === "relabel" ? label : "";
+      if (![...select.options].some((option) => option.value === name)) select.append(new Option(name));
+      select.value = name;
       select.classList.toggle("chosen", action === "relabel");
       if (action && !(action === "keep" && earlier.has(digest))) rows.set(digest, [...image.row, action, label]);
     }

@@ -17,7 +17,7 @@ def plot_accuracy_curves(history: pd.DataFrame, title: str) -> Figure:
     figure, ax = _curves(history, "accuracy", "{:.2%}", title)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_ylabel("accuracy")
-    ax.legend(loc="lower right", fontsize=9)
+    ax.legend()
     return figure
 
 
@@ -25,13 +25,13 @@ def plot_loss_curves(history: pd.DataFrame, title: str) -> Figure:
     """Draw train, validation and test loss (mean cross-entropy per image, in nats) over epochs, with the same marks."""
     figure, ax = _curves(history, "loss", "{:.3f}", title)
     ax.set_ylabel("cross-entropy per image")
-    ax.legend(loc="upper right", fontsize=9)
+    ax.legend()
     return figure
 
 
 def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[Figure, Axes]:
     title = literal(title)
-    figure = Figure(figsize=(8, 4.8), dpi=120, layout="constrained")
+    figure = Figure(figsize=(5.8, 3.5), dpi=200, layout="constrained")
     ax = figure.subplots()
     # the test curve is drawn last, so that it is on top: people look for it first
     for part in LABELS:
@@ -64,6 +64,5 @@ def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
             xycoords=("data", "axes fraction"),
             ha="center",
             va="bottom",
-            fontsize=8,
             color="#00694c",
         )
