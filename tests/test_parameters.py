@@ -99,7 +99,7 @@ def test_the_recipe_of_2020_stands_as_it_was(root):
         (
             "train.distributed.rendezvous",
             "node1",
-            r"^train.distributed.rendezvous=node1: must be HOST:PORT .*; give one",
+            r"^train.distributed.rendezvous=node1: must be HOST:PORT .*; give",
         ),
         (
             "train.distributed.rendezvous",

@@ -129,7 +129,7 @@ def test_what_is_declared_names_stages_and_parameters_that_exist():
 
 
 @pytest.mark.parametrize(
-    ("lr_from", "remark"), [("range test", ""), ("train.lr", ""), ("interrupted training", "0.238; best_lr says 0.26")]
+    ("lr_from", "remark"), [("range test", ""), ("train.lr", ""), ("interrupted training", "0.238; best_lr is 0.26")]
 )
 def test_stages_tell_both_rates_of_a_training_that_went_on_at_its_own(lr_from, remark):
     stored = MemoryDataset({"model": {"lr": 0.238, "lr_from": lr_from}, "lr_search": {"lr": 0.26}})

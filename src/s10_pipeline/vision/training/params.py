@@ -51,7 +51,7 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise UserError(f"rendezvous={address}: must be HOST:PORT with a port from 1 to 65535; give one such as node1:29400")
+        raise UserError(f"rendezvous={address}: must be HOST:PORT with a port from 1 to 65535; give e.g. node1:29400")
     return host.strip("[]"), int(port)
 
 
