@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import pytest
@@ -37,7 +38,15 @@ PROGRAMS = {
     and (programs := re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 }
 (READ_REPORT,), (USE_MODEL,), (SERVE_ONNX,) = (PROGRAMS[f"{name}.md"] for name in ("report", "predict", "export"))
-COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
+EXPORTED = dict(
+    pair for line in re.findall("export (.*)", "".join(BLOCKS)) for pair in re.findall(r"(\w+)=(\S+)", line)
+)
+COMMANDS = [
+    Template(line.partition("  #")[0].strip()).safe_substitute(EXPORTED)
+    for block in BLOCKS
+    for line in block.splitlines()
+    if line.strip()
+]
 
 # what is not run here, and why
 NOT_RUN = {
@@ -53,7 +62,8 @@ NOT_RUN = {
     "pip install": "installs",
     "# on": "tells where the next lines are typed",
     "python -m s10_pipeline join": "joins another host's run; vision/distributed/test_hosts.py does so",
-    "export S10_DATA_ROOT": "a place on another machine",
+    "export ": "changes the shell; commands after it get its values here too",
+    "mv ~/Downloads": "moves a file that a browser downloaded",
     "ingest.corrections": "needs choices made in a page; test_end_to_end.py clicks them",
     "kedro airflow": "a command of a plug-in that is not installed here",
     "kedro mlflow": "a command of a plug-in that is not installed here",
