@@ -122,7 +122,7 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
 def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypatch):
     launches = []
 
-    def launch(job, _show, _on_epoch, _meeting):
+    def launch(job, *_):
         launches.append(job)
         raise LostError("training process 0 died")
 
