@@ -1,7 +1,7 @@
 """Makes the pictures of README and docs anew (``make pictures``), from two runs of ``sample`` in build/pictures.
 
-The figures and the example report are those of ``sample``; the report's section on a shortcut is of the run that README tells of. What an
-earlier call finished there is not run again unless it is stale.
+The figures and the example report are those of ``sample``; the report's section on a shortcut is of the run that
+README tells of. What an earlier call finished there is not run again unless it is stale.
 """
 
 import base64
