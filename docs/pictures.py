@@ -1,12 +1,13 @@
 """Makes the pictures of README and docs anew (``make pictures``), from two runs of ``sample`` in build/pictures.
 
-The figures are those of ``sample``; the report's section on a shortcut is of the run that README tells of. What an
-earlier call finished there is not run again unless it is stale.
+The figures and the example report are those of ``sample``; the report's section on a shortcut is of the run that
+README tells of. What an earlier call finished there is not run again unless it is stale.
 """
 
 import base64
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, open_browser(Path(folder)) as browser:
         section = photograph(browser, newest(shortcut, "report.html"), "#shortcut")
     keep(section, "shortcut", 1200)
+    shutil.copyfile(newest(sample, "report.html"), ROOT / "docs/example-report.html")
     for name, width in WIDTHS.items():
         with Image.open(newest(sample, f"{name}.png")) as figure:
             keep(figure, name, width)

@@ -35,7 +35,8 @@ def plot_confusion_matrix(test_predictions: pd.DataFrame, title: str) -> Figure:
     short = [literal(names[label], max_length=14) for label in shown]
     ax.set_xticks(range(k), short, rotation=45, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(k), short)
-    ax.set(xlabel="prediction", ylabel="ground truth", title=title, aspect="equal")
+    ax.set_title(title, wrap=True)
+    ax.set(xlabel="prediction", ylabel="ground truth", aspect="equal")
     ax.set(xlim=(-0.5, k - 0.5), ylim=(k - 0.5, -0.5))
     for i, j in np.argwhere(counts[np.ix_(shown, shown)]):
         count, rate = counts[shown[i], shown[j]], rates[shown[i], shown[j]]

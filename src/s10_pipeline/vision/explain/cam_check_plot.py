@@ -34,6 +34,7 @@ def plot_cam_check(cam_check: dict[str, Any], title: str) -> Figure:
         ax.text(0.5, 0.5, "too few maps to check", ha="center", va="center", transform=ax.transAxes, color="#626a73")
     ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set(xlabel="share of the pixels removed", ylabel="fall of the probability", title=title)
+    ax.set(xlabel="share of the pixels removed", ylabel="fall of the probability")
+    ax.set_title(title, wrap=True)
     ax.grid(alpha=0.25)
     return figure

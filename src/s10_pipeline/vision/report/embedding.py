@@ -16,7 +16,7 @@ from .overlay import draw_tiles, enlarge, tile_size
 # Bytes that all pictures of the misclassified images may take together; the page is to stay under 5 MB.
 _BUDGET_BYTES = 2_200_000
 # (size in pixels, colours of the palette or None for all), the first that fits the budget is taken
-_LEVELS = ((128, None), (96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
+_LEVELS = ((96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
 _THUMBNAIL, _THUMBNAIL_COLORS = 96, 128
 # What an SVG file has and a page must not, or the other way round: pattern, replacement.
 _IN_A_PAGE = (

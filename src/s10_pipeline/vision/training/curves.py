@@ -43,7 +43,7 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
     ax.set_xlabel("epoch")
-    ax.set_title(title, pad=18)
+    ax.set_title(title, pad=18, wrap=True)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.25)
     return figure, ax
