@@ -89,7 +89,7 @@ def project(root, finished, tmp_path) -> Project:
     return Project(root, tmp_path / "data")
 
 
-# One training, killed at every kind of moment: (what happens, number of workers, the epoch that it goes on after).
+# One training, killed at every kind of moment: (what happens, number of workers, the epoch that it resumes after).
 KILLS = {
     "in the first epoch": ({"at": "batch", "epoch": 1, "batch": 3}, 0, 0),
     "between writing and naming a checkpoint": ({"at": "save", "epoch": 2}, 1, 0),
@@ -104,12 +104,12 @@ def test_killed_again_and_again_and_started_again_equals_undisturbed(project, un
         how = [f"--params=train.num_workers={num_workers}", *(["--only-missing-outputs"] if i % 2 else [])]
         code = project.run("--pipelines=training", *how, fault={**fault, "do": "kill"})
         assert code == -signal.SIGKILL, (moment, project.stderr)
-        assert ("going on after epoch" in project.stdout) == (done > 0), moment
-        assert f"going on after epoch {done}" in project.stdout or not done, moment
+        assert ("resuming after epoch" in project.stdout) == (done > 0), moment
+        assert f"resuming after epoch {done}" in project.stdout or not done, moment
     assert project.run("--pipelines=training", "--params=train.num_workers=1", "--only-missing-outputs") == 0, (
         project.stderr
     )
-    assert "going on after epoch 4" in project.stdout
+    assert "resuming after epoch 4" in project.stdout
     assert project.outcome() == undisturbed
     assert not list(project.data_root.rglob("*.partial")), "what a killed process left is tidied up"
 

@@ -1,4 +1,4 @@
-"""What happens around a run: parameters are checked first, missing artifacts are explained, ends are noted."""
+"""Kedro hooks of a run: check parameters and host first, explain missing artifacts, and log the outcome."""
 
 import json
 import logging
@@ -28,18 +28,18 @@ from .vision.network.params import check_stage
 
 log = logging.getLogger(__name__)
 
-# Datasets that live as long as the process, or that are always there.
+# Prefixes of inputs that never have to be made: parameters, and the folder of checkpoints.
 ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 
-# Outputs whose place is told at the end of a run.
+# Outputs whose path is logged at the end of a run.
 PAGES = ("predictions", "predictions_gallery", "onnx_model", "report")
 
-# What says which images it is, or was made from.
+# Datasets whose files say which images they are or were made from.
 TITLED = ("train_images", "test_images", "model")
 
 
 class ProjectHooks:
-    """Hooks of this project; its nodes run without them, with rougher error messages."""
+    """Hooks of this project. Its nodes run without them too, but with less helpful error messages."""
 
     _context: KedroContext
     _parameters: Parameters
@@ -51,7 +51,7 @@ class ProjectHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Check all parameters before anything runs, those of stages that were not asked for too."""
+        """Check all parameters before anything runs, also those of stages that this run leaves out."""
         self._context = context
         if (env := context.env) and env not in (known := self._environments()) and known:
             option = "KEDRO_ENV" if env == os.environ.get("KEDRO_ENV") else "--env"
@@ -60,18 +60,18 @@ class ProjectHooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """End with one line if the run needs an artifact that was never made, or a layer that its network will lack."""
+        """Raise UserError if the run needs an artifact that was never made, or a layer that its network lacks."""
         self._catalog, self._announced = catalog, False
         self._unchecked = pipeline
         self._order = tuple(node.name for node in pipeline.nodes)
         self._trains = "train_resnet" in self._order
         for name, version in (run_params.get("load_versions") or {}).items():
             if name in pipeline.datasets() and not catalog.exists(name):
-                raise UserError(f"--load-versions={name}:{version}: no such version; the folder of {name} has names")
+                raise UserError(f"--load-versions={name}:{version}: no such version; see the sub-folders of {name}")
         checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
         if checkpoints and not is_local(catalog.get("model")):
             log.info("checkpoints: on the local disk, in %s", os.path.abspath(checkpoints.filepath))
-        # the model first: it is what people miss
+        # check the model first, because it is the most useful one to name if several are missing
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
@@ -84,14 +84,15 @@ class ProjectHooks:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check once that the host can do what was asked for; before the first stage that takes long, say how long.
+        """Check once that the host can do this run, and estimate the duration before the first long stage.
 
-        Here, since neither is part of what a stage makes, and where all is up to date nothing need be written.
+        Nodes do not do this, because it is no part of their results. It is not done before the run either, because if
+        everything is up to date, nothing is written.
         """
         if self._unchecked:
             self._check_host(self._unchecked)
             self._unchecked = None
-        if node.name in self._order:  # unknown to the worker processes of Kedro's ParallelRunner
+        if node.name in self._order:  # empty in the worker processes of Kedro's ParallelRunner
             log.info("%d/%d %s", self._order.index(node.name) + 1, len(self._order), node.name)
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
@@ -106,23 +107,23 @@ class ProjectHooks:
             num_measured = len(inputs["val_set"]) + len(inputs["test_set"])
             announce(images, train_set, train, epochs=_epochs_left(inputs), num_measured=num_measured)
             return
-        # the range test does not read what epochs are measured on, so they take a little more than said; nor is the
-        # rate known by which checkpoints are found, so training may have fewer left
+        # The inputs of the range test lack validation and test sets, so evaluation is not in the estimate. The learning
+        # rate is not known yet, so checkpoints cannot be looked up and the estimate assumes that all epochs are left.
         epochs = range(1, train.epochs + 1 if self._trains else 1)
         num_tests, num_iterations = inputs["params:lr_search"].plan(num_batches(train_set, train))
         announce(images, train_set, train, range_test=num_tests * num_iterations, epochs=epochs, num_measured=0)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Once the last output of training is stored, a forced run may train afresh instead of going on."""
+        """After the last output of training is stored, mark it as finished: the next forced run starts from scratch."""
         if dataset_name == node.outputs[-1] == "provenance":
             store = self._catalog.load("checkpoints") if hasattr(self, "_catalog") else None
-            if store:  # not in the worker processes of Kedro's ParallelRunner, which know no catalog
+            if store:  # worker processes of Kedro's ParallelRunner have no catalog
                 store.mark_finished(data["checkpoints"], data["train"]["epochs"])
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Tell that images were drawn or faults planted, the verdicts, where pages are; last, the report's path."""
+        """Log whether images are drawn or faults planted, the verdicts, and the paths of pages (the report's last)."""
         titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         made_up = [f"made from {title}" for title in titles if title][:1]
         written = {name: catalog.get(name) for name in PAGES if name in pipeline.outputs()}
@@ -160,7 +161,7 @@ class ProjectHooks:
         having = [other for other in others if self._exists_in(name, other)]
         remedy = f"make it with kedro run --env={env}"
         if having:
-            remedy += f", or take an environment that has one: {', '.join(f'--env={other}' for other in having)}"
+            remedy += f", or use an environment that has one: {', '.join(f'--env={other}' for other in having)}"
         return f"{name}: environment {env} has none yet; {remedy}"
 
     def _environments(self) -> list[str]:
@@ -176,14 +177,14 @@ class ProjectHooks:
 
 
 def _place_of(name: str, page: AbstractVersionedDataset[Any, Any]) -> str:
-    """Return the line for a page that was written: path or URL of its version; the report's is alone, to be clicked."""
+    """Return the log line of a written page: name and path (or URL); the report's is only the path, to be clickable."""
     path = load_path(page)
     shown = path_from_here(path) if is_local(page) else file_system_of(page).unstrip_protocol(str(path))
     return shown if name == "report" else f"{name}: {shown}"
 
 
 def _check_writable(path: Path) -> None:
-    """Raises UserError where the folder of versions at ``path`` cannot be written, or cannot be made."""
+    """Raise UserError if the folder at ``path`` cannot be written, or cannot be created."""
     place = next(place for place in (path, *path.parents) if os.path.lexists(place))
     try:
         tempfile.TemporaryFile(dir=place).close()
@@ -193,7 +194,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _epochs_left(inputs: dict[str, Any]) -> range:
-    """Of what ``train_resnet`` is given, the epochs that have no checkpoint yet."""
+    """Return the epochs that are left to train, from the inputs of the node ``train_resnet``."""
     from .vision.training.data import TrainingData
     from .vision.training.engine import epochs_left
 
@@ -204,15 +205,15 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
 
 
 def _describe(dataset: Any) -> dict[str, Any]:
-    """Return what the files of stored images or of a stored model say of them; reads no pixels, no weights."""
-    with suppress(Exception):  # of a damaged file the stage that loads it tells
+    """Return the stored description of images or of a model, without reading pixels or weights; {} if there is none."""
+    with suppress(Exception):  # the stage that loads a damaged file reports it
         if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
             return dataset.describe() if isinstance(dataset, ImageSetDataset) else dict(json.loads(dataset.preview()))
     return {}
 
 
 def _made_up_title(dataset: Any) -> str:
-    """Return the title of stored images, or of a stored model's, if they are drawn or have planted faults."""
+    """Return the title of a dataset's images if they were drawn or have planted faults, else an empty string."""
     about = _describe(dataset)
     source = about.get("source", about)
     title = str(source.get("title", ""))

@@ -1,4 +1,4 @@
-"""The hook ``on_epoch``, in addition to Kedro's own: called with the figures of each epoch of a training."""
+"""Add the hook ``on_epoch`` to Kedro's own: it is called with the losses, accuracies and times of each epoch."""
 
 import copy
 import logging
@@ -20,7 +20,7 @@ class EpochHooks:
     ``training_timing``; ``epoch`` counts from 1. A resumed training sends only the epochs that it trains itself.
     """
 
-    _manager: Any = None  # in the worker processes of Kedro's ParallelRunner no context is created
+    _manager: Any = None  # stays None in worker processes of Kedro's ParallelRunner, which create no context
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -28,7 +28,7 @@ class EpochHooks:
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Hand the training node checkpoints that report each stored epoch to :meth:`_call`."""
+        """Give the training node a checkpoint store that calls :meth:`_call` after each stored epoch."""
         if not hasattr(getattr(self._manager, "hook", None), "on_epoch") or "checkpoints" not in inputs:
             return {}
         store = copy.copy(inputs["checkpoints"])
@@ -36,11 +36,11 @@ class EpochHooks:
         return {"checkpoints": store}
 
     def _call(self, row: dict[str, Any]) -> None:
-        """Call the hooks in pluggy's order, the last registered first; an error in one becomes a warning."""
+        """Call the hooks in pluggy's order, the last registered first; log an error in a hook as a warning."""
         for hook in reversed(self._manager.hook.on_epoch.get_hookimpls()):
             try:
                 hook.function(row=dict(row))
-            except Exception as error:  # hours of training must not end because a server of logs is down
+            except Exception as error:  # hours of training must not be lost because a logging server is down
                 name = f"{hook.function.__module__}.{hook.function.__qualname__}"
                 what = f"{type(error).__name__}: {one_line(error)}"
-                log.warning("%s failed in epoch %d (%s); training goes on without it", name, row["epoch"], what)
+                log.warning("%s failed in epoch %d (%s); training continues", name, row["epoch"], what)

@@ -1,4 +1,4 @@
-"""Log output on the terminal: this project's log lines, and warnings of all libraries."""
+"""Print log records on the terminal: all of this project's, and the warnings and errors of libraries."""
 
 import logging
 

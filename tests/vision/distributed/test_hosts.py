@@ -114,7 +114,7 @@ def test_a_killed_host_ends_the_run_or_joins_again(data, tiny, tmp_path, address
     # without restarts the run ends
     params = on_two_hosts(tiny, address, max_restarts=0)
     killed = join(address, fault)
-    with pytest.raises(UserError, match=r"max_restarts=0: .* start the same command again: it goes on after epoch 1"):
+    with pytest.raises(UserError, match=r"max_restarts=0: .* start the same command again: it resumes after epoch 1"):
         train_classifier(data, without_norm, params, store, choose_run(params))
     assert killed.wait(60) == -signal.SIGKILL
     # both commands again; now the run waits for the host that is killed, which joins once more
@@ -127,9 +127,9 @@ def test_a_killed_host_ends_the_run_or_joins_again(data, tiny, tmp_path, address
     again.join()
     assert killed.returncode == -signal.SIGKILL
     assert joined[0].wait(60) == 0
-    assert [m for m in caplog.messages if m.startswith("going on after epoch 1 of 2")], "not from the start"
+    assert [m for m in caplog.messages if m.startswith("resuming after epoch 1 of 2")], "not from the start"
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert [w for w in warnings if w.endswith("going on after epoch 1 (restart 1 of 1)")] == warnings
+    assert [w for w in warnings if w.endswith("resuming after epoch 1 (restart 1 of 1)")] == warnings
     assert_equal(several, one)
 
 
@@ -159,7 +159,7 @@ def test_a_host_joins_no_run_of_other_code_and_none_where_nothing_listens(tiny, 
     store = hosts._open_store(address)
     params = on_two_hosts(tiny, address).model_dump(mode="json")
     store.set("launch", json.dumps({"name": "first", "params": params, "code": "other"}))
-    with pytest.raises(UserError, match=rf"^join {address}: the run there has other code; install the same version"):
+    with pytest.raises(UserError, match=rf"^join {address}: the run there has another code version; install the same"):
         hosts.join(address)
 
 
@@ -168,5 +168,5 @@ def test_a_host_without_the_data_root_says_so(tiny, monkeypatch):
         raise FileNotFoundError(2, "No such file or directory", "/data/images.npy")
 
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", receive)
-    with pytest.raises(UserError, match=r"^join: /data/images.npy: not here; mount the first host's data root"):
+    with pytest.raises(UserError, match=r"^join: /data/images.npy: not on this host; mount the first host's data root"):
         launcher._hand_over(launcher.Place(tiny, torch.device("cpu")))

@@ -16,7 +16,7 @@ from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.data.loader import plain_batches
 from s10_pipeline.vision.device import choose_precision
 from s10_pipeline.vision.distributed import choose_run, launcher
-from s10_pipeline.vision.distributed.launcher import LostError, _as_told, _cause
+from s10_pipeline.vision.distributed.launcher import LostError, _cause, _to_raise
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.network import resnet
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
@@ -113,7 +113,7 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
     assert (tmp_path / "killed").exists()
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].endswith("going on after epoch 1 (restart 1 of 1)")
+    assert warnings[0].endswith("resuming after epoch 1 (restart 1 of 1)")
     assert restarted.history.equals(whole.history)
     assert restarted.margins.equals(whole.margins)
     assert classifier_to_bytes(restarted.model) == classifier_to_bytes(whole.model)
@@ -130,7 +130,7 @@ def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypat
     with CheckpointStore(tmp_path).open("key", keep=2) as checkpoints:
         checkpoints.save(1, {})
         job = Job(data, 0.05, two, torch.device("cpu"), checkpoints)
-        with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* goes on after epoch 1"):
+        with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* resumes after epoch 1"):
             launcher.train_in_processes(job, lambda *_: None, lambda _: None)
     assert launches == [job] * 2
 
@@ -159,7 +159,7 @@ def test_an_error_of_one_process_is_the_run_s_error(data, two, tmp_path, fault, 
     ],
 )
 def test_only_what_tells_of_a_death_may_be_tried_again(error, told):
-    assert type(_as_told(1, error)) is told
+    assert type(_to_raise(1, error)) is told
 
 
 def test_an_error_that_would_come_again_is_the_cause_and_a_user_s_first():

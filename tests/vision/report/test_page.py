@@ -138,7 +138,7 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
     assert words.index("accuracy of") < words.index("class_starved of") < words.index("decided_schedule of")
     assert f"{len(FAULTS)} faults found" in words
     assert "Yes, as places of evidence" in words
-    assert re.search("50.0% of .*, 20 images, are taken for", words)
+    assert re.search("50.0% of .*, 20 images, are classified as", words)
     assert "0.05, by the rule, checked by the range test (lr_search.method=auto)" in words
     none = section(build_report(judged(inputs(), **dict.fromkeys(FAULTS, "not_found")), {}), "summary")
     assert "Nothing found" in none
@@ -174,7 +174,7 @@ def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inpu
 def test_training_is_told_with_its_drops_and_its_time_but_no_second_accuracy_of_test_images(html: str) -> None:
     told = section(html, "training")
     # 4 epochs of 2 s
-    for figure in ("50 images per second", "8.0 s in training passes", "10.0% of it", "2 0.1 → 0.02 1 epoch without"):
+    for figure in ("50 images per second", "8.0 s in training passes", "of which 10.0%", "2 0.1 → 0.02 1 epoch without"):
         assert figure in told
     assert "test" not in told.partition("Speed")[0].replace("latest", "")
 
@@ -191,7 +191,7 @@ def test_drawn_data_and_planted_faults_are_told_on_top(html: str, inputs: Inputs
     given.provenance["data"]["train"] |= {"faults": {"labels:0.05": [1, 2], "leak:20": [3]}, "drawn": True}
     given.provenance["data"]["train"]["corrections"] = {"kept": 3, "relabelled": 5, "dropped": 2, "rows": [["x"] * 6]}
     page = build_report(given, {})
-    assert "3 images were kept after a look at them, 5 relabelled and 2 dropped" in section(page, "corrections")
+    assert "3 images were checked and kept, 5 relabelled and 2 dropped" in section(page, "corrections")
     assert facts(page)["corrections"]["earlier"] == [["x"] * 6] and "x" not in section(page, "provenance").split()
     for words in ('class="banner"', "Planted faults: labels:0.05, leak:20", "Drawn data, not CIFAR-10"):
         assert words in page and words not in html
@@ -229,7 +229,7 @@ WENT_ON = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search"
 @pytest.mark.parametrize(
     ("changed", "name", "told"),
     [
-        ({"train": {"epochs": 4, "resizing": {"epochs": 2}}}, "training", "In the first 2 epochs images were scaled"),
+        ({"train": {"epochs": 4, "resizing": {"epochs": 2}}}, "training", "In the first 2 epochs training images were scaled"),
         ({"schedule": {"drops": [], "falls": ["A fall to zero"], "warmup": ""}}, "training", "A fall to zero."),
         ({"schedule": {"drops": [], "falls": [], "warmup": "A rise"}}, "training", "A rise."),
         ({"schedule": None}, "training", "Not recorded"),

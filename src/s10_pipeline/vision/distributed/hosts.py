@@ -1,7 +1,8 @@
-"""Training on several hosts: the first one runs ``kedro run``, the others ``python -m s10_pipeline join HOST:PORT``.
+"""Train on several hosts: the first one runs ``kedro run``, the others ``python -m s10_pipeline join HOST:PORT``.
 
-The first host keeps a key-value store at HOST:PORT. In each launch the hosts' elastic agents meet there
-(https://docs.pytorch.org/docs/stable/elastic/rendezvous.html). A host that loses the others waits for the next launch.
+The first host serves a key-value store at HOST:PORT, in which PyTorch's elastic agents of all hosts rendezvous at each
+launch (https://docs.pytorch.org/docs/stable/elastic/rendezvous.html). A host that loses its connection to the others
+waits for the next launch.
 """
 
 import json
@@ -30,12 +31,13 @@ log = logging.getLogger(__name__)
 
 
 def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
-    """Train as :func:`.launcher.train_in_processes`, with the processes of hosts that join.
+    """Train like :func:`.launcher.train_in_processes`, but in processes of this host and of hosts that join.
 
     Raises:
-        UserError, RuntimeError: as there; or the hosts did not meet within the time limit, or cannot.
+        UserError, RuntimeError: those of :func:`.launcher.train_in_processes`.
+        UserError: the other hosts did not join within :data:`.launcher.WAIT_SECONDS`, or cannot reach the rendezvous.
     """
-    # every host takes what was chosen here
+    # device and precision may be "auto", so the first host chooses and all hosts use its choice
     chosen = {"device": job.device.type, "precision": choose_precision(job.params.precision, job.device).name}
     job = replace(job, params=job.params.model_copy(update=chosen))
     address, num_nodes = str(job.params.distributed.rendezvous), job.params.distributed.num_nodes
@@ -50,16 +52,17 @@ def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     try:
         train_in_processes(job, show, on_epoch, meet)
     except (RendezvousError, DistError) as error:
-        what = f"train.distributed.num_nodes={num_nodes}: so many hosts did not meet at {address} in {WAIT_SECONDS} s"
+        what = f"train.distributed.num_nodes={num_nodes}: this many hosts did not meet at {address} in {WAIT_SECONDS} s"
         remedy = f"start the same command again, and python -m s10_pipeline join {address} on each other host"
-        raise UserError(f"{what}; {remedy}: it goes on after epoch {job.checkpoints.last_epoch()}") from error
+        raise UserError(f"{what}; {remedy}: it resumes after epoch {job.checkpoints.last_epoch()}") from error
 
 
 def join(address: str) -> None:
-    """Take part in the training of the ``kedro run`` whose rendezvous is ``address``, until it has ended.
+    """Run this host's processes of the training whose rendezvous is ``address``; return when it has ended.
 
     Raises:
-        UserError: no training is there within the time limit; this host has no such device, other code or other data.
+        UserError: no training was announced there within :data:`.launcher.WAIT_SECONDS`, or this host lacks its device,
+            code version or data.
         RuntimeError: any other error of a process, with its traceback.
     """
     told: dict[str, Any] = {"name": None}
@@ -69,27 +72,27 @@ def join(address: str) -> None:
         device = choose_device(params.device)
         check_device(params, device)
         if told["code"] != digest_of(training_code()):
-            raise UserError(f"join {address}: the run there has other code; install the same version on both hosts")
-        log.info("taking part in the training at %s", address)
-        # torch ranks hosts by their names as text, and the first host's processes must be first. Nobody connects to
-        # the others by name, so theirs begin with a character that sorts behind those of addresses.
+            raise UserError(f"join {address}: the run there has another code version; install the same on both hosts")
+        log.info("joining the training at %s", address)
+        # torch sorts hosts by name, and rank 0 must be on the first host. "~" sorts after all characters of addresses,
+        # and no host connects to a joining one by this name, so the name need not be an address.
         meeting = Meeting(address, told["name"], f"~{socket.gethostname()}")
         try:
             launch(Place(params, device), lambda *_: None, lambda _row: None, meeting)
             return
-        # torch's launcher raises AttributeError on a host that waited in vain for another one's place
+        # torch's launcher raises AttributeError if it waited for a free place until the time limit
         except (LostError, RendezvousError, DistError, AttributeError) as error:
-            log.warning("this host lost the others (%s); waiting for the run at %s to go on", one_line(error), address)
+            log.warning("lost the other hosts (%s); waiting for the run at %s to resume", one_line(error), address)
 
 
 def _open_store(address: str) -> TCPStore:
-    """Listen at an address of this host.
+    """Return a key-value store that listens at ``address``.
 
     Raises:
-        UserError: the port is taken, or the address is another host's.
+        UserError: the port is in use, or the address is not this host's.
     """
     try:
-        # of several tenants, since a failed training of this process may still be held by its traceback
+        # multi_tenant, because the traceback of a failed training in this process may still hold a store on this port
         store = TCPStore("localhost", split_address(address)[1], None, True, wait_for_workers=False, multi_tenant=True)
         socket.create_connection(split_address(address), timeout=WAIT_SECONDS).close()
     except (OSError, DistError) as error:
@@ -99,15 +102,16 @@ def _open_store(address: str) -> TCPStore:
 
 
 def _next_launch(address: str, before: str | None) -> dict[str, Any]:
-    """Wait for a launch that is not the one ``before``; return its name, parameters and digest of the code.
+    """Wait for a launch with another name than ``before``; return its name, parameters and code digest.
 
     Raises:
-        UserError: none came within the time limit.
+        UserError: none was announced within :data:`.launcher.WAIT_SECONDS`.
     """
-    deadline, reason = time.monotonic() + WAIT_SECONDS, "the run there does not go on"
+    deadline, reason = time.monotonic() + WAIT_SECONDS, "the run there was not resumed"
     while (left := deadline - time.monotonic()) > 0:
         try:
-            socket.create_connection(split_address(address), timeout=left).close()  # torch would print each failure
+            # test the connection first, because TCPStore would print each failure
+            socket.create_connection(split_address(address), timeout=left).close()
             store = TCPStore(*split_address(address), wait_for_workers=False, timeout=timedelta(seconds=left))
             told: dict[str, Any] = json.loads(store.get("launch"))
             if told["name"] != before:
@@ -116,4 +120,4 @@ def _next_launch(address: str, before: str | None) -> dict[str, Any]:
             reason = one_line(error)
         time.sleep(0.5)
     remedy = f"start kedro run with train.distributed.rendezvous={address} there, then this command again"
-    raise UserError(f"join {address}: no training to take part in within {WAIT_SECONDS} s ({reason}); {remedy}")
+    raise UserError(f"join {address}: no training to join within {WAIT_SECONDS} s ({reason}); {remedy}")

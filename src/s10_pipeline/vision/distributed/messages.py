@@ -1,6 +1,6 @@
-"""Messages from training processes to the process that started them: log records, progress, epochs, errors.
+"""Send log records, progress, epochs and errors from training processes to the process that started them.
 
-Each process has a pipe of its own, because a killed process could take the lock of a shared queue with it.
+Each process has its own pipe, because a killed process could leave the lock of a shared queue locked for ever.
 """
 
 import logging
@@ -15,12 +15,12 @@ from typing import Any
 from ..progress import Show
 from ..training.checkpoints import OnEpoch
 
-# Logger above all of this project's.
+# Name of the logger that is the parent of all loggers of this project.
 PROJECT = __name__.partition(".")[0]
 
 
 class Sender:
-    """A training process's end of its pipe."""
+    """Sends messages of one training process through its pipe; also the queue of its QueueHandler."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -29,28 +29,28 @@ class Sender:
         self._connection.send((kind, content))
 
     def put_nowait(self, record: logging.LogRecord) -> None:
-        """Send a log record; :class:`QueueHandler` calls it."""
+        """Send a log record; :class:`QueueHandler` calls this method."""
         self.send("log", record)
 
     def take_log(self, level: int) -> None:
-        """Send this process's log records from ``level`` on, instead of printing them."""
+        """Send this process's log records of at least ``level``, instead of printing them."""
         logger = logging.getLogger(PROJECT)
         logger.handlers = [QueueHandler(self)]  # type: ignore[arg-type]
         logger.setLevel(level)
         logger.propagate = False
 
     def show(self, done: int, description: str, note: str) -> None:
-        """Send what :meth:`.progress.Bar.show` takes."""
+        """Send the arguments of :meth:`.progress.Bar.show`."""
         self.send("progress", (done, description, note))
 
 
 @contextmanager
 def listen(num_processes: int, show: Show, on_epoch: OnEpoch) -> Iterator[tuple[list[Connection], list[Exception]]]:
-    """Log, show and report what arrives while in the context, in a thread.
+    """Handle messages in a thread while in the context: log records are logged, ``show`` and ``on_epoch`` are called.
 
     Yields:
-        the end of a pipe for each process's :class:`Sender`; and the errors that were sent, in the order of arrival,
-        complete once the context has ended.
+        one pipe end per process, for its :class:`Sender`; and a list of the errors that were sent, in order of arrival,
+        which is complete when the context has ended.
     """
     pipes = [Pipe(duplex=False) for _ in range(num_processes)]
     readers, writers = [reader for reader, _ in pipes], [writer for _, writer in pipes]

@@ -1,4 +1,4 @@
-"""The processes of one training, one per GPU: DistributedDataParallel (Li et al. 2020, arXiv:2006.15704)."""
+"""Communication between training processes, with DistributedDataParallel (Li et al. 2020, arXiv:2006.15704)."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from ..training.ranks import Ranks
 
 @dataclass(frozen=True)
 class ProcessGroup(Ranks):
-    """A process in torch's process group."""
+    """A process of torch's default process group, which must be initialised."""
 
     rank: int
     count: int
@@ -21,7 +21,7 @@ class ProcessGroup(Ranks):
         return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
     def sync_batchnorm(self, model: Classifier) -> Classifier:
-        if model.mean.device.type != "cuda":  # torch synchronises BatchNorm on CUDA alone
+        if model.mean.device.type != "cuda":  # torch synchronises BatchNorm only on CUDA
             return model
         synchronised: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return synchronised

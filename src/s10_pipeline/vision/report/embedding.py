@@ -1,4 +1,4 @@
-"""Figures as inline SVG and pictures as ``data:`` addresses, so that a page needs no file beside it."""
+"""Embed figures (as inline SVG) and images (as ``data:`` URIs) in a page, so that the page is one file."""
 
 import base64
 import io
@@ -13,15 +13,15 @@ from PIL import Image
 
 from .overlay import draw_tiles, enlarge, tile_size
 
-# Bytes that all pictures of the misclassified images may take together; the page is to stay under 5 MB.
+# Upper limit, in bytes, of all images and maps in the section of misclassified images: the page must stay below 5 MB.
 _BUDGET_BYTES = 2_200_000
-# (size in pixels, colours of the palette or None for all), the first that fits the budget is taken
+# (size in pixels, number of palette colours or None for full colour), best first; the first that fits is used.
 _LEVELS = ((96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
 _THUMBNAIL, _THUMBNAIL_COLORS = 96, 128
-# What an SVG file has and a page must not, or the other way round: pattern, replacement.
+# (pattern, replacement): turn a stand-alone SVG file of matplotlib into an element that a page with CSS can contain.
 _IN_A_PAGE = (
     (r'( xmlns(:xlink)?="[^"]*")|(<style.*?</style>)|(font-family: [^;"]*;? ?)', ""),
-    ('<g id="[^"]*">', "<g>"),  # ids of groups are the same in every figure
+    ('<g id="[^"]*">', "<g>"),  # every figure has the same group ids, and ids on a page must be unique
     ('(?<=: )#([0-9a-f]{6})(?=[;"])', r"var(--figure-\1, #\1)"),
 )
 
@@ -33,10 +33,10 @@ def png_uri(content: bytes) -> str:
 
 
 def figure_svg(figure: Figure, name: str) -> Markup:
-    """Return a figure as an ``<svg>`` element, in which text is text in the page's font.
+    """Return a figure as an ``<svg>`` element whose text stays text, in the page's font.
 
-    A colour ``#rrggbb`` becomes the CSS variable ``--figure-rrggbb``, with the colour itself where no style sheet sets
-    the variable. Ids depend on ``name``, so figures on one page do not clash. Equal figures give equal text.
+    Each colour ``#rrggbb`` becomes the CSS variable ``--figure-rrggbb``, which defaults to that colour, so style sheets
+    can change it. Ids depend on ``name``, so figures on one page do not clash. Equal figures give equal text.
     """
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
@@ -50,7 +50,7 @@ def figure_svg(figure: Figure, name: str) -> Markup:
 
 
 def thumbnail_uri(image_hwc: Pixels, size: int = _THUMBNAIL) -> str:
-    """An image for a gallery: small ones as they are, larger ones scaled to ``size`` pixels, in a palette."""
+    """Return the PNG URI of an image, scaled down to ``size`` pixels if larger; above 48 pixels it has a palette."""
     small = image_hwc if len(image_hwc) <= size else enlarge(image_hwc, size)
     return picture_uri(small, None if len(small) <= 48 else _THUMBNAIL_COLORS)
 
@@ -61,19 +61,21 @@ def explanation_uris(
     true_cams_nhw: NDArray[np.float32],
     budget_bytes: int = _BUDGET_BYTES,
 ) -> list[tuple[str, ...]]:
-    """Each image, its map for the prediction, that for the truth and their difference; the more, the smaller.
+    """Return four PNG URIs per image: the image, the maps of the predicted and the true class, and their difference.
+
+    The more images there are, the smaller each one is and the fewer colours it has.
 
     Args:
         images_nhwc: uint8 (N, H, H, 3), RGB.
         cams_nhw, true_cams_nhw: float32 (N, H, H) in [0, 1].
-        budget_bytes: for all of them together; judged on up to 25 of them.
+        budget_bytes: upper limit for all URIs together, estimated from at most 25 of the images.
     """
 
     def encode(i: int, level: tuple[int, int | None]) -> tuple[str, ...]:
         size, num_colors = level
         image = images_nhwc[i]
         cams = np.stack((cams_nhw[i], true_cams_nhw[i]))
-        # a small image is stored as it is: the browser enlarges it without smoothing
+        # a small image keeps its size, because the browser enlarges it without smoothing
         stored = image if len(image) <= size else enlarge(image, size)
         tiles = (stored, *draw_tiles(image, cams, tile_size(len(image), size))[1:])
         return tuple(picture_uri(pixels, num_colors) for pixels in tiles)
@@ -88,11 +90,11 @@ def explanation_uris(
 
 
 def picture_uri(pixels_hwc: Pixels, num_colors: int | None = None) -> str:
-    """uint8 (H, W, 3) as PNG, in a palette of ``num_colors`` where that is not None."""
+    """Return a PNG URI of a uint8 (H, W, 3) image, reduced to ``num_colors`` colours unless that is None."""
     picture = Image.fromarray(np.ascontiguousarray(pixels_hwc))
     if num_colors is not None:
         picture = picture.quantize(num_colors)
     buffer = io.BytesIO()
-    # the most thorough compression of a picture in all its colours takes ten times as long and saves 5 %
+    # with full colour, ``optimize`` takes ten times as long and saves only 5 %
     picture.save(buffer, format="PNG", optimize=num_colors is not None)
     return png_uri(buffer.getvalue())

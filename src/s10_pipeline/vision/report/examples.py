@@ -1,4 +1,4 @@
-"""Images that the report shows beside its tables."""
+"""Select the images that the report shows, and give each one the facts that stand beside it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +17,13 @@ from .overlay import overlay_cam, tile_size
 
 NUM_IN_GALLERY = 12
 NUM_PAIRS, NUM_OF_A_PAIR = 5, 6
-# Of training and validation images more can be reached, so that they can be corrected; those behind the first dozen are
-# smaller, in pixels, and so the page stays below 5 MB.
+# Limits of the lists whose training and validation images can be corrected in the page. Images after the first
+# NUM_IN_GALLERY are stored with FOLDED_SIZE pixels, so that the page stays below 5 MB.
 NUM_TO_CORRECT, NUM_DUPLICATES, FOLDED_SIZE = 200, 50, 64
 
 
 def show_pairs(pairs: list[dict[str, Any]], test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
-    """The most confused pairs with the mistakes that the model is surest of."""
+    """Return the most confused pairs of classes, each with its mistakes of the highest confidence."""
     shown = []
     for pair in pairs[:NUM_PAIRS]:
         mistaken = test_predictions[
@@ -36,7 +36,7 @@ def show_pairs(pairs: list[dict[str, Any]], test_predictions: pd.DataFrame, imag
 
 
 def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
-    """The test images whose true class the model gives the least probability; ``loss`` in nats."""
+    """Return the test images with the highest cross-entropy loss (``loss``, in nats), highest first."""
     loss = losses(probabilities(test_predictions), test_predictions["label"].to_numpy())
     chosen = np.argsort(-loss, kind="stable")[:NUM_IN_GALLERY]
     rows = test_predictions.iloc[chosen].to_dict("records")
@@ -44,7 +44,7 @@ def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> lis
 
 
 def show_label_errors(candidates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet) -> list[dict[str, Any]]:
-    """The first candidates with their images: those that can be corrected, then those among test images."""
+    """Return the first candidates for wrong labels with their images; those among test images come last."""
     of_test = candidates["split"] == "test"
     parts = (
         (candidates[~of_test].head(NUM_TO_CORRECT), train_images),
@@ -58,7 +58,7 @@ def show_label_errors(candidates: pd.DataFrame, train_images: ImageSet, test_ima
 def show_lowest_margins(
     train_margins: pd.DataFrame, candidates: pd.DataFrame, train_images: ImageSet
 ) -> list[dict[str, Any]]:
-    """The training and validation images behind the candidates for wrong labels: those that fit their label least."""
+    """Return the training and validation images with the lowest margins, without candidates for wrong labels."""
     margins, listed = (table[table["split"] != "test"] for table in (train_margins, candidates))
     rows = margins[~margins["index"].isin(listed["index"])].nsmallest(NUM_IN_GALLERY, "margin").to_dict("records")
     return [_candidate(row, 0, train_images) for row in rows]
@@ -67,7 +67,7 @@ def show_lowest_margins(
 def show_duplicates(
     near_duplicates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet
 ) -> list[dict[str, Any]]:
-    """The first pairs with both images; those with different labels first, as they are worth a look."""
+    """Return the first near-duplicate pairs with both images; pairs with different labels come first."""
     differ = near_duplicates["label_name"] != near_duplicates["train_label_name"]
     first = near_duplicates.assign(differ=differ).sort_values("differ", ascending=False, kind="stable")
     shown = []
@@ -79,7 +79,7 @@ def show_duplicates(
 
 
 def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet) -> list[dict[str, Any]]:
-    """The explained images with both maps and their difference."""
+    """Return the explained images, each with both of its maps and their difference."""
     pictures = explanation_uris(images.images_nhwc[cams.indices], cams.predicted_nhw, cams.true_nhw)
     blanks = zip(is_blank(cams.predicted_nhw).tolist(), is_blank(cams.true_nhw).tolist(), strict=True)
     return [
@@ -91,7 +91,7 @@ def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet
 
 
 def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> list[dict[str, Any]]:
-    """Tagged test images with the map for the tagged class; none where no shortcut was planted."""
+    """Return tagged test images with the map of the tagged class; an empty list if no shortcut was planted."""
     shown = []
     for example, cam_hw in zip(cams.shortcut_examples, cams.shortcut_nhw, strict=True):
         tagged_hwc = plant(images.images_nhwc[example["index"]][None], planted_shortcut(provenance) or {})[0]
@@ -101,7 +101,7 @@ def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> l
 
 
 def show_augmented(examples: ImageSet) -> list[dict[str, Any]]:
-    """The table of :func:`~..data.examples.draw_examples`, row by row: the class and its pictures."""
+    """Return the table of :func:`~..data.examples.draw_examples`, one item per row: class name and images."""
     num_columns = len(examples.source["columns"])
     return [
         {
@@ -119,7 +119,7 @@ def path_of(images: ImageSet, index: int) -> str | None:
 
 
 def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same for the page's JSON: what it shows, without the pictures themselves."""
+    """Return the items without their image URIs, for the JSON in the page."""
     return [
         {
             key: without_pictures(value) if key == "examples" else value
@@ -131,7 +131,7 @@ def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _candidate(row: dict[Any, Any], place: int, images: ImageSet) -> dict[str, Any]:
-    """``row`` with its image and, unless that is a test image, with what a correction (``fix``) says of it."""
+    """Return ``row`` with its image and ``fix``, what a correction of this image needs; None for a test image."""
     index, pixels = row["index"], images.images_nhwc[row["index"]]
     path = path_of(images, index)
     image = thumbnail_uri(pixels) if place < NUM_IN_GALLERY else thumbnail_uri(pixels, FOLDED_SIZE)

@@ -1,4 +1,4 @@
-"""The report's figures, drawn anew from the stored tables."""
+"""Draw the report's figures from the stored tables."""
 
 from matplotlib.figure import Figure
 
@@ -11,10 +11,10 @@ from .inputs import ReportInputs
 
 
 def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
-    """Draw the figures by the names that the report's templates know."""
+    """Return the figures by the names that the report's templates use."""
     best_lr = inputs.best_lr
     if inputs.provenance.get("model", {}).get("lr_from") == "train.lr":
-        # the rate was given: no reading of the range test was taken
+        # the user gave the rate, so no suggestion of the range test is marked as used
         best_lr = {**best_lr, "method": "train.lr"}
     figures = {
         "accuracy_curves": plot_accuracy_curves(inputs.training_history, "Accuracy"),

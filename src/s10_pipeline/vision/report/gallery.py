@@ -1,4 +1,4 @@
-"""The figure of the misclassified images."""
+"""Draw the figure of misclassified images with their class activation maps."""
 
 import numpy as np
 import pandas as pd
@@ -26,10 +26,10 @@ def plot_gradcam_gallery(
     Args:
         images_nhwc: uint8 (N, H, H, 3), RGB, in the order of ``misclassified``; N may be 0.
         misclassified: N rows with ``index``, ``label_name``, ``prediction_name``, ``confidence`` and
-            ``p_<class>``; ``path`` is shown where there is one.
-        cams_nhw: float32 (N, H, H) in [0, 1], for the predicted class; blank ones are drawn as such.
-        true_cams_nhw: likewise, for the true class.
-        title: above the panels.
+            ``p_<class>``; ``path`` is optional, and shown if present.
+        cams_nhw: float32 (N, H, H) in [0, 1], for the predicted class; a blank map is drawn as a grey tile.
+        true_cams_nhw: the same for the true class.
+        title: written above the panels.
     """
     panels = [
         Panel(image_hwc, np.stack(cams), _caption(row))

@@ -1,4 +1,4 @@
-"""The artifacts that the report is made of; light, because pipelines read it wherever they are listed."""
+"""The artifacts that the report is built from. It imports pandas for types only, because Kedro reads it early."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReportInputs:
-    """What the report is made of: artifacts as their stages wrote them, by their names.
+    """The artifacts that the report is built from; each attribute is the artifact of the same name.
 
     Attributes:
-        misclassified: the explained images, in display order; columns as ``test_predictions``.
-        provenance: what made the model, shown as it is; a key that is missing there is missing in the page.
-        verdicts: of :mod:`..evaluation.judge`; that on the maps is in ``cam_check``.
-        cams: their maps, and how the images were chosen and explained.
+        misclassified: the explained images, in display order, with the columns of ``test_predictions``.
+        provenance: parameters, data, code and versions that made the model; the page omits keys that are missing.
+        verdicts: those of :mod:`..evaluation.judge`; the verdict on the maps is in ``cam_check``.
+        cams: maps of ``misclassified``, and how these images were chosen and explained.
 
     Raises:
-        UserError: the maps are of other images than ``misclassified``.
+        UserError: ``cams`` and ``misclassified`` list different images.
     """
 
     train_images: ImageSet
@@ -48,4 +48,4 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         if self.cams.indices.tolist() != self.misclassified["index"].tolist():
-            raise UserError("cams: maps of other images than misclassified; make both: kedro run --pipeline=explain")
+            raise UserError("cams: lists other images than misclassified; make both: kedro run --pipeline=explain")

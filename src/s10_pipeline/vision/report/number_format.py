@@ -1,4 +1,4 @@
-"""Numbers as the report writes them."""
+"""Format numbers for the report."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """Numbers to some significant digits, integers with separators; other things as they are."""
+    """Format a float with significant ``digits``, an integer with thousands separators, anything else with ``str``."""
     if value is None:
         return NOTHING
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    # without an exponent: 1,470 images per second, not 1.47e+03
+    # large numbers get no exponent: 1,470 images per second, not 1.47e+03
     return f"{value:,.0f}" if min(1000, 10**digits) <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 

@@ -1,44 +1,44 @@
-"""An image and its class activation map as pictures of a given size."""
+"""Draw images, class activation maps and their differences as images of a given size."""
 
 import numpy as np
 from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-# Of "turbo" (Mikhailov 2019) without its two ends, which are nearly black and would read as shadow.
+# "turbo" (Mikhailov 2019) without its two ends, because they are nearly black and would look like shadow.
 _COLORMAP, _FIRST, _LAST = "turbo", 0.08, 0.93
-# The image is faded to grey under the map, so that every colour in the overlay comes from the map.
+# Under the map, the image keeps this share of its colour; the rest is grey, so that strong colours are the map's.
 _COLOR_KEPT = 0.35
 _MIN_OPACITY, _MAX_OPACITY = 0.30, 0.62
 _DIFFERENCE_COLORMAP, _MAX_DIFFERENCE_OPACITY = "RdBu_r", 0.8
 
 
 def tile_size(image_size: int, wanted: int) -> int:
-    """The size near ``wanted`` at which each pixel of a small image covers a whole number of pixels."""
+    """Return the multiple of ``image_size`` nearest to ``wanted``, or ``wanted`` itself if the image is larger."""
     return image_size * max(1, round(wanted / image_size)) if image_size <= wanted else wanted
 
 
 def heat_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Colours of values in [0, 1], from blue over green to red: shape (..., 3), in [0, 1]."""
+    """Return RGB colours (..., 3) in [0, 1] of values in [0, 1]: from blue over green to red."""
     colors: NDArray[np.float64] = colormaps[_COLORMAP](_FIRST + (_LAST - _FIRST) * values)[..., :3]
     return colors
 
 
 def enlarge(image_hwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Bring a square image to (size, size, 3): smaller ones keep their pixels visible."""
+    """Resize a square image to (size, size, 3): nearest neighbour for upscaling, Lanczos for downscaling."""
     rule = Image.Resampling.NEAREST if image_hwc.shape[0] <= size else Image.Resampling.LANCZOS
     return np.asarray(Image.fromarray(image_hwc).resize((size, size), rule))
 
 
 def difference_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Colours of values in [-1, 1], blue below zero and red above: shape (..., 3), in [0, 1]."""
-    # without the pale middle, which cannot be told from a faded image
+    """Return RGB colours (..., 3) in [0, 1] of values in [-1, 1]: blue below 0, red above."""
+    # skip the pale middle of the colour map, because it looks like the faded image
     colors: NDArray[np.float64] = colormaps[_DIFFERENCE_COLORMAP](0.5 + 0.25 * (values + np.sign(values)))[..., :3]
     return colors
 
 
 def overlay_cam(image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """Lay a map over its image.
+    """Return an image with its map laid over it.
 
     Args:
         image_hwc: uint8 (H, H, 3), RGB.
@@ -56,16 +56,16 @@ def overlay_cam(image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size:
 def overlay_difference(
     image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], other_hw: NDArray[np.float32], size: int
 ) -> NDArray[np.uint8]:
-    """Lay the difference of two maps over their image: red where ``cam_hw`` is higher, blue where ``other_hw`` is.
+    """Return an image with the difference of two maps over it: red if ``cam_hw`` is higher, blue if ``other_hw`` is.
 
-    Arguments and result as of :func:`overlay_cam`; where the maps agree, the faded image shows.
+    Arguments and result are those of :func:`overlay_cam`. Where the maps agree, only the faded image is visible.
     """
     smooth = _enlarge_map(cam_hw - other_hw, size).clip(-1, 1)
     return _blend(image_hwc, difference_colors(smooth), _MAX_DIFFERENCE_OPACITY * np.abs(smooth) ** 0.6)
 
 
 def draw_tiles(image_hwc: NDArray[np.uint8], cams_nhw: NDArray[np.float32], size: int) -> tuple[NDArray[np.uint8], ...]:
-    """Draw an image, each of its maps and, where there are two, their difference: uint8 (size, size, 3) each."""
+    """Return uint8 (size, size, 3) tiles: the image, one overlay per map and, of two maps, their difference."""
     tiles = [enlarge(image_hwc, size), *(overlay_cam(image_hwc, cam_hw, size) for cam_hw in cams_nhw)]
     if len(cams_nhw) == 2:
         tiles.append(overlay_difference(image_hwc, cams_nhw[0], cams_nhw[1], size))

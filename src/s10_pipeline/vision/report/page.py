@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs nothing else, not even a network."""
+"""Build the report: one HTML file that loads nothing from other files or the network."""
 
 import base64
 import hashlib
@@ -19,13 +19,13 @@ from .number_format import duration, number, percent
 
 
 def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
-    """Render the report; whatever comes from data is escaped.
+    """Render the report; all text from data is escaped.
 
     Args:
-        figures: of :func:`.figures.draw_figures`; those whose name no template knows are shown at the end.
+        figures: those of :func:`.figures.draw_figures`; a figure that no template places is shown at the end.
 
     Returns:
-        HTML text. Its element ``report-data`` holds the figures as JSON.
+        HTML text. Its element ``report-data`` holds all numbers of the page as JSON.
     """
     predictions, shortcut = inputs.test_predictions, inputs.cams.shortcut
     confused = tables.most_confused(predictions)
@@ -33,7 +33,7 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     title = str(source.get("title") or "unnamed data")
     provenance = tables.to_jsonable(inputs.provenance)
     applied = provenance.get("data", {}).get("train", {}).get("corrections", {})
-    earlier = applied.pop("rows", [])  # the page gives them on, and shows their numbers
+    earlier = applied.pop("rows", [])  # the page shows only their counts; its script adds the rows to the new file
     galleries = tables.to_jsonable(
         {
             "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
@@ -107,11 +107,11 @@ def _template() -> Template:
     )
     environment.filters.update(percent=percent, number=number, duration=duration)
     script = read("report.js").strip()
-    # the browser runs this script and no other: whatever else a page might contain is not this text
+    # the page's Content-Security-Policy names this digest, so the browser runs no other script, such as one from data
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment.globals.update(
-        style=Markup(read("report.css")),  # noqa: S704 - a file of ours
-        script=Markup(script),  # noqa: S704 - a file of ours
+        style=Markup(read("report.css")),  # noqa: S704 - a file of this package
+        script=Markup(script),  # noqa: S704 - a file of this package
         script_hash=f"sha256-{digest}",
     )
     return environment.get_template("report.html.j2")

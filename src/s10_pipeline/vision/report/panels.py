@@ -1,4 +1,4 @@
-"""A figure of many panels, each an image beside its class activation map with a few lines below."""
+"""Draw a figure of many panels: each has an image, its class activation maps, and a caption."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from ..figure_text import drawable
 from .overlay import draw_tiles, heat_colors, tile_size
 
 COLORS = {"wrong": "#b3261e", "right": "#14692f", "plain": "#1b1f24", "note": "#626a73"}
-MAX_PANELS = 100  # a figure of more is neither readable nor drawable
+MAX_PANELS = 100  # a figure with more panels would be unreadable, and too large to draw
 
-# All lengths in pixels at this resolution; images then fall on whole pixels.
+# All lengths below are pixels at this resolution, so that images are drawn on whole pixels.
 _DPI = 150
-_LAYOUTS = {2: (5, 160), 4: (3, 128)}  # tiles a panel -> panels a row, pixels a tile
+_LAYOUTS = {2: (5, 160), 4: (3, 128)}  # tiles per panel -> most panels per row, pixels per tile
 _MIN_COLUMNS = 3
 _GAP, _MARGIN, _HEADER = 6, 30, 118
 _LINE, _FONT_POINTS = 25, 7.6
@@ -31,7 +31,11 @@ _BLANK_GREY = 236
 
 @dataclass(frozen=True)
 class CaptionLine:
-    """``prefix name suffix``: where they do not fit, ``name`` alone is shortened."""
+    """A line ``prefix name suffix``; if it is too wide, only ``name`` is shortened.
+
+    Attributes:
+        keep_end: shorten ``name`` at its beginning, as suits a path.
+    """
 
     name: str
     prefix: str = ""
@@ -43,9 +47,9 @@ class CaptionLine:
 
 @dataclass(frozen=True)
 class Panel:
-    """One image: uint8 (H, H, 3), its caption, and one map or two, float32 (1 or 2, H, H) in [0, 1].
+    """An image, uint8 (H, H, 3), with its one or two maps, float32 (1 or 2, H, H) in [0, 1], and its caption.
 
-    The tiles are those of :func:`~.overlay.draw_tiles`. All panels of a figure have as many maps.
+    It is drawn as the tiles of :func:`~.overlay.draw_tiles`. All panels of a figure have the same number of maps.
     """
 
     image_hwc: NDArray[np.uint8]
@@ -54,11 +58,10 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_message: str) -> Figure:
-    """Draw a grid of panels in reading order, five or three in a row; at most :data:`MAX_PANELS` panels.
+    """Draw the first :data:`MAX_PANELS` panels as a grid, with up to five per row; three if each has two maps.
 
     Returns:
-        A figure of some 1800 pixels in width at its own resolution; with ``empty_message`` alone
-        where there are no panels.
+        A figure about 1800 pixels wide at its own resolution. Without panels, it shows ``empty_message`` instead.
     """
     shown = panels[:MAX_PANELS]
     if len(shown) < len(panels):
@@ -84,7 +87,7 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_mes
         x = _MARGIN + (i % columns) * (panel_width + _PANEL_GAP_X)
         y = _HEADER + (i // columns) * (panel_height + _PANEL_GAP_Y)
         blank = is_blank(panel.cams_nhw).tolist()
-        # a difference needs both maps
+        # the difference is blank if one of the maps is
         says_nothing = (False, *blank, any(blank))
         for n, pixels in enumerate(draw_tiles(panel.image_hwc, panel.cams_nhw, tile)):
             page.tile(x + n * (tile + _GAP), y, pixels, says_nothing[n])
@@ -94,7 +97,7 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_mes
 
 
 class _Page:
-    """A white figure addressed in pixels from its upper left corner: pictures on a canvas, texts above it."""
+    """A white figure with pixel coordinates from its upper left corner: images go on a canvas, texts above it."""
 
     def __init__(self, width: int, height: int) -> None:
         self.canvas = np.full((height, width, 3), 255, np.uint8)
@@ -133,7 +136,7 @@ class _Page:
         self, x: float, y: float, text: str, width: float, points: float = _FONT_POINTS, *,
         color: str = "plain", keep_end: bool = False, va: str = "top", **style: Any,
     ) -> float:  # fmt: skip
-        """Write ``text`` in one line, cut with an ellipsis where it is wider than ``width``; return its width."""
+        """Write ``text`` on one line, shortened with an ellipsis if wider than ``width``; return the width drawn."""
         text = drawable(text)
         style |= {"color": COLORS[color], "fontsize": points, "va": va, "parse_math": False}
         written = self.figure.text(x, y, text, transform=self._pixels, **style)

@@ -1,4 +1,4 @@
-// Sorting of tables, filtering of the gallery, correcting of data. Without this script everything is there, in the order of the page.
+// Sorts tables, filters the gallery and collects corrections. Without this script the page shows everything, unsorted and unfiltered.
 "use strict";
 
 for (const table of document.querySelectorAll("table.sortable")) {
@@ -17,7 +17,7 @@ function makeSortable(table) {
     button.append(...header.childNodes);
     header.append(button);
     button.addEventListener("click", () => {
-      // numbers first from high to low, names from A to Z; a second click turns the order around
+      // the first click sorts numbers from high to low and names from A to Z; the next click reverses the order
       const numeric = [...table.tBodies[0].rows].some((row) => row.cells[column].hasAttribute("data-value"));
       const before = header.getAttribute("aria-sort");
       const order = before ? (before === "ascending" ? "descending" : "ascending") : numeric ? "descending" : "ascending";
@@ -38,7 +38,7 @@ function sortRows(body, column, numeric, sign) {
   const rows = [...body.rows].sort((one, other) => {
     const [a, b] = [key(one), key(other)];
     if (!numeric) return sign * a.localeCompare(b, undefined, { numeric: true });
-    // what is not known comes last in either order
+    // missing values come last in either order
     if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b);
     return sign * (a - b);
   });
@@ -72,14 +72,14 @@ function makeFilter(form) {
   apply();
 }
 
-// Buttons beside each image that can be corrected; choices are kept by the browser and given as a file.
+// Adds buttons to each image that can be corrected. The browser stores the choices, and a link downloads them as a file.
 function makeCorrections(given) {
   const key = `corrections, model ${given.model}`;
   const earlier = new Map(given.earlier.map((row) => [row[3], row]));
   let chosen = {};
   try {
     chosen = JSON.parse(localStorage.getItem(key)) || {};
-  } catch {} // storage is forbidden: choices last as long as the page
+  } catch {} // the browser forbids storage, so choices are lost when the page is closed
   const images = [...document.querySelectorAll(".fix[data-image]")].map((place) => {
     const image = JSON.parse(place.dataset.image);
     const select = document.createElement("select");
@@ -103,7 +103,7 @@ function makeCorrections(given) {
   });
   const choose = (image, action, label) => {
     const digest = image.row[3];
-    // the same button again takes the choice back
+    // a second click on the same button removes the choice
     if (!action || (action !== "relabel" && (chosen[digest] || [])[0] === action)) delete chosen[digest];
     else chosen[digest] = [action, label];
     try {
@@ -115,7 +115,7 @@ function makeCorrections(given) {
     const rows = new Map(earlier);
     for (const { image, keep, select, drop } of images) {
       const digest = image.row[3];
-      // what was corrected before was looked at: its label now is right, unless it is corrected once more
+      // an image with an earlier correction starts as "right as it is", because its label was corrected already
       const [action, label] = chosen[digest] || [earlier.has(digest) ? "keep" : ""];
       keep.setAttribute("aria-pressed", action === "keep");
       drop.setAttribute("aria-pressed", action === "drop");

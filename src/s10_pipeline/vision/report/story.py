@@ -1,4 +1,4 @@
-"""How the model came about, in what a reader asks: which learning rate and why, from which data."""
+"""Explain how the model came about: where its learning rate comes from, and which data and code made it."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from ...identity.digests import sha256_of
 
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
-    """How many epochs at the start trained on images that were scaled down."""
+    """Return the number of first epochs that trained on scaled-down images."""
     train = provenance.get("train", {})
     return min(int((train.get("resizing") or {}).get("epochs", 0)), int(train.get("epochs", 1)) - 1)
 
 
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
-    """``lr``, the full rate of training, ``taken_from`` (``range test``, ``interrupted training``, ``train.lr``), and
-    of the test: ``method``, ``suggested``, ``candidates``, ``band``, and whether the stored test is the one that
-    training read (``same_test``).
+    """Return the learning rate of training after warm-up (``lr``) and where it comes from (``taken_from``).
+
+    ``taken_from`` is ``range test``, ``interrupted training`` or ``train.lr``. ``method``, ``suggested``,
+    ``candidates`` and ``band`` are results of the range test. ``same_test``: training read the stored one.
     """
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
     return {
@@ -31,10 +32,10 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
 
 
 def trace_lineage(provenance: dict[str, Any], model: str, test_predictions: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """From what was read to what was predicted: step, what it is, and the mark by which it can be told again.
+    """Return (step, description, checksum or other identifier) of each step from the source to the predictions.
 
     Args:
-        model: the mark of the model's file.
+        model: digest of the model's file.
     """
     data, augment, train = (provenance.get(key, {}) for key in ("data", "augment", "train"))
     steps = []

@@ -1,4 +1,4 @@
-"""What the report tells in figures, as plain Python values."""
+"""Compute the numbers of the report's tables, as plain Python values."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ..evaluation.classes import class_names
 
 
 def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[dict[str, Any]]:
-    """Pairs (truth, prediction) by how many images are mistaken so; ``share`` is of the true class."""
+    """Return the pairs (truth, prediction) with the most mistakes; ``share`` is the fraction of the true class."""
     names, support_k = class_names(test_predictions), test_predictions["label"].value_counts()
     mistakes = test_predictions[test_predictions["label"] != test_predictions["prediction"]]
     counts = mistakes.groupby(["label", "prediction"]).size().sort_values(ascending=False, kind="stable")
@@ -21,9 +21,9 @@ def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[d
 
 
 def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, Any]:
-    """Epochs, learning rates, final figures and speed; fractions, seconds, images per second.
+    """Return number of epochs, learning rates, accuracies (fractions) and speed (seconds, images per second).
 
-    ``total_seconds`` are those of the passes over training images: what measuring and checkpoints took is not noted.
+    ``total_seconds`` covers the passes over training images only, not evaluation and checkpoints.
     """
     last, best = history.iloc[-1], history.iloc[int(history["val_accuracy"].fillna(-1).argmax())]
     seconds = timing["epoch_seconds"]
@@ -43,5 +43,5 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
 
 
 def to_jsonable(value: Any) -> Any:
-    """``value`` as JSON knows it: NumPy's numbers become Python's, NaN and infinity become None."""
+    """Return ``value`` in types that JSON has: NumPy numbers become Python numbers, NaN and infinity become None."""
     return to_jsonable_python(value, inf_nan_mode="null", fallback=lambda number: number.item())

@@ -1,6 +1,6 @@
 """Store checkpoints: one folder per training, atomic files, and a lock so that only one process trains in a folder.
 
-A training may be killed at any moment and can then be resumed from its newest checkpoint.
+A training that was killed at any moment can be resumed from its newest checkpoint.
 """
 
 import json
@@ -169,7 +169,7 @@ class RunCheckpoints:
             except (MemoryError, OSError):
                 raise  # the file may be intact, so it is kept
             except Exception as error:
-                # a damaged file can cause any exception, and the run can go on without that file
+                # a damaged file can cause any exception, and training can resume from an earlier file
                 aside = path.with_suffix(".unreadable")
                 os.replace(path, aside)
                 why = f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,4 +1,4 @@
-"""The whole of training: what it may go on from, where it runs, what comes out."""
+"""Run a whole training: resume from a checkpoint if there is one, train, and return model and history."""
 
 import logging
 from collections.abc import Callable
@@ -33,16 +33,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained model (on the CPU, in evaluation mode) and how it came about.
+    """A trained model (on the CPU, in evaluation mode) and the record of its training.
 
     Attributes:
         history: one row per epoch, :data:`.history.HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
-            ``lr`` is the epoch's last, ``lr_after`` what the epoch left behind.
+            ``lr`` is the rate of the epoch's last step, ``lr_after`` the rate after the schedule judged the epoch.
         timing: one row per epoch, :data:`.history.TIMING_COLUMNS`.
         margins: one row per image (:func:`.margins.margin_table`).
-        lr: learning rate after warm-up; not the one that was asked for where an interrupted training went on.
-        run_key: names the checkpoints.
-        weights_sha256: of the file of pretrained weights; None without one.
+        lr: learning rate after warm-up; a resumed training may keep another one than it was given.
+        run_key: name of the folder of checkpoints.
+        weights_sha256: digest of the file of pretrained weights; None without one.
     """
 
     model: Classifier
@@ -58,11 +58,11 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Job:
-    """A training that is to be done, or what is left of it since its last checkpoint.
+    """A training to run, from the start or from its last checkpoint.
 
     Attributes:
         lr: learning rate after warm-up.
-        device: where to train; several processes on CUDA take a GPU each.
+        device: where to train; of several processes on CUDA, each uses its own GPU.
     """
 
     data: TrainingData
@@ -72,12 +72,12 @@ class Job:
     checkpoints: RunCheckpoints
 
 
-# Does a job, leaves its checkpoints, and reports each.
+# Function that runs a job, saves its checkpoints, and calls the last argument after each one.
 RunTraining = Callable[[Job, Show, OnEpoch], None]
 
 
 def train_here(job: Job, show: Show, on_epoch: OnEpoch, ranks: Ranks = ALONE) -> None:
-    """Train in this process, alone or as one of several."""
+    """Train in this process, which may be one of several (``ranks``)."""
     trainer = Trainer(job.data, job.lr, job.params, job.device, ranks)
     if last := job.checkpoints.last():
         _restore(trainer, *last, job.checkpoints.folder)
@@ -91,10 +91,10 @@ def train_here(job: Job, show: Show, on_epoch: OnEpoch, ranks: Ranks = ALONE) ->
 
 
 def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) -> None:
-    """Go on after ``epoch``.
+    """Restore the state after ``epoch`` from a checkpoint.
 
     Raises:
-        UserError: the checkpoint holds something else than this training's state.
+        UserError: the checkpoint does not hold a state of this training.
     """
     try:
         trainer.restore(epoch, state)
@@ -103,9 +103,9 @@ def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) 
         fits = columns == [HISTORY_COLUMNS] * epoch + [TIMING_COLUMNS] * epoch
         if not fits or any(weight.shape != momentum.shape for weight, momentum in momenta):
             raise ValueError("history or momentum of another shape")
-    except Exception as error:  # anything may be in a file, and torch raises errors of any type
+    except Exception as error:  # the file may hold anything, and torch raises errors of any type for it
         what = f"not the state of this training ({type(error).__name__}: {one_line(error)[:200]})"
-        remedy = "remove its file, to go on after the one before it or afresh"
+        remedy = "remove its file to resume from the checkpoint before it, or to start from scratch"
         raise UserError(f"checkpoint of epoch {epoch} in {folder}: {what}; {remedy}") from error
 
 
@@ -114,28 +114,28 @@ def train_classifier(
 ) -> TrainingResult:
     """Train a ResNet by SGD with momentum under the schedule that ``params`` names.
 
-    An unfinished training of the same run key goes on after its last whole epoch and ends bit-identical
-    to one that was never interrupted (on one kind of CPU and number of threads). Where ``params.lr`` is null, an
-    unfinished training that differs in the found rate alone goes on too, with its own rate.
+    An unfinished training with the same run key resumes after its last complete epoch. The result is bit-identical to
+    an uninterrupted training if kind of CPU and number of threads are the same. If ``params.lr`` is null, an unfinished
+    training that differs only in the rate that the range test found is resumed too, with its own rate.
 
     Args:
-        lr: learning rate after warm-up, as it was given or found by the range test.
-        run: trains, in this process or in several (:func:`s10_pipeline.vision.distributed.choose_run`).
+        lr: learning rate after warm-up, given by the user or found by the range test.
+        run: runs the training, in this process or in several (:func:`s10_pipeline.vision.distributed.choose_run`).
 
     Raises:
-        UserError: batch size, device or precision do not fit; the loss diverged; memory or disk are full;
-            a process of several died too often.
+        UserError: batch size, device or precision cannot be used; the loss diverged; memory or disk is full; training
+            processes died too often.
     """
     check_batch_size(data.train_set, params)
     device = choose_device(params.device)
     check_device(params, device)
     rate, depends, run_key = _find(data, lr, params, store)
     if params.pretrained.path:
-        log.info("training starts from the weights in %s, and normalises images as for them", params.pretrained.path)
+        log.info("training starts from the weights in %s and normalises images as they require", params.pretrained.path)
     if rate != lr:
         log.info(
-            "taking up the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
-            "starts afresh at it)", rate, lr, lr,
+            "resuming the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
+            "starts from scratch with it)", rate, lr, lr,
         )  # fmt: skip
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
@@ -155,13 +155,13 @@ def train_classifier(
 
 
 def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:
-    """Epochs, from 1, that :func:`train_classifier` would train now: those after its last checkpoint."""
+    """Return the epochs (from 1) that :func:`train_classifier` would train now: those after the last checkpoint."""
     *_, run_key = _find(data, lr, params, store)
     return range(RunCheckpoints(store.root / run_key).epochs_to_keep(params.epochs) + 1, params.epochs + 1)
 
 
 def _find(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> tuple[float, Parts, str]:
-    """Return the rate to train at, what the training depends on, and the name of the folder of its checkpoints."""
+    """Return the learning rate, what the training depends on, and the name of its folder of checkpoints."""
     precision = choose_precision(params.precision, choose_device(params.device)).name
     depends = describe_run(data, lr, params, precision)
     if params.lr is None and (other := rate_to_go_on_with(store, depends, params.epochs)) is not None:
@@ -170,11 +170,11 @@ def _find(data: TrainingData, lr: float, params: TrainParams, store: CheckpointS
 
 
 def _begin(checkpoints: RunCheckpoints, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:
-    """Say where training starts: afresh, or after the last whole epoch of one that was not finished."""
+    """Log where training starts. If its model is stored already, delete its checkpoints to start from scratch."""
     if checkpoints.finished_epochs() == params.epochs:
         checkpoints.clear()
     if last := checkpoints.last():
-        log.info("going on after epoch %d of %d, from %s", last[0], params.epochs, checkpoints.folder)
+        log.info("resuming after epoch %d of %d, from %s", last[0], params.epochs, checkpoints.folder)
     elif reason := explain_fresh_start(checkpoints, store, depends):
-        log.info("training afresh: %s", reason)
+        log.info("training from scratch: %s", reason)
     checkpoints.describe(depends, lr_found=params.lr is None)

@@ -1,4 +1,4 @@
-"""What an epoch leaves behind: a row of figures, a row of times, a line in the log."""
+"""Record each epoch: one row of losses and accuracies, one row of times, one line in the log."""
 
 import logging
 import time
@@ -19,23 +19,23 @@ HISTORY_COLUMNS = (
 )  # fmt: skip
 TIMING_COLUMNS = ("epoch", "epoch_seconds", "images_per_second", "data_wait_fraction")
 
-# Above this share of an epoch spent waiting for batches, more workers or cheaper transforms are worth a thought.
+# If waiting for batches takes a larger fraction of an epoch than this, a warning suggests a remedy.
 LONG_WAIT = 0.2
 
 
 @dataclass(frozen=True)
 class EpochTiming:
-    """Seconds of one training epoch, and how many of them were spent waiting for batches."""
+    """Duration of one training epoch, and the time in it spent waiting for batches, both in seconds."""
 
     seconds: float
     waiting_seconds: float
 
 
 class History:
-    """Rows of all epochs so far, in the form of ``training_history`` and ``training_timing``.
+    """Collects one row per epoch for ``training_history`` (``rows``) and ``training_timing`` (``timing``).
 
     Args:
-        num_workers: processes that prepare batches, for each training process.
+        num_workers: number of data-loading processes per training process.
     """
 
     def __init__(self, params: TrainParams, num_workers: int = 0) -> None:
@@ -53,11 +53,11 @@ class History:
         judged: dict[str, Any],
         timing: EpochTiming,
     ) -> None:
-        """Note an epoch and log it.
+        """Add the next epoch and log it.
 
         Args:
-            lr: the rate of its last step.
-            judged: columns of the schedule (:meth:`.schedule.Schedule.after_epoch`).
+            lr: learning rate of the epoch's last step.
+            judged: columns from the schedule (:meth:`.schedule.Schedule.after_epoch`).
         """
         epoch = len(self.rows) + 1
         row = {"epoch": epoch, "lr": lr, **judged, "lr_dropped": judged["lr_after"] < lr}
@@ -81,18 +81,18 @@ class History:
         self._warn_of_waiting()
 
     def _warn_of_waiting(self) -> None:
-        """Say once that data is the bottleneck, and what to do."""
+        """Warn once if data loading is the bottleneck, with a remedy."""
         waited = self.timing[-1]["data_wait_fraction"]
-        # the first epoch of a process starts workers and imports what they need; later ones are like the second
+        # judge the second epoch of this process, because the first one also starts the workers
         if self._epochs_here != 2 or waited <= LONG_WAIT:
             return
         cores = num_cores() // self._params.distributed.num_processes
         remedy = "choose fewer or cheaper transforms in augment.train"
         if self._num_workers < cores - 1:
-            remedy = f"raise train.num_workers (now {self._num_workers}; {cores} cores are there for it), or {remedy}"
+            remedy = f"raise train.num_workers (now {self._num_workers}; {cores} cores are available), or {remedy}"
         log.warning("data is the bottleneck: %.0f %% of an epoch's time is waiting for it; %s", 100 * waited, remedy)
 
 
 def short_count(number: float) -> str:
-    """A rate or a count in at most four characters up to a million: 980, 9800, 16k."""
+    """Format a number below a million in at most four characters: 980, 9800, 16k."""
     return f"{number:.0f}" if number < 10_000 else f"{number / 1000:.0f}k"

@@ -1,4 +1,4 @@
-"""The loop of training: epochs (:class:`Trainer`) and, in each, batches (:func:`train_epoch`)."""
+"""The training loop over epochs (:class:`Trainer`) and over the batches of an epoch (:func:`train_epoch`)."""
 
 import math
 import time
@@ -29,11 +29,11 @@ from .resizing import resize_batch, size_in
 from .schedule import SCHEDULES
 from .step import TrainStep, build_step, own_stream
 
-# The bar's figures come from the device, and asking for them waits until it is done: so only now and then.
+# Loss and accuracy for the progress bar are on the device, and reading them waits for its queue, so read them rarely.
 SECONDS_BETWEEN_PROGRESS = 0.5
 
 
-# Parts of a trainer that change in training and have a ``state_dict``.
+# Attributes of a trainer that change during training and have a ``state_dict``.
 STATEFUL = ("model", "optimizer", "scaler", "schedule")
 
 
@@ -42,12 +42,12 @@ class DivergedError(UserError):
 
 
 class Trainer:
-    """Everything that changes from epoch to epoch.
+    """Trains a network; holds everything that changes from epoch to epoch.
 
     Args:
         lr: learning rate after warm-up.
-        device: where this process computes.
-        ranks: this process among those of the training.
+        device: device of this process.
+        ranks: this process's rank, and its communication with the other processes.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Trainer:
         mine = slice(ranks.rank, None, ranks.count)
         self.val_images = MeasuredImages(data.train_images, data.val_set.indices[mine], device)
         self.test_images = MeasuredImages(data.test_images, data.test_set.indices[mine], device)
-        # summed over the epochs
+        # margin of each image, summed over all epochs so far
         self.margins = {
             name: torch.zeros(len(images), device=device)
             for name, images in (("train", data.train_images), ("test", data.test_images))
@@ -96,7 +96,7 @@ class Trainer:
         }
 
     def restore(self, epochs_done: int, state: dict[str, Any]) -> None:
-        """Go on after an epoch, from what :meth:`state` returned then."""
+        """Restore the state after epoch ``epochs_done``, as :meth:`state` returned it."""
         self.epochs_done = epochs_done
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
@@ -106,14 +106,14 @@ class Trainer:
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
     def train(self, save: Callable[[int, dict[str, Any]], None], show: Show) -> None:
-        """Train what is left of ``params.epochs``.
+        """Train the epochs that are left of ``params.epochs``.
 
         Args:
-            save: called by the first rank after each epoch, with its number and :meth:`state`.
-            show: called now and then with the number of batches done since the first epoch, and two texts.
+            save: called on rank 0 after each epoch, with the epoch and :meth:`state`.
+            show: called about every half second with the number of batches done in all epochs, and two texts.
 
         Raises:
-            UserError: the loss diverged, memory or disk are full.
+            UserError: the loss diverged, or memory or disk is full.
         """
         with (
             torch.random.fork_rng([self.device] if self.device.type == "cuda" else []),
@@ -128,10 +128,10 @@ class Trainer:
                     save(self.epochs_done, self.state())
 
     def _train_one_epoch(self, batches: Iterator[Batch], show: Show) -> Iterator[Batch]:
-        """Train, measure and log an epoch; return the batches of the next, which workers begin to prepare meanwhile."""
+        """Train, evaluate and log one epoch; return the next epoch's batches, which workers prepare meanwhile."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
-        # Dropout draws from the global generator: seeded so, an epoch is a function of rank, seed (below 2**32) and
-        # epoch (below 2**20) alone
+        # Seed the global generator, which dropout uses, from rank, seed (below 2**32) and epoch (below 2**20) only, so
+        # that a resumed epoch equals an uninterrupted one
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
         size = size_in(epoch, self.image_size, self.params)
 
@@ -157,7 +157,7 @@ class Trainer:
         self._add_margins("train", np.concatenate([*self.loader.batches.rows(epoch)]), torch.cat(self.step.margins))
         val, test = self._measure("train", self.val_images), self._measure("test", self.test_images)
         if not math.isfinite(val.mean_loss()):
-            # a step's loss is taken before its update, so the epoch's last update shows here first
+            # each step's loss is computed before its update, so divergence in the last update is first visible here
             raise diverged(self.schedule.lr, epoch, len(self.loader))
         lr = self.schedule.lr
         judged = self.schedule.after_epoch(epoch, val.mean_loss())
@@ -188,17 +188,17 @@ def train_epoch(
     train_batch: Callable[[int, Tensor, Tensor], object] | None = None,
     on_progress: Callable[[MetricSums, int], None] = lambda _sums, _number: None,
 ) -> tuple[MetricSums, EpochTiming]:
-    """Train on each batch once.
+    """Train on each batch once; return the sums of loss and accuracy, and the times.
 
     Args:
-        step: trains on one batch, and adds up loss and accuracy.
+        step: trains on one batch, and sums loss and accuracy.
         batches: uint8 images (B, 3, H, W) and labels (B,), on the CPU.
-        epoch: for the error.
-        train_batch: called with the number of the batch (from 0), images and labels; None: ``step(images, labels)``.
+        epoch: named in the error.
+        train_batch: called with batch number (from 0), images and labels, instead of ``step(images, labels)``.
         on_progress: called every half second with the sums so far and the number of batches done.
 
     Raises:
-        DivergedError: naming epoch, batch and learning rate.
+        DivergedError: the loss is NaN or infinite.
     """
     step.reset()
     started = last_progress = asked = time.perf_counter()
@@ -226,12 +226,12 @@ def _check_finite(first_bad: Tensor, epoch: int, lrs: list[float]) -> None:
 
 
 def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
-    """The error that names where the loss was lost.
+    """Return the error for a loss that is NaN or infinite, with epoch, batch (from 1) and learning rate.
 
     Args:
-        lr: of the schedule then: no value of ``train.lr``, which may be null.
+        lr: rate of that step by the schedule, which may differ from ``train.lr``.
     """
     return DivergedError(
         f"train: the loss was not finite at learning rate {lr:g}, in epoch {epoch}, batch {batch}; give a lower "
-        "train.lr, or null, which takes the range test's (earlier epochs and artifacts are kept)"
+        "train.lr, or null to use the range test's (earlier epochs and artifacts are kept)"
     )
