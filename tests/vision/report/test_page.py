@@ -137,7 +137,7 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
         assert words.count(f"{kind} of &lt;script&gt;") == 1 + (kind == "baseline"), kind
     assert words.index("accuracy of") < words.index("class_starved of") < words.index("decided_schedule of")
     assert f"{len(FAULTS)} faults found" in words
-    assert "Yes, as places of evidence" in words
+    assert "Yes, they show where" in words
     assert re.search("50.0% of .*, 20 images, are classified as", words)
     assert "0.05, by the rule, checked by the range test (lr_search.method=auto)" in words
     none = section(build_report(judged(inputs(), **dict.fromkeys(FAULTS, "not_found")), {}), "summary")
@@ -146,7 +146,7 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
     unknown = judged(inputs(), cam_trust="unknown", label_errors="unknown", shortcut="not_found")
     words = section(build_report(unknown, {}), "summary")
     assert f"{len(FAULTS) - 2} faults found" in words
-    assert f"not found: {KINDS['shortcut']}. Cannot be told: {KINDS['label_errors']}." in words
+    assert f"not found: {KINDS['shortcut']}. Cannot be told from these images: {KINDS['label_errors']}." in words
     assert "trusted? Cannot be told" in words
 
 
@@ -174,7 +174,12 @@ def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inpu
 def test_training_is_told_with_its_drops_and_its_time_but_no_second_accuracy_of_test_images(html: str) -> None:
     told = section(html, "training")
     # 4 epochs of 2 s
-    for figure in ("50 images per second", "8.0 s in training passes", "of which 10.0%", "2 0.1 → 0.02 1 epoch without"):
+    for figure in (
+        "50 images per second",
+        "8.0 s in training passes",
+        "of which 10.0%",
+        "2 0.1 → 0.02 1 epoch without",
+    ):
         assert figure in told
     assert "test" not in told.partition("Speed")[0].replace("latest", "")
 
@@ -229,7 +234,11 @@ WENT_ON = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search"
 @pytest.mark.parametrize(
     ("changed", "name", "told"),
     [
-        ({"train": {"epochs": 4, "resizing": {"epochs": 2}}}, "training", "In the first 2 epochs training images were scaled"),
+        (
+            {"train": {"epochs": 4, "resizing": {"epochs": 2}}},
+            "training",
+            "In the first 2 epochs training images were scaled",
+        ),
         ({"schedule": {"drops": [], "falls": ["A fall to zero"], "warmup": ""}}, "training", "A fall to zero."),
         ({"schedule": {"drops": [], "falls": [], "warmup": "A rise"}}, "training", "A rise."),
         ({"schedule": None}, "training", "Not recorded"),
