@@ -377,7 +377,8 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     browser.open(newest(tmp_path, "report.html").read_text())
     browser.run("document.querySelectorAll('.fix[data-image] button')[1].click()")
     select = "document.querySelectorAll('.fix[data-image] select')[1]"
-    browser.run(f"{select}.selectedIndex = 1; {select}.dispatchEvent(new Event('change'))")
+    browser.run(f"{select}.dispatchEvent(new Event('focus')); {select}.selectedIndex = 1")
+    browser.run(f"{select}.dispatchEvent(new Event('change'))")
     browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
     browser.run("document.querySelector('.corrections a').click()")
     file = tmp_path / "corrections.csv"

@@ -56,7 +56,7 @@ def test_each_chosen_mistake_is_shown(artifacts, explained, num_images):
     wrong = artifacts["test_predictions"].eval("label != prediction").sum()
     assert check["num_maps"] + check["num_blank"] == wrong, "all mistakes are checked, whatever is shown"
     assert check["verdict"]["n"] == check["num_maps"]
-    assert page.count('<figure class="plot">') == 6 + bool(check["advantage"])
+    assert page.count('<figure class="plot"') == 5 + bool(check["advantage"])
     assert "Lineage" in page
 
 
