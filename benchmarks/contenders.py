@@ -1,4 +1,4 @@
-"""Programs that the training engine is compared with: functions that train one epoch and return its seconds."""
+"""Training loops that the engine is compared with; each function returns one that trains an epoch and times it."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Epoch = Callable[[], float]
 
 
 def step_on_one_batch(setting: Setting) -> Callable[[], None]:
-    """Return a step of the same network, optimiser and precision, on one batch that is already on the device."""
+    """Return a function that does one training step of the engine's network, on one batch that is on the device."""
     model = setting.network().train()
     optimizer = build_optimizer(model, setting.params, 0.01)
     shape = (setting.params.batch_size, 3, setting.size, setting.size)
@@ -50,7 +50,7 @@ def bare_step(setting: Setting) -> Epoch:
 
 
 def captured_step(setting: Setting) -> Epoch:
-    """Time the training step captured as one CUDA graph, which is about the fastest that the GPU can do."""
+    """Time the training step captured as one CUDA graph, which is about the highest speed that the GPU allows."""
     step = step_on_one_batch(setting)
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -61,13 +61,13 @@ def captured_step(setting: Setting) -> Epoch:
             step()
 
     def replay(_alive: Callable[[], None] = step) -> None:
-        graph.replay()  # keep a reference to the step, whose tensors the graph uses by address
+        graph.replay()  # ``_alive`` keeps the step's tensors, because the graph uses them by address
 
     return repeated(setting, replay)
 
 
 class SingleImages(Dataset[tuple[torch.Tensor, int]]):
-    """Dataset of single images with torchvision's transforms, as in tutorials."""
+    """Dataset that returns one image at a time, with torchvision's transforms, as in tutorials."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
@@ -100,9 +100,9 @@ def loader_of_single_images(setting: Setting) -> DataLoader[tuple[torch.Tensor, 
 
 
 def plain_loop(setting: Setting) -> Epoch:
-    """Time a loop as in tutorials: fp32, contiguous memory, a DataLoader over single images, torch's default SGD."""
+    """Time a loop as in tutorials: fp32, contiguous memory, a DataLoader over single images, unfused SGD."""
     model = setting.network().to(memory_format=torch.contiguous_format).train()
-    model.memory_format = torch.contiguous_format  # of the weights above, of what it casts images to here
+    model.memory_format = torch.contiguous_format  # the format that the network converts images to
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     loader = loader_of_single_images(setting)
     precision = Precision("fp32", setting.device)
@@ -176,7 +176,7 @@ def lightning(setting: Setting) -> Epoch:
 
 
 class PilImages(SingleImages):
-    """The images as timm's datasets give them: PIL, with the transform that timm's loader sets."""
+    """Dataset of PIL images, as in timm; timm's loader sets ``transform``."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting, self.transform = setting, None
@@ -189,9 +189,9 @@ class PilImages(SingleImages):
 def timm_loop(setting: Setting) -> Epoch:
     """``train_one_epoch`` of timm's train.py with ``--channels-last --amp``, in this run's precision.
 
-    timm's: loader (crop, flip, random erasing; its prefetcher on CUDA alone), optimiser factory, scaler, meters, the
-    order of the calls, and the loss that is read after each step. Left out: arguments that are off by default, log,
-    checkpoints. The network is this project's, which normalises by itself, so the loader leaves values at 0-255.
+    These parts are timm's: loader (crop, flip, random erasing; prefetcher only on CUDA), optimiser factory, scaler,
+    meters, order of calls, and reading the loss after each step. Options that are off by default, logging and
+    checkpoints are left out. The network is this project's, which normalises its input, so the loader keeps 0-255.
     """
     from timm.data import create_loader
     from timm.optim import create_optimizer_v2

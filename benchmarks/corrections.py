@@ -1,10 +1,10 @@
-"""Plant wrong labels, correct those that the report lists as an honest reviewer would, train again, and compare.
+"""Plant wrong labels, correct all wrong ones that the report lists, train again, and compare accuracies.
 
     python benchmarks/corrections.py --shares 0.1 0.01 --seeds 0 1 2
 
-Each pair of runs is the ordinary pipeline on drawn images, in its own folder; finished runs are not repeated. The
-simulated reviewer sees the training and validation images that the report shows, and knows their true labels. Accuracy
-is measured with the true test labels, not the planted ones. Writes a page to benchmarks/results/.
+Each run is the ordinary pipeline on drawn images, in its own folder; finished stages are not repeated. The simulated
+reviewer corrects the training and validation images that the report lists, and knows their true labels. Accuracy is
+measured with the true test labels, not the planted ones. Writes a page to benchmarks/results/.
 """
 
 import argparse
@@ -34,8 +34,8 @@ NUM_TRAIN = 2000
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.01], help="of wrong labels (0.1 0.01)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of data and training (0 1 2)")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0.1, 0.01], help="wrong labels (0.1 0.01)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of data and training (0 1 2)")
     add_params(parser)
     parser.add_argument("--scratch", type=Path, default=ROOT / "data/corrections", help="folder of the runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure(scratch: Path, share: float, seed: int, more: str) -> dict[str, Any]:
-    """Train, correct, train again; return both prediction tables with true labels, and how many listed were wrong."""
+    """Train, correct, train again; return both prediction tables with true labels, and counts of wrong labels."""
     folder = scratch / f"{share:g}" / str(seed)
     before = train(folder / "before", share, seed, more)
     drawn = {"source": "shapes10", "seed": seed, "shapes10": {"num_train_images": NUM_TRAIN}}
@@ -97,7 +97,7 @@ def measure(scratch: Path, share: float, seed: int, more: str) -> dict[str, Any]
 
 
 def train(folder: Path, share: float, seed: int, more: str) -> Any:
-    """Run the pipeline up to the evaluation; return its catalog."""
+    """Run the pipeline up to the evaluation; return the artifacts that :func:`measure` reads, by name."""
     given = f"ingest.seed={seed},train.seed={seed},ingest.plant=labels:{share:g}{more}"
     run = [sys.executable, "-m", "kedro", "run", "--env=sample", "--pipelines=data,lr_search,training,evaluation"]
     run += [f"--params=ingest.shapes10.num_train_images={NUM_TRAIN},{given}", "--only-missing-outputs"]

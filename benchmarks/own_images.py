@@ -1,4 +1,4 @@
-"""Measure the effect of class weights with few images of rare classes, and of pretraining with few images of each.
+"""Measure the effect of class weights on rare classes, and of pretraining when each class has few images.
 
 python benchmarks/own_images.py weights
 python benchmarks/own_images.py pretraining --cifar=DIR
@@ -27,16 +27,16 @@ from s10_pipeline.vision.training.params import TrainParams
 from seeds import in_words
 from setting import command, hardware, versions
 
-# Drawn images of each class, the first frequent; scored on so many of each.
+# Numbers of drawn training images per class (one frequent, two rare), and of test images per class.
 COUNTS, NUM_SCORED, SEEDS = (400, 30, 30), 500, range(5)
-# Classes of CIFAR-10 that a network is pretrained on; it is tuned on so many images of each of the others, in so many
-# epochs.
+# A network is pretrained on PRETRAINED_ON, five classes of CIFAR-10 with NUM_PRETRAINED images each, and fine-tuned on
+# the other five. TUNED_ON: images per class -> epochs.
 PRETRAINED_ON, NUM_PRETRAINED, TUNED_ON, TUNING_SEEDS = (0, 2, 4, 6, 8), 1000, {20: 30, 50: 20, 200: 10}, range(3)
 AUGMENT = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding": 0.0625}}, "HorizontalFlip"]})
 
 
 def train(images: ImageSet, seed: int, epochs: int, width: int, **changes: object) -> Classifier:
-    """Train at the cautious rate of the project's rule; the rate falls to zero in the second half of the epochs."""
+    """Train at rate 0.1, annealed to zero in the second half of the epochs."""
     params = {"epochs": epochs, "batch_size": 32, "lr": 0.1, "warmup_epochs": 2, "anneal_epochs": epochs // 2}
     params |= {"plateau": {"patience": epochs}, "device": "cpu", "num_workers": 0, "seed": seed, **changes}
     params["architecture"] = {"depth": 8, "width": width, "stem": "whitened"}
@@ -57,7 +57,7 @@ def recalls(model: Classifier, images: ImageSet) -> np.ndarray:
 
 
 def some_of(images: ImageSet, classes: Sequence[int], counts: Sequence[int], seed: int) -> ImageSet:
-    """Return this many images of each class, chosen by the seed, with labels renumbered from 0."""
+    """Return randomly chosen images, ``counts[i]`` of class ``classes[i]``, with labels renumbered from 0."""
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(images.labels == k))[:n] for k, n in zip(classes, counts, strict=True)]
     labels = np.repeat(np.arange(len(classes)), [len(chosen) for chosen in rows])

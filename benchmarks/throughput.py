@@ -2,9 +2,9 @@
 
     python benchmarks/throughput.py [--depth 18 --width 64 --batch-size 128 --batches 6 --rounds 5]
 
-All of them take turns, in this machine's precision and in fp32. Prints images per second and ratios, and stores them in
-benchmarks/results/. Absolute figures depend on other load on the machine, so compare the ratios: each round gives one,
-and the page states their median and range.
+All of them run in turn, in this machine's fastest precision and in fp32. Prints images per second and ratios, and
+stores them in benchmarks/results/. Absolute speeds depend on other load on the machine, so compare the ratios: each
+round gives one, and the page states their median and range.
 """
 
 import argparse
@@ -49,12 +49,12 @@ def main() -> None:
             f"# Training throughput, {hardware()}, {datetime.date.today()}",
             "",
             f"Command: {command()}. ResNet-{arguments.depth}, width {arguments.width}, batch {arguments.batch_size}, "
-            f"32x32 images, {setting.num_workers} workers a loader; n = {arguments.rounds} rounds of "
-            f"{arguments.batches} batches, in turn, after one to warm up. Speed: median; ratios: of each round, in one "
-            f"precision (plain loop: with {setting.precision.name}), median (lowest to highest){load}.",
+            f"32x32 images, {setting.num_workers} workers per loader; n = {arguments.rounds} rounds of "
+            f"{arguments.batches} batches, in turn, after a warm-up round. Speed: median. Ratio: median (range) "
+            f"over rounds, in one precision (plain loop: against {setting.precision.name}){load}.",
             versions(*(name.replace("_", "-") for name in installed)),
             "",
-            "| precision | what | images/s | this project is |",
+            "| precision | program | images/s | this project is |",
             "| --- | --- | ---: | ---: |",
             *(_row(key, num_images, times, seconds[key[0], OURS]) for key, times in seconds.items()),
         ],

@@ -115,7 +115,7 @@ class ProjectHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """After the last output of training is stored, mark it as finished: the next forced run starts from scratch."""
+        """Mark the training as finished after its last output is stored; a forced run then starts from scratch."""
         if dataset_name == node.outputs[-1] == "provenance":
             store = self._catalog.load("checkpoints") if hasattr(self, "_catalog") else None
             if store:  # worker processes of Kedro's ParallelRunner have no catalog

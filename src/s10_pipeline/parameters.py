@@ -60,7 +60,7 @@ def validate_parameters(values: dict[str, Any]) -> Parameters:
 
 
 def _explain(error: Any) -> tuple[str, str, str]:
-    """Return ``key=value``, the rule and the remedy of one of pydantic's errors."""
+    """Return (``key=value``, broken rule, remedy) for one of the errors that pydantic found."""
     loc = [str(part) for part in error["loc"]]
     fields = [*declared_fields(Parameters, ".".join(loc))]
     # the part of loc that names parameters; the rest is a position inside a value

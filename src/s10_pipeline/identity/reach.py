@@ -109,7 +109,7 @@ class Reach:
                 yield from self._find(found.module, found.path + path[1:])
 
     def _take(self, place: str, name: str, statements: list[Statement]) -> None:
-        """Add statements to ``pieces``, and follow the names in them."""
+        """Add the digest of statements to ``pieces``, and queue the definitions of the names that they use."""
         text = "\n".join(statement.text for statement in statements)
         self.pieces[f"{place}.{name}".partition(".")[2]] = digest_of(text)[:16]
         for statement in statements:

@@ -31,13 +31,13 @@ Versions = set[tuple[str, str]]  # (dataset, version)
 
 @dataclass(frozen=True)
 class Rules:
-    """Project-specific rules. Anything that they do not exclude is assumed to influence results.
+    """A project's rules for what can change results. Anything that they do not exclude is assumed to do so.
 
     Attributes:
         package: importable name of the project's package.
         parameters: pydantic model of all parameters; ``affects(...)`` at a field declares which nodes it can change.
-        path_parameters: dotted names of parameters that name a file or folder, whose content then counts too.
-        listed_files: function from a node's parameters to further files whose content counts, as description -> files.
+        path_parameters: dotted names of parameters that name a file or folder; its content is fingerprinted too.
+        listed_files: function from a node's parameters to further files to fingerprint, as description -> files.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
         describe: function from a node's parameters to further facts for its record (device, commit); called after the

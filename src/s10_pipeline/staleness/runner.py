@@ -115,7 +115,7 @@ class Run(Plan):
         made_elsewhere = sorted(read.keys() & self.producers.keys())
         before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
         plan = Plan(self.rules, before, self.catalog, self.store)
-        plan.chosen.clear()  # a version that the user chose may be stale too
+        plan.chosen.clear()  # check the versions that the user chose too, because they may be stale
         plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
         others = self._other_parameters(plan)
         env = getattr(click.get_current_context(silent=True), "params", {}).get("env")

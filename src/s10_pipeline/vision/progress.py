@@ -28,7 +28,7 @@ Show = Callable[[int, str, str], None]
 
 
 class Bar:
-    """A line with description, bar, count, remaining time and a note.
+    """A progress bar on one line: description, bar, count, remaining time and a note.
 
     It shares rich's global console with the log handler, so log lines scroll above it. Without a terminal, description,
     count and note are logged every :data:`LOG_SECONDS`.

@@ -174,12 +174,7 @@ def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inpu
 def test_training_is_told_with_its_drops_and_its_time_but_no_second_accuracy_of_test_images(html: str) -> None:
     told = section(html, "training")
     # 4 epochs of 2 s
-    for figure in (
-        "50 images per second",
-        "8.0 s in training passes",
-        "of which 10.0%",
-        "2 0.1 → 0.02 1 epoch without",
-    ):
+    for figure in ("50 images per second", "8.0 s in training", "of which 10.0%", "2 0.1 → 0.02 1 epoch without"):
         assert figure in told
     assert "test" not in told.partition("Speed")[0].replace("latest", "")
 
@@ -234,11 +229,7 @@ WENT_ON = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search"
 @pytest.mark.parametrize(
     ("changed", "name", "told"),
     [
-        (
-            {"train": {"epochs": 4, "resizing": {"epochs": 2}}},
-            "training",
-            "In the first 2 epochs training images were scaled",
-        ),
+        ({"train": {"epochs": 4, "resizing": {"epochs": 2}}}, "training", "In the first 2 epochs training images"),
         ({"schedule": {"drops": [], "falls": ["A fall to zero"], "warmup": ""}}, "training", "A fall to zero."),
         ({"schedule": {"drops": [], "falls": [], "warmup": "A rise"}}, "training", "A rise."),
         ({"schedule": None}, "training", "Not recorded"),

@@ -12,7 +12,7 @@ from ..kedro_internals import path_of
 from ..records import Record, RecordStore
 from .options import datasets_of, in_environment, open_context, open_records
 
-Version = tuple[str, str | None]  # a dataset's name, and its version or its digest
+Version = tuple[str, str | None]  # (name of a dataset, version or digest)
 
 
 @click.command()
@@ -58,7 +58,7 @@ class _Tree:
         self.makers: dict[Version, Record] = {}
         for record in reversed(store.all()):
             for name, output in record.outputs.items():
-                # by content too, because a stage may have read an equal version that has no record
+                # find records by digest too, because a stage may have read an equal version that has no record
                 self.makers |= {(name, output["digest"]): record, (name, output["version"]): record}
 
     def show(self, name: str, version: str | None, digest: str | None = None, indent: str = "") -> None:

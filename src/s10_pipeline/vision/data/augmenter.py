@@ -62,7 +62,7 @@ def _step(transform: A.BasicTransform | A.BaseCompose, generator: random.Random)
     On small images, albumentations spends most of its time on the handling of masks, boxes and key points. The function
     does only what ``BasicTransform.__call__`` does for the image.
     """
-    # compositions, and transforms that override the methods replaced here, are called through albumentations
+    # the shortcut is not valid for compositions, nor for transforms that override the methods that it replaces
     own_way = not isinstance(transform, A.BasicTransform) or any(
         getattr(type(transform), name) is not getattr(A.BasicTransform, name)
         for name in ("__call__", "apply_with_params", "should_apply")

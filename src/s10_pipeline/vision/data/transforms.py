@@ -69,7 +69,7 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
 
 
 def _reason(error: BaseException) -> str:
-    """Return one line with the first argument that is wrong, from pydantic's longer message if it is the cause."""
+    """Return the error in one line; if pydantic raised it, only the first wrong argument and its rule."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]

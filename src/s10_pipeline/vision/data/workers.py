@@ -23,7 +23,7 @@ CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 def check_limits(num_workers: int, message_bytes: int) -> None:
     """Raise UserError if shared memory or open files are too few, because torch would wait forever for the workers."""
-    # besides the messages prepared in advance, the receiver holds two
+    # each worker prepares PREFETCH messages in advance, and the receiving process holds two more
     needed = message_bytes * (PREFETCH * num_workers + 2)
     free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else needed
     if free < needed:

@@ -22,9 +22,10 @@ from .imputation import impute
 
 # Percentages of an image's pixels that are removed.
 PERCENTAGES = (10, 20, 40)
-# Controls that a map has to beat: random patches, in cells as large as the map's; and maps of other images, which mark
-# where objects usually are. Random single pixels are no fair control, because their neighbours predict them: removing
-# any connected region lowers the probability more. Each image is compared with NUM_DRAWS maps of each control.
+# Controls that a map has to beat: random patches as large as a cell of the map, and maps of other images, which mark
+# where objects usually are. Random single pixels are no fair control: imputation restores them from their neighbours,
+# so removing any connected region lowers the probability more. Each image is compared with NUM_DRAWS maps of each
+# control.
 CONTROLS = ("random_maps", "other_maps")
 NUM_DRAWS = 8
 MIN_MAPS, MAX_MAPS = 5, 200

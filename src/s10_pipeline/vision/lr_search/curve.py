@@ -10,8 +10,8 @@ Floats = NDArray[np.float64]
 # (torch-lr-finder skips as many).
 SKIP_START = 10
 
-# If the true loss is constant, the smoothed loss varies by chance by more than this many standard errors in 1 of 100
-# range tests.
+# A change of the smoothed loss counts if it exceeds this many standard errors: noise alone does so in 1 of 100 range
+# tests.
 MAX_ERRORS = 9.0
 
 # Training counts as unstable from the rate on at which the loss stays above this multiple of its initial value.

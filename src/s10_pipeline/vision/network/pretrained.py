@@ -146,5 +146,5 @@ def _reason(error: Exception) -> str:
 
 
 def _misfit(path: Path, reason: str) -> UserError:
-    # a function that is named only in raise statements, so that the text of the error is not part of the run key
+    # the run key leaves out functions that are used only in raise statements, so this text may change
     return UserError(f"train.pretrained.path={path}: {reason}")

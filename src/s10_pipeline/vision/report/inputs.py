@@ -1,4 +1,4 @@
-"""The artifacts that the report is built from. It imports pandas for types only, because Kedro reads it early."""
+"""The artifacts that the report is built from. pandas is imported for types only, to list pipelines fast."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,4 +48,4 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         if self.cams.indices.tolist() != self.misclassified["index"].tolist():
-            raise UserError("cams: lists other images than misclassified; make both: kedro run --pipeline=explain")
+            raise UserError("cams: not of the same images as misclassified; make both: kedro run --pipeline=explain")

@@ -82,5 +82,5 @@ def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # runs from source, or the library is installed under another package name
+    except PackageNotFoundError:  # this project runs from source, or a library is installed under another package name
         return "not installed as a package"

@@ -130,7 +130,7 @@ def _number_groups(rows: DataFrame, params: IngestParams, setting: str) -> DataF
     splits = rows.groupby("group")["split"].unique()
     if astride := [f"{group} ({', '.join(names)})" for group, names in splits.items() if len(names) > 1]:
         raise UserError(
-            f"{setting}: groups in several splits: {list_some(astride)}; put each into one, or leave out the splits"
+            f"{setting}: groups in several splits: {list_some(astride)}; put each group in one split, or give no splits"
         )
     return rows.assign(group=factorize(rows["group"])[0])
 

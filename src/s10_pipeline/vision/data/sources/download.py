@@ -125,6 +125,6 @@ def _one_run_at_a_time(target: Path) -> Iterator[None]:
         held = lock.acquire()
     with held:
         yield
-    # the lock file can go: a run that waits has it open already, and a later run finds the target
+    # removing the lock file is safe: a waiting run has it open already, and a later run finds the downloaded file
     with suppress(OSError):
         os.unlink(lock.lock_file)

@@ -74,10 +74,10 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
     if named["train"] and len(found) > 1:
         if max(map(len, named.values())) > 1:
             raise UserError(
-                f"{setting}: {', '.join(found)} all look like split folders; rename those to read to train, val, test"
+                f"{setting}: {', '.join(found)} all look like split folders; rename those to use to train, val, test"
             )
         if others := [name for name in folders if name not in found]:
-            _log.warning("%s: only %s are read, not %s", setting, ", ".join(found), ", ".join(others))
+            _log.warning("%s: reading only the folders %s, not %s", setting, ", ".join(found), ", ".join(others))
         return {split: names[0] for split, names in named.items() if names}
     if found:
         other = "test" if named["train"] else "train"
@@ -146,7 +146,7 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
     if undecoded:
         listed = ", ".join(f"{number:,} {extension}" for extension, number in sorted(undecoded.items()))
         where = _where(split, setting)
-        _log.warning("%s: not read: %s (formats that are not decoded here); convert them to PNG or JPEG", where, listed)
+        _log.warning("%s: ignored %s files, whose format is not supported; convert them to PNG or JPEG", where, listed)
     return files
 
 

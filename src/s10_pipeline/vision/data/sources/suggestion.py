@@ -8,7 +8,7 @@ from ..image_files import image_extensions, listing, walk_images
 from ..params import IngestParams
 
 ARCHIVES = {"cifar-10-python.tar.gz": "cifar10", "cifar-100-python.tar.gz": "cifar100"}
-# PACKED: extensions of archives that Python can unpack, and two more. UNPACK: the remedy for them.
+# PACKED: file name extensions of archives. UNPACK: the remedy if ``ingest.path`` is an archive.
 UNPACK = "unpack it and give the folder, with ingest.source=folder for class folders of images"
 PACKED = (".rar", ".7z", *(extension for _, extensions, _ in shutil.get_unpack_formats() for extension in extensions))
 
