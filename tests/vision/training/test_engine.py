@@ -215,7 +215,7 @@ def test_divergence_in_warm_up_tells_the_rate_of_then_as_no_parameter(data, tiny
         train_classifier(data, 6e30, params, store)
     message = str(caught.value)
     assert "train.lr=" not in message
-    assert "train.lr, or null, which takes the range test's" in message
+    assert "train.lr, or null" in message
     assert "\n" not in message
     assert re.search(r"at learning rate [1-6]e\+30, in epoch 1, batch", message)
 

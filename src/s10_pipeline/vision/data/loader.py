@@ -143,7 +143,8 @@ class TrainLoader:
     Args:
         images: the training images.
         subset: the indices to load, and the transforms.
-        batch_size: images per batch; the last batch of an epoch may be smaller, or larger by one image per rank.
+        batch_size: images per batch; the last batch of an epoch may be smaller, or larger by up to
+            2 ``num_ranks`` - 1 images.
         seed: seed of order and augmentation.
         num_workers: number of worker processes; 0 prepares batches in this process.
         pin_memory: whether to use pinned memory, for asynchronous copies to a CUDA device.

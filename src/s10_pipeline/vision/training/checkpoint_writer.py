@@ -18,7 +18,7 @@ def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iter
     On CUDA, the function starts to copy the state to pinned memory and returns; the thread waits for the copy, then
     writes the file. Later training steps also wait for the copy, so they cannot change the tensors that are being
     copied. At most one checkpoint is written at a time: the next call, and the end of the context, wait until it is
-    written and raise its error.
+    written and raise its error. So a killed training on CUDA may lose the last complete epoch beside the running one.
 
     Raises:
         UserError: a checkpoint cannot be written.

@@ -36,7 +36,8 @@ class CheckpointStore:
 
     Args:
         root: the folder, which is created when the first training is opened.
-        on_epoch: called with each stored epoch's row of history and timing, in this process; it must not raise.
+        on_epoch: called in this process with each epoch's row of history and timing, once the epoch's checkpoint is
+            written (on CUDA: is being written); it must not raise.
     """
 
     def __init__(self, root: Path, on_epoch: OnEpoch = lambda _row: None) -> None:

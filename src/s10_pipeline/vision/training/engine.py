@@ -72,7 +72,7 @@ class Job:
     checkpoints: RunCheckpoints
 
 
-# Function that runs a job, saves its checkpoints, and calls the last argument after each one.
+# Function that runs a job, saves a checkpoint after each epoch, and then calls the last argument.
 RunTraining = Callable[[Job, Show, OnEpoch], None]
 
 

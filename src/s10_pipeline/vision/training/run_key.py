@@ -18,7 +18,6 @@ from ..data.split import Split, indices_digest
 from .checkpoints import CheckpointStore, RunCheckpoints
 from .data import TrainingData
 from .params import LOOK_AT_EPOCHS, TrainParams
-from .schedule import SCHEDULES
 
 # Entry points of the code that computes the result, as (module, name). All project code that they reach is part of the
 # run key, so a new module is included automatically. Code that starts, reports or stores a training is not part of it.
@@ -63,8 +62,7 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
 
 def _what_looks_at_epochs(parameters: dict[str, Any]) -> list[str]:
     """Return the parameters that make an epoch's learning rate or image size depend on ``train.epochs``."""
-    names = [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if parameters[name]]
-    return names + ["train.schedule"] * SCHEDULES[parameters["train.schedule"]].looks_at_epochs
+    return [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if parameters[name]]
 
 
 def key_of(depends: Parts) -> str:

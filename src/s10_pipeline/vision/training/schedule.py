@@ -17,8 +17,8 @@ class Schedule(ABC):
     """Base class: sets the optimiser's learning rate before each step and after each epoch.
 
     In the first ``warmup_epochs`` the rate grows linearly to the full rate (Goyal et al. 2017, arXiv:1706.02677). In
-    the last ``anneal_epochs`` it falls linearly to zero from wherever the schedule left it, so that training ends at a
-    low rate even if the schedule lowered it too late. In between, subclasses decide, by :meth:`_rate` or
+    the last ``anneal_epochs`` it falls linearly towards zero from wherever the schedule left it, so that training ends
+    at a low rate even if the schedule lowered it too late. In between, subclasses decide after each epoch, by
     :meth:`_judge`.
 
     Args:
@@ -26,8 +26,6 @@ class Schedule(ABC):
         steps_per_epoch: batches per epoch.
     """
 
-    # Whether the rate of a step depends on the total number of epochs, not counting annealing.
-    looks_at_epochs: ClassVar[bool] = False
     # Name, for people, of the measurement by which this schedule decides.
     decided_by: ClassVar[str]
 
@@ -37,7 +35,7 @@ class Schedule(ABC):
         self._act_after = max(params.warmup_epochs, params.resized_epochs)
         self._anneal_after = max(params.warmup_epochs, params.epochs - params.anneal_epochs)
         self._anneal_from: float | None = None
-        self._last_lr = lr  # rate at the end of the previous epoch
+        self._last_lr = lr  # rate after the previous epoch was judged
 
     @property
     def lr(self) -> float:
@@ -54,8 +52,6 @@ class Schedule(ABC):
                 self._anneal_from = self.lr
             total = (self._params.epochs - self._anneal_after) * self._steps
             self._set(self._anneal_from * (1 - (done - self._anneal_after * self._steps) / total))
-        elif (rate := self._rate(done - warmup)) is not None:
-            self._set(rate)
         return self.lr
 
     def after_epoch(self, epoch: int, val_loss: float) -> dict[str, Any]:
@@ -71,10 +67,6 @@ class Schedule(ABC):
         reason = self._params.schedule if acts else "anneal"
         lowered, self._last_lr = epoch > self._params.warmup_epochs and self.lr < self._last_lr, self.lr
         return {"best_val_loss": None, **judged, "lr_after": self.lr, "drop_reason": reason if lowered else ""}
-
-    def _rate(self, step: int) -> float | None:
-        """Return the rate of a step, counted from the end of warm-up; None leaves the rate unchanged."""
-        return None
 
     def _judge(self, val_loss: float) -> dict[str, Any]:
         """Adjust the rate after an epoch with this validation loss; return further columns of its history row."""

@@ -105,7 +105,7 @@ class TrainStep:
 
     @contextmanager
     def _lr_on_device(self) -> Iterator[None]:
-        groups, number = self.optimizer.param_groups if self._lr is not None else [], self.lr
+        groups, number = (self.optimizer.param_groups if self._lr is not None else []), self.lr
         for group in groups:
             group["lr"] = self._lr
         try:

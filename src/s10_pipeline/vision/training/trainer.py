@@ -121,11 +121,14 @@ class Trainer:
             explain_out_of_memory(self.params.batch_size, self.device),
             own_stream(self.device),
         ):
-            batches = self.loader.epoch(self.epochs_done + 1)
+            batches = self._batches_of(self.epochs_done + 1)
             while self.epochs_done < self.params.epochs:
                 batches = self._train_one_epoch(batches, show)
                 if self.ranks.rank == 0:
                     save(self.epochs_done, self.state())
+
+    def _batches_of(self, epoch: int) -> Iterator[Batch]:
+        return self.loader.epoch(epoch) if epoch <= self.params.epochs else iter(())
 
     def _train_one_epoch(self, batches: Iterator[Batch], show: Show) -> Iterator[Batch]:
         """Train, evaluate and log one epoch; return the next epoch's batches, which workers prepare meanwhile."""
@@ -150,7 +153,7 @@ class Trainer:
             show(done, f"epoch {epoch}/{self.params.epochs}", f"{figures}  {short_count(speed)} img/s")
 
         sums, timing = train_epoch(self.step, batches, epoch=epoch, train_batch=train_batch, on_progress=on_progress)
-        following = self.loader.epoch(epoch + 1) if epoch < self.params.epochs else iter(())
+        following = self._batches_of(epoch + 1)  # before evaluating, so that workers prepare them meanwhile
         on_progress(sums, len(self.loader))
         self.ranks.broadcast_buffers(self._measured)
         train = self.ranks.all_reduce(sums)
