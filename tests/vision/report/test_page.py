@@ -137,7 +137,7 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
         assert words.count(f"{kind} of &lt;script&gt;") == 1 + (kind == "baseline"), kind
     assert words.index("accuracy of") < words.index("class_starved of") < words.index("decided_schedule of")
     assert f"{len(FAULTS)} faults found" in words
-    assert "Yes, as places of evidence" in words
+    assert "Yes, they show where" in words
     assert re.search("50.0% of .*, 20 images, are classified as", words)
     assert "0.05, by the rule, checked by the range test (lr_search.method=auto)" in words
     none = section(build_report(judged(inputs(), **dict.fromkeys(FAULTS, "not_found")), {}), "summary")
@@ -146,7 +146,7 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
     unknown = judged(inputs(), cam_trust="unknown", label_errors="unknown", shortcut="not_found")
     words = section(build_report(unknown, {}), "summary")
     assert f"{len(FAULTS) - 2} faults found" in words
-    assert f"not found: {KINDS['shortcut']}. Cannot be told: {KINDS['label_errors']}." in words
+    assert f"not found: {KINDS['shortcut']}. Cannot be told from these images: {KINDS['label_errors']}." in words
     assert "trusted? Cannot be told" in words
 
 

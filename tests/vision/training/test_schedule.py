@@ -65,7 +65,8 @@ def test_reasons_of_drops_known_by_hand():
     assert [row["best_val_loss"] for row in rows] == [None, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5]
     told = describe_schedule(rows, params)
     assert told["decided_by"] == ["validation loss"]
-    assert [(drop["epoch"], drop["lr"], drop["lr_after"]) for drop in told["drops"]] == [(4, 0.8, 0.4), (7, 0.4, 0.2)]
+    # no epoch was trained at 0.2
+    assert [(drop["epoch"], drop["lr"], drop["lr_after"]) for drop in told["drops"]] == [(4, 0.8, 0.4)]
     assert told["drops"][0]["sentence"] == "for 2 epochs, the validation loss did not fall 5% below its best, 1"
 
 
@@ -86,7 +87,7 @@ def test_cooldown_delays_the_next_drop(cooldown):
     plateau = PlateauParams(patience=0, threshold=0.5, factor=0.5, cooldown=cooldown)
     rows, params = history([1.0] * 7, plateau=plateau)
     after = [drop["epoch"] for drop in describe_schedule(rows, params)["drops"]]
-    assert after == ([2, 3, 4, 5, 6, 7] if cooldown == 0 else [2, 5])
+    assert after == ([2, 3, 4, 5, 6] if cooldown == 0 else [2, 5])
 
 
 def test_a_training_that_ends_in_its_warm_up_was_decided_by_nothing():

@@ -87,7 +87,7 @@ def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) 
     if few or never:
         told = "; ".join(
             [f"{_first(few)}, where the largest class has {counts.max():,}"] * bool(few)
-            + [f"Never predicted: {_first(never)}"] * bool(never)
+            + [f"never predicted: {_first(never)}"] * bool(never)
         )
         return Verdict("class_starved", "found", n, told, smallest, items=items)
     if items:
@@ -106,8 +106,8 @@ def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> 
     n = int(others["num_images"].sum())
     taken = [round(float((others[c] * others["num_images"]).sum())) for c in ("taken_tagged", "taken")]
     value, low, high = difference((taken[0], n), (taken[1], n), SHIFT_LEVEL)
-    told = f"with the tag of {name}, {value:.1%} more of the other test images are predicted as {name} (99% interval "
-    told += f"{_range(low, high)})"
+    told = f"with the tag of {name}, the share of other test images predicted as {name} rises by {100 * value:.1f} "
+    told += f"points (99% interval {100 * low:.1f} to {100 * high:.1f})"
     return _differing("shortcut", n, told, (value, low, high), [{"class_name": name}])
 
 
@@ -123,7 +123,8 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
     if items:
         told = f"{counts['test']:,} test and {counts['val']:,} validation images are also among the training images"
         if (rest := metrics["test_accuracy_without_near_duplicates"]) is not None and counts["test"]:
-            told += f"; without all test images that look like a training image, the accuracy is {rest:.2%}"
+            alike = f"{metrics['num_near_duplicates']:,} test images that look like a training image"
+            told += f"; without the {alike}, the accuracy is {rest:.2%}"
         return Verdict("near_duplicates", "found", n, told, len(items) / n, low, high, items)
     told = f"None of {n:,} test and validation images is surely also among the training images"
     if len(near_duplicates):
@@ -178,10 +179,10 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         return Verdict("label_errors", "unknown", n, f"Cannot be told, because {told_of}: {sentence}", total / n)
     if verdict == "found":
         sentence = (
-            f"Shown: {sentence}; if right labels vary alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
+            f"Found: {sentence}; if right labels vary alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
         )
     else:
-        sentence = f"Not shown: {sentence}; so few may do so even if all labels are right"
+        sentence = f"Not found: {sentence}; so few may do so even if all labels are right"
         items = []
     return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
 
@@ -196,9 +197,9 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
     value, low, high = temperature_interval(p_nk, labels)
     ece_low, ece_high, usual = calibration_error_interval(p_nk, labels, num_bins)
     told = (
-        f"dividing the model's logits by a temperature of {value:.2f} fits these images best (95% interval {low:.2f} "
-        f"to {high:.2f}; 1 changes nothing); confidence and accuracy differ by {metrics['ece']:.1%} (calibration "
-        f"error, 95% interval {_range(ece_low, ece_high)}), a calibrated model's by {usual:.1%} on {_images(n)}"
+        f"a temperature of {value:.2f} would fit these images best (95% interval {low:.2f} to {high:.2f}; 1 is "
+        f"calibrated); the calibration error is {metrics['ece']:.1%} (95% interval {_range(ece_low, ece_high)}), where "
+        f"chance alone gives a calibrated model {usual:.1%} on {_images(n)}"
     )
     items = [{"ece": metrics["ece"], "low": ece_low, "high": ece_high, "of_a_calibrated_model": usual}]
     if low <= 1 <= high:
@@ -230,8 +231,10 @@ def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], i
     """Return "found" if the interval of a difference lies above 0, "not_found" if below 5 points, else "unknown"."""
     value, low, high = ends
     if low > 0:
-        return Verdict(kind, "found", n, f"Shown: {told}", value, low, high, items)
-    return Verdict(kind, "not_found" if high < SHIFT else "unknown", n, f"Not shown: {told}", value, low, high)
+        return Verdict(kind, "found", n, f"Found: {told}", value, low, high, items)
+    if high < SHIFT:
+        return Verdict(kind, "not_found", n, f"Not found: {told}", value, low, high)
+    return Verdict(kind, "unknown", n, f"Cannot be told: {told}", value, low, high)
 
 
 def _first(texts: Iterable[str], most: int = 3) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 # Each kind of verdict with its name for people, in the order of display.
 KINDS = {
     "accuracy": "accuracy",
-    "baseline": "no better than always the same guess",
+    "baseline": "a model no better than a constant guess",
     "class_starved": "classes with few images or never predicted",
     "shortcut": "planted shortcut",
     "near_duplicates": "copies of training images",

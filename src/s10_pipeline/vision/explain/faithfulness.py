@@ -103,11 +103,11 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
         f"than removing {against} (95% interval {100 * low:.1f} to {100 * high:.1f}, {num_maps} maps)"
     )
     if low > MIN_ADVANTAGE:
-        return Verdict("cam_trust", "found", num_maps, f"Shown: {told}", mean, low, high)
+        return Verdict("cam_trust", "found", num_maps, told.capitalize(), mean, low, high)
     if high < WORTH_LOOKING:
-        sentence = f"Shown not to be better than the control by over {100 * WORTH_LOOKING:.0f} points: {told}"
+        sentence = f"Not better than the control by {100 * WORTH_LOOKING:.0f} points or more: {told}"
         return Verdict("cam_trust", "not_found", num_maps, sentence, mean, low, high)
-    return Verdict("cam_trust", "unknown", num_maps, f"Not shown: {told}", mean, low, high)
+    return Verdict("cam_trust", "unknown", num_maps, f"Cannot be told: {told}", mean, low, high)
 
 
 def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:

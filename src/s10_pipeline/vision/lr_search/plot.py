@@ -31,9 +31,12 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
     for part, dots, line in ((before, "#9aa7b8", "#000000"), (behind, "#d8d8d8", "#c4c4c4")):
         # an SVG stores many thousand dots as one embedded image, to keep the page small
-        ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=5, rasterized=len(part) > MAX_MARKS)
+        drawn = ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=5, rasterized=len(part) > MAX_MARKS)
         for _, test in part.groupby("run"):
-            ax.plot(test["lr"], test["loss"], color=line, linewidth=2)
+            drawn += ax.plot(test["lr"], test["loss"], color=line, linewidth=2)
+        if part is before:  # a legend entry for the dots, and one for all lines
+            for artist, label in zip(drawn, ("loss of a batch", "smoothed loss of a test"), strict=False):
+                artist.set_label(label)
     if not behind.empty:
         ax.axvspan(read_to, lr_curve["lr"].max(), color="#000000", alpha=0.06, label="not read for the lowest loss")
     for method, lr in best_lr["candidates"].items():

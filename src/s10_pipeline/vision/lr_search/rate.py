@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # Value of ``lr_search.method`` -> its name in figure and report.
 METHODS = {
     "auto": "rule, checked by the range test",
-    "minimum": "lowest loss (as in 2020)",
+    "minimum": "lowest loss, as the 2020 notebook",
 }
 
 # A test with fewer batches before it diverged is an error.

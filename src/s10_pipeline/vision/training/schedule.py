@@ -151,7 +151,8 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
     Returns:
         ``decided_by``: list of what lowered the rate, in order of first occurrence. ``drops``: one entry per drop
         between two epochs, with ``epoch`` (the one before the drop), ``lr``, ``lr_after`` and ``sentence``. ``falls``:
-        one sentence per period in which the rate fell with each step. ``warmup``: a sentence, or empty.
+        one sentence per period in which the rate fell with each step. ``warmup``: a sentence, or empty. A drop after
+        the last epoch had no effect, so it is left out.
     """
     schedule = SCHEDULES[params.schedule]
     drops: list[dict[str, Any]] = []
@@ -159,6 +160,8 @@ def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) ->
     first = f"{params.warmup_epochs} epochs" if params.warmup_epochs > 1 else "epoch"
     warmup = f"Warm-up: in the first {first}, the rate rose linearly" if params.warmup_epochs else ""
     rows = list(rows)
+    if rows and rows[-1]["lr_after"] < rows[-1]["lr"]:
+        rows.pop()
     reasons = [row["drop_reason"] for row in rows if row["drop_reason"]]
     decided_by = dict.fromkeys("annealing" if reason == "anneal" else schedule.decided_by for reason in reasons)
     before = ""
