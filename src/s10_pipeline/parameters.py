@@ -32,7 +32,7 @@ class Parameters(Params):
 # Group -> stage in whose parameters file it is. The stage is the folder of the group's class.
 STAGES = {name: group.__module__.split(".")[-2] for name, group in Parameters.__annotations__.items()}
 
-# Type of a pydantic error -> words for users, where pydantic's own are for programmers.
+# Type of a pydantic error -> message for users; pydantic's own messages for these types are meant for programmers.
 RULES = {
     "string_type": "must be a text, in quotes",
     "tuple_type": "must be a list; lists go into a file, see --config",

@@ -7,7 +7,7 @@ from typing import Any
 
 Parts = dict[str, dict[str, Any]]  # group (a key of WORDS) -> name -> value or digest
 
-PENDING = "(to be made)"  # stands for a digest that is not known yet; it counts as no difference
+PENDING = "(to be made)"  # placeholder for an unknown digest; comparisons treat it as equal
 
 WORDS = {
     "parameters": "{name} {old} -> {new}",

@@ -70,7 +70,7 @@ class Plan:
         return [self.decide(node) for node in self.pipeline.nodes]
 
     def decide(self, node: Node) -> Decision:
-        """Compare a node with its records, and note the contents that later nodes will read."""
+        """Compare a node with its records, and remember the digests of its outputs for later nodes."""
         parts = self.fingerprints.parts(node, self.catalog, self.inputs(node), self.stored.get(node.name))
         decision = self._compare(node, parts)
         self.know(node, parts, decision.record)
@@ -123,7 +123,7 @@ class Plan:
         return self.known[name]
 
     def know(self, node: Node, parts: Parts, record: Record | None) -> None:
-        """Note the contents that later nodes will read from this node.
+        """Remember the digests of this node's outputs, which later nodes will read.
 
         They are those in the record if there is one, else pending. For outputs in memory, the digest is of everything
         that they are made from.

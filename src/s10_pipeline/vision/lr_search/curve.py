@@ -10,8 +10,8 @@ Floats = NDArray[np.float64]
 # (torch-lr-finder skips as many).
 SKIP_START = 10
 
-# A change of the smoothed loss counts if it exceeds this many standard errors: noise alone does so in 1 of 100 range
-# tests.
+# Differences of the smoothed loss below this many standard errors count as noise. If the true loss is constant, a
+# larger difference occurs in 1 of 100 range tests.
 MAX_ERRORS = 9.0
 
 # Training counts as unstable from the rate on at which the loss stays above this multiple of its initial value.

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from ..params import Params
 
-# Fewest batches of a test: its first ones are not used, and enough must remain.
+# Minimum number of batches per test, because the first ones are not used and enough must remain.
 MIN_BATCHES = 20
 
 

@@ -30,7 +30,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     read_to = best_lr.get("read_to") or float("inf")
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
     for part, dots, line in ((before, "#9aa7b8", "#000000"), (behind, "#d8d8d8", "#c4c4c4")):
-        # in a page, many thousand dots are one picture
+        # an SVG stores many thousand dots as one embedded image, to keep the page small
         drawn = ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=5, rasterized=len(part) > MAX_MARKS)
         for _, test in part.groupby("run"):
             drawn += ax.plot(test["lr"], test["loss"], color=line, linewidth=2)

@@ -108,7 +108,7 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     rates = {"auto": min(found["auto"]), "minimum": float(np.exp(np.mean(np.log(found["minimum"]))))}
     low, high = min(found[params.method]), max(found[params.method])
     rate, reason = rates[params.method], ""
-    # each test's fall is in units of what chance explains in one test; in the sum of n tests, chance explains sqrt(n)
+    # ``errors``: fall of a test per largest fall that chance explains; chance explains sqrt(n) for the sum of n tests
     fell = sum(test.errors for test in tests) > np.sqrt(len(tests))
     largest_fall = 100 * max((test.fall for test in tests), default=0.0)
     if high > MAX_BAND * low:

@@ -131,7 +131,7 @@ def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _candidate(row: dict[Any, Any], place: int, images: ImageSet) -> dict[str, Any]:
-    """Return ``row`` with its image and ``fix``, what a correction of this image needs; None for a test image."""
+    """Return ``row`` with its image and ``fix``: the data for correcting the image, None if it is a test image."""
     index, pixels = row["index"], images.images_nhwc[row["index"]]
     path = path_of(images, index)
     image = thumbnail_uri(pixels) if place < NUM_IN_GALLERY else thumbnail_uri(pixels, FOLDED_SIZE)

@@ -1,4 +1,4 @@
-"""The artifacts that the report is built from. pandas is imported for types only, to list pipelines fast."""
+"""The artifacts that the report is built from. pandas is imported only for type hints, because it is slow."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any

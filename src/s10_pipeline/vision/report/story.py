@@ -8,7 +8,7 @@ from ...identity.digests import sha256_of
 
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
-    """Return the number of first epochs that trained on scaled-down images."""
+    """Return the number of epochs at the start that trained on scaled-down images."""
     train = provenance.get("train", {})
     return min(int((train.get("resizing") or {}).get("epochs", 0)), int(train.get("epochs", 1)) - 1)
 
@@ -17,7 +17,7 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
     """Return the learning rate of training after warm-up (``lr``) and where it comes from (``taken_from``).
 
     ``taken_from`` is ``range test``, ``interrupted training`` or ``train.lr``. ``method``, ``suggested``,
-    ``candidates`` and ``band`` are results of the range test. ``same_test``: training read the stored one.
+    ``candidates`` and ``band`` are results of the range test. ``same_test``: whether training read the stored one.
     """
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
     return {

@@ -10,7 +10,7 @@ from ..evaluation.classes import class_names
 
 
 def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[dict[str, Any]]:
-    """Return the pairs (truth, prediction) with the most mistakes; ``share`` is the fraction of the true class."""
+    """Return the pairs (truth, prediction) with the most mistakes; ``share`` is of the true class's images."""
     names, support_k = class_names(test_predictions), test_predictions["label"].value_counts()
     mistakes = test_predictions[test_predictions["label"] != test_predictions["prediction"]]
     counts = mistakes.groupby(["label", "prediction"]).size().sort_values(ascending=False, kind="stable")

@@ -83,7 +83,7 @@ def assemble(
         source = describe_source(params, split, title(), checksum, **parameters)
         if len(skipped):
             source["skipped"] = {place: reasons[place] for place in skipped}
-            # close the gaps image by image, because a copy of all may not fit into memory
+            # move images one by one to close the gaps, because a copy of the array may not fit into memory
             for to, row in enumerate(chosen.index):
                 images_nhwc[to] = images_nhwc[positions[row]]
         validation = (chosen["split"] == "val").to_numpy()

@@ -32,7 +32,7 @@ def map_images(
         try:
             return work(item)
         except UnreadableImage as error:
-            return UnreadableImage(str(error))  # the original's traceback would keep the image's bytes
+            return UnreadableImage(str(error))  # new, because the old traceback keeps the image's bytes
 
     if num_bytes < MIN_BYTES_FOR_THREADS * len(items):
         yield from map(attempt, items)

@@ -57,7 +57,7 @@ def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> Non
         if target.is_file():  # another run has downloaded it meanwhile
             return
         for url in urls:
-            name = urlsplit(url).hostname or url  # not the whole address, which may contain a password
+            name = urlsplit(url).hostname or url  # only the host, because the URL may contain a password
             _log.info("downloading %s from %s", target.name, name)
             try:
                 # a wrong checksum may come from partial data of another address or run, so try once more from scratch
