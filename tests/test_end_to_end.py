@@ -393,7 +393,7 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     assert after.labels.tolist() == np.delete(labels, dropped["index"]).tolist()
     assert (after.images_nhwc == np.delete(images.images_nhwc, dropped["index"], axis=0)).all()
     page = newest(tmp_path, "report.html").read_text()
-    assert "0 images were kept after a look at them, 1 relabelled and 1 dropped" in page
+    assert "0 images were checked and kept, 1 relabelled and 1 dropped" in page
     os.utime(file)
     assert kedro(tmp_path, *corrected).exit_code == 0
     assert ran() == [], "the file's content counts, not its time"

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def main(*args: Any, **kwargs: Any) -> Any:
-    """Run the pipeline; the options are those of ``kedro run``, including ``--conf-source``."""
+    """Run ``kedro run`` with its options, including ``--conf-source``, or the command that the first argument names."""
     # kedro-telemetry is switched off by the file .telemetry of a project folder, which may be missing here
     os.environ.setdefault("DO_NOT_TRACK", "1")
     # hides Kedro's message at import about the logging file that it reads

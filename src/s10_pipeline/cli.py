@@ -155,7 +155,7 @@ def _command_line() -> str:
     return shlex.join([*start, *sys.argv[1:]])
 
 
-# Hides FastAPI's deprecation warnings about kedro-viz, which users cannot fix. Kedro imports this file first.
+# Hides FastAPI's deprecation warnings about kedro-viz, which users cannot fix; kedro-viz's server is imported later.
 warnings.filterwarnings("ignore", module=r"kedro_viz\.")
 logging.getLogger("kedro.pipeline.node").addFilter(
     lambda _: not isinstance(sys.exc_info()[1], UserError) and not _is_interruption(sys.exc_info()[1])

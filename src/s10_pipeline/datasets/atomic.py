@@ -70,8 +70,8 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
     def read(self, path: Path) -> T:
         """Read the artifact from a local file."""
 
-    # _load and _save, not load and save: Kedro wraps load and save of each subclass again, so one save would create two
-    # versions. From _load and _save it builds both once.
+    # Define _load and _save, which Kedro wraps once. It wraps load and save again in each subclass, so one save would
+    # create two versions.
     def _load(self) -> T:
         with self._local() as local:
             return self.read(local)

@@ -73,11 +73,11 @@ class _TableType(_KedroType):
 
 
 class CSVDataset(_TableType):
-    """``pandas.CSVDataset`` of kedro-datasets, with its ``load_args`` and ``save_args``."""
+    """``pandas.CSVDataset`` of kedro-datasets, but saved atomically, and imported at first use."""
 
 
 class ParquetDataset(_TableType):
-    """``pandas.ParquetDataset`` of kedro-datasets, with its ``load_args`` and ``save_args``."""
+    """``pandas.ParquetDataset`` of kedro-datasets, but saved atomically, and imported at first use."""
 
 
 class MatplotlibDataset(_KedroType):

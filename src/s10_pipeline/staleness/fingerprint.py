@@ -62,7 +62,7 @@ class Rules:
 
 
 class Fingerprinter:
-    """Determines what the results of nodes depend on.
+    """Finds the code, parameters and data that the results of nodes depend on.
 
     The code of a function is read at the first request. The analysis is stored in ``memo`` and reused until a file of
     the package changes.

@@ -77,7 +77,7 @@ class Plan:
         return decision
 
     def go_by_stored(self, versions: Iterable[tuple[str, str | None]]) -> None:
-        """Replace parameters by the recorded ones of the nodes that made these versions, back to the first nodes.
+        """Plan with recorded parameters for the nodes that made these versions, and for all nodes before them.
 
         Args:
             versions: (dataset, version) each.

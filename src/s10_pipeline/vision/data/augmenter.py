@@ -42,7 +42,7 @@ class Augmenter:
     def __call__(self, image_hwc: Image, epoch: int, index: int) -> Image:
         """Return the augmented image, uint8, of the same shape."""
         self._reset(epoch, index)
-        self._python.random()  # A.Compose draws whether to run at all
+        self._python.random()  # A.Compose draws this number first, so draw it here too
         for step in self._steps:
             image_hwc = step(image_hwc)
         return image_hwc

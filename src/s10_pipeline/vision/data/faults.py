@@ -17,7 +17,7 @@ from .image_set import ImageSet, allocate_pixels
 Rng = np.random.Generator
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.integer[Any]]
-# Training and test images with the fault, then the indices of the affected training and test images.
+# Training and test images after a fault was planted, then the indices of the affected images in each.
 Planted = tuple[ImageSet, ImageSet, Rows, Rows]
 
 NO_ROWS = np.empty(0, np.int64)

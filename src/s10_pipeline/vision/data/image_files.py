@@ -35,7 +35,7 @@ FOREIGN_EXTENSIONS = CAMERA_RAW_EXTENSIONS | {".heic", ".heif", ".hif", ".jxl", 
 
 
 class FoundFiles(NamedTuple):
-    """Files in a folder and its sub-folders, grouped by their names' extensions; each list is sorted.
+    """What a folder and its sub-folders hold, by kind of file extension; each list is sorted.
 
     Attributes:
         images: files with one of :func:`image_extensions`.

@@ -49,7 +49,7 @@ class AugmentedImages(Dataset[Message]):
         self._seed = seed
 
     def __getitems__(self, batches: list[list[Key]]) -> Message:
-        """Return images, uint8 (N, 3, H, W) in channels_last order, 0-255, labels, int64 (N,), and batch sizes."""
+        """Join batches to one message: images, uint8 (N, 3, H, W), channels_last; labels, int64 (N,); batch sizes."""
         keys = list(chain.from_iterable(batches))
         indices = np.array([index for _, index in keys])
         images_nhwc = np.array(self._images.images_nhwc[indices])

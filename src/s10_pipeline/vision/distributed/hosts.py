@@ -82,7 +82,7 @@ def join(address: str) -> None:
             return
         # torch's launcher raises AttributeError if it waited for a free place until the time limit
         except (LostError, RendezvousError, DistError, AttributeError) as error:
-            log.warning("lost the other hosts (%s); waiting for the run at %s to resume", one_line(error), address)
+            log.warning("training was interrupted (%s); waiting for the run at %s to resume", one_line(error), address)
 
 
 def _open_store(address: str) -> TCPStore:

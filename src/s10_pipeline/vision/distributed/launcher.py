@@ -110,7 +110,7 @@ def launch(job: Job | Place, show: Show, on_epoch: OnEpoch, meeting: Meeting) ->
             run_id=meeting.name,
             rdzv_backend="c10d",
             rdzv_endpoint=meeting.address,
-            # with several hosts, the store exists already and outlives the launch (:mod:`.hosts`)
+            # with several hosts, start no store here: :mod:`.hosts` has one for all launches
             rdzv_configs={"join_timeout": WAIT_SECONDS, "is_host": num_nodes == 1},
             local_addr=meeting.host,
             max_restarts=0,  # torch would also restart after errors that occur again
@@ -140,8 +140,8 @@ def _train_rank(mine: Job | Place, writers: list[Connection]) -> None:
     """Train in this process, which is one of several. Send an error to the starting process and exit with code 1."""
     ranks = ProcessGroup(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     rank_here, several_hosts = int(os.environ["LOCAL_RANK"]), mine.params.distributed.num_nodes > 1
-    # Ctrl-C reaches all processes of a terminal, and torch has the system send SIGINT if the parent dies. Python's own
-    # handler would run only after a collective operation that this process may be waiting in, so use the system's.
+    # Ctrl-C, and the death of the parent (set up by torch), send SIGINT to this process. Python's own handler would run
+    # only after the current collective operation, which may hang; the system's handler ends the process at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sender = Sender(writers[rank_here])
     sender.take_log(logging.INFO if ranks.rank == 0 else logging.WARNING)

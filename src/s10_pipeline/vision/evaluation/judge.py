@@ -30,7 +30,7 @@ SHIFT = 0.05
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
 # If more than this share of the listed images has one label, the model may not have learned that class.
 ONE_CLASS = 2 / 3
-# Below this validation accuracy, a model has not learned enough to judge labels.
+# Below this validation accuracy, the model cannot judge labels, so that verdict is "unknown".
 LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 # From this similarity on, two images count as copies. Measured on drawn images (benchmarks/nulls.py): at most 0.896

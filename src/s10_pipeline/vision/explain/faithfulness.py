@@ -29,9 +29,8 @@ PERCENTAGES = (10, 20, 40)
 CONTROLS = ("random_maps", "other_maps")
 NUM_DRAWS = 8
 MIN_MAPS, MAX_MAPS = 5, 200
-# An advantage must exceed MIN_ADVANTAGE (0.1 percentage points): if no removal changes the predictions, tiny
-# differences would count as significant. Maps whose advantage is surely below WORTH_LOOKING (2 points) are judged not
-# better.
+# Maps are better than a control if their advantage is surely above MIN_ADVANTAGE (0.1 percentage points; rounding could
+# exceed 0). Otherwise, if it is surely below WORTH_LOOKING (2 points), they are judged not better by 2 points.
 MIN_ADVANTAGE, WORTH_LOOKING = 0.001, 0.02
 
 # Larger images are imputed at this size and enlarged again; imputed pixels are smooth, so little is lost.

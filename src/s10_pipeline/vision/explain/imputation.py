@@ -11,7 +11,9 @@ from scipy.sparse.linalg import splu
 def impute(
     images_nhwc: NDArray[np.float32], removed: NDArray[np.integer], noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Replace pixels so that each is the weighted mean of its eight neighbours, which may be replaced pixels too.
+    """Replace each removed pixel by the weighted mean of its eight neighbours, plus noise.
+
+    Neighbours may be removed too, so one linear system gives all replaced pixels.
 
     The result equals that of ``NoisyLinearImputer`` of the grad-cam package, in a third of the time for one image,
     because the neighbourhood matrix is cached, and faster still for several images, because the linear system is

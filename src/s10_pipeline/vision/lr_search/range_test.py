@@ -84,7 +84,7 @@ def find_learning_rate(
         listed = ", ".join(f"{METHODS[name]} {lr:.2g}" for name, lr in best_lr["candidates"].items())
         log.info("range test: %d tests of %d batches; %s; using %s", num_tests, num_iterations, listed, taken)
     else:
-        log.info("this training is too short for a range test; using %s, unchecked", taken)
+        log.info("this training is too short for a range test; using the learning rate %s, unchecked", taken)
     return lr_curve, best_lr
 
 

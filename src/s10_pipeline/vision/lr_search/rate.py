@@ -108,7 +108,8 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     rates = {"auto": min(found["auto"]), "minimum": float(np.exp(np.mean(np.log(found["minimum"]))))}
     low, high = min(found[params.method]), max(found[params.method])
     rate, reason = rates[params.method], ""
-    # ``errors``: fall of a test per largest fall that chance explains; chance explains sqrt(n) for the sum of n tests
+    # ``errors`` is a test's fall in loss, divided by the largest fall that chance explains; by chance, the sum over n
+    # tests does not exceed sqrt(n)
     fell = sum(test.errors for test in tests) > np.sqrt(len(tests))
     largest_fall = 100 * max((test.fall for test in tests), default=0.0)
     if high > MAX_BAND * low:

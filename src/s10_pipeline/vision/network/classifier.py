@@ -147,7 +147,7 @@ class Classifier(nn.Module):
         return self.spec.class_names
 
     def last_block(self, layer: str) -> nn.Module:
-        """Return the last block of a residual stage, which Grad-CAM explains.
+        """Return the last block of the residual stage ``layer``, whose output Grad-CAM uses.
 
         Raises:
             UserError: the network has no such stage.

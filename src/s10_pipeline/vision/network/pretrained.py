@@ -55,7 +55,7 @@ class Pretrained:
         return {"architecture": architecture, "mean": mean, "std": std}
 
     def load_into(self, model: Classifier) -> None:
-        """Copy the weights into the model's network. If the file's head is for other classes, it is not copied.
+        """Copy the weights into the model's network, without the head if its classes (or their number) differ.
 
         Raises:
             UserError: weights are of another depth, have unknown names or other shapes, or are missing or not finite.

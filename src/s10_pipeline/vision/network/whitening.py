@@ -41,6 +41,6 @@ class PatchWhitening(nn.Module):
             products_dd += patches_dn @ patches_dn.T / patches_dn.shape[1] / len(x_bchw)
         variances, directions = torch.linalg.eigh(products_dd - torch.outer(mean_d, mean_d))
         filters = (directions / torch.sqrt(variances + FLOOR)).T
-        # the sign of an eigenvector is arbitrary, so it is set to make its largest component positive
+        # the sign of an eigenvector is arbitrary, so make the component with the largest absolute value positive
         largest = filters.gather(1, filters.abs().argmax(1, keepdim=True))
         self.weight.copy_((filters * largest.sign()).flip(0).reshape(self.weight.shape))

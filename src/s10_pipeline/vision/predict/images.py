@@ -1,4 +1,4 @@
-"""Find the user's image files, and read them batch by batch."""
+"""Find the image files to classify, and read them batch by batch."""
 
 import logging
 from collections.abc import Iterator, Sequence

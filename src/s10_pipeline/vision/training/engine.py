@@ -131,7 +131,7 @@ def train_classifier(
     check_device(params, device)
     rate, depends, run_key = _find(data, lr, params, store)
     if params.pretrained.path:
-        log.info("training starts from the weights in %s and normalises images as they require", params.pretrained.path)
+        log.info("initial weights: %s; images are normalised as these weights require", params.pretrained.path)
     if rate != lr:
         log.info(
             "resuming the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
@@ -176,5 +176,5 @@ def _begin(checkpoints: RunCheckpoints, store: CheckpointStore, params: TrainPar
     if last := checkpoints.last():
         log.info("resuming after epoch %d of %d, from %s", last[0], params.epochs, checkpoints.folder)
     elif reason := explain_fresh_start(checkpoints, store, depends):
-        log.info("training from scratch: %s", reason)
+        log.info("training from epoch 1: %s", reason)
     checkpoints.describe(depends, lr_found=params.lr is None)

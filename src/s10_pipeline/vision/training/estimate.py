@@ -56,7 +56,7 @@ class Speed:
     where: str
 
     def images_per_second(self, num_workers: int, area: float = 1.0) -> float:
-        """Return the training speed: workers prepare data while the network computes; without workers the times add up.
+        """Return images per second: workers prepare data during computation; without workers, the two times add up.
 
         Args:
             num_workers: data-loading processes.

@@ -77,7 +77,7 @@ class History:
         )  # fmt: skip
         if row["lr_dropped"]:
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
-            log.info("learning rate %.2g -> %.2g: %s", lr, row["lr_after"], why)
+            log.info("schedule: learning rate %.2g -> %.2g: %s", lr, row["lr_after"], why)
         self._warn_of_waiting()
 
     def _warn_of_waiting(self) -> None:

@@ -20,7 +20,7 @@ def margins_of(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
 
 
 def margin_table(sums: dict[str, Tensor], epochs: int, data: TrainingData) -> pd.DataFrame:
-    """Return the table ``train_margins``: one row per image of the training, validation and test set.
+    """Return ``train_margins``: the mean margin over the epochs of each training, validation and test image.
 
     Args:
         sums: margins summed over the epochs, one tensor each for all ``train_images`` ("train") and all

@@ -54,7 +54,7 @@ class MeasuredImages:
 
 @torch.inference_mode()
 def measure(model: Classifier, batches: Iterable[Batch], precision: Precision) -> tuple[MetricSums, Tensor]:
-    """Measure in evaluation mode without gradients; return loss and accuracy, and each image's margin (N,) in order.
+    """Evaluate without gradients; return the sums for loss and accuracy, and each image's margin (N,) in order.
 
     The model's mode (training or evaluation) is restored afterwards.
     """

@@ -165,7 +165,7 @@ class CapturedStep(TrainStep):
             self._capture = None
             _release_generator(self.device)
             reason = str(error).splitlines()[0]
-            log.warning("a training step could not be captured as a CUDA graph (%s); training runs eagerly", reason)
+            log.warning("a training step could not be captured as a CUDA graph (%s); such steps run eagerly", reason)
 
 
 def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:

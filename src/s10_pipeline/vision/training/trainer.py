@@ -160,7 +160,7 @@ class Trainer:
         self._add_margins("train", np.concatenate([*self.loader.batches.rows(epoch)]), torch.cat(self.step.margins))
         val, test = self._measure("train", self.val_images), self._measure("test", self.test_images)
         if not math.isfinite(val.mean_loss()):
-            # each step's loss is computed before its update, so divergence in the last update is first visible here
+            # a step's loss is computed before its update, so only validation shows that the last update diverged
             raise diverged(self.schedule.lr, epoch, len(self.loader))
         lr = self.schedule.lr
         judged = self.schedule.after_epoch(epoch, val.mean_loss())

@@ -271,7 +271,7 @@ def test_missing_columns_are_named_with_those_that_are_there(tmp_path, columns):
     write(tmp_path / "train.parquet", noise(6), [0, 1, 2] * 2, **columns)
     write(tmp_path / "test.parquet", noise(1), [0])
     needed = "img or image of bytes|label or fine_label or labels of integers"
-    with pytest.raises(UserError, match=rf"train.parquet needs a column ({needed}).*; it has (picture|img) \("):
+    with pytest.raises(UserError, match=rf"train.parquet has no column ({needed}).*, only (picture|img) \("):
         read(tmp_path)
 
 

@@ -85,7 +85,7 @@ def test_tables_as_programs_write_them(root, how, caplog):
     train, test = read(table, None, **params)
     assert content_digest(train) == content_digest(plain)
     assert "file is column " in caplog.text and "group is column " in caplog.text
-    assert ("2 rows repeat earlier ones" in caplog.text) == ("Windows" in how)
+    assert ("2 rows that repeat earlier ones" in caplog.text) == ("Windows" in how)
     assert not set(train.groups) & set(test.groups)
     train_set, val_set, _ = build_sets(train, test, AugmentParams(val_fraction=0.3))
     assert not set(train.groups[train_set.indices]) & set(train.groups[val_set.indices])

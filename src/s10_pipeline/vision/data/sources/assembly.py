@@ -96,7 +96,7 @@ def assemble(
 
 
 def read_files(root: Path, rows: DataFrame, size: int) -> Read:
-    """Return a function that decodes the files ``root / place`` and yields the SHA-256 of each."""
+    """Return a function that decodes the images ``root / place`` and yields the SHA-256 of each file."""
     files = [root / place for place in rows["place"]]
 
     def read(pixels_of: Callable[[int], Pixels]) -> Iterator[str | UnreadableImage]:

@@ -101,7 +101,7 @@ def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
     """
     if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
-            "no class names in the files; the labels are those of CIFAR-10 in official order, so its names are used"
+            "no class names in the files; the labels equal those of CIFAR-10, image by image, so its names are used"
         )
         return CIFAR10_NAMES
     present = np.unique(labels)

@@ -32,7 +32,7 @@ def map_images(
         try:
             return work(item)
         except UnreadableImage as error:
-            return UnreadableImage(str(error))  # new, because the old traceback keeps the image's bytes
+            return UnreadableImage(str(error))  # a new error: the old one's traceback holds the bytes
 
     if num_bytes < MIN_BYTES_FOR_THREADS * len(items):
         yield from map(attempt, items)

@@ -74,7 +74,7 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
     if named["train"] and len(found) > 1:
         if max(map(len, named.values())) > 1:
             raise UserError(
-                f"{setting}: {', '.join(found)} all look like split folders; rename those to use to train, val, test"
+                f"{setting}: {', '.join(found)} all look like split folders; keep one each for train, val and test"
             )
         if others := [name for name in folders if name not in found]:
             _log.warning("%s: reading only the folders %s, not %s", setting, ", ".join(found), ", ".join(others))

@@ -18,7 +18,7 @@ from .decoding import map_images
 from .parquet_files import Table, corrupt, find_files, open_table
 from .suggestion import source_folder
 
-# Largest number of encoded images that are in memory at once, and the number of bytes after which a batch ends.
+# A batch of encoded images ends at this many images, or once it exceeds this many bytes.
 BATCH_ROWS, BATCH_BYTES = 256, 256 * 2**20
 SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}
 

@@ -92,7 +92,7 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
 
 
 def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, setting: str) -> Table:
-    """Open a file and find its columns by the names in ``columns`` or, where these are None, by the usual names."""
+    """Open a parquet file; find its columns by the names in ``columns``, or by the usual names where a name is None."""
     try:
         file = pq.ParquetFile(folder / name, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
@@ -108,8 +108,8 @@ def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, sett
             what = "bytes, or of structs with a field bytes" if role == "file" else "integers or texts"
             listed = ", ".join(f"{column} ({kind})" for column, kind in kinds.items())
             raise UserError(
-                f"{setting}: {name} needs a column {' or '.join(names)} of {what}; it has {listed}; name it with "
-                f"ingest.columns.{role}"
+                f"{setting}: {name} has no column {' or '.join(names)} of {what}, only {listed}; set "
+                f"ingest.columns.{role} to one of these"
             )
     found["file"] += ".bytes" if pa.types.is_struct(kinds[found["file"]]) else ""
     return Table(name, split, file, found, _is_text(kinds[found["label"]]))

@@ -45,7 +45,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     _check_rows(table, root, setting)
     rows = table.drop_duplicates("place")
     if len(rows) < len(table):
-        _log.warning("%s: %d rows repeat earlier ones and count once", setting, len(table) - len(rows))
+        _log.warning("%s: ignored %d rows that repeat earlier ones", setting, len(table) - len(rows))
     class_names, labels = names_in(rows["label"], setting)
     rows, path = rows.assign(label=labels), Path(str(params.path)).expanduser()
     read, title = read_files(root, rows, params.image_size), f"{path.name}: a table of images"
