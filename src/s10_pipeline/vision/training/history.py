@@ -75,7 +75,7 @@ class History:
             epoch, self._params.epochs, train.mean_loss(), 100 * train.accuracy(), val.mean_loss(),
             100 * val.accuracy(), lr, short_count(images_per_second), left,
         )  # fmt: skip
-        if row["lr_dropped"]:
+        if row["lr_dropped"] and epoch < self._params.epochs:  # after the last epoch, a drop has no effect
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
             log.info("schedule: learning rate %.2g -> %.2g: %s", lr, row["lr_after"], why)
         self._warn_of_waiting()
