@@ -24,16 +24,17 @@ def num_batches(train_set: Split, params: StepParams) -> int:
 def check_device(params: TrainParams, device: torch.device) -> None:
     """Raise UserError if the number of processes or ``cuda_graph`` does not suit the device or the batch size."""
     num_processes, num_nodes = params.distributed.num_processes, params.distributed.num_nodes
+    num_ranks = params.distributed.num_ranks
     name = f"train.distributed.num_processes={num_processes}" + f" on each of {num_nodes} hosts" * (num_nodes > 1)
     if params.cuda_graph == "on" and device.type != "cuda":
         raise UserError(f"train.cuda_graph=on: needs a CUDA GPU, but this run uses {device.type}; use auto")
-    if params.cuda_graph == "on" and num_processes * num_nodes > 1:
+    if params.cuda_graph == "on" and num_ranks > 1:
         raise UserError(f"train.cuda_graph=on: does not work with {name}; use auto")
-    if num_processes * num_nodes > 1:
-        if params.batch_size < 2 * num_processes * num_nodes:
+    if num_ranks > 1:
+        if params.batch_size < 2 * num_ranks:
             raise UserError(
                 f"train.batch_size={params.batch_size}: with {name}, BatchNorm needs two images of each batch in each "
-                f"process; use at least {2 * num_processes * num_nodes}"
+                f"process; use at least {2 * num_ranks}"
             )
         if device.type == "mps":
             raise UserError(f"{name}: there is only one Apple GPU; leave it at 1, or use train.device=cpu")
