@@ -30,9 +30,9 @@ class Recorder:
     def __call__(self, compute):
         self.captures += 1
 
-        def replay() -> None:
+        def replay() -> torch.Tensor:
             self.replays += 1
-            compute()
+            return compute()
 
         return replay
 
@@ -59,9 +59,10 @@ def epochs_of(step, data, count=1):
 def test_captured_and_eager_steps_train_the_same(classifier, data, tiny):
     eager, captured = classifier, copy.deepcopy(classifier)
     recorder = Recorder()
-    sums = epochs_of(step_of(eager, tiny), data, count=2)
-    captured_sums = epochs_of(step_of(captured, tiny, recorder), data, count=2)
+    steps = step_of(eager, tiny), step_of(captured, tiny, recorder)
+    sums, captured_sums = (epochs_of(step, data, count=2) for step in steps)
     assert classifier_to_bytes(eager) == classifier_to_bytes(captured)
+    assert torch.equal(*(torch.cat(step.margins) for step in steps))
     assert [float(value) for value in sums] == [float(value) for value in captured_sums]
     # 22 whole batches, of which the first are trained eagerly, as the two last batches of 8 images are
     assert (recorder.captures, recorder.replays) == (1, 22 - WARMUP_STEPS)
@@ -150,6 +151,7 @@ def test_captured_training_ends_with_the_eager_one_s_bytes(data, tiny, tmp_path,
     off, on = (trained(data, on_cuda(tiny, **values, cuda_graph=c), tmp_path / c) for c in ("off", "on"))
     assert graphs
     assert off.history.equals(on.history)
+    assert off.margins.equals(on.margins)
     assert classifier_to_bytes(off.model) == classifier_to_bytes(on.model)
 
 
@@ -178,10 +180,11 @@ def test_training_on_cuda_resumes_bit_for_bit(data, tiny, tmp_path, precision, c
 def test_a_failed_capture_on_cuda_goes_on_eagerly(data, tiny, tmp_path, monkeypatch, caplog):
     plain = TrainStep.compute
 
-    def waiting(self, *arguments) -> None:
-        plain(self, *arguments)
+    def waiting(self, *arguments) -> torch.Tensor:
+        logits_bk = plain(self, *arguments)
         if torch.cuda.is_current_stream_capturing():
             float(self.metrics.loss)  # waits for the device, which no capture allows
+        return logits_bk
 
     monkeypatch.setattr(TrainStep, "compute", waiting)
     params = on_cuda(tiny)

@@ -77,12 +77,12 @@ class TrainStep:
         """
         self.copy_lr()
         images_bchw, labels_b = (t.to(self.device, non_blocking=True) for t in (images_bchw, labels_b))
-        self.margins.append(self.compute(images_bchw, labels_b, batch_weight))
+        self.margins.append(margins_of(self.compute(images_bchw, labels_b, batch_weight), labels_b))
 
     def compute(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> Tensor:
-        """Train on a batch that is on the device; return the margins (B,) of its images."""
+        """Train on a batch that is on the device; return the logits (B, K) from before the update."""
         with self.precision.autocast():
-            logits_bk = self.network(images_bchw)
+            logits_bk: Tensor = self.network(images_bchw)
         loss = training_loss(logits_bk, labels_b, self.label_smoothing, self.weights_k)
         self.optimizer.zero_grad(set_to_none=True)
         weighted = loss * batch_weight if batch_weight != 1 else loss
@@ -96,7 +96,7 @@ class TrainStep:
             self.metrics.add(plain, logits_bk, labels_b)
             self._steps_done += 1
             self.first_bad += (self.first_bad == 0) * ~torch.isfinite(loss) * self._steps_done
-            return margins_of(logits_bk, labels_b)
+        return logits_bk.detach()
 
     def copy_lr(self) -> None:
         """Copy the optimiser's learning rate to the device."""
@@ -116,8 +116,8 @@ class TrainStep:
 
 
 # A function that records the device operations of its argument without running them, and returns a function that
-# replays them.
-Capture = Callable[[Callable[[], object]], Callable[[], None]]
+# replays them and returns their result.
+Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
 
 class CapturedStep(TrainStep):
@@ -125,6 +125,8 @@ class CapturedStep(TrainStep):
 
     The first :data:`WARMUP_STEPS` batches of a shape are trained eagerly. If a capture fails, a warning is logged and
     all shapes without a graph are trained eagerly.
+    A graph holds the operations of :meth:`compute`, which were compared with eager steps on an H100. Margins are
+    computed outside the graph, after each replay.
 
     Args:
         capture: function that records the step; :func:`cuda_graphs` returns it, tests replace it.
@@ -135,7 +137,7 @@ class CapturedStep(TrainStep):
         super().__init__(*eager)
         self._capture: Capture | None = capture
         self._eager_steps: Counter[object] = Counter()
-        self._replays: dict[object, tuple[Tensor, Tensor, Tensor, Callable[[], None]]] = {}
+        self._replays: dict[object, tuple[Tensor, Tensor, Callable[[], Tensor]]] = {}
 
     def __call__(self, images_bchw: Tensor, labels_b: Tensor, batch_weight: float = 1.0) -> None:
         """Train on a batch, which may still be on the CPU."""
@@ -147,20 +149,16 @@ class CapturedStep(TrainStep):
             self._eager_steps[shape] += 1
             super().__call__(images_bchw, labels_b)
             return
-        static_images, static_labels, static_margins, replay = self._replays[shape]
+        static_images, static_labels, replay = self._replays[shape]
         static_images.copy_(images_bchw, non_blocking=True)
         static_labels.copy_(labels_b, non_blocking=True)
         self.copy_lr()
-        replay()
-        # copied, because the next replay overwrites them
-        self.margins.append(static_margins.clone())
+        self.margins.append(margins_of(replay(), static_labels))
 
     def _try_to_capture(self, capture: Capture, shape: object, images_bchw: Tensor, labels_b: Tensor) -> None:
         images, labels = (torch.empty_like(t, device=self.device) for t in (images_bchw, labels_b))
-        margins = torch.empty(len(labels), device=self.device)
         try:
-            replay = capture(lambda: margins.copy_(self.compute(images, labels)))
-            self._replays[shape] = images, labels, margins, replay
+            self._replays[shape] = images, labels, capture(lambda: self.compute(images, labels))
         except RuntimeError as error:
             self._capture = None
             _release_generator(self.device)
@@ -178,18 +176,24 @@ def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precis
 def cuda_graphs() -> Capture:
     """Return a function that captures CUDA graphs on the current stream; all graphs share one memory pool.
 
-    Sharing is safe in any order of replays, because nothing in the pool is read after a replay: weights, momentum, sums
-    and margins are stored outside. Capturing needs a stream other than the default one (:func:`own_stream`), and the
-    eager steps before it must have run on that stream too.
+    Sharing is safe in any order of replays: only the logits are read from the pool after a replay, and each graph's
+    logits stay referenced, so that no other graph uses their memory. Weights, momentum and sums are stored outside.
+    Capturing needs a stream other than the default one (:func:`own_stream`), and the eager steps before it must have
+    run on that stream too.
     """
     pool = torch.cuda.graph_pool_handle()
 
-    def capture(compute: Callable[[], object]) -> Callable[[], None]:
+    def capture(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
         graph = torch.cuda.CUDAGraph()
         # thread_local, because the thread that pins batches may allocate memory during the capture
         with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
-            compute()
-        return graph.replay
+            result = compute()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return result
+
+        return replay
 
     return capture
 
