@@ -39,7 +39,8 @@ def check_selection(options: dict[str, Any]) -> None:
             remedy = did_you_mean(name, known[option]) if known[option] else "leave the option out, it has none"
             raise UserError(f"{flags[option]}={name}: not in pipeline {', '.join(names)}; {remedy}")
     try:
-        chosen.filter(node_namespaces=asked.pop("namespaces", None), **asked)
+        wanted = dict(asked)
+        chosen.filter(node_namespaces=wanted.pop("namespaces", None), **wanted)
     except ValueError as error:
         given = " ".join(f"{flags[option]}={','.join(asked[option])}" for option in asked)
         raise UserError(f"{given}: no stage meets all of these; leave one of them out") from error
