@@ -44,6 +44,7 @@ class ProjectHooks:
     _context: KedroContext
     _parameters: Parameters
     _catalog: DataCatalog
+    _saved: dict[str, Any]
     _announced = False
     _unchecked: Pipeline | None = None
     _trains = True
@@ -61,7 +62,7 @@ class ProjectHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Raise UserError if the run needs an artifact that was never made, or a layer that its network lacks."""
-        self._catalog, self._announced = catalog, False
+        self._catalog, self._announced, self._saved = catalog, False, {}
         self._unchecked = pipeline
         self._order = tuple(node.name for node in pipeline.nodes)
         self._trains = "train_resnet" in self._order
@@ -115,11 +116,16 @@ class ProjectHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Mark the training as finished after its last output is stored; a forced run then starts from scratch."""
-        if dataset_name == node.outputs[-1] == "provenance":
-            store = self._catalog.load("checkpoints") if hasattr(self, "_catalog") else None
-            if store:  # worker processes of Kedro's ParallelRunner have no catalog
-                store.mark_finished(data["checkpoints"], data["train"]["epochs"])
+        """Mark a training as finished once all outputs of its node are saved; a forced run then starts from scratch.
+
+        The order of saving does not matter: ``kedro run --async`` may save the provenance before the model.
+        """
+        if "provenance" not in node.outputs or not hasattr(self, "_catalog"):
+            return  # worker processes of Kedro's ParallelRunner have no catalog, so no training is marked there
+        self._saved[dataset_name] = data if dataset_name == "provenance" else None
+        if self._saved.keys() >= set(node.outputs):
+            provenance = self._saved["provenance"]
+            self._catalog.load("checkpoints").mark_finished(provenance["checkpoints"], provenance["train"]["epochs"])
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

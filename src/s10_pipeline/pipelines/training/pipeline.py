@@ -20,7 +20,6 @@ def create_pipeline() -> Pipeline:
                     "checkpoints",
                     "params:train",
                 ],
-                # provenance is last, because training counts as finished once it is saved
                 [
                     "model",
                     "training_history",
