@@ -478,9 +478,12 @@ def test_compare_and_prune(copied, ran):
 
 def test_compare_two_environments(copied):
     for arguments, told in (
-        (["--envs", "sample", "cpu"], "environment cpu has no model yet; train one with kedro run --env=cpu"),
+        (
+            ["--envs", "sample", "cpu"],
+            "environment cpu has too few stored models (0 of 1); train one with kedro run --env=cpu",
+        ),
         (["--envs", "sample", "smaple"], "--env=smaple: no such environment; did you mean sample?"),
-        (["--env=cpu"], "--versions: environment cpu has no two models"),
+        (["--env=cpu"], "--versions: environment cpu has too few stored models (0 of 2)"),
     ):
         wrong = command(copied, "compare", *arguments)
         assert wrong.exit_code == 1

@@ -1,4 +1,4 @@
-"""Check the names given to ``kedro run`` before anything starts."""
+"""Check names of pipelines, nodes, datasets and runners in the options of ``kedro run`` before any node runs."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def check_selection(options: dict[str, Any]) -> None:
         chosen.filter(node_namespaces=wanted.pop("namespaces", None), **wanted)
     except ValueError as error:
         given = " ".join(f"{flags[option]}={','.join(asked[option])}" for option in asked)
-        raise UserError(f"{given}: no stage meets all of these; leave one of them out") from error
+        raise UserError(f"{given}: no stage meets all of these options; leave one of them out") from error
     try:
         load_obj(options.get("runner") or "SequentialRunner", "kedro.runner")
     except (ImportError, AttributeError, ValueError) as error:
