@@ -306,7 +306,7 @@ def test_the_whole_line_on_a_remote_data_root(root, tmp_path, monkeypatch, caplo
     assert result.exit_code == 0, result.output
     told = "\n".join(caplog.messages)
     assert told.index("every stage runs") < told.index("Running node: ingest_cifar")
-    assert f"checkpoints: on the local disk, in {tmp_path}/data/sample/06_models/checkpoints" in told
+    assert f"checkpoints: need a local disk and are kept in {tmp_path}/data/sample/06_models/checkpoints" in told
     assert re.search(r"^memory:///runs/sample/.*/report.html$", told, re.MULTILINE)
     assert len([path for path in remote.find("/runs") if path.endswith("/report.html")]) == 1
     assert len(list(tmp_path.glob("data/sample/06_models/checkpoints/*/epoch-*.pt"))) > 0

@@ -58,8 +58,8 @@ def _run(**options: Any) -> Any:
     check_selection(options)
     if options.get("runner") != RUNNER:
         log.info(
-            "--runner: this runner keeps no records of runs, so --only-missing-outputs only checks that outputs exist, and "
-            "simultaneous runs may read each other's outputs"
+            "--runner: this runner keeps no records of runs, so --only-missing-outputs only checks that outputs exist, "
+            "and simultaneous runs may read each other's outputs"
         )
     return kedro_run.callback(**options)  # type: ignore[misc]
 

@@ -1,4 +1,4 @@
-"""Dataset that gives a training node access to its checkpoints, so that a killed training can resume."""
+"""Kedro dataset through which a training node saves and loads checkpoints, so that a killed training can resume."""
 
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,7 +10,7 @@ from .atomic import path_from_here
 
 
 class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
-    """Loads a :class:`CheckpointStore` for a local folder.
+    """Kedro dataset that loads a :class:`CheckpointStore`, which saves and loads checkpoints in a local folder.
 
     Kedro saves the outputs of a node only after it has ended, and a dataset cannot be both input and output of a node.
     So the store is an input, and the node saves checkpoints through it. Tests pass a store in a temporary folder.
@@ -31,7 +31,7 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         from ..vision.errors import UserError
         from ..vision.training.checkpoints import CheckpointStore as Store
 
-        if "://" in self.filepath:  # Path() would treat the URL as a local folder
+        if "://" in self.filepath:  # refuse a URL, which Path() would treat as a local folder
             raise UserError(
                 f"checkpoints={self.filepath}: not on a local disk; set a local filepath in its catalog file"
             )

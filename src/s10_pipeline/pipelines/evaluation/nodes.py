@@ -93,7 +93,7 @@ def probe_shortcut(
     evaluate: EvaluateParams,
     device: str,
 ) -> DataFrame:
-    """If the training images have a planted shortcut, measure how adding it to test images changes predictions.
+    """Measure how the planted shortcut (a corner tag on one training class) changes predictions if test images get it.
 
     Returns:
         shortcut_probe: empty without a planted shortcut.
@@ -120,10 +120,10 @@ def judge(
     shortcut_probe: DataFrame,
     evaluate: EvaluateParams,
 ) -> list[dict[str, Any]]:
-    """Judge the model and its data by the stored results.
+    """Decide from stored results which faults model and data have, such as wrong labels, duplicates or a shortcut.
 
     Returns:
-        verdicts.
+        verdicts: one per question; each is found, not found or unknown.
     """
     from ...vision.evaluation import judge as judges
 

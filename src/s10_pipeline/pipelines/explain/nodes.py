@@ -33,7 +33,7 @@ def compute_cams(
     explain: ExplainParams,
     device: str,
 ) -> tuple[Cams, ImageSet]:
-    """Compute class activation maps and examples of augmented images, for the report, which has no torch.
+    """Compute class activation maps and examples of augmented images for the report, which is rendered without torch.
 
     Returns:
         cams, augmented_examples.
@@ -53,7 +53,7 @@ def compute_cams(
 def check_cams(
     model: Classifier, test_images: ImageSet, test_predictions: DataFrame, cams: Cams, device: str
 ) -> tuple[dict[str, Any], Figure]:
-    """Check how far the class activation maps can be trusted, on up to 200 mistakes that are drawn at random.
+    """Check how far class activation maps can be trusted, on up to 200 misclassified images chosen at random.
 
     Returns:
         cam_check, cam_check_plot.

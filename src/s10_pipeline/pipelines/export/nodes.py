@@ -1,4 +1,4 @@
-"""Node of the ``export`` stage."""
+"""Node of the ``export`` stage, which writes the model as an ONNX file and checks that file."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pipeline ``training``: train the network."""
+"""Pipeline ``training``: train the network at the chosen learning rate, and store the model and its history."""
 
 from kedro.pipeline import Pipeline, node
 
