@@ -66,9 +66,9 @@ def _run(**options: Any) -> Any:
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """Print errors that a user can correct in one line, and handle SIGTERM like Ctrl-C.
+    """Print errors for the user as one line without a traceback, and handle SIGTERM like Ctrl-C.
 
-    The traceback of such an error goes to the log file. An error in the program keeps its traceback on the terminal.
+    The traceback goes to the log file. An error in the program still has its traceback on the terminal.
     """
     own = os.getpid()
 
@@ -93,7 +93,7 @@ def _errors_in_one_line() -> Iterator[None]:
             if hasattr(signal, "SIGCHLD"):
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
-            sys.exit(130)  # the exit code that shells give for Ctrl-C: 128 + SIGINT
+            sys.exit(130)  # shells use exit code 130 (128 + SIGINT) for a program that Ctrl-C ended
         if (line := _one_line(error)) is None:
             raise
         log.debug("traceback", exc_info=True)

@@ -33,7 +33,7 @@ def local_folder_from_environment(name: str, default: str) -> str:
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "base",
-    # "soft": the file of a Kedro environment replaces single values of base, not whole groups.
+    # "soft": the file of a Kedro environment replaces single values of conf/base, not whole groups.
     "merge_strategy": {"parameters": "soft", "catalog": "soft", "globals": "soft"},
     # In a YAML file, ${env:NAME, default} reads the environment variable NAME; ${local:NAME, default} accepts no URL.
     "custom_resolvers": {"env": folder_from_environment, "local": local_folder_from_environment},

@@ -85,15 +85,15 @@ class ProjectHooks:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check once that the host can do this run, and estimate the duration before the first long stage.
+        """Check once that folders can be written and the device works; estimate how long training will take.
 
-        Nodes do not do this, because it is no part of their results. It is not done before the run either, because if
-        everything is up to date, nothing is written.
+        These checks are no part of the nodes, because they do not belong to the results. They do not precede the run
+        either, because nothing is written if everything is up to date.
         """
         if self._unchecked:
             self._check_host(self._unchecked)
             self._unchecked = None
-        # In worker processes of Kedro's ParallelRunner, _order is empty, so no progress is logged there.
+        # In worker processes of Kedro's ParallelRunner, the list of nodes is empty, so no progress is logged there.
         if node.name in self._order:
             log.info("%d/%d %s", self._order.index(node.name) + 1, len(self._order), node.name)
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class EpochHooks:
-    """Calls the method ``on_epoch(row)`` of hook classes: those in ``HOOKS`` of ``settings.py``, and of Kedro plug-ins.
+    """Calls the method ``on_epoch(row)`` of hook classes: those in ``HOOKS`` (``settings.py``) and those of plug-ins.
 
     The method is marked with Kedro's ``hook_impl``. ``row`` has the columns of ``training_history`` and
     ``training_timing``; ``epoch`` counts from 1. A resumed training sends only the epochs that it trains itself.
@@ -41,7 +41,7 @@ class EpochHooks:
         for hook in reversed(self._manager.hook.on_epoch.get_hookimpls()):
             try:
                 hook.function(row=dict(row))
-            except Exception as error:  # do not lose hours of training because, for example, a logging server is down
+            except Exception as error:  # only warn: an unreachable logging server must not end hours of training
                 name = f"{hook.function.__module__}.{hook.function.__qualname__}"
                 what = f"{type(error).__name__}: {one_line(error)}"
                 log.warning("hook %s failed in epoch %d (%s); training continues", name, row["epoch"], what)

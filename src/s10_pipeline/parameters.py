@@ -29,7 +29,8 @@ class Parameters(Params):
     export: ExportParams
 
 
-# Stage in whose parameters file a parameter group is set, by the group's name: the folder of the group's class.
+# Parameter group, such as train -> stage in whose parameters file the group is. The group's class is in the stage's
+# folder.
 STAGES = {name: group.__module__.split(".")[-2] for name, group in Parameters.__annotations__.items()}
 
 # Type of a pydantic error -> message for users; pydantic's own messages for these types are meant for programmers.

@@ -16,7 +16,7 @@ from .vision.training.git_state import describe_git_state
 
 
 def describe(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the device and Git state for the run record (JSON file that stores what a node read and wrote)."""
+    """Return device and Git state for a node's run record (JSON file that stores what the node read and wrote)."""
     checkout = describe_git_state()
     git = {"commit": checkout["commit"], "dirty": checkout["uncommitted_changes"]} if checkout else {}
     return {"device": _describe_device(parameters.get("train.device")), "git": git}

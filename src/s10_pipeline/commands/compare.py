@@ -24,8 +24,9 @@ def compare(
     """Compare two models: differing parameters, metrics, verdicts, and McNemar's test of their mistakes."""
     names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
-    places = (0, 0) if envs else (1, 0)  # of the compared versions among the stored ones: 0 is the newest
-    chosen = versions or [*map(_newest, catalogs, places, names)]
+    # Rank of each model to compare among the stored versions: 0 is the newest, 1 the version before.
+    ranks = (0, 0) if envs else (1, 0)
+    chosen = versions or [*map(_newest, catalogs, ranks, names)]
     a, b = map(_read, chosen, catalogs, names)
     click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
     for title, tell in (("differs", _made_with), ("metric", _metrics), ("verdict", _verdicts)):
@@ -33,18 +34,18 @@ def compare(
     click.echo(_mcnemar(a, b))
 
 
-def _newest(catalog: Any, place: int, env: str) -> str:
+def _newest(catalog: Any, rank: int, env: str) -> str:
     found = versions_of(catalog["model"])
-    if len(found) <= place:
-        option, number = "--versions" if place else "--envs", f"{len(found)} of {place + 1}"
+    if len(found) <= rank:
+        option, number = "--versions" if rank else "--envs", f"{len(found)} of {rank + 1}"
         raise UserError(
             f"{option}: environment {env} has too few stored models ({number}); train one with kedro run --env={env}"
         )
-    return found[place]
+    return found[rank]
 
 
 def _read(version: str, catalog: Any, env: str) -> dict[str, Any]:
-    """Load provenance, metrics, test predictions and verdicts of a stored model; without verdicts, an empty list.
+    """Load a stored model's provenance, metrics, test predictions and verdicts (an empty list if none are stored).
 
     The versions of metrics, predictions and verdicts are looked up in the run records (JSON files that store what each
     node read and wrote). Without a run record, they are assumed to equal the model's version.

@@ -68,7 +68,7 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
 
     @abstractmethod
     def read(self, path: Path) -> T:
-        """Read an artifact, as :meth:`encode` converted it, from a local file."""
+        """Read an artifact from a local file that holds the bytes from :meth:`encode`."""
 
     # Define _load and _save instead of load and save. Kedro wraps load and save again in every subclass, so that one
     # save would create two versions.

@@ -32,9 +32,7 @@ class CheckpointsDataset(AbstractDataset[NoReturn, CheckpointStore]):
         from ..vision.training.checkpoints import CheckpointStore as Store
 
         if "://" in self.filepath:  # refuse a URL, which Path() would treat as a local folder
-            raise UserError(
-                f"checkpoints={self.filepath}: not on a local disk; set a local filepath in its catalog file"
-            )
+            raise UserError(f"checkpoints={self.filepath}: not on a local disk; give checkpoints a local filepath")
         return Store(Path(self.filepath))
 
     def save(self, data: NoReturn) -> NoReturn:

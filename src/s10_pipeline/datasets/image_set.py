@@ -23,7 +23,7 @@ OPTIONAL_ARRAYS = ("groups", "validation")
 
 
 class ImageSetDataset(AtomicDataset[ImageSet]):
-    """Stores one small JSON file per version, which refers to files of arrays by the digests of their content.
+    """Stores one small JSON file per version, which names array files (pixels, labels) by digests of their content.
 
     A rerun that yields the same pixels adds only the JSON file. Pixels are loaded as a memory map.
 
@@ -39,7 +39,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         >>> dataset.save(image_set)  # doctest: +SKIP
         >>> dataset.load().images_nhwc.shape  # doctest: +SKIP
 
-    The files of arrays are in the folder ``arrays`` beside ``filepath``; datasets in one folder share these files.
+    The array files are in the folder ``arrays`` beside ``filepath``; datasets in one folder share these files.
     """
 
     def encode(self, data: ImageSet) -> bytes:
@@ -71,7 +71,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
     @property
     def shared_folder(self) -> PurePosixPath:
-        """Folder ``arrays``, whose files all versions of the image sets beside it share."""
+        """Folder of array files (pixels, labels), shared by all versions of the image sets beside the folder."""
         return self.filepath.parent / "arrays"
 
     def shared_files(self, path: str) -> list[str]:
@@ -102,7 +102,8 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         chosen = np.argsort(images.labels, kind="stable")[np.linspace(0, len(images) - 1, 60).astype(int)]
         height, width = images.image_size
         grid = images.images_nhwc[chosen].reshape(6, 10, height, width, 3).swapaxes(1, 2)
-        # Shrink large images: images 100 to 199 pixels high to every second pixel, 200 to 299 to every third, ...
+        # Shrink the preview of large images: keep every second pixel of images that are 100 to 199 pixels high, every
+        # third pixel for 200 to 299, and so on.
         step = 1 + height // 100
         picture = grid.reshape(6 * height, 10 * width, 3)[::step, ::step]
         return ImagePreview(picture_uri(picture).partition(",")[2])
@@ -133,7 +134,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         if self._protocol == "file":
             return regular_file(remote)
         copy = Path(_folder_of_copies().name) / name
-        # If the copy is missing or its digest is wrong, fetch the remote file and check the new copy.
+        # If the local copy is missing or its digest is wrong, fetch the remote file and check the new copy.
         for fetch in (False, True):
             if fetch:
                 with replacing(copy) as partial:

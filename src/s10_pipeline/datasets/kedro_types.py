@@ -81,7 +81,7 @@ class ParquetDataset(_TableType):
 
 
 class MatplotlibDataset(_KedroType):
-    """``matplotlib.MatplotlibDataset`` of kedro-datasets with atomic saving; figures cannot be loaded again."""
+    """``matplotlib.MatplotlibDataset`` of kedro-datasets with atomic saving; saved figures cannot be loaded."""
 
     module = "matplotlib"
 

@@ -93,7 +93,7 @@ def probe_shortcut(
     evaluate: EvaluateParams,
     device: str,
 ) -> DataFrame:
-    """Measure how the planted shortcut (a corner tag on one training class) changes predictions if test images get it.
+    """Measure how predictions change when the planted shortcut (tag on one training class) is added to test images.
 
     Returns:
         shortcut_probe: empty without a planted shortcut.
