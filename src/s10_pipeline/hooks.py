@@ -85,7 +85,7 @@ class ProjectHooks:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check once that folders can be written and the device works; estimate how long training will take.
+        """Check once that folders can be written and the device works; estimate the time of range test and training.
 
         These checks are no part of the nodes, because they do not belong to the results. They do not precede the run
         either, because nothing is written if everything is up to date.
