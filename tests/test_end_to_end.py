@@ -194,13 +194,12 @@ def test_the_notebook_tells_the_story_of_a_finished_run(root, copied, monkeypatc
     assert sorted(copied.rglob("report.html")) == runs
 
 
-def test_every_artifact_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):
+def test_every_output_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):
     monkeypatch.setenv("S10_DATA_ROOT", str(used))
     with KedroSession.create(project_path=root, env="sample") as session:
         context = session.load_context()
     entries = context.config_loader["catalog"]
-    names = set().union(*(pipeline.datasets() for pipeline in register_pipelines().values()))
-    for name in sorted(name for name in names if not name.startswith("params:")):
+    for name in sorted(set().union(*(pipeline.all_outputs() for pipeline in register_pipelines().values()))):
         dataset = context.catalog[name]
         preview = dataset.preview(**entries[name]["metadata"]["kedro-viz"].get("preview_args", {}))
         # kedro-viz knows what to draw by the annotation
@@ -307,7 +306,7 @@ def test_the_whole_line_on_a_remote_data_root(root, tmp_path, monkeypatch, caplo
     assert result.exit_code == 0, result.output
     told = "\n".join(caplog.messages)
     assert told.index("every stage runs") < told.index("Running node: ingest_cifar")
-    assert f"checkpoints: on the local disk, in {tmp_path}/data/sample/06_models/checkpoints" in told
+    assert f"checkpoints: need a local disk and are kept in {tmp_path}/data/sample/06_models/checkpoints" in told
     assert re.search(r"^memory:///runs/sample/.*/report.html$", told, re.MULTILINE)
     assert len([path for path in remote.find("/runs") if path.endswith("/report.html")]) == 1
     assert len(list(tmp_path.glob("data/sample/06_models/checkpoints/*/epoch-*.pt"))) > 0
@@ -479,9 +478,12 @@ def test_compare_and_prune(copied, ran):
 
 def test_compare_two_environments(copied):
     for arguments, told in (
-        (["--envs", "sample", "cpu"], "environment cpu has no model yet; train one with kedro run --env=cpu"),
+        (
+            ["--envs", "sample", "cpu"],
+            "environment cpu has too few stored models (0 of 1); train one with kedro run --env=cpu",
+        ),
         (["--envs", "sample", "smaple"], "--env=smaple: no such environment; did you mean sample?"),
-        (["--env=cpu"], "--versions: environment cpu has no two models"),
+        (["--env=cpu"], "--versions: environment cpu has too few stored models (0 of 2)"),
     ):
         wrong = command(copied, "compare", *arguments)
         assert wrong.exit_code == 1

@@ -89,6 +89,21 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
     assert "3 epochs about" in again[0]
 
 
+def test_a_training_is_finished_only_after_all_outputs_are_saved(tmp_path):
+    """``kedro run --async`` saves outputs in any order, and may save the provenance before the model."""
+    node, store = NODES["train_resnet"], CheckpointStore(tmp_path)
+    (tmp_path / "key").mkdir()
+    provenance = {"checkpoints": "key", "train": {"epochs": 3}}
+    catalog = DataCatalog({"checkpoints": MemoryDataset(store), "provenance": MemoryDataset(provenance)})
+    hooks, finished = ProjectHooks(), tmp_path / "key" / "finished.json"
+    for outputs in (reversed(node.outputs[1:]), reversed(node.outputs)):  # the first run fails to save the model
+        hooks.before_pipeline_run({}, Pipeline([]), catalog)
+        for name in outputs:
+            assert not finished.exists()
+            hooks.after_dataset_saved(name, provenance if name == "provenance" else None, node)
+    assert finished.exists()
+
+
 @pytest.fixture
 def stored(data, classifier, tmp_path):
     """A catalog of what says which images it is of, by the title of those images."""

@@ -2,7 +2,7 @@
 
 import os
 
-# At import, albumentations looks for updates on the internet, which delays or fails on a machine without a network.
+# Switch off albumentations' search for updates at import, which delays or fails on a machine without a network.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 __version__ = "0.1.0"

@@ -10,10 +10,10 @@ from typing import Any
 
 
 def main(*args: Any, **kwargs: Any) -> Any:
-    """Run ``kedro run`` with its options, including ``--conf-source``, or the command that the first argument names."""
-    # kedro-telemetry is switched off by the file .telemetry of a project folder, which may be missing here
+    """Run ``kedro run`` with the given options, or another command of this project if the first argument names one."""
+    # Switch off kedro-telemetry, because outside a project folder no file .telemetry does so.
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    # hides Kedro's message at import about the logging file that it reads
+    # Hide the message that Kedro logs at import about its logging configuration.
     logging.getLogger("kedro.framework.project").addFilter(lambda record: record.levelno > logging.INFO)
     from kedro.framework.cli.utils import find_run_command
     from kedro.framework.project import configure_project

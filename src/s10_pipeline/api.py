@@ -25,7 +25,7 @@ __all__ = ["Predictions", "load_classifier", "predict"]
 
 
 class Predictions(NamedTuple):
-    """Predictions for N images by a model with K classes.
+    """Predicted class names and class probabilities of N images, for a model with K classes.
 
     Attributes:
         names: the most probable class of each image.

@@ -1,4 +1,4 @@
-"""The commands of this project, with one-line error messages, clean interruption and checks of options."""
+"""The project's commands for Kedro, with one-line error messages, a clean exit after Ctrl-C and checks of options."""
 
 import errno
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 # Operating-system errors that mean that a file cannot be written.
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT)
 
-# Remedies added to the messages of library errors.
+# Remedies for errors that libraries raise, by type of error; each is added to the error's message.
 REMEDIES = {
     yaml.YAMLError: "correct the file there",
     OmegaConfBaseException: "correct the file there",
@@ -49,25 +49,32 @@ RUNNER = "s10_pipeline.runner.Runner"
 
 @click.group(name="s10_pipeline")
 def cli() -> None:
-    """Commands of s10_pipeline."""
+    """Run the stages of s10_pipeline, and inspect stored results."""
 
 
 def _run(**options: Any) -> Any:
-    # this project keeps --pipeline beside --pipelines, so Kedro's deprecation warning is hidden
+    # Hide Kedro's deprecation warning about --pipeline, because this project keeps the option beside --pipelines.
     warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated", KedroDeprecationWarning)
     check_selection(options)
     if options.get("runner") != RUNNER:
-        log.info("this runner keeps no records: --only-missing-outputs only checks existence, parallel runs may mix")
+        log.info(
+            "--runner: this runner keeps no records of runs, so --only-missing-outputs only checks that outputs exist, "
+            "and simultaneous runs may read each other's outputs"
+        )
     return kedro_run.callback(**options)  # type: ignore[misc]
 
 
 @contextmanager
 def _errors_in_one_line() -> Iterator[None]:
-    """Turn errors into one line on the terminal and a traceback in the log file; handle SIGTERM like Ctrl-C."""
+    """Print errors for the user as one line without a traceback, and handle SIGTERM like Ctrl-C.
+
+    The traceback goes to the log file. An error in the program still has its traceback on the terminal.
+    """
     own = os.getpid()
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != own:  # a data-loading process that was just forked
+        # A data-loading process that was just forked from this process inherits this handler, and exits at once.
+        if os.getpid() != own:
             os._exit(128 + number)
         raise KeyboardInterrupt
 
@@ -81,12 +88,12 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Exception) as error:
         if _is_interruption(error):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # A second signal may still arrive.
-            if hasattr(signal, "SIGCHLD"):  # torch's handler of SIGCHLD would raise again during clean-up.
+            # Ignore a second SIGTERM, and remove torch's handler of SIGCHLD, which would raise again during clean-up.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            if hasattr(signal, "SIGCHLD"):
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             click.echo(f"Interrupted. What was finished is kept; go on with: {_command_line()}", err=True)
-            # exit at once, because worker processes and libraries may still be busy
-            sys.exit(130)
+            sys.exit(130)  # shells use exit code 130 (128 + SIGINT) for a program that Ctrl-C ended
         if (line := _one_line(error)) is None:
             raise
         log.debug("traceback", exc_info=True)
@@ -118,7 +125,7 @@ def _is_interruption(error: BaseException | None) -> bool:
 def _do_without(handler: logging.FileHandler, _record: logging.LogRecord) -> None:
     """Stop logging to a file that cannot be written, instead of printing a traceback for each line."""
     logging.getLogger().handlers = [other for other in logging.getLogger().handlers if other is not handler]
-    log.warning("%s: cannot be written (%s); no log is kept", handler.baseFilename, sys.exc_info()[1])
+    log.warning("log file %s: cannot be written (%s); this run keeps no log", handler.baseFilename, sys.exc_info()[1])
 
 
 def _one_line(error: BaseException) -> str | None:
@@ -139,17 +146,18 @@ def _one_line(error: BaseException) -> str | None:
 
 
 def _check_config(read: Any, ctx: click.Context, param: click.Parameter, path: str | None) -> Any:
-    """Check the file of ``--config`` before Kedro reads it."""
+    """Raise UserError if the YAML file of ``--config`` has another form than Kedro expects, else let Kedro read it."""
     with open(path or os.devnull, "rb") as file:
         content = yaml.safe_load(file)
         section = content.get("run") if isinstance(content, dict) else None
         if path and not (isinstance(section, dict) and isinstance(section.get("params", {}), dict)):
-            raise UserError(f"--config={path}: not of the form run: {{params: {{GROUP: {{NAME: VALUE}}}}}}; correct it")
+            form = "run: {params: {GROUP: {NAME: VALUE}}}"
+            raise UserError(f"--config={path}: the YAML file has another form than {form}; write it in this form")
     return read(ctx, param, path)
 
 
 def _command_line() -> str:
-    """Return the command as it was typed, quoted for a shell."""
+    """Return the command line of this process, quoted so that it can be pasted into a shell."""
     program = os.path.basename(sys.argv[0])
     start = ["python", "-m", "s10_pipeline"] if program == "__main__.py" else [program]
     return shlex.join([*start, *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""How configuration files are read: Kedro's configuration loader with this project's resolvers."""
+"""Kedro's configuration loader, with resolvers that insert environment variables into YAML files."""
 
 import os
 from glob import glob
@@ -22,26 +22,26 @@ def folder_from_environment(name: str, default: str) -> str:
 
 
 def local_folder_from_environment(name: str, default: str) -> str:
-    """Return :func:`folder_from_environment`, or ``default`` if that is a URL: some files need a local disk.
+    """Return the folder that an environment variable names, or ``default`` if the variable holds a URL.
 
-    These are downloads, locks and checkpoints.
+    It serves downloads, locks and checkpoints, which need a local disk.
     """
     folder = folder_from_environment(name, default)
     return default if "://" in folder else folder
 
 
-# "soft": an environment's file replaces single values, not whole groups. ${env:NAME, default} in a file reads an
-# environment variable.
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "base",
+    # "soft": the file of a Kedro environment replaces single values of conf/base, not whole groups.
     "merge_strategy": {"parameters": "soft", "catalog": "soft", "globals": "soft"},
+    # In a YAML file, ${env:NAME, default} reads the environment variable NAME; ${local:NAME, default} accepts no URL.
     "custom_resolvers": {"env": folder_from_environment, "local": local_folder_from_environment},
 }
 
 
 class LiteralFileSystem(LocalFileSystem):
-    """Local file system whose ``glob`` also works if the existing part of the path contains ``[`` or ``*``."""
+    """Local file system whose ``glob`` takes ``[`` and ``*`` in the names of existing folders literally."""
 
     def glob(self, path: str, **_: Any) -> list[str]:
         folder = next(parent for parent in Path(path).parents if parent.is_dir())

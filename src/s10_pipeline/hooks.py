@@ -1,4 +1,4 @@
-"""Kedro hooks of a run: check parameters and host first, explain missing artifacts, and log the outcome."""
+"""Kedro hooks: check parameters, device and folders before a run, explain missing artifacts, log the outcome."""
 
 import json
 import logging
@@ -28,22 +28,23 @@ from .vision.network.params import check_stage
 
 log = logging.getLogger(__name__)
 
-# Prefixes of inputs that never have to be made: parameters, and the folder of checkpoints.
+# Prefixes of inputs that are not checked for existence before a run: parameters, and checkpoints, which may be missing.
 ALWAYS_THERE = ("params:", "parameters", "checkpoints")
 
 # Outputs whose path is logged at the end of a run.
 PAGES = ("predictions", "predictions_gallery", "onnx_model", "report")
 
-# Datasets whose files say which images they are or were made from.
+# Datasets whose metadata tells whether images were drawn by the program or have planted faults; logged after a run.
 TITLED = ("train_images", "test_images", "model")
 
 
 class ProjectHooks:
-    """Hooks of this project. Its nodes run without them too, but with less helpful error messages."""
+    """Kedro hooks of this project. The nodes run without these hooks too, but with less helpful error messages."""
 
     _context: KedroContext
     _parameters: Parameters
     _catalog: DataCatalog
+    _saved: dict[str, Any]
     _announced = False
     _unchecked: Pipeline | None = None
     _trains = True
@@ -61,7 +62,7 @@ class ProjectHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Raise UserError if the run needs an artifact that was never made, or a layer that its network lacks."""
-        self._catalog, self._announced = catalog, False
+        self._catalog, self._announced, self._saved = catalog, False, {}
         self._unchecked = pipeline
         self._order = tuple(node.name for node in pipeline.nodes)
         self._trains = "train_resnet" in self._order
@@ -70,8 +71,8 @@ class ProjectHooks:
                 raise UserError(f"--load-versions={name}:{version}: no such version; see the sub-folders of {name}")
         checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
         if checkpoints and not is_local(catalog.get("model")):
-            log.info("checkpoints: on the local disk, in %s", os.path.abspath(checkpoints.filepath))
-        # check the model first, because it is the most useful one to name if several are missing
+            log.info("checkpoints: need a local disk and are kept in %s", os.path.abspath(checkpoints.filepath))
+        # Check the model first, because the error names only one artifact, and without a model most others are missing.
         for name in sorted(pipeline.inputs(), key=lambda name: (name != "model", name)):
             if not name.startswith(ALWAYS_THERE) and not catalog.exists(name):
                 raise UserError(self._explain_missing(name))
@@ -84,15 +85,16 @@ class ProjectHooks:
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> None:
-        """Check once that the host can do this run, and estimate the duration before the first long stage.
+        """Check once that folders can be written and the device works; estimate the time of range test and training.
 
-        Nodes do not do this, because it is no part of their results. It is not done before the run either, because if
-        everything is up to date, nothing is written.
+        These checks are no part of the nodes, because they do not belong to the results. They do not precede the run
+        either, because nothing is written if everything is up to date.
         """
         if self._unchecked:
             self._check_host(self._unchecked)
             self._unchecked = None
-        if node.name in self._order:  # empty in the worker processes of Kedro's ParallelRunner
+        # In worker processes of Kedro's ParallelRunner, the list of nodes is empty, so no progress is logged there.
+        if node.name in self._order:
             log.info("%d/%d %s", self._order.index(node.name) + 1, len(self._order), node.name)
         if self._announced or node.name not in ("lr_range_test", "train_resnet"):
             return
@@ -107,23 +109,28 @@ class ProjectHooks:
             num_measured = len(inputs["val_set"]) + len(inputs["test_set"])
             announce(images, train_set, train, epochs=_epochs_left(inputs), num_measured=num_measured)
             return
-        # The inputs of the range test lack validation and test sets, so evaluation is not in the estimate. The learning
-        # rate is not known yet, so checkpoints cannot be looked up and the estimate assumes that all epochs are left.
+        # The range test's inputs hold no validation and test sets, so the estimate leaves out evaluation. The learning
+        # rate, by which checkpoints are found, is not known yet, so the estimate assumes that all epochs are left.
         epochs = range(1, train.epochs + 1 if self._trains else 1)
         num_tests, num_iterations = inputs["params:lr_search"].plan(num_batches(train_set, train))
         announce(images, train_set, train, range_test=num_tests * num_iterations, epochs=epochs, num_measured=0)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any, node: Node) -> None:
-        """Mark the training as finished after its last output is stored; a forced run then starts from scratch."""
-        if dataset_name == node.outputs[-1] == "provenance":
-            store = self._catalog.load("checkpoints") if hasattr(self, "_catalog") else None
-            if store:  # worker processes of Kedro's ParallelRunner have no catalog
-                store.mark_finished(data["checkpoints"], data["train"]["epochs"])
+        """Mark a training as finished once all outputs of its node are saved; the next ``kedro run`` then trains anew.
+
+        The order of saving does not matter: ``kedro run --async`` may save the provenance before the model.
+        """
+        if "provenance" not in node.outputs or not hasattr(self, "_catalog"):
+            return  # worker processes of Kedro's ParallelRunner have no catalog, so they mark no training
+        self._saved[dataset_name] = data if dataset_name == "provenance" else None
+        if self._saved.keys() >= set(node.outputs):
+            provenance = self._saved["provenance"]
+            self._catalog.load("checkpoints").mark_finished(provenance["checkpoints"], provenance["train"]["epochs"])
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Log whether images are drawn or faults planted, the verdicts, and the paths of pages (the report's last)."""
+        """Log whether images were drawn by the program or have planted faults, the verdicts, and paths of outputs."""
         titles = (_made_up_title(catalog.get(name)) for name in TITLED if name in pipeline.datasets())
         made_up = [f"made from {title}" for title in titles if title][:1]
         written = {name: catalog.get(name) for name in PAGES if name in pipeline.outputs()}
@@ -177,7 +184,10 @@ class ProjectHooks:
 
 
 def _place_of(name: str, page: AbstractVersionedDataset[Any, Any]) -> str:
-    """Return the log line of a written page: name and path (or URL); the report's is only the path, to be clickable."""
+    """Return the log line for a written output: its name and its path or URL.
+
+    For the report, return only the path, so that a terminal makes it clickable.
+    """
     path = load_path(page)
     shown = path_from_here(path) if is_local(page) else file_system_of(page).unstrip_protocol(str(path))
     return shown if name == "report" else f"{name}: {shown}"
@@ -194,7 +204,7 @@ def _check_writable(path: Path) -> None:
 
 
 def _epochs_left(inputs: dict[str, Any]) -> range:
-    """Return the epochs that are left to train, from the inputs of the node ``train_resnet``."""
+    """Return the range of epochs (from 1) that ``train_resnet`` would train: those after its newest checkpoint."""
     from .vision.training.data import TrainingData
     from .vision.training.engine import epochs_left
 
@@ -205,15 +215,15 @@ def _epochs_left(inputs: dict[str, Any]) -> range:
 
 
 def _describe(dataset: Any) -> dict[str, Any]:
-    """Return the stored description of images or of a model, without reading pixels or weights; {} if there is none."""
-    with suppress(Exception):  # the stage that loads a damaged file reports it
+    """Return the stored metadata of an image set or a model, without pixels or weights; {} if none can be read."""
+    with suppress(Exception):  # ignore a damaged file, because the stage that loads it reports the error
         if isinstance(dataset, (ImageSetDataset, ClassifierDataset)):
             return dataset.describe() if isinstance(dataset, ImageSetDataset) else dict(json.loads(dataset.preview()))
     return {}
 
 
 def _made_up_title(dataset: Any) -> str:
-    """Return the title of a dataset's images if they were drawn or have planted faults, else an empty string."""
+    """Return the title of images that were drawn by the program or have planted faults; for others, an empty string."""
     about = _describe(dataset)
     source = about.get("source", about)
     title = str(source.get("title", ""))

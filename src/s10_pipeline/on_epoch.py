@@ -1,4 +1,4 @@
-"""Add the hook ``on_epoch`` to Kedro's own: it is called with the losses, accuracies and times of each epoch."""
+"""Call hooks named ``on_epoch`` after each epoch of a training, with the epoch's losses, accuracies and times."""
 
 import copy
 import logging
@@ -14,13 +14,14 @@ log = logging.getLogger(__name__)
 
 
 class EpochHooks:
-    """Calls ``on_epoch(row)`` of each class in ``HOOKS`` of ``settings.py`` and of each plug-in that has such a method.
+    """Calls the method ``on_epoch(row)`` of hook classes: those in ``HOOKS`` (``settings.py``) and those of plug-ins.
 
     The method is marked with Kedro's ``hook_impl``. ``row`` has the columns of ``training_history`` and
     ``training_timing``; ``epoch`` counts from 1. A resumed training sends only the epochs that it trains itself.
     """
 
-    _manager: Any = None  # stays None in worker processes of Kedro's ParallelRunner, which create no context
+    # Kedro's hook manager. In worker processes of Kedro's ParallelRunner it stays None, and no hooks are called.
+    _manager: Any = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -28,7 +29,7 @@ class EpochHooks:
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Give the training node a checkpoint store that calls :meth:`_call` after each stored epoch."""
+        """Replace the checkpoint store of the training node by one that calls the hooks after each stored epoch."""
         if not hasattr(getattr(self._manager, "hook", None), "on_epoch") or "checkpoints" not in inputs:
             return {}
         store = copy.copy(inputs["checkpoints"])
@@ -36,11 +37,11 @@ class EpochHooks:
         return {"checkpoints": store}
 
     def _call(self, row: dict[str, Any]) -> None:
-        """Call the hooks in pluggy's order, the last registered first; log an error in a hook as a warning."""
+        """Call all ``on_epoch`` hooks, the last registered first as pluggy does; only log a warning if a hook fails."""
         for hook in reversed(self._manager.hook.on_epoch.get_hookimpls()):
             try:
                 hook.function(row=dict(row))
-            except Exception as error:  # hours of training must not be lost because a logging server is down
+            except Exception as error:  # only warn: an unreachable logging server must not end hours of training
                 name = f"{hook.function.__module__}.{hook.function.__qualname__}"
                 what = f"{type(error).__name__}: {one_line(error)}"
-                log.warning("%s failed in epoch %d (%s); training continues", name, row["epoch"], what)
+                log.warning("hook %s failed in epoch %d (%s); training continues", name, row["epoch"], what)

@@ -17,7 +17,7 @@ from .vision.training.params import TrainParams
 
 
 class Parameters(Params):
-    """All groups of parameters in ``conf/<env>/parameters_<stage>.yml``."""
+    """All parameter groups, such as ``train``, which are set in ``conf/<env>/parameters_<stage>.yml``."""
 
     ingest: IngestParams
     augment: AugmentParams
@@ -29,7 +29,8 @@ class Parameters(Params):
     export: ExportParams
 
 
-# Group -> stage in whose parameters file it is. The stage is the folder of the group's class.
+# Parameter group, such as train -> stage in whose parameters file the group is. The group's class is in the stage's
+# folder.
 STAGES = {name: group.__module__.split(".")[-2] for name, group in Parameters.__annotations__.items()}
 
 # Type of a pydantic error -> message for users; pydantic's own messages for these types are meant for programmers.
@@ -54,7 +55,7 @@ def validate_parameters(values: dict[str, Any]) -> Parameters:
         found: dict[tuple[str, str], list[str]] = {}
         for subject, rule, remedy in map(_explain, error.errors(include_url=False)):
             found.setdefault((subject, remedy), []).append(rule)
-        # a parameter that may have several types has one error per type
+        # Pydantic raises one error per type that a parameter may have; join the rules of these errors by "or".
         messages = [f"{key[0]}: {' or '.join(dict.fromkeys(rules))}{key[1]}" for key, rules in found.items()]
         raise UserError("; and ".join(messages)) from error
 
@@ -63,7 +64,7 @@ def _explain(error: Any) -> tuple[str, str, str]:
     """Return (``key=value``, broken rule, remedy) for one of the errors that pydantic found."""
     loc = [str(part) for part in error["loc"]]
     fields = [*declared_fields(Parameters, ".".join(loc))]
-    # the part of loc that names parameters; the rest is a position inside a value
+    # Keep the part of pydantic's error location that names parameters; the rest is a position inside a value.
     keys = loc[: len(fields)]
     model = fields[-1].annotation if fields else Parameters
     name = ".".join(keys)
@@ -78,7 +79,7 @@ def _explain(error: Any) -> tuple[str, str, str]:
         return name, "missing", f"; every group must be in conf/base/parameters_{STAGES.get(keys[0], keys[0])}.yml"
     rule = error["msg"].removeprefix("Value error, ").replace("\n", " ")
     if error["type"] == "value_error" and hasattr(model, "model_fields"):
-        # raised by a validator of the whole group, whose message starts with the key inside the group
+        # A validator of a parameter group raised this error; its message starts with the parameter's name in the group.
         subject, _, rule = rule.partition(": ")
         return f"{name}.{subject}", rule, ""
     rule = RULES.get(error["type"], rule).replace("Input should be", "must be").partition(", unable")[0]

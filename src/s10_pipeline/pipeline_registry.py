@@ -1,4 +1,4 @@
-"""Register the pipelines. Each stage has one name, which folder, parameters file and tests share."""
+"""Register the Kedro pipelines, one per stage. Folder, parameters file and tests of a stage have its name."""
 
 from kedro.pipeline import Pipeline
 

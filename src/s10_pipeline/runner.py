@@ -1,4 +1,4 @@
-"""The runner of this project, and its rules of what makes a stage stale."""
+"""Default runner of ``kedro run``, and the rules by which it decides which stages have outdated outputs."""
 
 import json
 import platform
@@ -16,14 +16,14 @@ from .vision.training.git_state import describe_git_state
 
 
 def describe(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return facts for the record of a node that ran: its device and the Git state of the code."""
+    """Return device and Git state for a node's run record (JSON file that stores what the node read and wrote)."""
     checkout = describe_git_state()
     git = {"commit": checkout["commit"], "dirty": checkout["uncommitted_changes"]} if checkout else {}
     return {"device": _describe_device(parameters.get("train.device")), "git": git}
 
 
 def _describe_device(requested: str | None) -> str:
-    """Describe the device that ``train.device`` chose; the CPU for a node without this parameter."""
+    """Describe the device that ``train.device`` selects, or the CPU for a node without this parameter."""
     if requested is None or "torch" not in sys.modules:
         return f"cpu ({platform.machine()})"
     from .vision import device
@@ -35,9 +35,9 @@ def _describe_device(requested: str | None) -> str:
 
 
 def compare_rates(catalog: Any, node: str) -> str:
-    """Explain for ``kedro stages`` why the model's learning rate differs from ``best_lr``; empty if it does not.
+    """Return a remark for ``kedro stages`` if a resumed training kept another learning rate than ``best_lr``, else "".
 
-    They differ if an interrupted training was resumed at its own rate after the range test found another one.
+    An interrupted training is resumed at its own rate, even if the range test has found another rate since.
     """
     made = catalog["provenance"].load() if node == "train_resnet" else {}
     if made.get("model", {}).get("lr_from") != "interrupted training":
@@ -66,7 +66,7 @@ def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
 
 
 def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
-    """Return the image files that a table at ``ingest.path`` names, so that a changed image makes a stage stale."""
+    """Return the image files that the table ``ingest.path`` names, so that a changed image makes stages run again."""
     if parameters.get("ingest.source") != "csv":
         return {}
     from .vision.data.sources.table import list_rows
@@ -78,7 +78,7 @@ def list_images(parameters: dict[str, Any]) -> dict[str, list[Path]]:
     return {}
 
 
-# The dataset ``checkpoints`` is harmless, because the result of a training does not depend on where it resumes.
+# The input ``checkpoints`` never makes a stage stale, because a training ends with the same result wherever it resumes.
 RULES = Rules(
     package="s10_pipeline",
     parameters=Parameters,

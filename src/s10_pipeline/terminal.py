@@ -1,4 +1,4 @@
-"""Print log records on the terminal: all of this project's, and the warnings and errors of libraries."""
+"""Log handler for the terminal, which prints all records of this project, and warnings and errors of libraries."""
 
 import logging
 
@@ -8,10 +8,10 @@ from rich.text import Text
 
 
 class TerminalHandler(logging.Handler):
-    """Prints log records on rich's global console, which progress bars share, without hard line breaks.
+    """Prints log records on rich's global console, which progress bars share, and inserts no line breaks.
 
-    A terminal wraps long lines itself; in a file or pipe they stay whole. For libraries, including Kedro, only warnings
-    and errors are printed; the log file has all records.
+    A terminal wraps long lines itself; in a file or pipe, lines stay whole. For libraries, including Kedro, only
+    warnings and errors are printed; the log file has all records.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,5 +1,6 @@
 import pytest
-from kedro.framework.project import configure_project
+from kedro.framework.project import configure_project, pipelines
+from kedro.pipeline import Pipeline, node
 
 from s10_pipeline.commands.selection import check_selection
 from s10_pipeline.staleness.commands.options import run_command
@@ -31,6 +32,14 @@ def check(*arguments: str) -> None:
 def test_names_that_there_are_not(arguments, message):
     with pytest.raises(UserError, match=message):
         check(*arguments)
+
+
+def test_a_selection_of_no_node_is_told_with_its_namespace(monkeypatch):
+    configure_project("s10_pipeline")
+    apart = [node(abs, f"{name}_in", f"{name}_out", name=name, namespace=name) for name in "ab"]
+    monkeypatch.setitem(pipelines, "__default__", Pipeline(apart))
+    with pytest.raises(UserError, match="--to-nodes=a.a --namespaces=b: no stage"):
+        check_selection({"to_nodes": ["a.a"], "namespaces": ["b"]})
 
 
 @pytest.mark.parametrize("arguments", ["", "--from-inputs=model --to-outputs=metrics", "--runner=ThreadRunner"])

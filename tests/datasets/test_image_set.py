@@ -114,7 +114,7 @@ def test_a_damaged_file_in_the_store_is_told(remote):
     dataset._fs.pipe(pixels, bytes(dataset._fs.size(pixels)))
     for file in copies:
         file.unlink()
-    with pytest.raises(DatasetError, match="damaged, its digest is not that in its name"):
+    with pytest.raises(DatasetError, match="damaged: its content does not have the digest in its name"):
         dataset.load()
 
 

@@ -132,7 +132,5 @@ def test_checkpoints_are_a_handle(tmp_path):
         checkpoints.save(1, {"epoch": 1})
     with CheckpointsDataset(filepath=str(tmp_path / "checkpoints")).load().open("key", keep=1) as checkpoints:
         assert checkpoints.last() == (1, {"epoch": 1})
-    dataset.load().mark_finished("key", 1)
-    assert json.loads(dataset.preview()) == {"key": {"last_epoch": 1, "finished_epochs": 1}}
     with pytest.raises(DatasetError, match="saved through the loaded store"):
         dataset.save("state")

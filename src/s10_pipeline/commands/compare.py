@@ -24,28 +24,31 @@ def compare(
     """Compare two models: differing parameters, metrics, verdicts, and McNemar's test of their mistakes."""
     names = [e or "base" for e in envs or (env, env)]
     catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
-    places = (0, 0) if envs else (1, 0)
-    chosen = versions or [*map(_newest, catalogs, places, names)]
-    a, b = (_read(version, catalog) for version, catalog in zip(chosen, catalogs, strict=True))
+    # Rank of each model to compare among the stored versions: 0 is the newest, 1 the version before.
+    ranks = (0, 0) if envs else (1, 0)
+    chosen = versions or [*map(_newest, catalogs, ranks, names)]
+    a, b = map(_read, chosen, catalogs, names)
     click.echo(f"A: {names[0]} {chosen[0]}\nB: {names[1]} {chosen[1]}\n")
     for title, tell in (("differs", _made_with), ("metric", _metrics), ("verdict", _verdicts)):
         _table(title, tell(a), tell(b))
     click.echo(_mcnemar(a, b))
 
 
-def _newest(catalog: Any, place: int, env: str) -> str:
+def _newest(catalog: Any, rank: int, env: str) -> str:
     found = versions_of(catalog["model"])
-    if len(found) <= place:
-        option, lacks = ("--versions", "no two models to compare") if place else ("--envs", "no model")
-        raise UserError(f"{option}: environment {env} has {lacks} yet; train one with kedro run --env={env}")
-    return found[place]
+    if len(found) <= rank:
+        option, number = "--versions" if rank else "--envs", f"{len(found)} of {rank + 1}"
+        raise UserError(
+            f"{option}: environment {env} has too few stored models ({number}); train one with kedro run --env={env}"
+        )
+    return found[rank]
 
 
-def _read(version: str, catalog: Any) -> dict[str, Any]:
-    """Load provenance, metrics, predictions and verdicts of a model version; verdicts may be missing.
+def _read(version: str, catalog: Any, env: str) -> dict[str, Any]:
+    """Load a stored model's provenance, metrics, test predictions and verdicts (an empty list if none are stored).
 
-    The versions of metrics, predictions and verdicts are found in the records, or else are assumed to equal the
-    model's.
+    The versions of metrics, predictions and verdicts are looked up in the run records (JSON files that store what each
+    node read and wrote). Without a run record, they are assumed to equal the model's version.
     """
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
@@ -56,9 +59,9 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
     for name, chosen_version in {"provenance": version, **chosen}.items():
         dataset = at_version(catalog[name], chosen_version)
         if not dataset.exists():
-            raise UserError(
-                f"{name}: not stored for model {version}; evaluate it: kedro run --load-versions=model:{version}"
-            )
+            made = ",".join(f"{output}:{version}" for output in ("model", "provenance", "train_margins"))
+            evaluate = f"kedro run --env={env} --pipeline=evaluation --load-versions={made}"
+            raise UserError(f"{name}: not stored for model version {version}; evaluate this model with {evaluate}")
         found[name] = dataset.load()
     metrics = content_of(catalog["metrics"], chosen["metrics"], store.memo).digest
     judged = at_version(catalog["verdicts"], _made_from("metrics", metrics, "verdicts", store) or version)
@@ -66,7 +69,7 @@ def _read(version: str, catalog: Any) -> dict[str, Any]:
 
 
 def _made_from(source: str, digest: str | None, name: str, store: RecordStore) -> str | None:
-    """Return the newest version of dataset ``name`` that was made from ``source`` with this digest, or None."""
+    """Return the newest version of ``name`` that was made from content ``digest`` of dataset ``source``, or None."""
     made = (
         r.outputs[name]["version"] for r in store.all() if r.parts["inputs"].get(source) == digest and name in r.outputs
     )
@@ -102,7 +105,7 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
 
 
 def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:
-    """Print the values of both models by name; the table ``differs`` has only names with different values."""
+    """Print a table with one row per named value of models A and B; the table ``differs`` leaves out equal values."""
     names = [name for name in {**a, **b} if title != "differs" or a.get(name) != b.get(name)]
     rows = [(title, "A", "B"), *((name, _short(a.get(name, "-")), _short(b.get(name, "-"))) for name in names)]
     rows += [("nothing", "", "")] * (not names)

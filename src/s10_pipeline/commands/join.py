@@ -1,4 +1,4 @@
-"""The command ``python -m s10_pipeline join``: run processes of a training that another host started."""
+"""The command ``python -m s10_pipeline join``: start processes that take part in a training of another host."""
 
 import click
 
@@ -7,6 +7,7 @@ import click
 @click.argument("address", metavar="HOST:PORT")
 def join(address: str) -> None:
     """Join the training that kedro run started on another host with train.distributed.rendezvous=HOST:PORT."""
-    from ..vision.distributed.hosts import join as take_part  # imported only here, because torch is slow to import
+    # import the module only when the command runs, because it imports torch, which takes seconds
+    from ..vision.distributed.hosts import join as take_part
 
     take_part(address)

@@ -1,4 +1,4 @@
-"""Check the names given to ``kedro run`` before anything starts."""
+"""Check names of pipelines, nodes, datasets and runners in the options of ``kedro run`` before any node runs."""
 
 from typing import Any
 
@@ -39,10 +39,11 @@ def check_selection(options: dict[str, Any]) -> None:
             remedy = did_you_mean(name, known[option]) if known[option] else "leave the option out, it has none"
             raise UserError(f"{flags[option]}={name}: not in pipeline {', '.join(names)}; {remedy}")
     try:
-        chosen.filter(node_namespaces=asked.pop("namespaces", None), **asked)
+        wanted = dict(asked)
+        chosen.filter(node_namespaces=wanted.pop("namespaces", None), **wanted)
     except ValueError as error:
         given = " ".join(f"{flags[option]}={','.join(asked[option])}" for option in asked)
-        raise UserError(f"{given}: no stage meets all of these; leave one of them out") from error
+        raise UserError(f"{given}: no stage meets all of these options; leave one of them out") from error
     try:
         load_obj(options.get("runner") or "SequentialRunner", "kedro.runner")
     except (ImportError, AttributeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Base class of this project's versioned datasets: a version becomes visible only when it is complete."""
+"""Base class of this project's versioned Kedro datasets: readers see a version only when its file is complete."""
 
 import os
 import tempfile
@@ -25,7 +25,7 @@ def path_from_here(path: PurePath | str) -> str:
 
 
 class AtomicDataset(AbstractVersionedDataset[T, T]):
-    """Base class: one file per version, written to a temporary file and then renamed atomically.
+    """Base class of Kedro datasets that write each version to a temporary file and then rename the file atomically.
 
     A process that is killed while it saves leaves at most a hidden ``.partial`` file, never an incomplete version that
     a later run would load as the latest. (Object stores upload atomically by themselves.)
@@ -64,14 +64,14 @@ class AtomicDataset(AbstractVersionedDataset[T, T]):
 
     @abstractmethod
     def encode(self, data: T) -> bytes:
-        """Return the content of the artifact's file."""
+        """Convert an artifact (the object to save) to the bytes of its file."""
 
     @abstractmethod
     def read(self, path: Path) -> T:
-        """Read the artifact from a local file."""
+        """Read an artifact from a local file that holds the bytes from :meth:`encode`."""
 
-    # Define _load and _save, which Kedro wraps once. It wraps load and save again in each subclass, so one save would
-    # create two versions.
+    # Define _load and _save instead of load and save. Kedro wraps load and save again in every subclass, so that one
+    # save would create two versions.
     def _load(self) -> T:
         with self._local() as local:
             return self.read(local)

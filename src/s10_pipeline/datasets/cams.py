@@ -1,4 +1,4 @@
-"""Dataset of class activation maps."""
+"""Kedro dataset that stores class activation maps."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,9 @@ ARRAYS = ("indices", "predicted_nhw", "true_nhw", "shortcut_nhw")
 
 
 class CamsDataset(AtomicDataset[Cams]):
-    """Maps, their parameters and the model's digest in one ``.safetensors`` file; equal maps give equal bytes.
+    """Stores class activation maps, their parameters and the model's digest in one ``.safetensors`` file.
+
+    Equal maps give equal bytes.
 
     Examples:
         .. code-block:: yaml
@@ -29,7 +31,7 @@ class CamsDataset(AtomicDataset[Cams]):
 
     def encode(self, data: Cams) -> bytes:
         arrays = {name: np.ascontiguousarray(array) for name, array in vars(data).items() if name in ARRAYS}
-        # a single metadata key, because safetensors writes several in random order
+        # Use a single metadata key, because safetensors writes several keys in random order.
         return save(arrays, metadata={"cams": json.dumps(_facts(data), sort_keys=True)})
 
     def read(self, path: Path) -> Cams:
@@ -38,7 +40,7 @@ class CamsDataset(AtomicDataset[Cams]):
             return Cams(**arrays, **json.loads(file.metadata()["cams"]))
 
     def preview(self) -> JSONPreview:
-        """Return everything but the maps, and their number."""
+        """Return the number of maps, their parameters and the model's digest for kedro-viz, without the maps."""
         data = self.load()
         return JSONPreview(json.dumps({"num_images": len(data.indices), **_facts(data)}))
 

@@ -1,4 +1,4 @@
-"""Dataset of the trained model."""
+"""Kedro dataset that stores the trained model."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from .atomic import AtomicDataset
 
 
 class ClassifierDataset(AtomicDataset[Classifier]):
-    """A ``.safetensors`` file with weights and specification of the model; loading it runs no code from the file.
+    """Stores a model's weights and specification in a ``.safetensors`` file; loading the file runs no code from it.
 
     Equal models give equal bytes. The model is loaded on the CPU, in evaluation mode.
 
@@ -32,7 +32,7 @@ class ClassifierDataset(AtomicDataset[Classifier]):
         return load_classifier(path)
 
     def preview(self) -> JSONPreview:
-        """Return the model's specification, without reading the weights and without torch."""
+        """Return the model's specification (architecture, class names, ...) for kedro-viz, without weights or torch."""
         from safetensors import safe_open
 
         with self._local() as local, safe_open(local, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""Dataset of an HTML page."""
+"""Kedro dataset that stores an HTML page."""
 
 import html
 import re
@@ -9,7 +9,7 @@ from .atomic import AtomicDataset, path_from_here
 
 
 class HTMLDataset(AtomicDataset[str]):
-    """A self-contained HTML page; kedro-viz shows its title and description.
+    """Stores a self-contained HTML page; kedro-viz shows the page's title and description.
 
     Examples:
         .. code-block:: yaml
@@ -34,7 +34,7 @@ class HTMLDataset(AtomicDataset[str]):
         parts = [f"<b>{_one_line(title[1])}</b>"] if title else []
         parts += [_one_line(description[1])] if description else []
         parts.append(f"<code>{html.escape(path_from_here(load_path(self)))}</code>")
-        # without a style, kedro-viz lets long lines overflow its panel
+        # Limit the width by a style, because long lines would overflow kedro-viz's panel.
         style = "margin: 0 20px; max-width: 370px; white-space: normal; overflow-wrap: anywhere"
         return HTMLPreview(f'<p style="{style}">' + "<br/>".join(parts) + "</p>")
 

@@ -1,4 +1,4 @@
-"""Dataset of labelled images; versions with equal pixels share one file of them."""
+"""Kedro dataset that stores labelled images; versions with equal pixels share one file of pixels."""
 
 import functools
 import json
@@ -18,12 +18,12 @@ from ..vision.data.image_set import ImageSet, content_digest
 from ..vision.errors import UserError
 from .atomic import AtomicDataset
 
-# Fields of an image set that a version stores only if they are not None.
+# Fields of an image set that are stored only if they are not None.
 OPTIONAL_ARRAYS = ("groups", "validation")
 
 
 class ImageSetDataset(AtomicDataset[ImageSet]):
-    """One small JSON file per version, which refers to arrays in a store by the digests of their content.
+    """Stores one small JSON file per version, which names array files (pixels, labels) by digests of their content.
 
     A rerun that yields the same pixels adds only the JSON file. Pixels are loaded as a memory map.
 
@@ -39,7 +39,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         >>> dataset.save(image_set)  # doctest: +SKIP
         >>> dataset.load().images_nhwc.shape  # doctest: +SKIP
 
-    The store is the folder ``arrays`` beside ``filepath``; datasets in one folder share it.
+    The array files are in the folder ``arrays`` beside ``filepath``; datasets in one folder share these files.
     """
 
     def encode(self, data: ImageSet) -> bytes:
@@ -71,30 +71,30 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
 
     @property
     def shared_folder(self) -> PurePosixPath:
-        """Folder of the arrays of all versions."""
+        """Folder of array files (pixels, labels), shared by all versions of the image sets beside the folder."""
         return self.filepath.parent / "arrays"
 
     def shared_files(self, path: str) -> list[str]:
-        """Return the array files that the version at ``path`` uses; other versions may use them too."""
+        """Return the array files to which the JSON file ``path`` of a version refers; other versions may share them."""
         manifest = self._manifest(path)
         names = ("images", "labels", "paths", *OPTIONAL_ARRAYS)
         return [str(self.shared_folder / manifest[name]) for name in names if manifest.get(name)]
 
     def origin_of(self, path: str) -> str | None:
-        """Return title and checksum of the source of the version at ``path``; None without a checksum."""
+        """Return title and checksum of the images' source from a version's JSON file; None without a checksum."""
         source = self._manifest(path)["source"]
         checksum = source.get("checksum")
         return f"{source.get('title', source.get('name'))}, checksum {checksum}" if checksum else None
 
     def describe(self) -> dict[str, Any]:
-        """Return size, class names and source of the images, without reading pixels."""
+        """Return number, size in pixels, class names and source of the images, without reading pixels."""
         manifest = self._manifest(str(load_path(self)))
         return {k: manifest[k] for k in ("num_images", "image_size", "class_names", "source")}
 
     def preview(self) -> ImagePreview:
-        """Return a PNG in base64 of 60 images, ten per row, evenly spaced in the order of classes.
+        """Return a base64 PNG for kedro-viz that shows 60 images, sorted by class and taken at even intervals.
 
-        With fewer images, some occur twice.
+        A row has ten images. If fewer than 60 images are stored, some are shown twice.
         """
         from ..vision.report.embedding import picture_uri
 
@@ -102,7 +102,9 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         chosen = np.argsort(images.labels, kind="stable")[np.linspace(0, len(images) - 1, 60).astype(int)]
         height, width = images.image_size
         grid = images.images_nhwc[chosen].reshape(6, 10, height, width, 3).swapaxes(1, 2)
-        step = 1 + height // 100  # every second pixel for heights of 100 to 199, and so on
+        # Shrink the preview of large images: keep every second pixel of images that are 100 to 199 pixels high, every
+        # third pixel for 200 to 299, and so on.
+        step = 1 + height // 100
         picture = grid.reshape(6 * height, 10 * width, 3)[::step, ::step]
         return ImagePreview(picture_uri(picture).partition(",")[2])
 
@@ -111,7 +113,7 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             return json.loads(local.read_text(encoding="utf-8"))
 
     def _store(self, content: NDArray[Any] | bytes) -> str:
-        """Store an array (.npy) or JSON in a file named by its content's digest; return the file's name."""
+        """Write an array or JSON into the folder ``arrays`` if no file there has this content; return the file name."""
         name = _name_of(content)
         if not self._fs.exists(str(self.shared_folder / name)):
             if isinstance(content, bytes):
@@ -121,7 +123,9 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         return name
 
     def _local_copy(self, name: str) -> Path:
-        """Return a local file of the store; a remote file is copied, and the copy is kept until the process ends.
+        """Return the local path of a file in the folder ``arrays``; a remote file is copied for this process.
+
+        The copy is deleted when the process ends.
 
         Raises:
             UserError: a remote file is damaged.
@@ -130,19 +134,21 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         if self._protocol == "file":
             return regular_file(remote)
         copy = Path(_folder_of_copies().name) / name
+        # If the local copy is missing or its digest is wrong, fetch the remote file and check the new copy.
         for fetch in (False, True):
             if fetch:
                 with replacing(copy) as partial:
                     self._fs.get_file(remote, str(partial))
-            with suppress(OSError, ValueError, EOFError):  # the copy may be missing or damaged
+            with suppress(OSError, ValueError, EOFError):
                 content = np.load(copy, mmap_mode="r") if name.endswith(".npy") else copy.read_bytes()
                 if _name_of(content) == name:
                     return copy
-        raise UserError(f"{remote}: damaged, its digest is not that in its name; remove it and run the stage again")
+        what = "the file is damaged: its content does not have the digest in its name"
+        raise UserError(f"{remote}: {what}; remove the file and run the stage again")
 
 
 def _name_of(content: NDArray[Any] | bytes) -> str:
-    """Return the file name in the store, which contains a digest of the content."""
+    """Return the name of a file with this content in the folder ``arrays``: the content's digest and a suffix."""
     if isinstance(content, bytes):
         return f"{sha256_of(content)}.json"
     return f"{sha256_of(f'{content.dtype} {content.shape}'.encode(), np.ascontiguousarray(content))}.npy"

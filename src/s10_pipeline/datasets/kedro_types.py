@@ -13,7 +13,7 @@ from .atomic import AtomicDataset
 
 
 class _KedroType(AtomicDataset[Any]):
-    """Wraps a dataset class of kedro-datasets that reads and writes one file.
+    """Base class that adds atomic saving and late import to a class of kedro-datasets that stores one file.
 
     Args:
         load_args, save_args: passed to the class of kedro-datasets.
@@ -29,7 +29,7 @@ class _KedroType(AtomicDataset[Any]):
         super().__init__(**of_any_dataset)
 
     def at(self, path: Path) -> Any:
-        """Return an instance of the kedro-datasets class for a local file."""
+        """Return an instance of the wrapped class of kedro-datasets that reads and writes the local file ``path``."""
         dataset_type = getattr(import_module(f"kedro_datasets.{self.module}"), type(self).__name__)
         return dataset_type(filepath=str(path), **self._arguments)
 
@@ -48,7 +48,7 @@ class _KedroType(AtomicDataset[Any]):
 
 
 class JSONDataset(_KedroType):
-    """``json.JSONDataset`` of kedro-datasets.
+    """``json.JSONDataset`` of kedro-datasets with atomic saving; the wrapped class is imported at first use.
 
     Examples:
         .. code-block:: yaml
@@ -73,15 +73,15 @@ class _TableType(_KedroType):
 
 
 class CSVDataset(_TableType):
-    """``pandas.CSVDataset`` of kedro-datasets, but saved atomically, and imported at first use."""
+    """``pandas.CSVDataset`` of kedro-datasets with atomic saving; the wrapped class is imported at first use."""
 
 
 class ParquetDataset(_TableType):
-    """``pandas.ParquetDataset`` of kedro-datasets, but saved atomically, and imported at first use."""
+    """``pandas.ParquetDataset`` of kedro-datasets with atomic saving; the wrapped class is imported at first use."""
 
 
 class MatplotlibDataset(_KedroType):
-    """``matplotlib.MatplotlibDataset`` of kedro-datasets: one figure, which can be saved but not loaded."""
+    """``matplotlib.MatplotlibDataset`` of kedro-datasets with atomic saving; saved figures cannot be loaded."""
 
     module = "matplotlib"
 

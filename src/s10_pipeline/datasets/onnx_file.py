@@ -1,4 +1,4 @@
-"""Dataset of an ONNX model."""
+"""Kedro dataset that stores an ONNX model."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from .atomic import AtomicDataset
 
 
 class OnnxDataset(AtomicDataset[bytes]):
-    """The content of an ONNX file as bytes, which ``onnxruntime.InferenceSession`` accepts.
+    """Stores the content of an ONNX file as bytes, which ``onnxruntime.InferenceSession`` accepts.
 
     Examples:
         .. code-block:: yaml
@@ -26,7 +26,7 @@ class OnnxDataset(AtomicDataset[bytes]):
         return path.read_bytes()
 
     def preview(self) -> JSONPreview:
-        """Return the file's metadata and opset version."""
+        """Return metadata and opset version of the stored ONNX file for kedro-viz."""
         import onnx
 
         model = onnx.load_model_from_string(self.load())

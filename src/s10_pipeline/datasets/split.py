@@ -1,4 +1,4 @@
-"""Dataset of a training, validation or test set."""
+"""Kedro dataset that stores a training, validation or test set as image indices and transforms."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from .atomic import AtomicDataset
 
 
 class SplitDataset(AtomicDataset[Split]):
-    """Indices and transforms of a set as a JSON file; equal sets give equal bytes.
+    """Stores image indices and transforms of a training, validation or test set as JSON; equal sets are equal bytes.
 
     Examples:
         .. code-block:: yaml
@@ -33,6 +33,6 @@ class SplitDataset(AtomicDataset[Split]):
         return Split(**fields)
 
     def preview(self) -> JSONPreview:
-        """Return everything but the indices, and their number."""
+        """Return transforms and number of images of a stored set for kedro-viz, without the indices of the images."""
         data = self.load()
         return JSONPreview(json.dumps({**asdict(data), "indices": f"{len(data)} images"}))

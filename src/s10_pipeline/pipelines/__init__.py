@@ -1,1 +1,1 @@
-"""Kedro pipelines, one per stage; their nodes call ``s10_pipeline.vision``. They do not import each other."""
+"""Kedro pipelines, one per stage; their nodes call ``s10_pipeline.vision``. Pipelines do not import each other."""

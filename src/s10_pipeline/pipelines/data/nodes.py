@@ -1,4 +1,4 @@
-"""Nodes of the ``data`` stage."""
+"""Nodes of the ``data`` stage, which reads images and splits off validation images."""
 
 import logging
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from ...vision.data.image_set import ImageSet
 from ...vision.data.split import Split
+from ...vision.evaluation.checks import check_provenance
 from ...vision.evaluation.params import EvaluateParams
 from ...vision.types import Classifier, DataFrame, Figure
 
@@ -40,7 +41,6 @@ def evaluate(
     """
     from ...vision.device import choose_device
     from ...vision.evaluation.calibration import plot_reliability
-    from ...vision.evaluation.checks import check_provenance
     from ...vision.evaluation.classes import measure_classes
     from ...vision.evaluation.confusion import plot_confusion_matrix
     from ...vision.evaluation.metrics import accuracy_without, calibrate, evaluate_classifier
@@ -74,7 +74,6 @@ def find_label_errors(
     """
     from ...vision.device import choose_device
     from ...vision.evaluation import label_errors
-    from ...vision.evaluation.checks import check_provenance
     from ...vision.evaluation.metrics import predict_probabilities
 
     check_provenance(provenance, train=train_images, test=test_images)
@@ -94,7 +93,7 @@ def probe_shortcut(
     evaluate: EvaluateParams,
     device: str,
 ) -> DataFrame:
-    """If the training images have a planted shortcut, measure how adding it to test images changes predictions.
+    """Measure how predictions change when the planted shortcut (tag on one training class) is added to test images.
 
     Returns:
         shortcut_probe: empty without a planted shortcut.
@@ -102,7 +101,6 @@ def probe_shortcut(
     from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
     from ...vision.evaluation import shortcut
-    from ...vision.evaluation.checks import check_provenance
 
     check_provenance(provenance, test=test_images)
     planted = planted_shortcut(provenance)
@@ -122,13 +120,12 @@ def judge(
     shortcut_probe: DataFrame,
     evaluate: EvaluateParams,
 ) -> list[dict[str, Any]]:
-    """Judge the model and its data by the stored results.
+    """Decide from stored results which faults model and data have, such as wrong labels, duplicates or a shortcut.
 
     Returns:
-        verdicts.
+        verdicts: one per question; each is found, not found or unknown.
     """
     from ...vision.evaluation import judge as judges
-    from ...vision.evaluation.checks import check_provenance
 
     check_provenance(provenance, train_set, train=train_images)
     train_labels = train_images.labels[train_set.indices]

@@ -1,4 +1,4 @@
-"""Pipeline ``evaluation``: measure the model on the test images, and judge model and data."""
+"""Pipeline ``evaluation``: measure the model on the test images, and look for faults of model and data."""
 
 from kedro.pipeline import Pipeline, node
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from ...vision.data.image_set import ImageSet
 from ...vision.data.split import Split
+from ...vision.evaluation.checks import check_provenance, check_same_data
 from ...vision.explain.cams import Cams
 from ...vision.explain.params import ExplainParams
 from ...vision.report.inputs import ReportInputs
@@ -32,7 +33,7 @@ def compute_cams(
     explain: ExplainParams,
     device: str,
 ) -> tuple[Cams, ImageSet]:
-    """Compute class activation maps and examples of augmented images, for the report, which has no torch.
+    """Compute class activation maps and examples of augmented images for the report, which is rendered without torch.
 
     Returns:
         cams, augmented_examples.
@@ -40,7 +41,6 @@ def compute_cams(
     from ...vision.data.examples import draw_training_examples
     from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
-    from ...vision.evaluation.checks import check_provenance, check_same_data
     from ...vision.explain.mistakes import explain_mistakes
 
     check_same_data(model, test_images)
@@ -53,7 +53,7 @@ def compute_cams(
 def check_cams(
     model: Classifier, test_images: ImageSet, test_predictions: DataFrame, cams: Cams, device: str
 ) -> tuple[dict[str, Any], Figure]:
-    """Check how far the class activation maps can be trusted, on up to 200 mistakes that are drawn at random.
+    """Check how far class activation maps can be trusted, on up to 200 misclassified images chosen at random.
 
     Returns:
         cam_check, cam_check_plot.
@@ -84,7 +84,6 @@ def gradcam_report(**stored: Any) -> tuple[Figure, str]:
     Returns:
         gradcam_gallery, report (HTML).
     """
-    from ...vision.evaluation.checks import check_provenance
     from ...vision.report.figures import draw_figures
     from ...vision.report.gallery import plot_gradcam_gallery
     from ...vision.report.page import build_report

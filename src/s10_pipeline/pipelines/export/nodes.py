@@ -1,8 +1,9 @@
-"""Node of the ``export`` stage."""
+"""Node of the ``export`` stage, which writes the model as an ONNX file and checks that file."""
 
 from typing import Any
 
 from ...vision.data.image_set import ImageSet
+from ...vision.evaluation.checks import check_same_data
 from ...vision.export.params import ExportParams
 from ...vision.types import Classifier
 
@@ -13,7 +14,6 @@ def export_onnx(model: Classifier, test_images: ImageSet, export: ExportParams) 
     Returns:
         onnx_model (the file's content), export_check.
     """
-    from ...vision.evaluation.checks import check_same_data
     from ...vision.export.agreement import check_agreement
     from ...vision.export.onnx_file import to_onnx
 

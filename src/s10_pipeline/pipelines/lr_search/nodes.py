@@ -1,4 +1,4 @@
-"""Node of the ``lr_search`` stage."""
+"""Node of the ``lr_search`` stage, which chooses the learning rate."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ...vision.types import DataFrame, Figure
 def lr_range_test(
     train_images: ImageSet, train_set: Split, lr_search: LrSearchParams, train: TrainParams
 ) -> tuple[DataFrame, dict[str, Any], Figure]:
-    """Choose the learning rate of SGD: by a rule that range tests check, or from the range tests.
+    """Choose the learning rate of SGD by range tests: from a rule that the tests check, or at their lowest loss.
 
     Returns:
         lr_curve, best_lr, lr_curve_plot.

@@ -1,4 +1,4 @@
-"""Node of the ``predict`` stage."""
+"""Node of the ``predict`` stage, which classifies the user's own images."""
 
 from ...vision.explain.params import ExplainParams
 from ...vision.predict.params import PredictParams
@@ -19,7 +19,7 @@ def predict_images(
     from ...vision.predict.table import readable_rows
 
     chosen = choose_device(device)
-    find_blocks(model, explain.layer)  # check the layer now, not after hours of predicting
+    find_blocks(model, explain.layer)  # check before hours of predicting that the network has the layer explain.layer
     predictions, images_nhwc = predictor.predict_images(model, predict, device=chosen)
     shown = readable_rows(predictions, len(images_nhwc))
     targets = shown["prediction"].to_numpy(int)

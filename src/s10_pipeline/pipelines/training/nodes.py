@@ -1,4 +1,4 @@
-"""Node of the ``training`` stage."""
+"""Node of the ``training`` stage, which trains the network."""
 
 from typing import Any
 

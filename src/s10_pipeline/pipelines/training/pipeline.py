@@ -1,4 +1,4 @@
-"""Pipeline ``training``: train the network."""
+"""Pipeline ``training``: train the network at the chosen learning rate, and store the model and its history."""
 
 from kedro.pipeline import Pipeline, node
 
@@ -20,7 +20,6 @@ def create_pipeline() -> Pipeline:
                     "checkpoints",
                     "params:train",
                 ],
-                # provenance is last, because training counts as finished once it is saved
                 [
                     "model",
                     "training_history",
