@@ -1,4 +1,4 @@
-"""The small project of docs/kedro-answers.md, assembled from the page: each of its answers is asked."""
+"""The small project of docs/kedro-answers.md, assembled from the page and from what staleness/README.md says to add."""
 
 import importlib
 import os
@@ -22,23 +22,28 @@ def page(root):
     return (root / "docs/kedro-answers.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def added(root):
+    """The files of the README."""
+    return dict(BLOCK.findall((root / "src/s10_pipeline/staleness/README.md").read_text(encoding="utf-8")))
+
+
 @pytest.fixture
-def project(root, page, tmp_path, monkeypatch):
+def project(root, page, added, tmp_path, monkeypatch):
     """The folder of the project; its package can be imported."""
-    staleness = root / "src/s10_pipeline/staleness"
     files = {
         "pyproject.toml": '[tool.kedro]\npackage_name = "yours"\nproject_name = "y"\nkedro_init_version = "1.7.0"\n',
         "conf/local/catalog.yml": "",
         "src/yours/__init__.py": "",
         "src/yours/settings.py": "",
-        **dict(BLOCK.findall((staleness / "README.md").read_text(encoding="utf-8"))),
+        **added,
         **dict(BLOCK.findall(page)),
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     for name in ("identity", "staleness"):
-        shutil.copytree(staleness.parent / name, tmp_path / "src/yours" / name)
+        shutil.copytree(root / "src/s10_pipeline" / name, tmp_path / "src/yours" / name)
     x = np.random.default_rng(0).normal(size=60)
     (tmp_path / "data/01_raw").mkdir(parents=True)
     pd.DataFrame({"x": x, "y": (x > 0.2).astype(int)}).to_csv(tmp_path / "data/01_raw/table.csv", index=False)
@@ -100,19 +105,40 @@ def test_mcnemar(project):
 
 
 @pytest.mark.slow
-def test_the_transcript_is_what_the_commands_say(project, page):
+def test_the_transcript_is_what_the_commands_say_and_a_foreign_project_knows_what_is_stale(project, page, added):
+    def kedro(*arguments: str) -> str:
+        command = [sys.executable, "-m", "kedro", *arguments]
+        told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+        assert told.returncode == 0, told.stdout + told.stderr
+        return told.stdout
+
     (transcript,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
     environment = {**os.environ, "PYTHONPATH": str(project / "src"), "COLUMNS": "200", "PYTHONWARNINGS": "ignore"}
+    (project / "src/s10_pipeline.py").write_text('raise ImportError("a foreign project has no s10_pipeline")')
     for step in transcript.split("$ kedro ")[1:]:
         command, *expected = step.splitlines()
-        told = subprocess.run(
-            [sys.executable, "-m", "kedro", *command.split()],
-            env=environment, capture_output=True, text=True, timeout=180,
-        )  # fmt: skip
-        assert told.returncode == 0, told.stdout + told.stderr
+        told = kedro(*command.split())
         assert expected
         for line in expected:
-            assert line in told.stdout, (command, told.stdout)
+            assert line in told, (command, told)
     table = importlib.import_module("yours.compare").compare()
     assert list(table["lr"]) == [0.1, 0.5]
     assert "seed" not in table
+
+    assert len(added) == 3
+    assert sum(bool(line) for text in added.values() for line in text.splitlines()) <= 20
+    runner = (project / "src/yours/runner.py").read_text()
+    assert runner.replace(', harmless_inputs=("checkpoints",)', "") == added["src/yours/runner.py"]
+    nodes, models = project / "src/yours/nodes.py", project / "data/06_models/model.safetensors"
+    nodes.write_text("# of one table\n" + nodes.read_text().replace("float(right.mean())", "1.0 * right.mean()"))
+    states = dict(re.findall(r"^(\w+) +(up to date|runs|waits) ", kedro("stages"), re.MULTILINE))
+    assert states == {"train": "up to date", "judge": "runs"}
+    (project / "conf/base/parameters.yml").write_text("train: {epochs: 5, lr: 0.4, seed: 0}\n")
+    told = kedro("run", "--only-missing-outputs")
+    assert "train: runs, train.lr 0.1 -> 0.4" in told and re.search("judge: runs, .*code of nodes.judge", told)
+    told = kedro("lineage", "metrics")
+    assert all(part in told for part in ("by judge", "by train", "train.lr=0.4"))
+    assert len(list(models.iterdir())) == 3
+    kedro("prune", "--keep-last=1", "--apply")
+    assert len(list(models.iterdir())) == 1
+    assert "0 of 2 nodes ran" in kedro("run", "--only-missing-outputs")
