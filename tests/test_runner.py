@@ -6,16 +6,14 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from pydantic import BaseModel, create_model
 
+from project_nodes import NODES
 from s10_pipeline import runner
 from s10_pipeline.identity.affects import Affects, can_change
 from s10_pipeline.identity.digests import Memo
 from s10_pipeline.parameters import Parameters
-from s10_pipeline.pipeline_registry import register_pipelines
 from s10_pipeline.runner import RULES, describe
 from s10_pipeline.staleness.fingerprint import Fingerprinter
 from s10_pipeline.vision.training.params import StepParams, TrainParams
-
-NODES = {node.name: node for pipeline in register_pipelines().values() for node in pipeline.nodes}
 
 # Of the parameters that stages are handed, those that cannot change a result: all others make a stage stale.
 MACHINE = {

@@ -3,19 +3,12 @@ import json
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import evaluate, find_near_duplicates, judge
+from project_nodes import call
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.evaluation.verdict import KINDS
-
-
-def run_evaluate(artifacts, params=None, **changed):
-    """The node on what a run has."""
-    names = ("model", "train_images", "test_images", "val_set", "test_set", "near_duplicates", "provenance")
-    given = artifacts | changed
-    return evaluate(*(given[name] for name in names), params or EvaluateParams(), "cpu")
 
 
 @pytest.mark.parametrize("name", ["train_images", "test_images", "val_set"])
@@ -27,7 +20,7 @@ def test_evaluate_refuses_what_the_model_does_not_know(artifacts, shapes, name):
         images = artifacts[name]
         newer = dataclasses.replace(images, images_nhwc=images.images_nhwc ^ 255, digest=None)
     with pytest.raises(UserError, match=f"^{name}: .*--load-versions={name}:"):
-        run_evaluate(artifacts, **{name: newer})
+        call("evaluate", artifacts, **{name: newer})
 
 
 def test_evaluate_gives_metrics_rows_and_matrix(artifacts):
@@ -47,11 +40,11 @@ def test_evaluate_gives_metrics_rows_and_matrix(artifacts):
 
 
 def test_near_duplicates_are_looked_for_only_where_that_is_wanted(artifacts):
-    off = EvaluateParams(duplicate_similarity=None)
-    assert "num_near_duplicates" not in run_evaluate(artifacts, off)[0]
-    with_itself = [artifacts[name] for name in ("train_images", "train_images", "train_set", "val_set")]
-    assert find_near_duplicates(*with_itself, off).empty
-    assert (find_near_duplicates(*with_itself, EvaluateParams())["split"] == "test").sum() >= 390
+    off = {"params:evaluate": EvaluateParams(duplicate_similarity=None)}
+    assert "num_near_duplicates" not in call("evaluate", artifacts, **off)["metrics"]
+    with_itself = {**artifacts, "test_images": artifacts["train_images"]}
+    assert call("find_near_duplicates", with_itself, **off)["near_duplicates"].empty
+    assert (call("find_near_duplicates", with_itself)["near_duplicates"]["split"] == "test").sum() >= 390
 
 
 def test_judge_answers_each_question_once(artifacts):
@@ -60,7 +53,5 @@ def test_judge_answers_each_question_once(artifacts):
     assert json.loads(json.dumps(judged)) == judged
     # a network that hardly trained is not surely better than one class
     assert next(v for v in judged if v["kind"] == "baseline")["verdict"] in ("found", "unknown")
-    tables = ("class_metrics", "label_error_candidates", "train_margins", "near_duplicates", "shortcut_probe")
-    others = [artifacts[name] for name in ("provenance", "metrics", "test_predictions", *tables)]
     with pytest.raises(UserError, match="^train_images: "):
-        judge(artifacts["test_images"], artifacts["train_set"], *others, EvaluateParams())
+        call("judge", artifacts, train_images=artifacts["test_images"])

@@ -3,39 +3,23 @@ import pickle
 import re
 import subprocess
 import sys
-from dataclasses import fields
-from inspect import signature
 
 import pytest
 
-from s10_pipeline.pipelines.evaluation.nodes import probe_shortcut
-from s10_pipeline.pipelines.explain.nodes import check_cams, collect_misclassified, compute_cams, gradcam_report
+from project_nodes import NODES, call
 from s10_pipeline.vision.data.params import AugmentParams
 from s10_pipeline.vision.data.split import build_sets
 from s10_pipeline.vision.errors import UserError
-from s10_pipeline.vision.evaluation.params import EvaluateParams
 from s10_pipeline.vision.explain import faithfulness, gradcam
 from s10_pipeline.vision.explain.params import SELECTIONS, ExplainParams
 from s10_pipeline.vision.explain.selection import draw_mistakes
-from s10_pipeline.vision.report.inputs import ReportInputs
-
-REPORT_READS = [field.name for field in fields(ReportInputs)]
-
-
-def call(node, artifacts, **changed):
-    """Run a node function on the artifacts that it names."""
-    given = {**artifacts, **changed}
-    names = REPORT_READS if node is gradcam_report else signature(node).parameters
-    return node(**{name: given[name] for name in names})
 
 
 def explain_all(artifacts, params=None, **changed):
     """What the stage leaves, with what it was given, by dataset name."""
-    given = {**artifacts, "explain": params or ExplainParams(), **changed}
-    given["misclassified"] = call(collect_misclassified, given)
-    given["cams"], given["augmented_examples"] = call(compute_cams, given)
-    given["cam_check"], given["cam_check_plot"] = call(check_cams, given)
-    given["gradcam_gallery"], given["report"] = call(gradcam_report, given)
+    given = {**artifacts, "params:explain": params or ExplainParams(), **changed}
+    for name in ("collect_misclassified", "compute_cams", "check_cams", "gradcam_report"):
+        given |= call(name, given)
     return given
 
 
@@ -70,7 +54,7 @@ def test_the_check_is_of_the_maps_of_the_predicted_class(artifacts, explained):
 
 
 def test_the_report_needs_no_torch(explained, tmp_path):
-    (tmp_path / "inputs").write_bytes(pickle.dumps({name: explained[name] for name in REPORT_READS}))
+    (tmp_path / "inputs").write_bytes(pickle.dumps({name: explained[name] for name in NODES["gradcam_report"].inputs}))
     code = (
         "import pickle, sys; from pathlib import Path; folder = Path(sys.argv[1]); "
         "from s10_pipeline.pipelines.explain.nodes import gradcam_report; "
@@ -83,7 +67,7 @@ def test_the_report_needs_no_torch(explained, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
-@pytest.mark.parametrize("node", [compute_cams, gradcam_report])
+@pytest.mark.parametrize("node", ["compute_cams", "gradcam_report"])
 def test_images_of_another_time_are_refused(explained, node, split):
     images = explained[f"{split}_images"]
     other = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
@@ -91,15 +75,12 @@ def test_images_of_another_time_are_refused(explained, node, split):
         call(node, explained, **{f"{split}_images": other})
 
 
-def test_another_split_is_refused(explained):
+def test_another_split_and_maps_of_other_mistakes_are_refused(explained):
     other, *_ = build_sets(explained["train_images"], explained["test_images"], AugmentParams(seed=1))
     with pytest.raises(UserError, match="^train_set: another split"):
-        call(compute_cams, explained, train_set=other)
-
-
-def test_maps_of_other_mistakes_are_refused(explained):
+        call("compute_cams", explained, train_set=other)
     with pytest.raises(UserError, match="^cams: .* misclassified"):
-        call(gradcam_report, explained, misclassified=explained["misclassified"].head(5))
+        call("gradcam_report", explained, misclassified=explained["misclassified"].head(5))
 
 
 def test_the_report_reads_what_made_the_model_not_this_call(artifacts):
@@ -112,7 +93,7 @@ def test_the_report_reads_what_made_the_model_not_this_call(artifacts):
 @pytest.mark.parametrize("selection", SELECTIONS)
 def test_the_report_says_which_mistakes_it_shows(explained, selection):
     cams = dataclasses.replace(explained["cams"], params={**explained["cams"].params, "selection": selection})
-    _, page = call(gradcam_report, explained, cams=cams)
+    page = call("gradcam_report", explained, cams=cams)["report"]
     assert [words for words in SELECTIONS.values() if words in page] == [SELECTIONS[selection]]
 
 
@@ -120,8 +101,8 @@ def test_a_planted_shortcut_is_explained(artifacts):
     planted = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]}
     data = artifacts["provenance"]["data"]
     told = {**artifacts["provenance"], "data": {**data, "train": {**data["train"], "planted": planted}}}
-    probe = call(probe_shortcut, artifacts, provenance=told, evaluate=EvaluateParams())
-    given = explain_all(artifacts, ExplainParams(num_images=2), provenance=told, shortcut_probe=probe)
+    probe = call("probe_shortcut", artifacts, provenance=told)
+    given = explain_all(artifacts, ExplainParams(num_images=2), provenance=told, **probe)
     assert len(given["cams"].shortcut_nhw) == len(given["cams"].shortcut_examples) == 9
     assert given["report"].count('alt="Map over it: evidence for heart"') == 9
 

@@ -28,6 +28,7 @@ def test_names_that_look_like_something_else_come_back_as_names(root, tmp_path, 
     table = prediction_table(["007", "08", "1.0"], np.eye(3), {1: "404"}, classes, top_k=3)
     dataset.save(table)
     loaded = dataset.load()
+    assert loaded.columns.tolist() == table.columns.tolist()
     for column in ("file", "prediction_name", "error", "top_1_name", "top_2_name", "top_3_name"):
         assert loaded[column].dropna().tolist() == table[column].dropna().tolist(), column
     assert loaded["prediction"].tolist() == [0, pd.NA, 2]
