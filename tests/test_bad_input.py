@@ -15,14 +15,6 @@ from s10_pipeline.vision.network.classifier import classifier_to_bytes
 TINY = "--params=ingest.shapes10.num_train_images=100,ingest.shapes10.num_test_images=20,train.batch_size=16"
 
 
-def store_model(folder: Path, content: bytes) -> Path:
-    """What ``--env=sample`` takes for its model."""
-    model = folder / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(content)
-    return model
-
-
 @pytest.fixture
 def fail(root, tmp_path):
     """Run, expect failure; returns the one line that says why."""
@@ -42,7 +34,10 @@ def fail(root, tmp_path):
 @pytest.fixture
 def stored_model(tmp_path, classifier):
     """The file of a model that the environment ``sample`` has, of a network of depth 8."""
-    return store_model(tmp_path, classifier_to_bytes(classifier))
+    model = tmp_path / "data/sample/06_models/model.safetensors/2026-01-01T00.00.00.000Z/model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(classifier_to_bytes(classifier))
+    return model
 
 
 LAYER = "--params=explain.layer=layer2+layer4"
@@ -88,25 +83,32 @@ def test_a_layer_that_the_stored_model_lacks_is_told_before_anything_runs(fail, 
 
 
 @pytest.mark.parametrize(
-    ("transform", "message"),
+    ("content", "message"),
     [
-        ("Cutuot: {size: 8}", "augment.train=Cutuot: albumentations has no such transform; did you mean Cutout?"),
-        ("Cutout: {sise: 8}", "augment.train.Cutout.sise: Cutout has no such argument; did you mean size?"),
-        ("HorizontalFlip: {p: 7}", "augment.train.HorizontalFlip: p=7: "),
-        ("OneOf: {transforms: [{HorizontalFlop: {}}]}", "augment.train=HorizontalFlop: "),
-        ("Rotate: {limit: x}", "augment.train.Rotate: limit=x: "),
+        *((f"run: {{params: {{augment: {{train: [{{{transform}}}]}}}}}}", f"augment.train{told}")
+          for transform, told in (
+              ("Cutuot: {size: 8}", "=Cutuot: albumentations has no such transform; did you mean Cutout?"),
+              ("Cutout: {sise: 8}", ".Cutout.sise: Cutout has no such argument; did you mean size?"),
+              ("HorizontalFlip: {p: 7}", ".HorizontalFlip: p=7: "),
+              ("OneOf: {transforms: [{HorizontalFlop: {}}]}", "=HorizontalFlop: "),
+              ("Rotate: {limit: x}", ".Rotate: limit=x: "))),
+        ("run: {params: {train: {epochs: 0}}}", "train.epochs"),
+        ("run: {params: {train: {epochs: '${nobody}'}}}", "nobody"),
+        ("run: {a: 1", "line 1"),
+        *((text, "run.yml") for text in (
+            "", "[1, 2]", "run", "run:", "run: [1]", "params: {train: {epochs: 2}}", "run: {params: [1]}",
+            "run: {params: a.b=1}", "\0", "run: !!python/name:os.system")),
     ],
-)
-def test_a_wrong_transform_is_told_before_anything_runs(fail, tmp_path, transform, message):
-    config = tmp_path / "run.yml"
-    config.write_text(f"run: {{params: {{augment: {{train: [{{{transform}}}]}}}}}}")
-    assert message in fail("--env=sample", f"--config={config}")
+)  # fmt: skip
+def test_a_wrong_file_of_parameters_is_told_before_anything_runs(fail, tmp_path, content, message):
+    (tmp_path / "run.yml").write_text(content)
+    assert message in fail("--env=sample", f"--config={tmp_path}/run.yml")
     assert not list(tmp_path.glob("data/sample/0*"))
 
 
-def test_explain_before_a_model_names_environments_that_have_one(fail, tmp_path):
+def test_explain_before_a_model_names_environments_that_have_one(fail, request):
     assert "kedro run --env=base" in fail("--pipeline=explain")
-    store_model(tmp_path, b"{}")
+    request.getfixturevalue("stored_model")
     assert "model: environment cpu " in fail("--env=cpu", "--pipeline=explain")
     assert ": --env=sample" in fail("--env=cpu", "--pipeline=explain")
 
@@ -115,19 +117,6 @@ def test_an_environment_variable_that_names_no_environment(fail, monkeypatch, ro
     monkeypatch.setenv("KEDRO_ENV", "smaple")
     monkeypatch.chdir(root / "src")
     assert "KEDRO_ENV=smaple: no such environment; did you mean sample?" in fail()
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "[1, 2]", "run", "run:", "run: [1]", "params: {train: {epochs: 2}}", "run: {params: [1]}",
-     "run: {params: a.b=1}", "run: {params: {train: {epochs: 0}}}", "run: {params: {train: {epochs: '${nobody}'}}}",
-     "run: {a: 1", "\0", "run: !!python/name:os.system"],
-)  # fmt: skip
-def test_a_file_of_parameters_of_another_form(fail, tmp_path, text):
-    config = tmp_path / "run.yml"
-    config.write_text(text)
-    line = fail("--env=sample", f"--config={config}")
-    assert str(config) in line or "train.epochs" in line or "nobody" in line or "line 1" in line
 
 
 def test_a_configuration_file_that_is_not_yaml(fail, tmp_path):

@@ -3,7 +3,6 @@
 import re
 import typing
 from collections.abc import Iterator
-from importlib import import_module
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -13,13 +12,11 @@ from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import STAGES, Parameters, validate_parameters
 from s10_pipeline.vision.data.faults import FAULTS
 from s10_pipeline.vision.data.params import SOURCES
-from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.device import DEVICES
 from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.verdict import KINDS
 from s10_pipeline.vision.explain.params import METHODS as CAM_METHODS
 from s10_pipeline.vision.explain.params import SELECTIONS
-from s10_pipeline.vision.lr_search.plot import COLORS
 from s10_pipeline.vision.lr_search.rate import METHODS
 from s10_pipeline.vision.network.params import BASIC_BLOCKS, BOTTLENECK_BLOCKS
 from s10_pipeline.vision.training.schedule import SCHEDULES
@@ -56,17 +53,8 @@ def values(root):
 
 
 def with_value(values, name, value):
-    group, _, rest = name.partition(".")
-    return {
-        **values,
-        group: {**values[group], rest: value} if "." not in rest else with_value(values[group], rest, value),
-    }
-
-
-def test_types_list_what_the_tables_have():
-    assert {"explain.method", "explain.selection", "lr_search.method"} <= set(LITERALS)
-    for name in set(TABLES) & set(LITERALS):
-        assert LITERALS[name] == list(TABLES[name]), name
+    group, dot, rest = name.partition(".")
+    return {**values, group: with_value(values[group], rest, value) if dot else value}
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -83,6 +71,7 @@ def test_the_comment_in_yaml_names_every_choice(name, root):
 
 @pytest.mark.parametrize("name", sorted(set(CHOICES) - {"train.device"}))  # only a machine knows its devices
 def test_validation_takes_every_choice_and_nothing_else(name, values):
+    assert LITERALS.get(name, CHOICES[name]) == CHOICES[name], "its type lists what its table has"
     needed = with_value(values, "ingest.path", "somewhere")
     for choice in CHOICES[name]:
         validate_parameters(with_value(needed, name, choice))
@@ -107,13 +96,3 @@ def test_documents_name_every_choice_and_no_other(root, page, pattern, choices):
     column = "".join(line.split("|")[1] for line in part.splitlines() if line.startswith("| `"))
     named = {name.partition(":")[0] for name in re.findall(r"`([^`]+)`", column or part)}
     assert named - {""} == set(choices)
-
-
-def test_every_source_has_a_reader():
-    for module in SOURCES.values():
-        assert callable(import_module(f"{read_source.__module__}.{module}").read)
-
-
-def test_every_method_has_a_label_and_a_colour_of_its_own():
-    assert COLORS.keys() == METHODS.keys()
-    assert len(set(METHODS.values())) == len(set(COLORS.values())) == len(METHODS)

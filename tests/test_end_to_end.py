@@ -55,6 +55,11 @@ def newest(data_root: Path, name: str, env: str = "sample") -> Path:
     return versions[-1]
 
 
+def load_images(folder: Path, name: str = "train_images") -> ImageSet:
+    """The newest images of an environment's folder."""
+    return ImageSetDataset(filepath=f"{folder}/02_intermediate/{name}.json", version=Version(None, None)).load()
+
+
 def num_bytes(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.iterdir())
 
@@ -123,9 +128,7 @@ def test_explain_alone_rebuilds_the_report(finished, recwarn):
 
 def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
     """In an empty data root, whatever the parameters of data and training say; the row is that of the evaluation."""
-    test_images = ImageSetDataset(
-        filepath=str(finished / "sample/02_intermediate/test_images.json"), version=Version(None, None)
-    ).load()
+    test_images = load_images(finished / "sample", "test_images")
     (tmp_path / "images").mkdir()
     for i in range(20):
         Image.fromarray(np.array(test_images.images_nhwc[i])).save(tmp_path / f"images/{i:02d}.png")
@@ -229,65 +232,28 @@ def photos(folder: Path) -> Path:
     return folder
 
 
-def own_images(folder: Path, source: str) -> tuple[Path, list[str]]:
-    """Photos as a source that names validation images, or groups (csv); and the split of each image."""
-    files = sorted(path for path in photos(folder / "all").rglob("*") if path.is_file())
-    splits = [("train", "train", "validation")[i % 3] for i in range(len(files))]
-    table = pd.DataFrame({"image": files, "label": [file.parent.name for file in files]})
-    if source == "csv":
-        table["patient"] = table.index // 5
-        table.to_csv(folder / "labels.csv", sep=";", index=False)
-        return folder / "labels.csv", splits
-    if source == "parquet":
-        table["image"] = [file.read_bytes() for file in files]
-        for split, rows in table.groupby(splits):
-            rows.to_parquet(folder / f"{split}-00000-of-00001.parquet")
-        return folder, splits
-    for file, split in zip(files, splits, strict=True):
-        (folder / "sorted" / split / file.parent.name).mkdir(parents=True, exist_ok=True)
-        file.rename(folder / "sorted" / split / file.parent.name / file.name)
-    return folder / "sorted", splits
-
-
-def stored(data_root: Path, name: str) -> ImageSet:
-    return ImageSetDataset(filepath=f"{data_root}/cpu/02_intermediate/{name}.json", version=Version(None, None)).load()
-
-
-@pytest.mark.parametrize("source", ["folder", "parquet"])
-def test_validation_images_of_ones_own_are_taken_and_no_others(tmp_path, source):
-    path, splits = own_images(tmp_path / "photos", source)
-    parameters = f"--params=ingest.source={source},ingest.path={path},ingest.image_size=48"
-    result = kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", parameters)
-    assert result.exit_code == 0, result.output
-    train, test = stored(tmp_path / "data", "train_images"), stored(tmp_path / "data", "test_images")
-    held_out, kept = (
-        json.loads(newest(tmp_path / "data", f"{s}_set.json", "cpu").read_text()) for s in ("val", "train")
-    )
-    assert held_out["indices"] == np.flatnonzero(train.validation).tolist()
-    assert len(held_out["indices"]) == splits.count("validation")
-    assert held_out["parameters"] == {"validation": "named by the source"}
-    assert len(kept["indices"]) + len(test) == splits.count("train")
-    assert np.bincount(test.labels).tolist() == [3, 4, 8]  # a fifth of the training images
-
-
 def test_a_table_with_groups_and_damaged_images(tmp_path):
-    table, _ = own_images(tmp_path / "photos", "csv")
-    damaged = sorted(table.parent.rglob("*.png"))[:7]
+    files = sorted(path for path in photos(tmp_path / "photos").rglob("*") if path.is_file())
+    table = pd.DataFrame(
+        {"image": files, "label": [file.parent.name for file in files], "patient": pd.RangeIndex(len(files)) // 5}
+    )
+    table.to_csv(tmp_path / "labels.csv", sep=";", index=False)
+    damaged = [file for file in files if file.suffix == ".png"][:7]
     for file in damaged:
         file.write_bytes(file.read_bytes()[:60])
-    arguments = ("--env=cpu", "--pipeline=data", f"--params=ingest.source=csv,ingest.path={table},ingest.image_size=48")
-    result = kedro(tmp_path / "data", *arguments)
+    source = f"--params=ingest.source=csv,ingest.path={tmp_path}/labels.csv,ingest.image_size=48"
+    result = kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", source)
     assert result.exit_code != 0
     assert damaged[0].name in result.output and "ingest.on_bad_image=skip" in result.output
-    arguments += ("--params=ingest.on_bad_image=skip,augment.val_fraction=0.2", "--only-missing-outputs")
+    arguments = (source, "--params=ingest.on_bad_image=skip,augment.val_fraction=0.2", "--only-missing-outputs")
     for num_versions, change in ((1, None), (1, None), (2, damaged[0])):
         if change:
             Image.new("RGB", (60, 60), "red").save(change)
-        assert kedro(tmp_path / "data", *arguments).exit_code == 0
+        assert kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", *arguments).exit_code == 0
         assert len(list((tmp_path / "data/cpu").glob("*/skipped_images.csv/*"))) == num_versions
     skipped = pd.read_csv(newest(tmp_path / "data", "skipped_images.csv", "cpu"))
-    assert sorted(skipped["path"]) == sorted(str(file.relative_to(table.parent)) for file in damaged[1:])
-    train, test = stored(tmp_path / "data", "train_images"), stored(tmp_path / "data", "test_images")
+    assert sorted(skipped["path"]) == sorted(str(file.relative_to(tmp_path)) for file in damaged[1:])
+    train, test = (load_images(tmp_path / "data/cpu", name) for name in ("train_images", "test_images"))
     val_set, train_set = (
         json.loads(newest(tmp_path / "data", f"{s}_set.json", "cpu").read_text())["indices"] for s in ("val", "train")
     )
@@ -372,7 +338,7 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     plant = "--params=ingest.plant=labels:0.05,explain.num_images=3"
     assert kedro(tmp_path, *SMALL, plant).exit_code == 0
     ran()
-    images = load_images(tmp_path)
+    images = load_images(tmp_path / "sample")
     browser.open(newest(tmp_path, "report.html").read_text())
     browser.run("document.querySelectorAll('.fix[data-image] button')[1].click()")
     select = "document.querySelectorAll('.fix[data-image] select')[1]"
@@ -388,7 +354,7 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     assert len(ran()) == 13
     labels = images.labels.copy()
     labels[relabelled["index"]] = images.class_names.index(relabelled["label"])
-    after = load_images(tmp_path)
+    after = load_images(tmp_path / "sample")
     assert after.labels.tolist() == np.delete(labels, dropped["index"]).tolist()
     assert (after.images_nhwc == np.delete(images.images_nhwc, dropped["index"], axis=0)).all()
     page = newest(tmp_path, "report.html").read_text()
@@ -404,13 +370,7 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     refused = kedro(tmp_path, *corrected)
     assert refused.exit_code == 1
     assert f"Error: ingest.corrections={file}: line 5: corrects a test image" in refused.output
-    assert load_images(tmp_path).source == after.source
-
-
-def load_images(data_root: Path) -> ImageSet:
-    """The newest training images."""
-    path = data_root / "sample/02_intermediate/train_images.json"
-    return ImageSetDataset(filepath=str(path), version=Version(None, None)).load()
+    assert load_images(tmp_path / "sample").source == after.source
 
 
 def decisions(result: Result) -> dict[str, str]:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -23,3 +25,13 @@ def test_build_augmented_datasets_splits_and_shows(shapes):
     assert np.bincount(labels[train_set.indices]).tolist() == [32] * 10
     assert len(test_set) == len(shapes[1])
     assert len(preview.axes) > 8
+
+
+def test_images_that_the_source_names_are_the_validation_set_and_no_others(shapes):
+    named = np.arange(len(shapes[0])) % 7 == 0
+    images = dataclasses.replace(shapes[0], validation=named, digest=None)
+    train_set, val_set, *_ = build_augmented_datasets(images, shapes[1], AugmentParams())
+    assert (val_set.indices.tolist(), train_set.indices.tolist()) == tuple(
+        np.flatnonzero(x).tolist() for x in (named, ~named)
+    )
+    assert val_set.parameters == {"validation": "named by the source"}
