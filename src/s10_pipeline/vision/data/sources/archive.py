@@ -87,9 +87,7 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
             raise UserError(f"ingest.path={params.path}: {path} is not a regular file; give the archive or its folder")
         if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
-        _log.warning(
-            "ingest.path=%s: no archive %s there; looking for it in ingest.download_dir", params.path, filename
-        )
+        _log.warning("ingest.path=%s: no archive %s there; looking in ingest.download_dir", params.path, filename)
     path = Path(params.download_dir).expanduser() / filename
     return ("ingest.download_dir", path) if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""Find the names of image classes: in the parquet schema, in a text file, from text labels, or by recognising CIFAR-10's labels."""
+"""Find class names: in the parquet schema, in a text file, from text labels, or by recognising CIFAR-10's labels."""
 
 import json
 import logging
@@ -81,8 +81,8 @@ def codes_of(
         if (names is None) != (class_names is None) or not set(names or ()) <= set(class_names or ()):
             file_names, first_names = (", ".join(some or ("none",)) for some in (names, class_names))
             raise UserError(
-                f"{setting}: {file} has the class names {file_names}, but {first} has {first_names}; use the same class "
-                "names in all parquet files, or list the class names in class_names.txt if some files have none"
+                f"{setting}: {file} has the class names {file_names}, but {first} has {first_names}; use the same "
+                "class names in all parquet files, or list the class names in class_names.txt if some files have none"
             )
         codes[file] = [class_names.index(name) for name in names] if names and class_names else ANY_LABEL
     return class_names, codes
@@ -130,8 +130,8 @@ def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:
     """Return the class names that Hugging Face's library ``datasets`` stored in a parquet file's metadata, or None.
 
-    The names are at ``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``. Older files have
-    ``names`` inside ``class_label``, or as a mapping from numbers to names.
+    They are at ``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``. In older files,
+    ``names`` is inside ``class_label``, or is a mapping from numbers to names.
     """
     feature: Any
     try:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class DownloadError(AddressFailed):
-    """Raised if no URL serves the file; the message gives a reason per URL, ``offline`` says if all were unreachable."""
+    """Raised if no URL serves the file; the message has a reason per URL, ``offline`` says if none could be reached."""
 
 
 def md5_of(file: BufferedReader) -> str:
