@@ -32,16 +32,11 @@ def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         train = apply_corrections(train, test, params.corrections)
     for split, images in (("training", train), ("test", test)):
         counts = np.bincount(images.labels, minlength=len(images.class_names)).tolist()
-        if missing := [name for name, count in zip(images.class_names, counts, strict=True) if not count]:
+        if names := ", ".join(name for name, count in zip(images.class_names, counts, strict=True) if not count):
             _log.warning(
-                "ingest.source=%s: the source has no %s images of %s; add images of each class or leave the class out",
-                params.source,
-                split,
-                ", ".join(missing),
+                "ingest.source=%s: no %s images of %s; add some or leave these classes out", params.source, split, names
             )
         per_class = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]
         listed = ", ".join(per_class[:20]) + (f", ... ({len(counts) - 20} more)" if len(counts) > 20 else "")
-        _log.info(
-            "%s %s images of %d classes, with this number per class: %s", f"{len(images):,}", split, len(counts), listed
-        )
+        _log.info("%s %s images of %d classes, number per class: %s", f"{len(images):,}", split, len(counts), listed)
     return train, test

@@ -26,6 +26,7 @@ from .decoding import list_some, map_images, sizes_of
 _log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
+Title = Callable[[], str]
 
 # Function that decodes all images of a source. Its argument returns, for an image's row number, the array
 # (size, size, 3) to fill. It yields per row the file's digest, None (an image without a file) or an UnreadableImage.
@@ -33,12 +34,7 @@ Read = Callable[[Callable[[int], Pixels]], Iterator[str | UnreadableImage | None
 
 
 def assemble(
-    params: IngestParams,
-    rows: DataFrame,
-    class_names: tuple[str, ...],
-    read: Read,
-    title: Callable[[], str],
-    files: dict[str, str],
+    params: IngestParams, rows: DataFrame, class_names: tuple[str, ...], read: Read, title: Title, files: dict[str, str]
 ) -> tuple[ImageSet, ImageSet]:
     """Decode the images listed in ``rows``, and return them as (training images, test images).
 
@@ -72,18 +68,17 @@ def assemble(
             bar.advance()
     reasons = {place: str(result) for place, result in results.items() if isinstance(result, UnreadableImage)}
     damaged = rows["place"].isin(reasons).to_numpy()
-    listed = [f"{place}: {reason}" for place, reason in reasons.items()]
-    images_and_reasons = list_some(listed, "; ")
-    for line in listed:
+    lines = [f"{place}: {reason}" for place, reason in reasons.items()]
+    listed = list_some(lines, "; ")
+    for line in lines:
         _log.warning("%s: %s", setting, line)
     if reasons and params.on_bad_image == "fail":
         raise UserError(
-            f"{setting}: unreadable images: {images_and_reasons}; remove or replace these files, or give "
-            "ingest.on_bad_image=skip"
+            f"{setting}: unreadable images: {listed}; remove or replace these images, or give ingest.on_bad_image=skip"
         )
     if gone := set(rows["split"]) - set(rows["split"][~damaged]):
         splits = " and no ".join(sorted(gone))
-        raise UserError(f"{setting}: no {splits} image can be read ({images_and_reasons}); replace these images")
+        raise UserError(f"{setting}: no {splits} image can be read ({listed}); replace these images")
     digests = {place: digest for place, digest in sorted(results.items()) if isinstance(digest, str)}
     checksum, sets = checksum_of({**files, **digests}), []
     for split, of_split, images_nhwc in zip(("train", "test"), (~is_test, is_test), pixels, strict=True):
@@ -134,18 +129,16 @@ def _number_groups(rows: DataFrame, params: IngestParams, setting: str) -> DataF
         matches = [re.search(params.group_pattern, place) for place in rows["place"]]
         rows["group"] = [match[1] if match else None for match in matches]
         if outside := rows["place"][rows["group"].isna()].tolist():
-            paths = list_some(outside)
             raise UserError(
-                f"ingest.group_pattern={params.group_pattern}: the pattern finds no group in {paths}; give a pattern "
-                "that matches the path of every image"
+                f"ingest.group_pattern={params.group_pattern}: the pattern finds no group in {list_some(outside)}; "
+                "give a pattern that matches the path of every image"
             )
     if "group" not in rows:
         return rows
     splits = rows.groupby("group")["split"].unique()
-    if astride := [f"{group} ({', '.join(names)})" for group, names in splits.items() if len(names) > 1]:
-        groups_and_splits = list_some(astride)
+    if divided := [f"{group} ({', '.join(names)})" for group, names in splits.items() if len(names) > 1]:
         raise UserError(
-            f"{setting}: image groups in several splits: {groups_and_splits}; put all images of a group in one split, "
+            f"{setting}: image groups in several splits: {list_some(divided)}; put all images of a group in one split, "
             "or give the images without splits"
         )
     return rows.assign(group=factorize(rows["group"])[0])

@@ -106,23 +106,18 @@ def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
     """
     if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
-            "no class names in the files, but all labels equal CIFAR-10's in the same order, so CIFAR-10's class names "
-            "are used"
+            "no class names in the files, but the labels equal CIFAR-10's in order, so CIFAR-10's class names are used"
         )
         return CIFAR10_NAMES
     present = np.unique(labels)
     if len(present) < 2 or present[-1] != len(present) - 1:
-        wrong_labels = (
-            "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
-        )
+        bad_labels = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
         raise UserError(
-            f"{setting}: {wrong_labels}, and no class names; number two or more classes from 0 without gaps, or list "
+            f"{setting}: {bad_labels}, and no class names; number two or more classes from 0 without gaps, or list "
             "their names in class_names.txt in this folder, one per line"
         )
     _log.warning(
-        "%s: no class names, so classes are called class_0, class_1, ...; list their names in class_names.txt in this "
-        "folder, one per line",
-        setting,
+        "%s: no class names, so class_0, class_1, ... are used; list names in class_names.txt, one per line", setting
     )
     return tuple(f"class_{i}" for i in present)
 

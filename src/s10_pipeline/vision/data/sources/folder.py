@@ -81,10 +81,8 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
     found = [name for names in named.values() for name in names]
     if named["train"] and len(found) > 1:
         if max(map(len, named.values())) > 1:
-            names = ", ".join(found)
             raise UserError(
-                f"{setting}: the folders {names} all look like split folders; keep only one folder for each of train, "
-                "val and test"
+                f"{setting}: {', '.join(found)} all look like split folders; keep only one for each of train, val, test"
             )
         if others := [name for name in folders if name not in found]:
             _log.warning("%s: reading only the split folders %s, not %s", setting, ", ".join(found), ", ".join(others))
@@ -169,9 +167,8 @@ def _list_held_out(root: Path, split: str, class_names: Sequence[str], setting: 
     if not files:
         raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
     if unknown := [name for name in files if name not in class_names]:
-        classes = ", ".join(unknown)
         raise UserError(
-            f"{setting}: {split}/ has classes without training images ({classes}); name the class folders as those of "
-            "the training images, or add training images"
+            f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); use the same names of "
+            "class folders as for training, or add training images"
         )
     return files

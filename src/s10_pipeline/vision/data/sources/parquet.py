@@ -91,13 +91,10 @@ def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.Da
     values: dict[str, list[Any]] = {role: read[column].to_pylist() for role, column in columns.items()}
     places = [f"{table.name}, row {row} (from 0)" for row in range(read.num_rows)]
     for role, found in values.items():
-        for file_and_row, value in zip(places, found, strict=True):
+        for parquet_row, value in zip(places, found, strict=True):
             if value is None or (role == "label" and codes is not None and not 0 <= value < len(codes)):
                 wrong_value = "null" if value is None else f"{value}, labels are 0 to {len(codes or ()) - 1}"
-                raise UserError(
-                    f"{setting}: {file_and_row}: its {role} is {wrong_value}; remove or correct this row of the "
-                    "parquet file"
-                )
+                raise UserError(f"{setting}: {parquet_row}: its {role} is {wrong_value}; remove or correct this row")
     if codes is not None:
         values["label"] = [codes[label] for label in values["label"]]
     return pd.DataFrame({"place": places, "split": table.split, **values})

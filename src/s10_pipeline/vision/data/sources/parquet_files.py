@@ -88,10 +88,9 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
                 "shards; remove the files of one data set"
             )
         if missing := sorted(set(range(total)) - numbers):
-            first = f"{prefix}{missing[0]:05}"
             raise UserError(
-                f"{setting}: {len(missing)} of {total} shards are missing, the first is {first}; copy or download the "
-                "missing parquet files"
+                f"{setting}: {len(missing)} of {total} shards are missing, the first is {prefix}{missing[0]:05}; "
+                "copy or download the missing parquet files"
             )
 
 

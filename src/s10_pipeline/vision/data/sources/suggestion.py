@@ -19,10 +19,8 @@ def suggest_source(path: Path, source: str) -> str | None:
     files, kinds = [path] if path.exists() else [], {".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}
     if path.is_dir():
         found = walk_images(path, f"ingest.path={path}", skip_unlistable=True)
-        files, kinds = (
-            [*found.images, *found.others],
-            {**dict.fromkeys(image_extensions(), "folder"), ".parquet": "parquet"},
-        )
+        files = [*found.images, *found.others]
+        kinds = {**dict.fromkeys(image_extensions(), "folder"), ".parquet": "parquet"}
     for file in files:
         fitting = ARCHIVES.get(file.name) or kinds.get(file.suffix.lower(), source)
         if fitting != source:

@@ -76,10 +76,9 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
         if fitting := [name.casefold() for name in ([asked] if asked else usual) if name.casefold() in by_name]:
             columns[role] = by_name[fitting[0]]
         elif asked or role in ("file", "label"):
-            columns_there = printable(", ".join(cells.columns))
+            names = printable(", ".join(cells.columns))
             raise UserError(
-                f"ingest.columns.{role}={asked or 'null'}: no column for the {role} found, the table has "
-                f"{columns_there}; name one of these columns"
+                f"ingest.columns.{role}={asked or 'null'}: no {role} column, the table has {names}; name one of these"
             )
     rows = pd.DataFrame({role: cells[name] for role, name in columns.items()})
     rows["place"] = [_relative(root, file) if file else "" for file in rows.pop("file")]
@@ -145,5 +144,4 @@ def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
             _log.error("%s:\n  %s", kind, "\n  ".join(wrong))
             mistakes.append(f"{kind}: {list_some(wrong)}")
     if mistakes:
-        mistakes_and_rows = "; ".join(mistakes)
-        raise UserError(f"{setting}: wrong rows in the table: {mistakes_and_rows}; correct these rows")
+        raise UserError(f"{setting}: wrong rows in the table: {'; '.join(mistakes)}; correct these rows")
