@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images from the source that ``params.source`` names.
+    """Read training and test images from the data source that ``params.source`` names.
 
     If the parameters say so, faults (deliberate errors) are then planted in the images, and the user's corrections are
     applied. The number of images per class is logged.
@@ -38,5 +38,5 @@ def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
             )
         per_class = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]
         listed = ", ".join(per_class[:20]) + (f", ... ({len(counts) - 20} more)" if len(counts) > 20 else "")
-        _log.info("%s %s images of %d classes, number per class: %s", f"{len(images):,}", split, len(counts), listed)
+        _log.info("%s %s images of %d classes, images per class: %s", f"{len(images):,}", split, len(counts), listed)
     return train, test

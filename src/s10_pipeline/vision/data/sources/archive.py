@@ -87,7 +87,7 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
             raise UserError(f"ingest.path={params.path}: {path} is not a regular file; give the archive or its folder")
         if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
-        _log.warning("ingest.path=%s: no archive %s there; looking in ingest.download_dir", params.path, filename)
+        _log.warning("ingest.path=%s: no archive %s there, so ingest.download_dir is searched", params.path, filename)
     path = Path(params.download_dir).expanduser() / filename
     return ("ingest.download_dir", path) if path.is_file() else None
 
@@ -114,7 +114,7 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
 
 
 def _check(file: BufferedReader, archive: Archive, source: str, setting: str, path: Path) -> None:
-    """Raise UserError if the archive's size or MD5 is wrong.
+    """Raise UserError if the size or MD5 of the CIFAR archive is wrong.
 
     The file is never deleted, because it belongs to the user.
     """

@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 Pixels = NDArray[np.uint8]
 Title = Callable[[], str]
 
-# Function that decodes all images of a source. Its argument returns, for an image's row number, the array
-# (size, size, 3) to fill. It yields per row the file's digest, None (an image without a file) or an UnreadableImage.
+# Function that decodes all images of a source. Its argument is a function from an image's row number to the array
+# (size, size, 3) to fill. It yields per image the file's digest, None (no file) or an UnreadableImage.
 Read = Callable[[Callable[[int], Pixels]], Iterator[str | UnreadableImage | None]]
 
 

@@ -114,7 +114,7 @@ def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
         bad_labels = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
         raise UserError(
             f"{setting}: {bad_labels}, and no class names; number two or more classes from 0 without gaps, or list "
-            "their names in class_names.txt in this folder, one per line"
+            "the class names in class_names.txt in this folder, one per line"
         )
     _log.warning(
         "%s: no class names, so class_0, class_1, ... are used; list names in class_names.txt, one per line", setting

@@ -17,9 +17,10 @@ from .transfer import MIN_BYTES_PER_SECOND, AddressFailed, BrokeOff, open_from, 
 
 # Longest time without data from a server, and longest wait for its response to begin.
 TIMEOUT_SECONDS = 30.0
-# Number of download attempts in a row with no progress, or below MIN_BYTES_PER_SECOND, after which a URL is given up.
+# Number of successive download attempts without progress (or slower than MIN_BYTES_PER_SECOND) after which a URL is
+# given up.
 ATTEMPTS = 4
-# Pause before the next download attempt from the same URL, doubled after each attempt without progress.
+# Seconds before the next download attempt from the same URL, doubled after each attempt without progress.
 PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ def _fetch(url: str, part: Path, num_bytes: int, bar: Bar) -> None:
         fruitless = 0 if enough else fruitless + 1
         most_bytes = max(most_bytes, size)
         if size < num_bytes:
-            # give up a URL that was never reachable without further attempts, because the machine is probably offline
+            # if the URL was never reachable, give it up at once, because the machine is probably offline
             if fruitless == ATTEMPTS or (offline and not reached):
                 raise AddressFailed(reason + (f" at {size:,} of {num_bytes:,} bytes" if size else ""), offline)
             _log.info("download into %s interrupted (%s) at %s bytes, trying again", part.name, reason, f"{size:,}")
@@ -134,7 +135,7 @@ def _one_run_at_a_time(target: Path) -> Iterator[None]:
         held = lock.acquire()
     with held:
         yield
-    # delete the lock file; a waiting run does not miss it because it has the file open, nor does a later run, because
-    # it finds the downloaded file
+    # delete the lock file, which nobody needs any more: a waiting run has it open already, and a later run finds the
+    # downloaded file
     with suppress(OSError):
         os.unlink(lock.lock_file)

@@ -30,7 +30,8 @@ Ints = NDArray[np.intp]
 WORDS_PER_IMAGE = 576
 # Smallest and largest area of the object, relative to the area of the picture.
 OBJECT_AREA = (0.19, 0.38)
-# Largest radius of the object, so that the object is entirely in the picture, and its shadow mostly.
+# Largest radius of the object, relative to the picture's side. The object is then entirely in the picture, and its
+# shadow mostly.
 MAX_RADIUS = 0.475
 # Smallest and largest width of a twig that crosses the object, relative to the square root of the object's area. The
 # largest width is so small that a twig hides at most a sixth of the object.
@@ -103,9 +104,9 @@ def smooth_noise(lattice: Floats, size: int) -> Floats:
 
 
 def coverage(distance: Floats) -> Floats:
-    """Return the share (0-1) of each pixel's area that an outline covers, so that drawn shapes have smooth edges.
+    """Return the share (0-1) of each pixel's area that is inside a shape, so that drawn shapes have smooth edges.
 
-    ``distance`` is the pixel's signed distance to the outline in pixels, negative inside.
+    ``distance`` is the pixel's signed distance to the shape's outline in pixels, negative inside.
     """
     return (0.5 - distance).clip(0, 1)
 

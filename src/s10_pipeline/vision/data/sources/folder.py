@@ -124,9 +124,9 @@ def _list_classes(root: Path, split: str, setting: str) -> Files:
         for inner in _folders_in(root / split / outer) if _holds_only_folders(root / split / outer) else ():
             if (first := holders.setdefault(inner, outer)) != outer:
                 raise UserError(
-                    f"{where}: {first} and {outer} contain no images but folders of the same name ({inner}), so it is "
-                    f"unclear which are the classes; if {inner} is a class, name the outer folders train and test; if "
-                    f"{outer} is a class, move its images directly into it"
+                    f"{where}: {first} and {outer} contain no images, only folders of the same name ({inner}), so it "
+                    f"is unclear which are the classes; if {inner} is a class, name the outer folders train and test, "
+                    "else move their images directly into them"
                 )
     files = _list_images(root, split, setting)
     if empty := [name for name, paths in files.items() if not paths]:

@@ -22,7 +22,7 @@ SIN = np.rint(np.sin(_TURN) * 2**14) / 2**14
 
 # Number of points per side of the square table that holds the signed distances to a shape's outline.
 TABLE_SIZE = 129
-# A table of distances covers x and y from -TABLE_EXTENT to TABLE_EXTENT; the outline in it has radius 1.
+# A table of signed distances covers x and y from -TABLE_EXTENT to TABLE_EXTENT; the outline in it has radius 1.
 TABLE_EXTENT = 1.28
 
 

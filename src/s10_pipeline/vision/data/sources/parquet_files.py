@@ -84,8 +84,8 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
     for (prefix, total), numbers in shards.items():
         if prefixes.count(prefix) > 1:
             raise UserError(
-                f"{setting}: the files {prefix}* belong to a data set of {total} shards and of another number of "
-                "shards; remove the files of one data set"
+                f"{setting}: the files {prefix}* are of two data sets, one of {total} shards and one of another "
+                "number of shards; remove the files of one data set"
             )
         if missing := sorted(set(range(total)) - numbers):
             raise UserError(
@@ -95,7 +95,7 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
 
 
 def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, setting: str) -> Table:
-    """Open a parquet file and find its columns by the names in ``columns``, or by usual names where a name is None."""
+    """Open a parquet file; find its image, label and group columns by the names in ``columns``, else by the usual names."""
     try:
         file = pq.ParquetFile(folder / name, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:

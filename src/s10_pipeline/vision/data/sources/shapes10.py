@@ -23,9 +23,10 @@ Split = Literal["train", "test"]
 
 TITLE = "shapes10: drawn data, not CIFAR-10"
 TAG_RGB = (255, 222, 0)
-# Split -> number of its random stream for drawing. A stream is Philox (Salmon et al. 2011) with the key (seed, number).
+# Split -> number of the random stream that draws its pictures. A stream is a Philox generator (Salmon et al. 2011) with
+# the key (seed, number).
 _SCENE_STREAM = {"train": 0, "test": 1}
-# Split -> number of its random stream for labels, so that labels and drawing use independent random numbers.
+# Split -> number of the random stream that chooses its labels, so that labels and drawing use different random numbers.
 _LABEL_STREAM = {"train": 2, "test": 3}
 # Number of pixels drawn at a time. 2**15 is the fastest of 2**13 ... 2**17, because the arrays then fit into the CPU's
 # cache.
@@ -77,7 +78,7 @@ def draw(
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Draw the training and test images of the source ``shapes10``, with the seed, size and numbers in ``params``."""
+    """Draw training and test images of the source ``shapes10``; ``params`` gives their size, numbers and random seed."""
     sizes = params.shapes10
     return _image_set(params, "train", sizes.num_train_images), _image_set(params, "test", sizes.num_test_images)
 
@@ -105,7 +106,7 @@ def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
 
 
 def _labels(num_images: int, seed: int, split: Split) -> NDArray[np.int64]:
-    """Return class labels (N,) for drawing; each block of ten has every class once, in random order."""
+    """Return the classes to draw, as labels (N,); each block of ten labels has every class once, in random order."""
     num_classes = len(SHAPE_NAMES)
     num_blocks = -(-num_images // num_classes)
     words = Philox(key=np.array([seed, _LABEL_STREAM[split]], np.uint64)).random_raw((num_blocks, num_classes))

@@ -1,4 +1,4 @@
-"""Suggest another value of ``ingest.source`` if the files at ``ingest.path`` are of another kind of source."""
+"""Suggest another value of ``ingest.source`` if the files at ``ingest.path`` fit another source than the given one."""
 
 import shutil
 from pathlib import Path
@@ -41,5 +41,5 @@ def source_folder(params: IngestParams, remedy: str) -> tuple[Path, str]:
             raise UserError(f"{setting}: no such folder; {remedy}")
         if not folder.is_dir():
             remedy = suggest_source(folder, params.source) or remedy
-            raise UserError(f"{setting}: needs a folder, but is a file; {remedy}")
+            raise UserError(f"{setting}: must be a folder, but is a file; {remedy}")
     return folder, setting

@@ -53,7 +53,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None]) -> tuple[pd.DataFrame, Path, str]:
-    """Read a table that lists images, and find its columns.
+    """Read the user's table of images, and find its columns of paths, labels, splits and groups.
 
     Returns:
         rows: columns ``place`` (path), ``label``, ``split`` and, if the table has one, ``group``, all as texts. The
@@ -116,14 +116,14 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
 
 
 def _relative(root: Path, file: str) -> str:
-    """Return a file's path relative to ``root``, with "/" on every system; absolute paths outside stay absolute."""
+    """Return a file's path relative to ``root`` with "/" on every system; absolute paths outside ``root`` stay absolute."""
     file = file.replace("\\", "/")  # Windows separators
     path = os.path.normpath(os.path.relpath(root / file, root))
     return Path(file if path.startswith("..") and os.path.isabs(file) else path).as_posix()
 
 
 def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
-    """Raise UserError if rows of a table of images are wrong; it names up to five rows per kind of mistake.
+    """Raise UserError if rows of a table of images are wrong; the error names up to five rows per kind of mistake.
 
     All wrong rows are logged.
     """

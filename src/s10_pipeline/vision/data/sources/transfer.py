@@ -107,7 +107,7 @@ def read_chunks(response: http.client.HTTPResponse, num_bytes: int, timeout_seco
 
 
 def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) -> str | None:
-    """Return the reason why a response's headers cannot belong to the wanted file, or None if they can.
+    """Return why the headers of an HTTP response do not fit the wanted file, or None if they fit.
 
     Without this check, a log-in page could overwrite the data that arrived before.
     """
