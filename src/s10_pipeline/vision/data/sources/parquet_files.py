@@ -95,7 +95,7 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
 
 
 def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, setting: str) -> Table:
-    """Open a parquet file; find its image, label and group columns by the names in ``columns``, else by the usual names."""
+    """Open a parquet file; find its image, label and group columns by ``columns``, or else by the usual names."""
     try:
         file = pq.ParquetFile(folder / name, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:

@@ -78,7 +78,7 @@ def draw(
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Draw training and test images of the source ``shapes10``; ``params`` gives their size, numbers and random seed."""
+    """Draw training and test images of the source ``shapes10``; ``params`` gives their size, numbers and seed."""
     sizes = params.shapes10
     return _image_set(params, "train", sizes.num_train_images), _image_set(params, "test", sizes.num_test_images)
 

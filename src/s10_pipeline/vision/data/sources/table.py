@@ -116,7 +116,7 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
 
 
 def _relative(root: Path, file: str) -> str:
-    """Return a file's path relative to ``root`` with "/" on every system; absolute paths outside ``root`` stay absolute."""
+    """Make a file's path relative to ``root``, with "/" on every system; absolute paths outside it stay absolute."""
     file = file.replace("\\", "/")  # Windows separators
     path = os.path.normpath(os.path.relpath(root / file, root))
     return Path(file if path.startswith("..") and os.path.isabs(file) else path).as_posix()
