@@ -36,6 +36,6 @@ def explain_mistakes(
     predicted_nhw, true_nhw = (
         compute(images.images_nhwc[indices], misclassified[column].to_numpy(int)) for column in ("prediction", "label")
     )
-    shortcut = explain_shortcut(compute, model, images, planted)
+    shortcut = explain_shortcut(compute, model, images, planted, device)
     digest = f"sha256:{sha256_of(classifier_to_bytes(model))}"
     return Cams(indices, predicted_nhw, true_nhw, params.model_dump(mode="json"), digest, *shortcut)
