@@ -1,4 +1,4 @@
-"""Confidence intervals (95 % by default) of figures that are measured on a sample of images."""
+"""Confidence intervals, 95 % by default, of proportions that are measured on a sample of images."""
 
 import math
 
@@ -16,9 +16,10 @@ def wilson(num_successes: int, num_trials: int, level: float = LEVEL) -> tuple[f
 
 
 def difference(first: tuple[int, int], second: tuple[int, int], level: float = LEVEL) -> tuple[float, float, float]:
-    """Return the difference of two independent proportions, first minus second, and the ends of its interval.
+    """Return the difference of two independent proportions (first minus second), and both ends of its interval.
 
-    Newcombe's method 10 (Statistics in Medicine 17, 1998) combines the two Wilson intervals.
+    Newcombe's method 10 (Statistics in Medicine 17, 1998) combines the two Wilson intervals; ``level`` is 95 % by
+    default.
 
     Args:
         first, second: (successes, trials), trials > 0.

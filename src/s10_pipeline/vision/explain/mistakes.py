@@ -1,4 +1,4 @@
-"""Compute the maps of the misclassified images, and of tagged images if a shortcut was planted."""
+"""Compute class activation maps of misclassified images, and of images with the tag if a shortcut was planted."""
 
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ def explain_mistakes(
     params: ExplainParams,
     device: torch.device | str,
 ) -> Cams:
-    """Compute the maps of each misclassified image for its predicted and its true class.
+    """Compute two class activation maps of each misclassified image: for its predicted and for its true class.
 
     Args:
         misclassified: rows of ``test_predictions``, in display order.

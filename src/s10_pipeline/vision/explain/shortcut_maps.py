@@ -13,7 +13,8 @@ from ..data.planted import plant
 from ..network.classifier import Classifier
 from .cams import is_blank
 
-# Enough images for a mean that is accurate to one or two percentage points.
+# Number of test images over whose maps the share of heat on the tag is averaged. The mean of 100 images is accurate to
+# one or two percentage points.
 NUM_IMAGES = 100
 
 
@@ -24,7 +25,8 @@ def explain_shortcut(
     planted: dict[str, Any] | None,
     device: torch.device | str,
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]], NDArray[np.float32]]:
-    """Explain the tagged class on test images of the other classes, without and with the tag.
+    """Compute class activation maps for the class with the planted tag, on test images of other classes. Each image is
+    explained without and with the tag.
 
     Args:
         compute: :func:`~.gradcam.compute_cams` with all arguments set except images and targets.
