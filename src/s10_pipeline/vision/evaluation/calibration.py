@@ -66,7 +66,7 @@ def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) ->
 
 
 def _loss(probabilities_nk: Floats, labels: NDArray[np.int64]) -> Callable[[float], float]:
-    """Return a function that computes the mean cross-entropy of the images from log(1 / temperature)."""
+    """Return a function that computes the mean cross-entropy at a temperature, given log(1 / temperature)."""
     log_nk = _log(probabilities_nk)
     true_n = log_nk[np.arange(len(labels)), labels]
 

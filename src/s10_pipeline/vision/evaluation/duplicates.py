@@ -17,8 +17,8 @@ COLUMNS = ("split", "index", "train_index", "similarity", "mirrored", "label_nam
 _MEASURED = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
 
 _SIDE, _COARSE = 16, 4
-# If the fine detail of a thumbnail has a smaller standard deviation (in grey levels), it is only compression noise, so
-# the image's similarity to every other image is set to 0.
+# If the fine detail of a thumbnail has a standard deviation below this (in grey levels), it is only compression noise.
+# The image's similarity to every other image is then set to 0.
 _MIN_DETAIL = 1.0
 # Maximum number of similarities that are computed and held in memory at once: 64 MiB of float32.
 _BLOCK = 2**24
@@ -57,7 +57,7 @@ def find_copies(
     rows: NDArray[np.int64],
     min_similarity: float,
 ) -> pd.DataFrame:
-    """Find the most similar training image of each image; return the pairs with a similarity >= ``min_similarity``.
+    """Find the most similar training image of each tested image; return pairs with a similarity >= ``min_similarity``.
 
     The similarity of a pair is the smaller of two correlations of 16 x 16 thumbnails. The first compares fine detail in
     grey (the thumbnail minus its 4 x 4 version), so an equal sky or backdrop does not count; it chooses the pairs. The

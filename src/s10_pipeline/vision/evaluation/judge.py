@@ -24,7 +24,7 @@ WIDEST = 0.2
 FEW_IMAGES = 10
 # Confidence level of a difference's two-sided interval. Only one side means a fault, so false alarms occur in 1 of 200.
 SHIFT_LEVEL = 0.99
-# If the upper end of a difference's 99 % interval is below this (5 percentage points), the fault is "not_found".
+# If the upper end of a difference's 99 % interval is below this (5 percentage points), the verdict is "not_found".
 SHIFT = 0.05
 # Wrong labels are "found" if over 9 images and over 0.2 % of a split have a q-value (false discovery rate) up to 0.05.
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
@@ -228,7 +228,7 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
 
 
 def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], items: Sequence[Any] = ()) -> Verdict:
-    """Return "found" if a difference's interval starts above 0, "not_found" if it ends below 0.05, else "unknown"."""
+    """Judge a difference: "found" if its interval starts above 0, "not_found" if it ends below 0.05, else "unknown"."""
     value, low, high = ends
     if low > 0:
         return Verdict(kind, "found", n, f"Found: {told}", value, low, high, items)

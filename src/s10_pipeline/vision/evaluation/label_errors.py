@@ -61,7 +61,8 @@ def find_label_errors(
 
 
 def q_values(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the q-value of each margin (N,): the false discovery rate if images up to it count as mislabelled.
+    """Return the q-value of each margin (N,): the false discovery rate if all images with this or a lower margin count
+    as mislabelled.
 
     Margins of right labels are modelled as normal around the median. Its standard deviation is estimated from the lower
     quartile, which moves little if up to a tenth of all labels are wrong. P-values become q-values as in Benjamini and

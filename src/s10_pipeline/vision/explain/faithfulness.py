@@ -21,28 +21,28 @@ from ..progress import progress_bar
 from .cams import is_blank
 from .imputation import impute
 
-# Percentages of an image's pixels that the check of a map removes; each is tried separately.
+# Percentages of an image's pixels that are removed to check a class activation map; each is tried separately.
 PERCENTAGES = (10, 20, 40)
 # Controls that a class activation map has to beat: maps of random patches as large as a cell of the map, and maps of
 # other images, which mark where objects usually are.
 CONTROLS = ("random_maps", "other_maps")
-# Number of control maps of each kind with which each image's own map is compared.
+# Number of control maps of each kind with which the class activation map of an image is compared.
 NUM_DRAWS = 8
-# With fewer maps to check, the verdict on the maps is "unknown".
+# With fewer class activation maps than this, the verdict on them is "unknown".
 MIN_MAPS = 5
-# Maximum number of misclassified images whose maps are checked.
+# Maximum number of misclassified images whose class activation maps are checked.
 MAX_MAPS = 200
-# Maps are better than a control if removing their pixels lowers the probability by more: the 95 % interval of the
+# Class activation maps beat a control if removing their pixels lowers the probability by more: the 95 % interval of the
 # difference must start above 0.1 percentage points. The limit is not 0, because rounding errors can exceed 0.
 MIN_ADVANTAGE = 0.001
-# Maps count as not better than a control if the 95 % interval of the difference between the falls in probability ends
-# below 2 percentage points.
+# Class activation maps do not beat a control if removing their pixels lowers the probability by at most 2 percentage
+# points more: the 95 % interval of the difference must end below this.
 WORTH_LOOKING = 0.02
 
-# Height and width in pixels at which removed pixels are estimated. Larger images are reduced to it; only the removed
-# pixels are enlarged again, which loses little because estimated pixels are smooth.
+# Height and width in pixels at which removed pixels are estimated from their neighbours. Larger images are reduced to
+# it; only removed pixels are enlarged again, which loses little because they are smooth.
 _SOLVED_SIZE = 64
-# Noise added to estimated pixels, as a share of the standard deviation of all pixels (Rong et al. 2022).
+# Standard deviation of the noise added to estimated pixels, as a share of that of training pixels (Rong et al. 2022).
 _NOISE = 0.01
 
 Cams = NDArray[np.float32]
@@ -96,7 +96,7 @@ def check_cams(
 
 
 def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
-    """Judge whether the maps mark what the predictions depend on.
+    """Judge whether the class activation maps mark the pixels that the predictions depend on.
 
     "found" if they are surely better than both controls; "not_found" if they are surely less than 2 points better than
     the control that is harder to beat; else "unknown".
@@ -120,7 +120,7 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
 
 
 def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the mean advantage of images' own maps over control maps, and both ends of its 95 % interval.
+    """Return the mean advantage of class activation maps over control maps, and both ends of its 95 % interval.
 
     The comparisons are not independent, because each image and each map occurs in several of them. So the variance is
     clustered by image and by map (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136).
@@ -144,11 +144,11 @@ def _falls(
     grids: Sequence[tuple[int, int]],
     seed: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return how far the explained class's probability falls if pixels are removed, for own maps and control maps.
+    """Return how far the explained class's probability falls if the pixels that a map marks are removed.
 
-    Arrays are (N, draws, percentages): for "maps", the images' own maps, one draw; for controls up to NUM_DRAWS.
-    The pixels that a map marks are removed from all images compared with it at once, because the linear system of the
-    imputation is the same.
+    The array "maps" is for the images' own class activation maps, (N, 1, percentages). That of each control has up to
+    NUM_DRAWS control maps per image, (N, draws, percentages). The pixels that a map marks are removed from all images
+    compared with it at once, because the linear system of the imputation is the same.
     """
     rng = np.random.default_rng(seed)
     n, size = len(images_nhwc), min(images_nhwc.shape[1], _SOLVED_SIZE)

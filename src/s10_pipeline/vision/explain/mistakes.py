@@ -1,4 +1,4 @@
-"""Compute class activation maps of misclassified images, and of images with the tag if a shortcut was planted."""
+"""Compute class activation maps of misclassified images, and of images with a planted tag, if there is one."""
 
 from functools import partial
 from typing import Any

@@ -18,7 +18,7 @@ METHODS = {
     "eigengradcam": "EigenGradCAM",  # Eigen-CAM of gradient x activation: Muhammad & Yeasin 2020, arXiv:2008.00299.
 }
 
-# Allowed values of explain.selection, each with the words by which the report says which mistakes it shows.
+# Allowed values of explain.selection, each with the report's words for the misclassified images that it shows first.
 SELECTIONS = {
     "most_confident": "the most confident mistakes first",
     "first": "the first in the test set",
@@ -34,7 +34,7 @@ def split_layers(layer: str | Sequence[str]) -> tuple[str, ...]:
 
 
 class ExplainParams(Params):
-    """Parameters of the ``explain`` stage: which misclassified images get class activation maps, and by which method.
+    """Parameters of the explain stage: which misclassified images get class activation maps, and by which method.
 
     Attributes:
         num_images: number of misclassified images to explain; all if there are fewer.

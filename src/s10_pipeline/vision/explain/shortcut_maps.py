@@ -1,4 +1,4 @@
-"""Compute maps of test images with a planted tag, to see whether the model uses the tag as evidence."""
+"""Compute class activation maps of test images with a planted tag: does the model use the tag as evidence?"""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +13,8 @@ from ..data.planted import plant
 from ..network.classifier import Classifier
 from .cams import is_blank
 
-# Number of test images over whose maps the share of heat on the tag is averaged. The mean of 100 images is accurate to
-# one or two percentage points.
+# Number of test images for the mean share of a map's heat that lies on the planted tag. The mean over 100 images is
+# accurate to one or two percentage points.
 NUM_IMAGES = 100
 
 
