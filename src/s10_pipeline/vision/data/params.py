@@ -12,10 +12,11 @@ from ..params import Params
 from .faults import parse_faults
 
 Pixel = Annotated[float, Field(ge=0, le=255)]
-# Measured standard deviations are at least 1. Dividing by much less than 0.01 would overflow float32.
+# Standard deviation of a colour channel. Pixels are divided by it, and much less than 0.01 would overflow float32; the
+# measured deviations are at least 1.
 Deviation = Annotated[float, Field(ge=0.01, le=255)]
 
-# Value of ``ingest.source`` -> the module of ``sources`` that reads it.
+# Value of ``ingest.source`` -> name of the module in ``sources`` that reads this kind of source.
 SOURCES = {
     "cifar10": "archive",
     "cifar100": "archive",
@@ -25,12 +26,12 @@ SOURCES = {
     "shapes10": "shapes10",
 }
 
-# Parameter that only some sources use -> these sources.
+# Parameter of ``ingest`` that only some sources use -> values of ``ingest.source`` with which it may be given.
 TAKEN_BY = {"columns": ("csv", "parquet"), "image_root": ("csv",), "group_pattern": ("folder", "csv")}
 
 
 class Shapes10Params(Params):
-    """How many images ``ingest.source=shapes10`` draws.
+    """Numbers of training and test images that ``ingest.source=shapes10`` draws.
 
     Attributes:
         num_train_images: number of training images.
@@ -136,7 +137,7 @@ class IngestParams(Params):
 
 
 def _spelled_out(item: Any) -> Any:
-    """Expand ``- HorizontalFlip`` and ``- HorizontalFlip:`` to ``- HorizontalFlip: {}``."""
+    """Convert a transform without arguments, ``HorizontalFlip`` or ``HorizontalFlip:``, to ``HorizontalFlip: {}``."""
     if isinstance(item, str):
         return {item: {}}
     return {name: {} if value is None else value for name, value in item.items()} if isinstance(item, dict) else item
@@ -168,7 +169,7 @@ class AugmentParams(Params):
     @field_validator("pixel_mean", "pixel_std")
     @classmethod
     def _grey_levels(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        """Reject values for pixels of 0-1, as often published for ImageNet; on a scale of 0-255 none are so small."""
+        """Reject means and deviations for pixel values 0-1, as published for ImageNet; those for 0-255 are larger."""
         if values is not None and 0 < max(values) <= 1:
             raise ValueError("must be for pixel values 0-255, but these are for pixel values 0-1; multiply by 255")
         return values
