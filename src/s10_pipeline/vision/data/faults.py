@@ -70,7 +70,7 @@ def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple
 
 
 def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool = False) -> Planted:
-    """Give a share of training and test images a wrong label: random or, if ``similar``, that of the most similar class."""
+    """Give a share of training and test images a wrong label: random, or the most similar class if ``similar``."""
     num_classes = len(train.class_names)
     alike = _most_alike(train) if similar else None
     parts, changed = [], []
