@@ -35,7 +35,7 @@ def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -
         if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
             yield from entries(field.annotation, full, inner)
             continue
-        base, *others = ["a list in the file" if isinstance(v, list) and v else json.dumps(v).strip('"') for v in inner]
+        base, *others = ["a list in `conf/`" if isinstance(v, list) and v else json.dumps(v).strip('"') for v in inner]
         changed = "".join(
             f"; environment `{e}`: {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base
         )

@@ -21,8 +21,9 @@ class LrSearchParams(Params):
         smoothing: standard deviation of the kernel that smooths the loss of a range test, in decades (factors of ten)
             of the learning rate.
         diverge_threshold: a range test stops when a batch's loss exceeds this multiple of the lowest loss.
-        method: how the learning rate is chosen. With ``auto``, a rule gives it from batch size and momentum, and the
-            range tests check it. With ``minimum``, it is the rate at the lowest loss of the range tests.
+        method: how the learning rate is chosen. With ``auto``, a rule computes the learning rate from batch size and
+            momentum, and the range tests check it. With ``minimum``, the learning rate is that at the lowest loss of
+            the range tests.
         always: run the range tests even if ``train.lr`` is given, to show the rate that they find.
     """
 

@@ -35,9 +35,9 @@ class ResizingParams(Params):
     """Progressive resizing: train on smaller images in the first epochs (:mod:`.resizing`).
 
     Attributes:
-        epochs: number of epochs at the start of training in which images grow to full size (progressive resizing); 0:
-            full size throughout. Images have full size in the last epoch in any case. The plateau schedule does not act
-            in epochs with smaller images, because the validation loss may change with the image size.
+        epochs: number of epochs at the start in which images grow to full size (progressive resizing); 0: none. The
+            last training epoch always uses images of full size. While images grow, the plateau schedule does not act,
+            because the validation loss may change with their size.
         start: side length of images in the first epoch, as a share of the full side (progressive resizing).
     """
 
@@ -61,8 +61,8 @@ class DistributedParams(Params):
     """Training on several GPUs, one process per GPU (DistributedDataParallel, elastic launcher).
 
     Attributes:
-        num_processes: number of training processes on each host. All processes together split each batch between them.
-            A single process on a single host trains in the main process.
+        num_processes: number of training processes on each host. Each batch is split between the processes of all
+            hosts. A single process on a single host trains in the main process.
         num_nodes: number of hosts that train together; each host besides the first runs ``python -m s10_pipeline join
             HOST:PORT``.
         rendezvous: ``HOST:PORT``, an address of the first host and a free port there, to which the other hosts connect;
@@ -157,8 +157,8 @@ class TrainParams(StepParams):
         anneal_epochs: number of epochs at the end in which the learning rate falls linearly to 0; the plateau schedule
             does not act in them.
         ema_decay: decay per step of an exponential moving average of the weights, smaller in early steps
-            (:func:`.ema.build_ema`); 0: no average. With an average, training measures and stores the averaged weights
-            instead of the last ones.
+            (:func:`.ema.build_ema`); 0: no average. If a decay is given, training measures and stores the averaged
+            weights instead of the last ones.
         deterministic: make repeated runs on CUDA bit-identical, as they are on a CPU; slower.
         cuda_graph: whether to replay the training step as a CUDA graph; ``auto`` does so on a CUDA device with one
             process.
