@@ -134,7 +134,7 @@ class EpochBatches(Sampler[list[Key]]):
 
 
 class Messages(Sampler[list[list[Key]]]):
-    """Sampler of groups of at most ``size`` consecutive batches; a worker sends each group as one message."""
+    """Groups of at most ``size`` consecutive batches; each group is sent as one message."""
 
     def __init__(self, batches: EpochBatches, size: int) -> None:
         self._batches, self._size = batches, size
