@@ -38,11 +38,11 @@ class ExplainParams(Params):
 
     Attributes:
         num_images: number of misclassified images to explain; all if there are fewer.
-        selection: order in which mistakes are chosen.
-        method: CAM method.
-        layer: residual stage whose last block is explained; for several, the mean of their maps is used. Several are
-            given as a list, or joined by "+" on the command line, which cannot pass lists.
-        seed: seed of ``selection=random``, and of the random patches with which the maps are compared.
+        selection: order in which misclassified images are chosen.
+        method: method that computes class activation maps.
+        layer: residual stage whose last block is explained; for several stages, the mean of their maps is used. Several
+            stages are given as a list, or joined by "+" on the command line, which cannot pass lists.
+        seed: seed of the choice with ``selection=random``, and of the random patches with which the maps are compared.
     """
 
     num_images: int = Field(25, ge=1, le=1000)
