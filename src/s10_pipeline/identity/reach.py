@@ -72,17 +72,10 @@ class Reach:
         self._todo += [(place, IMPORT) for place in places if place in self._package.files]
 
     def _acts(self, place: str, statement: Statement) -> bool:
-        """Return whether a statement does more than bind names.
-
-        A definition does if it has a decorator of this package, or a base class that acts when it is subclassed.
-        """
-        if statement.acts or any(mark in self._package.files for mark, _ in self._definitions(place, statement.marks)):
-            return True
-        for home, name in self._definitions(place, statement.bases):
-            bases = self._package.bindings(home).get(name, []) if name else []
-            if any(self._acts(home, base) for base in bases if base is not statement):
-                return True
-        return False
+        """Return whether a statement does more than bind names, as a decorator or metaclass of this package may."""
+        return statement.acts or any(
+            mark in self._package.files for mark, _ in self._definitions(place, statement.marks)
+        )
 
     def _definitions(self, place: str, names: Iterable[Dotted]) -> Iterator[tuple[str, str]]:
         """Yield (module, name) of the definitions of names used in a module, without Python's built-in names."""
@@ -115,6 +108,7 @@ class Reach:
         for statement in statements:
             self._todo += [(loaded, IMPORT if loaded in self._package.files else ALL) for loaded in statement.loads]
             uses = statement.computes if self._computing else statement.uses
+            # any name may come from ``from module import *``, so include all of such a module
             self._todo += self._definitions(place, uses | {("*",)})
             self._todo += [found for path in uses for found in self._imported(statement, path)]
         # dependencies that no name shows: data files and dynamic imports

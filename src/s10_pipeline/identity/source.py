@@ -41,7 +41,6 @@ class Statement:
         computes: the part of ``uses`` that can take part in a result, without type hints and raised exceptions.
         acts: whether executing it may do more than bind names. (An assertion does not count; it can only stop a run.)
         marks: names in a definition's decorators and metaclass.
-        bases: names of a class's base classes.
     """
 
     def __init__(self, node: ast.stmt, package: str, runs: bool) -> None:
@@ -57,9 +56,9 @@ class Statement:
         idle |= {id(inner) for inner in inside if isinstance(inner, ast.Raise)}
         self.computes = self.uses.intersection(_dotted_names(node, without=idle))
         self.binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+        self.binds |= {found.name for found in self.imports if found.name == "*"}
         self.marks = {*_dotted_names(*getattr(node, "decorator_list", ()), *getattr(node, "keywords", ()))}
-        self.bases = {*_dotted_names(*getattr(node, "bases", ()))}
-        self.acts = "__init_subclass__" in source
+        self.acts = False
         if not isinstance(node, Definition):
             places = [inner for inner in inside if isinstance(inner, ast.Attribute | ast.Subscript)]
             changed = {path[0] for path in _dotted_names(*(p for p in places if not isinstance(p.ctx, ast.Load)))}
@@ -101,9 +100,6 @@ class Package:
         if module not in self._bindings:
             found = self._bindings[module] = {ALL: []}
             for node, runs in _statements(self.files[module].read_text(encoding="utf-8")):
-                if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                    names = self.bindings(_source_of(node, self.parent(module))).keys() - {ALL}
-                    node.names = [ast.alias(name) for name in names] or node.names
                 statement = Statement(node, self.parent(module), runs)
                 # ``from . import part`` in a package needs no entry, because the submodule is found by its name
                 parts = [i.name for i in statement.imports if i.last == f"{module}.{i.name}"]
@@ -118,18 +114,8 @@ class Package:
         return {p.as_posix(): digest_of((self.folder / p).read_text(encoding="latin-1"))[:16] for p in data}
 
 
-class _Unquoted(ast.NodeTransformer):
-    """Replaces quoted type hints by expressions; text that is not an expression (``Literal["some text"]``) stays."""
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        try:
-            return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
-        except SyntaxError:
-            return node
-
-
 def _statements(source: str) -> Iterator[tuple[ast.stmt, bool]]:
-    """Yield top-level statements, without docstrings and with unquoted type hints, and whether each is executed."""
+    """Yield top-level statements, without docstrings, and whether each is executed."""
     try:
         tree = ast.parse(source)
     except SyntaxError:  # invalid source, perhaps never imported; use its text
@@ -138,9 +124,6 @@ def _statements(source: str) -> Iterator[tuple[ast.stmt, bool]]:
         if isinstance(node, ast.Module | Definition):
             code = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
             node.body = code or [ast.Pass()]
-        for field in HINTS:
-            if isinstance(hint := getattr(node, field, None), ast.expr):
-                setattr(node, field, _Unquoted().visit(hint))
     for stmt in tree.body:
         if isinstance(stmt, ast.If) and "TYPE_CHECKING" in ast.unparse(stmt.test):
             yield from ((inner, False) for inner in stmt.body)
