@@ -19,14 +19,13 @@ log = logging.getLogger(__name__)
 UP_TO_DATE = "up to date"
 RUNS = "runs"
 WAITS = "waits"  # The node runs only if an earlier node, which has to run, changes its inputs.
-ON_DEMAND = "on demand"  # The node's results are only in memory, so it runs if a node that reads them runs.
 
 
 class Decision(NamedTuple):
     """The decision whether a node has to run.
 
     Attributes:
-        state: :data:`UP_TO_DATE`, :data:`RUNS`, :data:`WAITS` or :data:`ON_DEMAND`.
+        state: :data:`UP_TO_DATE`, :data:`RUNS` or :data:`WAITS`.
         why: reason in words; empty if the node is up to date.
         record: for an up-to-date node, the record of its results.
     """
@@ -94,9 +93,9 @@ class Plan:
         for name, digest in (*parts["inputs"].items(), *parts["files"].items()):
             if digest is None:
                 return Decision(node, RUNS, f"{name} is missing or cannot be compared")
-        if not any(self.is_stored(name) for name in node.outputs):
-            state = RUNS if self.pipeline.outputs().issuperset(node.outputs) else ON_DEMAND
-            return Decision(node, state, "its results are only in memory")
+        in_memory = [name for name in node.outputs if not self.is_stored(name)]
+        if in_memory or not node.outputs:
+            return Decision(node, RUNS, f"{in_memory[0]} is only in memory" if in_memory else "it has no outputs")
         pending = [name for name, digest in parts["inputs"].items() if digest == PENDING]
         reasons = []
         for record in self.store.of(node.name):

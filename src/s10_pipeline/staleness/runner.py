@@ -18,7 +18,7 @@ from .commands.params import spell
 from .contents import Content, content_of, link_version, versions_of
 from .fingerprint import Rules
 from .kedro_internals import bind_version, is_async, is_versioned, release_datasets
-from .plan import ON_DEMAND, RUNS, Plan
+from .plan import RUNS, Plan
 from .records import Record, RecordStore
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Run(Plan):
     def __init__(self, *plan: Any, run_id: str, execute: Callable[[Node], None]) -> None:
         super().__init__(*plan)
         self._run_id, self._execute = run_id, execute
-        self._done: set[Node] = set()
+        self._num_ran = 0
 
     def go(self, only_stale: bool) -> None:
         """Run all nodes, or only those whose outputs are missing or stale."""
@@ -93,7 +93,7 @@ class Run(Plan):
         try:
             for node in self.pipeline.nodes:
                 decision = self.decide(node) if only_stale else None
-                if decision and decision.state != ON_DEMAND:
+                if decision:
                     log.info("%s", decision)
                 if decision is None or decision.state == RUNS:
                     self._run(node)
@@ -101,10 +101,10 @@ class Run(Plan):
                     num_up_to_date += 1
                     self._bring_forward(decision.record)
         except Exception:
-            if self._done:
+            if self._num_ran:
                 log.warning("finished nodes are recorded; --only-missing-outputs continues from there")
             raise
-        log.info("%d of %d nodes ran, %d up to date", len(self._done), len(self.pipeline.nodes), num_up_to_date)
+        log.info("%d of %d nodes ran, %d up to date", self._num_ran, len(self.pipeline.nodes), num_up_to_date)
 
     def _fix_inputs(self) -> None:
         """Fix the versions of the pipeline's inputs now, so that other runs cannot change them; warn if one is stale.
@@ -139,11 +139,6 @@ class Run(Plan):
         return others
 
     def _run(self, node: Node) -> None:
-        for maker in self.pipeline.nodes:
-            in_memory = [n for n in maker.outputs if n in node.inputs and not self.is_stored(n)]
-            if in_memory and maker not in self._done:
-                log.info("%s: %s, %s needs %s, which is only in memory", maker.name, RUNS, node.name, in_memory[0])
-                self._run(maker)
         inputs = self.inputs(node)
         read = {name: content.version for name, content in inputs.items()}
         for name, version in (read | dict.fromkeys(node.outputs, self._run_id)).items():
@@ -153,7 +148,7 @@ class Run(Plan):
         parameters = self.fingerprints.parameters(node, self.catalog)
         started = datetime.now(UTC)
         self._execute(node)
-        self._done.add(node)
+        self._num_ran += 1
         about = {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),
