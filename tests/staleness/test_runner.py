@@ -226,7 +226,7 @@ def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
     registered(project)
     assert project.run("judge") == []
     (warning,) = warned(caplog)
-    assert warning.startswith("model: stale, fit: code of constants.FACTOR")
+    assert warning.startswith("model: stale output of stage fit (code of constants.FACTOR")
     assert warning.endswith(": kedro run --only-missing-outputs")
 
 
@@ -242,7 +242,7 @@ def test_a_stored_result_goes_by_its_own_parameters(project, registered, caplog)
     caplog.clear()
     project.run("judge", "label", force=True)
     assert not warned(caplog)
-    (line,) = [message for message in caplog.messages if "to run with these" in message]
+    (line,) = [message for message in caplog.messages if "to use the recorded ones" in message]
     assert line.startswith("model, table: ")
     assert shlex.split(line)[-1] == """--params=source.start=5,fit.epochs="a, 'b'\""""
 

@@ -1,4 +1,4 @@
-"""Determine everything that a node's result depends on: code, parameters, inputs, files and libraries."""
+"""Compute the fingerprint of a node: the code, parameters, inputs, files and libraries that its result depends on."""
 
 import functools
 import inspect
@@ -26,12 +26,13 @@ from ..identity.source import Package
 from .contents import Content
 from .kedro_internals import wiring_of
 
-Versions = set[tuple[str, str]]  # (dataset, version)
+# Set of stored datasets, each as (dataset name, version).
+Versions = set[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A project's rules for what can change results. Anything that they do not exclude is assumed to do so.
+    """A project's rules for what can change a node's result. Whatever the rules do not exclude can change the result.
 
     Attributes:
         package: importable name of the project's package.
@@ -62,7 +63,7 @@ class Rules:
 
 
 class Fingerprinter:
-    """Finds the code, parameters and data that the results of nodes depend on.
+    """Computes the fingerprints of nodes: the code, parameters and data that their results depend on.
 
     The code of a function is read at the first request. The analysis is stored in ``memo`` and reused until a file of
     the package changes.
@@ -77,7 +78,7 @@ class Fingerprinter:
     def parts(
         self, node: Node, catalog: Any, inputs: Mapping[str, Content], stored: Mapping[str, Any] | None = None
     ) -> Parts:
-        """Return everything that a node's result depends on, in groups.
+        """Return a node's fingerprint, in six groups: code, parameters, inputs, files, libraries and wiring.
 
         Args:
             inputs: dataset -> content that the node reads.
@@ -110,13 +111,13 @@ class Fingerprinter:
             name = dataset.removeprefix("parameters").removeprefix("params:")
             value = stored.load() if (stored := catalog.get(dataset)) else None
             if name in types:
-                # fill in default values, which Kedro does only for the pipelines of the current run
+                # Fill in the defaults of the pydantic model. Kedro does so only for the pipelines of the current run.
                 value = TypeAdapter(types[name]).validate_python(value)
             found |= flatten(to_jsonable_python(value, fallback=str), name)
         return found
 
     def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
-        """Analyse a function's code as it is now.
+        """Find the code and libraries that a function uses, in the source files as they are now.
 
         Returns:
             ``pieces``: digests of the code that it reaches; ``libraries``: imported libraries; ``function``: its parts
@@ -143,9 +144,10 @@ class Fingerprinter:
 
 
 def _consists_of(value: Any) -> list[Any]:
-    """Return [module, name] of each function and class in a callable, and ``repr`` of values bound to it.
+    """Return the functions and classes that a callable consists of, as [module, name], and the values bound to it.
 
-    Bound are arguments of a partial function, values in a closure, and attributes of a callable object.
+    Bound values, given as ``repr``, are arguments of a partial function, values in a closure, and attributes of a
+    callable object.
     """
     if not callable(value):
         return [repr(value)]
