@@ -24,7 +24,7 @@ def affects(*stages: str) -> Affects:
 
 
 def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
-    """Yield the pydantic fields along a parameter's dotted name: for ``train.epochs``, ``train`` and its ``epochs``.
+    """Yield the pydantic fields that a parameter's dotted name passes: for ``train.epochs``, ``train`` and ``epochs``.
 
     Stop at the first part of the name that is not a field.
     """

@@ -126,7 +126,7 @@ def _statements(source: str) -> Iterator[tuple[ast.stmt, bool]]:
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        # Invalid source may never be imported, so it is no error here: use its text as a constant.
+        # Invalid source may never be imported, so it is no error here: treat all its text as one constant.
         tree = ast.parse(f"_ = {source!r}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | Definition):

@@ -38,14 +38,16 @@ class Rules:
         package: importable name of the project's package.
         parameters: pydantic model of all parameters; ``affects(...)`` at a field declares which nodes it can change.
         path_parameters: dotted names of parameters that name a file or folder; its content is fingerprinted too.
-        listed_files: function from a node's parameters to further files to fingerprint, as description -> files.
+        listed_files: function that takes a node's parameters and returns further files to fingerprint, as description
+            -> files.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
-        describe: function from a node's parameters to further facts for its record (device, commit); called after the
-            node has run.
-        remark: function from the catalog and a node's name to a text, possibly empty, that ``kedro stages`` adds to the
-            line of an up-to-date node.
-        unneeded: function from the catalog and the versions to keep to further paths that ``kedro prune`` may remove.
+        describe: function that takes a node's parameters and returns further facts for its run record (device, commit);
+            called after the node has run.
+        remark: function that takes the catalog and a node's name and returns a text, possibly empty, that
+            ``kedro stages`` adds to the line of an up-to-date node.
+        unneeded: function that takes the catalog and the versions to keep and returns further paths that
+            ``kedro prune`` may remove.
     """
 
     package: str

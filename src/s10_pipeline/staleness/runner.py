@@ -129,9 +129,7 @@ class Run(Plan):
         again = " ".join(["kedro run", *options])
         if others:
             names = ", ".join(made_elsewhere)
-            log.info(
-                "%s: made with other parameters than those of this run; to use the recorded ones: %s", names, again
-            )
+            log.info("%s: made with other parameters than this run uses; to use the recorded ones: %s", names, again)
         for decision in plan.decisions():
             outputs = sorted(set(made_elsewhere).intersection(decision.node.outputs))
             if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
