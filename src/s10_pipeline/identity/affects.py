@@ -5,11 +5,11 @@ from typing import Any
 
 
 class Affects(tuple[str, ...]):
-    """Annotation of a pydantic field: names of the stages that the field can change; created by :func:`affects`."""
+    """Annotation of a pydantic field, made by :func:`affects`: the stages whose results the field can change."""
 
 
 def affects(*stages: str) -> Affects:
-    """Return an annotation for a parameter's pydantic field that names the only stages which the parameter can change.
+    """Return an annotation for a pydantic field, saying that its value can change the results of these stages only.
 
     ``affects()`` without names means that the parameter changes no stage's result. A parameter without this annotation
     is assumed to change every stage that receives it. The field may also be a group of parameters.
@@ -24,7 +24,7 @@ def affects(*stages: str) -> Affects:
 
 
 def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
-    """Yield the pydantic fields that a parameter's dotted name passes: for ``train.epochs``, ``train`` and ``epochs``.
+    """Yield the nested pydantic fields of a dotted parameter name: for ``train.epochs``, ``train`` and then ``epochs``.
 
     Stop at the first part of the name that is not a field.
     """
@@ -36,7 +36,7 @@ def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
 
 
 def can_change(model: Any, parameter: str, stage: str) -> bool:
-    """Return whether a parameter can change a stage's result, by the :func:`affects` annotations of its fields.
+    """Return whether a parameter can change a stage's result, according to its :func:`affects` annotations.
 
     Args:
         model: pydantic model of the parameters.

@@ -11,7 +11,7 @@ Parts = dict[str, dict[str, Any]]
 # Placeholder for the digest of an input that an earlier stage has yet to make. Comparisons report no change for it.
 PENDING = "(to be made)"
 
-# Group of a fingerprint -> description of one change in this group.
+# Wording of a change in each group of a fingerprint, with placeholders for name, old value and new value.
 WORDS = {
     "parameters": "{name} {old} -> {new}",
     "files": "the content of {name} changed",
@@ -31,7 +31,7 @@ def flatten(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
-    """Describe the first ``most`` differences between two fingerprints: ``train.epochs 3 -> 4, code of nodes.fit``."""
+    """Describe the first few differences between two fingerprints, as ``train.epochs 3 -> 4, code of nodes.fit``."""
     changes = []
     for group, words in WORDS.items():
         before, after = old.get(group, {}), new.get(group, {})

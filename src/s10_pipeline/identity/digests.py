@@ -92,7 +92,8 @@ class Memo:
 
     def _file_digest(self, info: dict[str, Any], fs: fsspec.AbstractFileSystem) -> str:
         times = [info.get("mtime"), info.get("created")]
-        # Only local files have these times as numbers. Files on remote storage are read and hashed each time.
+        # Cache digests of local files only, whose times are numbers. Files on remote storage are read and hashed each
+        # time.
         settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
         stamp = [info["size"], *times]
         return str(self.get_or_compute(info["name"], stamp, lambda: hash_file(info["name"], fs), settled))

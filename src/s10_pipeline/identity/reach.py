@@ -50,7 +50,7 @@ class Reach:
                 self._visit(*step)
 
     def _visit(self, place: str, name: str) -> None:
-        # Skip the code of affects(), because annotations of parameters compute nothing.
+        # Do not analyse affects(), because it only annotates parameters and computes no result.
         if place == affects.__module__:
             return
         if place not in self._package.files:
@@ -63,15 +63,15 @@ class Reach:
             statements = [statement for statement in bindings[ALL] if self._acts(place, statement)]
             self._load(*(loaded for statement in bindings[ALL] if statement.runs for loaded in statement.loads))
         elif name == ALL or not statements:
-            # Include the whole module if no statement binds the name: a lambda, a module used as a value, or a name
-            # that is created at run time.
+            # Include all code of the module if no statement binds the name: a lambda, a module used as a value, or a
+            # name that is created at run time.
             name, statements = "(all)", bindings[ALL]
             self._todo += self._definitions(place, {(bound,) for bound in bindings if bound})
         if taken := [statement for statement in statements if statement.text]:
             self._take(place, name, taken)
 
     def _load(self, *modules: str) -> None:
-        """Queue the statements with side effects of imported modules, because importing a module runs them."""
+        """Queue for analysis the statements with side effects in imported modules, because importing runs them."""
         self._todo += [(module, IMPORT) for module in modules if module in self._package.files]
 
     def _acts(self, place: str, statement: Statement) -> bool:
@@ -81,7 +81,7 @@ class Reach:
         )
 
     def _definitions(self, place: str, names: Iterable[Dotted]) -> Iterator[tuple[str, str]]:
-        """Yield where names used in a module are defined, as (module, name) pairs; skip Python's built-in names."""
+        """Yield the definitions of names used in a module, as (module, name) pairs; skip Python's built-in names."""
         for path in names:
             if path[0] in self._package.bindings(place):
                 yield from self._find(place, path)
@@ -102,13 +102,13 @@ class Reach:
                 yield place, path[0]
 
     def _imported(self, statement: Statement, path: Dotted) -> Iterator[tuple[str, str]]:
-        """Yield (module, name) pairs of a definition that a statement itself imports, as in the body of a function."""
+        """Yield the definition of a name that a statement imports inside itself, as a function can: (module, name)."""
         for found in statement.imports:
             if found.name == path[0]:
                 yield from self._find(found.module, found.path + path[1:])
 
     def _take(self, place: str, name: str, statements: list[Statement]) -> None:
-        """Store the digest of a definition's statements in ``pieces``; queue the definitions that they use."""
+        """Store the digest of a definition's source in ``pieces``; queue for analysis the definitions that it uses."""
         text = "\n".join(statement.text for statement in statements)
         self.pieces[f"{place}.{name}".partition(".")[2]] = digest_of(text)[:16]
         for statement in statements:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .digests import digest_of
 
-# Key for all statements of a module, beside the names that single statements bind (see ``Package.bindings``).
+# Dictionary key in ``Package.bindings`` for all statements of a module; the other keys are names in the module.
 ALL = ""
 
 # A dotted name in Python code, split at its dots: ``a.b.c`` is ("a", "b", "c").
@@ -122,11 +122,11 @@ class Package:
 
 
 def _statements(source: str) -> Iterator[tuple[ast.stmt, bool]]:
-    """Yield a module's top-level statements without docstrings, each with whether importing the module runs it."""
+    """Yield each top-level statement of a module, without docstrings, and whether importing the module runs it."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        # Invalid source may never be imported, so it is no error here: treat all its text as one constant.
+        # A file with a syntax error may never be imported, so raise no error: treat its text as one constant.
         tree = ast.parse(f"_ = {source!r}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | Definition):
@@ -162,7 +162,7 @@ def _names_from_elsewhere(table: symtable.SymbolTable) -> set[str]:
 
 
 def _dotted_names(*nodes: ast.AST, without: Container[int] = ()) -> Iterator[Dotted]:
-    """Yield the dotted names in syntax trees, split at their dots: ``a.b.c(x)`` has (a, b, c) and (x,).
+    """Yield the dotted names that occur in syntax trees, as tuples: ``a.b.c(x)`` contains (a, b, c) and (x,).
 
     Args:
         without: ids of nodes to skip, with everything inside them.

@@ -67,7 +67,7 @@ class Plan:
             self.fingerprints.code(node.func)  # Analyse the code now, because it may be edited during the run.
 
     def decisions(self) -> list[Decision]:
-        """Return a decision for each node without running any; after a node that must run, it may be :data:`WAITS`."""
+        """Return a decision for each node without running any; nodes after one that must run may get ``waits``."""
         return [self.decide(node) for node in self.pipeline.nodes]
 
     def decide(self, node: Node) -> Decision:
@@ -78,7 +78,7 @@ class Plan:
         return decision
 
     def go_by_stored(self, versions: Iterable[tuple[str, str | None]]) -> None:
-        """Use recorded parameters, not the current ones, for the nodes that made some versions and all nodes before.
+        """Use recorded instead of current parameters for the nodes that made these versions, and for earlier nodes.
 
         Args:
             versions: (dataset, version) of each stored result whose parameters to use.
@@ -110,11 +110,11 @@ class Plan:
         return Decision(node, RUNS, reasons[0] if reasons else "no record of a finished run")
 
     def inputs(self, node: Node) -> dict[str, Content]:
-        """Return version and digest of each dataset that a node reads, except parameters and harmless inputs."""
+        """Return name -> version and digest of a node's input datasets, except those that cannot change its result."""
         return {name: self.content(name) for name in node.inputs if self.rules.is_input(name)}
 
     def content(self, name: str) -> Content:
-        """Return version and digest of a dataset as this run reads it.
+        """Return version and digest of the stored dataset that this run reads.
 
         That is what this run knows already, else the version chosen by the user, else the newest complete version.
 

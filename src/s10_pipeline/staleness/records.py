@@ -89,7 +89,7 @@ class RecordStore:
             log.warning("%s: the run record of this stage cannot be saved (%s); it will run again", record.node, error)
 
     def path_of(self, record: Record) -> Path:
-        # Escape the node's name, because Kedro's default names contain brackets and arrows.
+        # Escape the node's name to make it a folder name, because Kedro's default names contain brackets and arrows.
         folder = quote(record.node, safe="")[-200:]
         return self.folder / "nodes" / folder / f"{record.run}.json"
 
@@ -150,7 +150,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _next_version(version: str) -> str:
-    """Return a version name that sorts after the given one: a millisecond later, or ``~`` added if it is no time."""
+    """Return a version name that sorts after the given one: a millisecond later or, if it is no time, with ``~``."""
     try:
         later = datetime.strptime(version, f"{VERSION_FORMAT}Z") + timedelta(milliseconds=1)
     except (ValueError, OverflowError):

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class StalenessRunner(SequentialRunner):
-    """Kedro's sequential runner that also writes run records; ``--only-missing-outputs`` means missing *or stale*.
+    """Kedro's sequential runner, extended by run records; ``--only-missing-outputs`` then also runs stale nodes.
 
     A project subclasses this runner with its own ``rules``, and has a dataset named ``records`` in its catalog. Without
     that dataset, the runner behaves like Kedro's own. If the records are not on a local disk, every stage runs and
@@ -36,7 +36,7 @@ class StalenessRunner(SequentialRunner):
     _only_stale = False
 
     def __str__(self) -> str:
-        # Name Kedro's runner class, because kedro-viz shows the status of a run only if it finds this name.
+        # Include the name of Kedro's runner, because kedro-viz shows a run's status only if it finds this name.
         return f"<{type(self).__name__}, a kedro.runner.sequential_runner.SequentialRunner object>"
 
     def run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -45,10 +45,10 @@ class StalenessRunner(SequentialRunner):
             if "records" in catalog:
                 log.warning("the catalog's records are not on a local disk: nothing is recorded, and every stage runs")
             else:
-                log.warning("the catalog has no entry records: nothing is recorded, and stale results are not detected")
+                log.warning("the catalog has no dataset records: nothing is recorded, so stale results go unnoticed")
         if "records" in catalog:
-            # Do not pass this option on to Kedro's runner. During the run, this runner decides for each node whether to
-            # skip it.
+            # Do not pass --only-missing-outputs on to Kedro's runner. This runner decides during the run, node by node,
+            # which nodes to skip.
             self._only_stale = kwargs.pop("only_missing_outputs", False)
         return super().run(pipeline, catalog, *args, **kwargs)
 
@@ -66,7 +66,7 @@ class StalenessRunner(SequentialRunner):
 
         if self._only_stale:
             meaning = "--only-missing-outputs runs stages with missing or stale outputs (made from what has changed)"
-            # Log the explanation only in the first run, which the memo remembers.
+            # Log this explanation only once per project: the cache remembers that it was logged.
             store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))
         with store.running(run_id, newest_version(pipeline, catalog)) as run_id:
             Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
@@ -121,7 +121,8 @@ class Run(Plan):
         made_elsewhere = sorted(read.keys() & self.producers.keys())
         before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
         plan = Plan(self.rules, before, self.catalog, self.store)
-        plan.chosen.clear()  # Also check the versions chosen by --load-versions, because they may be stale.
+        # Clear the versions chosen by --load-versions from this plan, so that they too are checked for staleness.
+        plan.chosen.clear()
         plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
         others = self._other_parameters(plan)
         env = getattr(click.get_current_context(silent=True), "params", {}).get("env")
@@ -177,15 +178,15 @@ class Run(Plan):
         saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
         earlier = [record.outputs[name] for record in self.store.of(node.name) if name in record.outputs]
         equal = [old["version"] for old in earlier if old["version"] and old["digest"] == saved.digest]
-        # Link to the earlier file only if it still has its recorded content.
+        # Link to the earlier version's file only if the file still has its recorded content.
         if saved.digest and equal and content_of(dataset, equal[0], memo).digest == saved.digest:
             link_version(dataset, equal[0], self._run_id)
         return saved
 
     def _bring_forward(self, record: Record) -> None:
-        """Make up-to-date results the newest versions again, by hard links, if other versions of them are newer.
+        """Make the results of an up-to-date node the newest versions again, by hard links, if newer versions exist.
 
-        Other versions are newer after parameters were set back to earlier values. Kedro, kedro-viz and later runs load
+        Newer versions exist after parameters were set back to earlier values. Kedro, kedro-viz and later runs load
         the newest version by default.
         """
         old = {name: str(o["version"]) for name, o in record.outputs.items() if is_versioned(self.catalog.get(name))}

@@ -48,5 +48,4 @@ def open_records(catalog: Any) -> RecordStore:
 
 def datasets_of(catalog: Any) -> dict[str, Any]:
     """Return the catalog's datasets by name, without parameters."""
-    # The catalog is no mapping, so iterate over its keys().
-    return {name: catalog[name] for name in catalog.keys() if not is_parameter(name)}  # noqa: SIM118
+    return {name: catalog[name] for name in catalog if not is_parameter(name)}

@@ -1,4 +1,4 @@
-"""The command-line option ``--params``: converts each text to the type that the parameter has in a pydantic model."""
+"""The command-line option ``--params``: converts the text of each value to its parameter's type in a pydantic model."""
 
 import json
 import re
@@ -100,7 +100,7 @@ def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
         TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
         return text
     parsed = None
-    # A YAML list that contains itself raises RecursionError.
+    # Keep the text if it cannot be parsed as YAML. A YAML list that contains itself raises RecursionError.
     with suppress(YAMLError, OmegaConfBaseException, RecursionError):
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload,index]
     return text if parsed is None else parsed

@@ -17,8 +17,8 @@ from ..kedro_internals import is_local, is_versioned, path_of
 from ..records import Record
 from .options import datasets_of, in_environment, open_context, open_records
 
-# Minimum age in seconds at which a file that no stored version uses is removed. A younger file may belong to a version
-# that a run is about to save.
+# A file that no stored version uses is removed only if it is older than this many seconds. A younger file may belong to
+# a version that a run is about to save.
 ORPHAN_SECONDS = 3600
 
 
@@ -68,8 +68,8 @@ def prune_command(rules: Rules) -> click.Command:
 
 def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: float | None) -> Versions:
     age = timedelta(days=older_than or 0)
-    # A version is a time in UTC that sorts as text. Without --older-than, "~" sorts after every version, so that age
-    # keeps none.
+    # Keep versions that are younger than this limit. Versions are times in UTC, which sort as text. Without
+    # --older-than, the limit "~" sorts after every version, so no version is kept for its age.
     limit = "~" if older_than is None else (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H.%M.%S")
     return {
         (name, version)
