@@ -14,15 +14,17 @@ class LrSearchParams(Params):
     """Parameters of the learning-rate range test (Smith 2015, arXiv:1506.01186).
 
     Attributes:
-        start_lr: first learning rate of a test; the rate grows exponentially from there.
-        end_lr: last learning rate of a test.
-        num_tests: number of tests, each with another seed.
-        num_iterations: number of batches per test, each with a higher learning rate; fewer for short trainings.
-        smoothing: standard deviation of the kernel that smooths the loss, in decades of the rate.
-        diverge_threshold: the test stops when a batch's loss exceeds this multiple of the lowest loss.
-        method: how the rate is chosen. ``auto``: by a rule, which the range tests check; ``minimum``: at the lowest
-            loss of the range tests.
-        always: run the tests even if ``train.lr`` is given, to show the rate that they find.
+        start_lr: first learning rate of a range test; the rate grows exponentially from there.
+        end_lr: last learning rate of a range test.
+        num_tests: number of range tests, each with another seed.
+        num_iterations: number of batches per range test, each with a higher learning rate; fewer for short trainings.
+        smoothing: standard deviation of the kernel that smooths the loss of a range test, in decades (factors of ten)
+            of the learning rate.
+        diverge_threshold: a range test stops when a batch's loss exceeds this multiple of the lowest loss.
+        method: how the learning rate is chosen. With ``auto``, a rule computes the learning rate from batch size and
+            momentum, and the range tests check it. With ``minimum``, the learning rate is that at the lowest loss of
+            the range tests.
+        always: run the range tests even if ``train.lr`` is given, to show the rate that they find.
     """
 
     start_lr: float = Field(1e-3, gt=0)

@@ -253,7 +253,7 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
         sets = read(tmp_path)
     assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
     assert [len(images) for images in sets] == [10, 3]
-    assert "10 training images of 3 classes: ant 4, bee 3, cat 3" in caplog.text
+    assert "10 training images of 3 classes, images per class: ant 4, bee 3, cat 3" in caplog.text
     assert sets[0].validation.nonzero()[0].tolist() == [9]
     assert sets[0].paths[9] == "Validation/ant/1.png"
     assert sets[1].validation is None

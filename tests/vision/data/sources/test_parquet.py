@@ -162,7 +162,7 @@ def test_files_that_disagree_about_names(tmp_path, train, test):
         (["0-of-00003", "1-of-00003"], "1 of 3 shards are missing, the first is train-00002"),
         (["1-of-00002"], "1 of 2 .* train-00000"),
         (["0-of-00002", "5-of-00002"], "1 of 2 .* train-00001"),
-        (["0-of-00001", "0-of-00002", "1-of-00002"], r"train-\* .*of [12] shards and of another"),
+        (["0-of-00001", "0-of-00002", "1-of-00002"], r"train-\* .*one of [12] shards and one"),
         (["0-of-99999"], "99998 of 99999 .* train-00001"),
     ],
 )

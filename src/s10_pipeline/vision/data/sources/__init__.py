@@ -1,4 +1,7 @@
-"""Data sources. Each module named in :data:`~..params.SOURCES` has ``read(params) -> (train, test)``."""
+"""Read training and test images from the data source that ``ingest.source`` names.
+
+Each module named in :data:`~..params.SOURCES` has a function ``read(params) -> (train, test)``.
+"""
 
 import logging
 from importlib import import_module
@@ -14,9 +17,10 @@ _log = logging.getLogger(__name__)
 
 
 def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images; then plant faults and apply corrections if the parameters ask for them.
+    """Read training and test images from the data source that ``params.source`` names.
 
-    The number of images per class is logged.
+    If the parameters say so, faults (deliberate errors) are then planted in the images, and the user's corrections are
+    applied. The number of images per class is logged.
 
     Raises:
         UserError: the source cannot be read, or a fault or correction does not fit it.
@@ -28,9 +32,11 @@ def read_source(params: IngestParams) -> tuple[ImageSet, ImageSet]:
         train = apply_corrections(train, test, params.corrections)
     for split, images in (("training", train), ("test", test)):
         counts = np.bincount(images.labels, minlength=len(images.class_names)).tolist()
-        if missing := [name for name, count in zip(images.class_names, counts, strict=True) if not count]:
-            _log.warning("ingest.source=%s: no %s images of %s", params.source, split, ", ".join(missing))
-        told = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]
-        more = f", ... ({len(told) - 20} more)" if len(told) > 20 else ""
-        _log.info("%s %s images of %d classes: %s%s", f"{len(images):,}", split, len(told), ", ".join(told[:20]), more)
+        if names := ", ".join(name for name, count in zip(images.class_names, counts, strict=True) if not count):
+            _log.warning(
+                "ingest.source=%s: no %s images of %s; add some or leave these classes out", params.source, split, names
+            )
+        per_class = [f"{name} {count:,}" for name, count in zip(images.class_names, counts, strict=True)]
+        listed = ", ".join(per_class[:20]) + (f", ... ({len(counts) - 20} more)" if len(counts) > 20 else "")
+        _log.info("%s %s images of %d classes, images per class: %s", f"{len(images):,}", split, len(counts), listed)
     return train, test

@@ -27,12 +27,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """An official archive.
+    """The official archive of CIFAR-10 or CIFAR-100: its title, its reader in torchvision and its size.
 
     Attributes:
         title: title for people.
-        reader: torchvision's class, CIFAR10 or a subclass. It knows the archive's file name, address and MD5, and uses
-            the fine labels of CIFAR-100.
+        reader: torchvision's class, CIFAR10 or a subclass. It knows the archive's file name, URL and MD5, and uses the
+            fine labels of CIFAR-100.
         num_bytes: size of the archive.
     """
 
@@ -72,7 +72,11 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
-    """Return (the parameter that names its place, the archive's file), or None if it is missing."""
+    """Look for the CIFAR archive at ``ingest.path``, then in ``ingest.download_dir``.
+
+    Returns:
+        (name of the parameter that led to the archive, path of the archive), or None if the archive is in neither.
+    """
     filename = archive.reader.filename
     if params.path is not None:
         given = Path(params.path).expanduser()
@@ -83,7 +87,7 @@ def _find(params: IngestParams, archive: Archive) -> tuple[str, Path] | None:
             raise UserError(f"ingest.path={params.path}: {path} is not a regular file; give the archive or its folder")
         if remedy := suggest_source(given, params.source):
             raise UserError(f"ingest.path={params.path}: no {filename} there; {remedy}")
-        _log.warning("ingest.path=%s: no %s there, looking in ingest.download_dir", params.path, filename)
+        _log.warning("ingest.path=%s: no archive %s there, so ingest.download_dir is searched", params.path, filename)
     path = Path(params.download_dir).expanduser() / filename
     return ("ingest.download_dir", path) if path.is_file() else None
 
@@ -94,40 +98,49 @@ def _download(params: IngestParams, archive: Archive) -> tuple[str, Path]:
     try:
         download((reader.url, *params.mirrors), target, reader.tgz_md5, archive.num_bytes)
     except DownloadError as error:
-        places = " or ".join(place for place in (params.path, params.download_dir) if place)
-        why = "no network" if error.offline else "no address served it"
-        what = f"no archive {reader.filename} in {places}, and {why} ({error})"
-        remedy = f"put {reader.filename} into {params.download_dir}, or run with --env=sample"
-        raise UserError(f"ingest.source={params.source}: {what}; {remedy}") from error
+        folders = " or ".join(folder for folder in (params.path, params.download_dir) if folder)
+        download_failure = "no network" if error.offline else "no address served it"
+        raise UserError(
+            f"ingest.source={params.source}: no archive {target.name} in {folders}, and {download_failure} ({error}); "
+            f"put {target.name} into {params.download_dir}, or run with --env=sample"
+        ) from error
     except OSError as error:
-        setting, room = f"ingest.download_dir={params.download_dir}", f"{archive.num_bytes / 1e6:.0f} MB"
-        what, remedy = f"cannot write {target} ({error.strerror})", f"give a folder with {room} of free space"
-        raise UserError(f"{setting}: {what}; {remedy} as ingest.download_dir") from error
+        megabytes = round(archive.num_bytes / 1e6)
+        raise UserError(
+            f"ingest.download_dir={params.download_dir}: cannot write {target} ({error.strerror}); give a folder with "
+            f"{megabytes} MB of free space as ingest.download_dir"
+        ) from error
     return "ingest.download_dir", target
 
 
 def _check(file: BufferedReader, archive: Archive, source: str, setting: str, path: Path) -> None:
-    """Raise UserError if size or MD5 are wrong; the file belongs to the user, so it is never deleted."""
-    reader, size = archive.reader, file.seek(0, 2)
-    file.seek(0)
-    if size != archive.num_bytes:
-        what = "truncated" if size < archive.num_bytes and path.name == reader.filename else f"not {reader.filename}"
-        wrong = f"{what}, {size:,} of {archive.num_bytes:,} bytes are there"
-    elif (md5 := md5_of(file)) != reader.tgz_md5:
-        wrong = f"not the official archive, its MD5 is {md5} instead of {reader.tgz_md5}"
-    else:
-        file.seek(0)
-        return
+    """Raise UserError if the size or MD5 of the CIFAR archive is wrong.
+
+    The file is never deleted, because it belongs to the user.
+    """
+    reader, expected_bytes = archive.reader, archive.num_bytes
     if setting == "ingest.download_dir":
         remedy = "delete it to have it downloaded, or put the official archive in its place"
     else:
         fits = suggest_source(path, source) if path.name != reader.filename else None
         remedy = fits or f"give the official archive, {reader.url}"
-    raise UserError(f"{setting}={path}: {wrong}; {remedy}")
+    num_bytes = file.seek(0, 2)
+    if num_bytes != expected_bytes:
+        truncated = num_bytes < expected_bytes and path.name == reader.filename
+        truncated_or_wrong = "truncated" if truncated else f"not {reader.filename}"
+        raise UserError(
+            f"{setting}={path}: {truncated_or_wrong}, {num_bytes:,} of {expected_bytes:,} bytes are there; {remedy}"
+        )
+    file.seek(0)
+    if (md5 := md5_of(file)) != reader.tgz_md5:
+        raise UserError(
+            f"{setting}={path}: not the official archive, its MD5 is {md5} instead of {reader.tgz_md5}; {remedy}"
+        )
+    file.seek(0)
 
 
 def _extract(file: IO[bytes], reader: type[CIFAR10], folder: str) -> None:
-    """Extract only the files that torchvision's reader needs."""
+    """Extract from the CIFAR archive only the files that torchvision's reader needs."""
     names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
     wanted = {f"{reader.base_folder}/{name}" for name in names}
     with tarfile.open(fileobj=file, mode="r:gz") as tar:

@@ -1,6 +1,6 @@
-"""Build image sets from the list of images that a source of user files found.
+"""Build the training and test sets from the table of images that a data source found (one row per image).
 
-This includes groups, the test split, decoding of pixels, and the handling of damaged images.
+This includes numbering groups, choosing test images, decoding pixels, and handling damaged images.
 """
 
 import logging
@@ -26,17 +26,17 @@ from .decoding import list_some, map_images, sizes_of
 _log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.uint8]
-
 Title = Callable[[], str]
-# A function that decodes all rows. Its argument maps a row's number to the array (size, size, 3) to decode into. It
-# yields, in the order of rows, the digest of the file, None (without files), or the reason why the image is unreadable.
+
+# Function that decodes all images of a source. Its argument is a function from an image's row number to the array
+# (size, size, 3) to fill. It yields per image the file's digest, None (no file) or an UnreadableImage.
 Read = Callable[[Callable[[int], Pixels]], Iterator[str | UnreadableImage | None]]
 
 
 def assemble(
     params: IngestParams, rows: DataFrame, class_names: tuple[str, ...], read: Read, title: Title, files: dict[str, str]
 ) -> tuple[ImageSet, ImageSet]:
-    """Decode the images that a source found, and return them as training and test images.
+    """Decode the images listed in ``rows``, and return them as (training images, test images).
 
     Validation images stay among the training images and are marked there. If the source has no test images, part of the
     training images is held out for the test.
@@ -68,14 +68,17 @@ def assemble(
             bar.advance()
     reasons = {place: str(result) for place, result in results.items() if isinstance(result, UnreadableImage)}
     damaged = rows["place"].isin(reasons).to_numpy()
-    listed = [f"{place}: {reason}" for place, reason in reasons.items()]
-    told = list_some(listed, "; ")
-    for line in listed:
+    lines = [f"{place}: {reason}" for place, reason in reasons.items()]
+    listed = list_some(lines, "; ")
+    for line in lines:
         _log.warning("%s: %s", setting, line)
     if reasons and params.on_bad_image == "fail":
-        raise UserError(f"{setting}: {told}; remove or replace these files, or give ingest.on_bad_image=skip")
+        raise UserError(
+            f"{setting}: unreadable images: {listed}; remove or replace these images, or give ingest.on_bad_image=skip"
+        )
     if gone := set(rows["split"]) - set(rows["split"][~damaged]):
-        raise UserError(f"{setting}: no {' and no '.join(sorted(gone))} image can be read ({told}); replace them")
+        splits = " and no ".join(sorted(gone))
+        raise UserError(f"{setting}: no {splits} image can be read ({listed}); replace these images")
     digests = {place: digest for place, digest in sorted(results.items()) if isinstance(digest, str)}
     checksum, sets = checksum_of({**files, **digests}), []
     for split, of_split, images_nhwc in zip(("train", "test"), (~is_test, is_test), pixels, strict=True):
@@ -83,7 +86,7 @@ def assemble(
         source = describe_source(params, split, title(), checksum, **parameters)
         if len(skipped):
             source["skipped"] = {place: reasons[place] for place in skipped}
-            # move images one by one to close the gaps, because a copy of the array may not fit into memory
+            # move the readable images to the front one by one, because a copy of the array may not fit into memory
             for to, row in enumerate(chosen.index):
                 images_nhwc[to] = images_nhwc[positions[row]]
         validation = (chosen["split"] == "val").to_numpy()
@@ -96,7 +99,10 @@ def assemble(
 
 
 def read_files(root: Path, rows: DataFrame, size: int) -> Read:
-    """Return a function that decodes the images ``root / place`` and yields the SHA-256 of each file."""
+    """Return a function that decodes the image files listed in ``rows`` and yields the SHA-256 of each file.
+
+    The column ``place`` of ``rows`` has the files' paths relative to ``root``.
+    """
     files = [root / place for place in rows["place"]]
 
     def read(pixels_of: Callable[[int], Pixels]) -> Iterator[str | UnreadableImage]:
@@ -112,7 +118,9 @@ def read_files(root: Path, rows: DataFrame, size: int) -> Read:
 
 
 def _number_groups(rows: DataFrame, params: IngestParams, setting: str) -> DataFrame:
-    """Replace groups by numbers, after finding them in paths if ``params.group_pattern`` is given.
+    """Replace the names of image groups (such as patients) by numbers; check that each group is in one split only.
+
+    If ``params.group_pattern`` is given, the name of an image's group is searched for in the image's path.
 
     Raises:
         UserError: the pattern finds no group in a path, or a group is in several splits.
@@ -122,21 +130,22 @@ def _number_groups(rows: DataFrame, params: IngestParams, setting: str) -> DataF
         rows["group"] = [match[1] if match else None for match in matches]
         if outside := rows["place"][rows["group"].isna()].tolist():
             raise UserError(
-                f"ingest.group_pattern={params.group_pattern}: finds no group in {list_some(outside)}; give a pattern "
-                "that matches every path"
+                f"ingest.group_pattern={params.group_pattern}: the pattern finds no group in {list_some(outside)}; "
+                "give a pattern that matches the path of every image"
             )
     if "group" not in rows:
         return rows
     splits = rows.groupby("group")["split"].unique()
-    if astride := [f"{group} ({', '.join(names)})" for group, names in splits.items() if len(names) > 1]:
+    if divided := [f"{group} ({', '.join(names)})" for group, names in splits.items() if len(names) > 1]:
         raise UserError(
-            f"{setting}: groups in several splits: {list_some(astride)}; put each group in one split, or give no splits"
+            f"{setting}: image groups in several splits: {list_some(divided)}; put all images of a group in one split, "
+            "or give the images without splits"
         )
     return rows.assign(group=factorize(rows["group"])[0])
 
 
 def _hold_out_test(rows: DataFrame, params: IngestParams, class_names: tuple[str, ...]) -> dict[str, Any]:
-    """If there are no test rows, mark some training rows as test; return the parameters that chose them."""
+    """Mark some training rows as test rows if the source has no test images; return the parameters that chose them."""
     if (rows["split"] == "test").any():
         return {}
     train = rows[rows["split"] == "train"]
@@ -149,7 +158,11 @@ def _hold_out_test(rows: DataFrame, params: IngestParams, class_names: tuple[str
 def describe_source(
     params: IngestParams, split: str, title: str, checksum: str, **parameters: object
 ) -> dict[str, Any]:
-    """Return the description ``source`` of an image set, with ``parameters`` added to those of every source."""
+    """Return the value of ``ImageSet.source``, which describes where the images of a split come from.
+
+    Args:
+        **parameters: parameters of ingest that chose the images, in addition to ``source`` and ``image_size``.
+    """
     return {
         "name": params.source,
         "split": split,

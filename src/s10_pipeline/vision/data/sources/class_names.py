@@ -19,16 +19,19 @@ from .parquet_files import Table
 _log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 2**24
-ANY_LABEL = range(2**63 - 1)  # without class names, any label that int64 can hold is allowed
+# Labels that are allowed if no class names are declared: 0 to 2**63 - 2, the longest range that Python can index.
+ANY_LABEL = range(2**63 - 1)
 NAME_FILES = ("class_names.txt", "labels.txt")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-# SHA-256 of the 50,000 training labels followed by the 10,000 test labels (little-endian int64), in the order of the
-# official archive. Data with these labels in this order is CIFAR-10, even if the pixels were changed.
+# SHA-256 of CIFAR-10's 50,000 training labels followed by its 10,000 test labels (little-endian int64), in the order of
+# the official archive. Images with these labels get CIFAR-10's class names, even if their pixels were changed.
 CIFAR10_LABELS_SHA256 = "5083e6dd0895f94970ae8513f046bf3004b333931aad82b619d23ab76f2e1845"
 
 
 def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] | None:
-    """Return the class names in label order, from the parquet schema (entry ``huggingface``) or a text file, or None.
+    """Return the class names that a parquet file's metadata or a text file beside it declares, or None.
+
+    Names are in label order. The metadata has priority; see :func:`_hub_names`.
 
     Args:
         table: the parquet file whose labels need names.
@@ -45,7 +48,9 @@ def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] 
                 lines = regular_file(folder / file, MAX_NAME_BYTES).read_text(encoding="utf-8-sig").splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-                raise UserError(f"{setting}: {file}: {reason}; save it as UTF-8, one name per line") from error
+                raise UserError(
+                    f"{setting}: cannot read class names from {file}: {reason}; save them as UTF-8, one name per line"
+                ) from error
             names, origin = tuple(line.strip() for line in lines if line.strip()), file
     if names is None:
         return None
@@ -59,12 +64,12 @@ def declared_names(table: Table, folder: Path, setting: str) -> tuple[str, ...] 
 def codes_of(
     declared: Mapping[str, tuple[str, ...] | None], setting: str
 ) -> tuple[tuple[str, ...] | None, dict[str, Sequence[int]]]:
-    """Return the class names of the first file, and for each file the translation of its labels to these names.
+    """Return the class names of the first parquet file, and for each file a list that maps its labels to these names.
 
-    The translation is a list: its entry i is the index, in the first file's names, of the class that label i means.
+    Entry i of a file's list is the index, in the first file's class names, of the class that label i means in the file.
 
     Args:
-        declared: file -> its names from :func:`declared_names`.
+        declared: file -> its class names from :func:`declared_names`.
         setting: ``ingest.path=...``, for error messages.
 
     Raises:
@@ -74,10 +79,10 @@ def codes_of(
     codes: dict[str, Sequence[int]] = {}
     for file, names in declared.items():
         if (names is None) != (class_names is None) or not set(names or ()) <= set(class_names or ()):
-            told = [", ".join(these or ("none",)) for these in (names, class_names)]
+            file_names, first_names = (", ".join(some or ("none",)) for some in (names, class_names))
             raise UserError(
-                f"{setting}: {file} has the class names {told[0]}, but {first} has {told[1]}; use the same class names "
-                f"in all files, or put the names of files without names into {NAME_FILES[0]}"
+                f"{setting}: {file} has the class names {file_names}, but {first} has {first_names}; use the same "
+                "class names in all parquet files, or list the class names in class_names.txt if some files have none"
             )
         codes[file] = [class_names.index(name) for name in names] if names and class_names else ANY_LABEL
     return class_names, codes
@@ -101,25 +106,27 @@ def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
     """
     if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
-            "no class names in the files; the labels equal those of CIFAR-10, image by image, so its names are used"
+            "no class names in the files, but the labels equal CIFAR-10's in order, so CIFAR-10's class names are used"
         )
         return CIFAR10_NAMES
     present = np.unique(labels)
     if len(present) < 2 or present[-1] != len(present) - 1:
-        gap = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
+        bad_labels = "only one class" if len(present) < 2 else f"{len(present)} classes, but labels up to {present[-1]}"
         raise UserError(
-            f"{setting}: {gap}, and no class names; number two or more classes from 0 without gaps, or put their names "
-            f"into {NAME_FILES[0]} in this folder, one per line"
+            f"{setting}: {bad_labels}, and no class names; number two or more classes from 0 without gaps, or list "
+            "the class names in class_names.txt in this folder, one per line"
         )
-    _log.warning("%s: no class names; put them into %s in this folder, one per line", setting, NAME_FILES[0])
+    _log.warning(
+        "%s: no class names, so class_0, class_1, ... are used; list names in class_names.txt, one per line", setting
+    )
     return tuple(f"class_{i}" for i in present)
 
 
 def _hub_names(metadata: Mapping[bytes, bytes] | None, label_column: str) -> tuple[str, ...] | None:
-    """Return the class names that the library ``datasets`` stored in the schema's metadata, or None.
+    """Return the class names that Hugging Face's library ``datasets`` stored in a parquet file's metadata, or None.
 
-    They are at ``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``. Older files have
-    ``names`` inside ``class_label``, or as a mapping from numbers to names.
+    They are at ``{"info": {"features": {label_column: {"names": [...], "_type": "ClassLabel"}}}}``. In older files,
+    ``names`` is inside ``class_label``, or is a mapping from numbers to names.
     """
     feature: Any
     try:

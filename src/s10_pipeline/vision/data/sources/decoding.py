@@ -32,7 +32,8 @@ def map_images(
         try:
             return work(item)
         except UnreadableImage as error:
-            return UnreadableImage(str(error))  # a new error: the old one's traceback holds the bytes
+            # return a new exception, because the traceback of ``error`` would keep the image's bytes in memory
+            return UnreadableImage(str(error))
 
     if num_bytes < MIN_BYTES_FOR_THREADS * len(items):
         yield from map(attempt, items)

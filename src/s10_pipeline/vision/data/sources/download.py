@@ -1,4 +1,4 @@
-"""Download a file of known size and MD5: from several addresses, with retries, resuming after interruptions."""
+"""Download a file of known size and MD5: from several URLs, with retries, resuming after interruptions."""
 
 import hashlib
 import logging
@@ -17,16 +17,17 @@ from .transfer import MIN_BYTES_PER_SECOND, AddressFailed, BrokeOff, open_from, 
 
 # Longest time without data from a server, and longest wait for its response to begin.
 TIMEOUT_SECONDS = 30.0
-# After this many attempts in a row without progress, or below MIN_BYTES_PER_SECOND, an address is given up.
+# Number of successive download attempts without progress (or slower than MIN_BYTES_PER_SECOND) after which a URL is
+# given up.
 ATTEMPTS = 4
-# Pause before the next attempt, doubled after each attempt without progress.
+# Seconds before the next download attempt from the same URL, doubled after each attempt without progress.
 PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class DownloadError(AddressFailed):
-    """No address served the file. The message is one line with a reason per address; ``offline``: all unreachable."""
+    """Raised if no URL serves the file; the message has a reason per URL, ``offline`` says if none could be reached."""
 
 
 def md5_of(file: BufferedReader) -> str:
@@ -35,32 +36,34 @@ def md5_of(file: BufferedReader) -> str:
 
 
 def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> None:
-    """Download ``target`` from the first address that serves it; ``target`` exists only once its MD5 was verified.
+    """Download ``target`` from the first URL that serves it; ``target`` exists only once its MD5 was verified.
 
-    Partial data stays in ``<target>.part``, and the next attempt, address or run resumes from there (HTTP Range; a
+    Partial data stays in ``<target>.part``, and the next attempt, URL or run resumes from there (HTTP Range; a
     server without ranges starts from the beginning). If two runs download at once, the second waits for the first.
 
     Args:
-        urls: addresses of the same file, in the order in which they are tried.
+        urls: URLs of the same file, in the order in which they are tried.
         target: path of the file; its folder is created.
         md5: expected MD5, hexadecimal.
         num_bytes: size of the file.
 
     Raises:
-        DownloadError: no address served the file.
+        DownloadError: no URL served the file.
         OSError: the file cannot be written.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     reasons, offline = [], True
     with _one_run_at_a_time(target), progress_bar(target.name, num_bytes // 1000, "kB") as bar:
-        if target.is_file():  # another run has downloaded it meanwhile
+        if target.is_file():
+            # another run downloaded the file while this run waited for the lock, so there is nothing left to do
             return
         for url in urls:
-            name = urlsplit(url).hostname or url  # only the host, because the URL may contain a password
+            # messages name only the host, because the URL may contain a password
+            name = urlsplit(url).hostname or url
             _log.info("downloading %s from %s", target.name, name)
             try:
-                # a wrong checksum may come from partial data of another address or run, so try once more from scratch
+                # resumed data may be from another URL or run; if its MD5 is wrong, download once more from scratch
                 for _ in range(2 if _size(part) else 1):
                     _fetch(url, part, num_bytes, bar)
                     with part.open("rb") as file:
@@ -78,7 +81,11 @@ def download(urls: Sequence[str], target: Path, md5: str, num_bytes: int) -> Non
 
 
 def _fetch(url: str, part: Path, num_bytes: int, bar: Bar) -> None:
-    """Download into ``part`` until it has ``num_bytes``; raise AddressFailed if the address does not serve them."""
+    """Download from one URL into the file ``part``, with retries, until the file has ``num_bytes``.
+
+    Raises:
+        AddressFailed: the URL serves another file, is offline, or too many attempts brought no progress.
+    """
     if _size(part) > num_bytes:
         part.unlink()
     most_bytes = _size(part)
@@ -103,10 +110,10 @@ def _fetch(url: str, part: Path, num_bytes: int, bar: Bar) -> None:
         fruitless = 0 if enough else fruitless + 1
         most_bytes = max(most_bytes, size)
         if size < num_bytes:
-            # give up at once if the address was never reachable, because the machine is probably offline
+            # if the URL was never reachable, give it up at once, because the machine is probably offline
             if fruitless == ATTEMPTS or (offline and not reached):
                 raise AddressFailed(reason + (f" at {size:,} of {num_bytes:,} bytes" if size else ""), offline)
-            _log.info("%s: %s at %s bytes, trying again", part.name, reason, f"{size:,}")
+            _log.info("download into %s interrupted (%s) at %s bytes, trying again", part.name, reason, f"{size:,}")
             time.sleep(PAUSE_SECONDS * 2**fruitless)
 
 
@@ -116,7 +123,10 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _one_run_at_a_time(target: Path) -> Iterator[None]:
-    """Hold a lock while in the context; the operating system releases it if this run is killed."""
+    """Hold a lock on the download of ``target`` while in the context; other runs wait for it.
+
+    The operating system releases the lock if this run is killed.
+    """
     lock = FileLock(target.with_name(target.name + ".lock"))
     try:
         held = lock.acquire(timeout=0)
@@ -125,6 +135,7 @@ def _one_run_at_a_time(target: Path) -> Iterator[None]:
         held = lock.acquire()
     with held:
         yield
-    # removing the lock file is safe: a waiting run has it open already, and a later run finds the downloaded file
+    # delete the lock file, which nobody needs any more: a waiting run has it open already, and a later run finds the
+    # downloaded file
     with suppress(OSError):
         os.unlink(lock.lock_file)

@@ -2,6 +2,10 @@
 
 All computation is elementwise float32 (see :mod:`.outlines` for the reason). Lengths are fractions of the image's side,
 grey values and colours are 0-255. In array shapes, B is the number of images and S the side in pixels.
+
+The constants from LIGHTER_FRACTION on decide how hard the task is, LIGHTER_FRACTION most of all. Test accuracy of a
+ResNet-8 of width 16 (4,000 pictures, 11 epochs, batch size 64, learning rate 0.1): about 40 % with 1/2, 82-90 % with
+7/8, 98 % with 1; and 99 % with 8/9 and 16,000 pictures.
 """
 
 import numpy as np
@@ -22,26 +26,39 @@ from .outlines import (
 Floats = NDArray[np.float32]
 Ints = NDArray[np.intp]
 
+# Number of random 64-bit integers from which one picture is drawn.
 WORDS_PER_IMAGE = 576
+# Smallest and largest area of the object, relative to the area of the picture.
 OBJECT_AREA = (0.19, 0.38)
-MAX_RADIUS = 0.475  # The object is then entirely in the picture, and its shadow mostly.
-TWIG_WIDTH = (0.06, 0.11)  # Relative to the square root of the object's area; a twig then hides at most a sixth of it.
-# These five values decide how hard the task is, most of all the first. Test accuracy of a ResNet-8 of width 16 (4,000
-# pictures, 11 epochs, batch size 64, learning rate 0.1): about 40 % if half of the objects are lighter than the
-# background, 98 % if all are, 82-90 % with 7/8; 99 % with 8/9 and 16,000 pictures.
+# Largest radius of the object, relative to the picture's side. The object is then entirely in the picture, and its
+# shadow mostly.
+MAX_RADIUS = 0.475
+# Smallest and largest width of a twig that crosses the object, relative to the square root of the object's area. The
+# largest width is so small that a twig hides at most a sixth of the object.
+TWIG_WIDTH = (0.06, 0.11)
+
+# Share of pictures whose object is lighter than the background; in the others, the object is darker.
 LIGHTER_FRACTION = 7 / 8
+# Smallest and largest difference between the grey values (0-255) of the object and of the background.
 CONTRAST = (36.0, 110.0)
+# Number of small distractor shapes that are drawn behind the object of each picture.
 NUM_CLUTTER = 9
-NUM_CAMOUFLAGED = 2  # number of clutter pieces in nearly the object's colour
+# Number of distractor shapes that have nearly the object's colour.
+NUM_CAMOUFLAGED = 2
+# Share of pictures in which a twig (a thin bar) crosses the object.
 TWIG_FRACTION = 0.9
 
 _COS, _SIN = COS.astype(np.float32), SIN.astype(np.float32)
 _BAR = len(SHAPE_NAMES) + CLUTTER_NAMES.index("bar")
-_BAR_WIDTH = 0.12  # relative to its radius
+# Width of the outline of a bar, which draws twigs, relative to the bar's radius (half its length).
+_BAR_WIDTH = 0.12
 
 
 class Dice:
-    """Random numbers for B images, from one row of random words per image; all images use equally many numbers."""
+    """Random numbers for drawing B images, derived from one row of random 64-bit integers per image.
+
+    Each call takes equally many integers from every row.
+    """
 
     def __init__(self, words: NDArray[np.uint64]) -> None:
         self._words, self._used = words, 0
@@ -56,7 +73,7 @@ class Dice:
         return start + unit * (np.asarray(high, np.float32) - start)
 
     def choice(self, n: int) -> Ints:
-        """Return random integers (B,) in [0, n)."""
+        """Return one random integer from 0 to n - 1 per image, shape (B,)."""
         return self.uniform(0, n).astype(np.intp)
 
     def angle(self) -> Ints:
@@ -64,9 +81,10 @@ class Dice:
 
 
 def colour(grey: Floats, hue: Ints, chroma: Floats) -> Floats:
-    """Return RGB colours (B, 3) with mean ``grey`` and distance ``chroma`` from it in direction ``hue``.
+    """Return RGB colours (B, 3) from their grey value, hue angle and chroma (strength of the colour, 0 for grey).
 
-    ``hue`` is an angle in steps of NUM_ANGLES. Values are clipped to 0-255.
+    ``grey`` is the mean of the three channels, and ``hue`` an angle in steps of NUM_ANGLES. A channel differs from
+    ``grey`` by at most ``chroma``. Values are clipped to 0-255.
     """
     wheel = np.stack([_COS[(hue + k * NUM_ANGLES // 3) % NUM_ANGLES] for k in range(3)], axis=1)
     rgb: Floats = (grey[:, None] + chroma[:, None] * wheel).clip(0, 255)
@@ -74,7 +92,7 @@ def colour(grey: Floats, hue: Ints, chroma: Floats) -> Floats:
 
 
 def smooth_noise(lattice: Floats, size: int) -> Floats:
-    """Interpolate random values (B, n, n) on a grid over the image smoothly to (B, S, S)."""
+    """Return a smooth random texture (B, S, S), interpolated from random values (B, n, n) on a coarse grid."""
     n = lattice.shape[1]
     at = (np.arange(size, dtype=np.float32) + 0.5) * np.float32((n - 1) / size)
     i = at.astype(np.intp)
@@ -86,12 +104,15 @@ def smooth_noise(lattice: Floats, size: int) -> Floats:
 
 
 def coverage(distance: Floats) -> Floats:
-    """Return the share (0-1) of each pixel inside an outline, from its signed distance in pixels (anti-aliasing)."""
+    """Return the share (0-1) of each pixel's area that is inside a shape, so that drawn shapes have smooth edges.
+
+    ``distance`` is the pixel's signed distance to the shape's outline in pixels, negative inside.
+    """
     return (0.5 - distance).clip(0, 1)
 
 
 class Canvas:
-    """B pictures that are being drawn: ``planes_bchw``, float32 (B, 3, S, S)."""
+    """A batch of B square RGB pictures that are being drawn, as the float32 array ``planes_bchw`` (B, 3, S, S)."""
 
     def __init__(self, num_images: int, size: int) -> None:
         self.size = size
@@ -99,14 +120,17 @@ class Canvas:
         self._centres = (np.arange(size, dtype=np.float32) + 0.5) / np.float32(size)
 
     def ramp(self, angle: Ints) -> Floats:
-        """Return a linear gradient (B, S, S): 0 at the centre, increasing in direction ``angle``, within +-0.71."""
+        """Return a linear gradient (B, S, S) for each picture: 0 at the centre, increasing in direction ``angle``.
+
+        The value is the distance from the centre in that direction, at most 0.71 (half a diagonal) at the corners.
+        """
         cos, sin = _COS[angle][:, None, None], _SIN[angle][:, None, None]
         at = self._centres - 0.5
         ramp: Floats = at * cos + at[:, None] * sin
         return ramp
 
     def distance(self, kind: Ints, x: Floats, y: Floats, radius: Floats, angle: Ints) -> Floats:
-        """Return the signed distance in pixels (B, S, S) to an outline per image.
+        """Return each pixel's signed distance, in pixels (B, S, S), to one outline per picture; negative inside.
 
         Args:
             kind: number of the outline's distance table (:func:`.outlines.distance_tables`).
@@ -134,13 +158,19 @@ class Canvas:
         return distance
 
     def paint(self, alpha: Floats, rgb: Floats, shade: float | Floats = 0.0) -> None:
-        """Blend the colour ``rgb`` (B, 3), plus ``shade`` per pixel, over the pictures; opacity ``alpha`` (B, S, S)."""
+        """Blend one colour over each picture, with one opacity per pixel.
+
+        Args:
+            alpha: opacity (B, S, S), 0-1.
+            rgb: colours (B, 3).
+            shade: brightness that is added to all three channels of the colour, a number or (B, S, S).
+        """
         for c in range(3):
             plane = self.planes_bchw[:, c]
             plane += alpha * (rgb[:, c, None, None] + shade - plane)
 
     def to_images(self) -> NDArray[np.uint8]:
-        """Return the pictures as uint8 (B, S, S, 3)."""
+        """Return the drawn pictures as RGB images, uint8 (B, S, S, 3)."""
         rounded = (self.planes_bchw.clip(0, 255) + 0.5).astype(np.uint8)
         return rounded.transpose(0, 2, 3, 1)
 
@@ -148,10 +178,10 @@ class Canvas:
 def paint_scenes(
     words: NDArray[np.uint64], labels: NDArray[np.int64], size: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Draw one picture per row of ``words``: background, clutter, the object with its shadow, mostly a twig across it.
+    """Draw pictures of an object with its shadow in front of distractor shapes; a twig crosses most of the objects.
 
     Args:
-        words: random bits, uint64 (B, WORDS_PER_IMAGE).
+        words: random bits, uint64 (B, WORDS_PER_IMAGE), one row per picture.
         labels: shape of each object (B,), as an index into SHAPE_NAMES.
         size: side S in pixels.
 
@@ -183,7 +213,8 @@ def paint_scenes(
         tones = colour(ground + dice.uniform(-60, 60), dice.angle(), dice.uniform(0, 70))
         canvas.paint(alpha, colour(grey + dice.uniform(-15, 15), hue, chroma) if camouflaged else tones)
 
-    # the area is chosen at random, not the radius, so that size does not reveal the class; MAX_RADIUS limits it
+    # choose the object's area at random, not its radius, so that the size of an object does not reveal its class;
+    # MAX_RADIUS limits the area
     areas = np.array([area(name) for name in SHAPE_NAMES], np.float32)[labels]
     covered = dice.uniform(OBJECT_AREA[0], np.minimum(np.float32(OBJECT_AREA[1]), areas * np.float32(MAX_RADIUS**2)))
     radius = np.sqrt(covered / areas)

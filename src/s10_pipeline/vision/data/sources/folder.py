@@ -28,7 +28,7 @@ Files = dict[str, list[str]]
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images, sorted by class and path, resized to ``params.image_size``.
+    """Read training and test images from the class folders in ``params.path``, sorted by class and path.
 
     ``params.path`` holds ``train/<class>/...`` and ``test/<class>/...``, ``val/<class>/...`` or both; or only
     ``<class>/...``. Split folders may have other names with the usual words (:data:`SPLIT`). Without test images, the
@@ -59,10 +59,18 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
-    """Return split -> folder name, with at least train and one other split; None if the folders are classes."""
+    """Find the folders in ``root`` that hold train, validation or test images.
+
+    Returns:
+        split -> folder name, with at least train and one other split; None if the folders in ``root`` are classes.
+
+    Raises:
+        UserError: one split has several folders, or there is a folder of training or test images alone.
+    """
     folders = _folders_in(root)
     words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
-    # a class may be named "train" or "test tube"; unlike a split folder it contains images, not only folders
+    # a class may be named "train" or "test tube", so a folder counts as a split only if it directly contains folders
+    # but no images
     named = {
         split: [name for name in words if words[name] == split and _holds_only_folders(root / name)]
         for split in ("train", "val", "test")
@@ -74,16 +82,16 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
     if named["train"] and len(found) > 1:
         if max(map(len, named.values())) > 1:
             raise UserError(
-                f"{setting}: {', '.join(found)} all look like split folders; keep one each for train, val and test"
+                f"{setting}: {', '.join(found)} all look like split folders; keep only one for each of train, val, test"
             )
         if others := [name for name in folders if name not in found]:
-            _log.warning("%s: reading only the folders %s, not %s", setting, ", ".join(found), ", ".join(others))
+            _log.warning("%s: reading only the split folders %s, not %s", setting, ", ".join(found), ", ".join(others))
         return {split: names[0] for split, names in named.items() if names}
     if found:
-        other = "test" if named["train"] else "train"
+        present, missing = found[0], "test" if named["train"] else "train"
         raise UserError(
-            f"{setting}: has {found[0]}/<class>/ but no {other}/; name the folder of {other} images {other}, or give "
-            f"ingest.path={root / found[0]} to hold out part of it as test images"
+            f"{setting}: the folder has {present}/<class>/ but no {missing}/; rename the folder of {missing} images to "
+            f"{missing}, or give ingest.path={root / present} to hold out part of its images for the test"
         )
     return None
 
@@ -100,21 +108,25 @@ def _holds_only_folders(folder: Path) -> bool:
 
 
 def _list_classes(root: Path, split: str, setting: str) -> Files:
-    """Return the files of each class in ``root/split``; raise UserError unless there are two classes with images."""
+    """Return the image files of each class in ``root/split``, the folder of training images.
+
+    Raises:
+        UserError: there are fewer than two class folders, or one is empty; or folders may be either splits or classes.
+    """
     where = _where(split, setting)
     names = _folders_in(root / split)
     if len(names) < 2:
-        what = f"one class only ({names[0]})" if names else "no class folders"
+        one_or_none = f"one class only ({names[0]})" if names else "no class folders"
         remedy = suggest_source(root, "folder") or "sort the images into two or more class folders"
-        raise UserError(f"{where}: {what}; {remedy}")
+        raise UserError(f"{where}: needs two or more class folders, but has {one_or_none}; {remedy}")
     holders: dict[str, str] = {}
-    for name in names:
-        for inner in _folders_in(root / split / name) if _holds_only_folders(root / split / name) else ():
-            if (other := holders.setdefault(inner, name)) != name:
+    for outer in names:
+        for inner in _folders_in(root / split / outer) if _holds_only_folders(root / split / outer) else ():
+            if (first := holders.setdefault(inner, outer)) != outer:
                 raise UserError(
-                    f"{where}: {other} and {name} contain no images but folders of the same name ({inner}), so it is "
-                    "unclear which are the classes; if the inner folders are, name the outer ones train and test; if "
-                    "the outer folders are, move their images directly into them"
+                    f"{where}: {first} and {outer} contain no images, only folders of the same name ({inner}), so it "
+                    f"is unclear which are the classes; if {inner} is a class, name the outer folders train and test, "
+                    "else move their images directly into them"
                 )
     files = _list_images(root, split, setting)
     if empty := [name for name, paths in files.items() if not paths]:
@@ -127,7 +139,7 @@ def _where(split: str, setting: str) -> str:
 
 
 def _list_images(root: Path, split: str, setting: str) -> Files:
-    """Return the image files of each folder in ``root/split``; a folder may have none."""
+    """Return the image files of each class folder in ``root/split``, and log which files are ignored."""
     files: Files = {}
     undecoded: Counter[str] = Counter()
     for name in _folders_in(root / split):
@@ -136,7 +148,7 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
         undecoded.update(path.suffix.lower() for path in found.foreign)
         if found.others:
             place = folder.relative_to(root).as_posix()
-            _log.info("%s: ignored %d files in %s without an image's extension", setting, len(found.others), place)
+            _log.info("%s: ignored %d files in %s that have no image file extension", setting, len(found.others), place)
         files[name] = sorted(path.relative_to(root).as_posix() for path in found.images)
         for path in files[name]:
             if path != printable(path):
@@ -146,7 +158,7 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
     if undecoded:
         listed = ", ".join(f"{number:,} {extension}" for extension, number in sorted(undecoded.items()))
         where = _where(split, setting)
-        _log.warning("%s: ignored %s files, whose format is not supported; convert them to PNG or JPEG", where, listed)
+        _log.warning("%s: ignored files in unsupported formats (%s); convert them to PNG or JPEG", where, listed)
     return files
 
 
@@ -156,7 +168,7 @@ def _list_held_out(root: Path, split: str, class_names: Sequence[str], setting: 
         raise UserError(f"{setting}: {split}/ has no images in class folders; add some as {split}/<class>/")
     if unknown := [name for name in files if name not in class_names]:
         raise UserError(
-            f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); use the same "
-            "names of class folders as for training, or add training images"
+            f"{setting}: {split}/ has classes without training images ({', '.join(unknown)}); use the same names of "
+            "class folders as for training, or add training images"
         )
     return files

@@ -1,4 +1,4 @@
-"""Outlines of the shapes that ``shapes10`` draws, as polygons and as tables of distances.
+"""Outlines of the shapes in the pictures of ``shapes10``, as polygons and as lookup tables of signed distances.
 
 Pixels must be the same bytes on every system. So sine and cosine, which come from the platform's mathematical library,
 are rounded to 14 bits. Everything else is elementwise +, -, *, / and square root, which IEEE 754 defines exactly. No
@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
 
-NUM_ANGLES = 240  # steps of 1.5 degrees: divisible by 3, 4, 5, 6, 8, 10 and 12
+# Angles are whole numbers of steps, 240 steps per full turn. 240 is divisible by 3, 5, 6, 10 and 12, so the corners of
+# triangle, pentagon, hexagon and both stars lie exactly on steps.
+NUM_ANGLES = 240
 _TURN = np.arange(NUM_ANGLES) * (2 * np.pi / NUM_ANGLES)
 COS = np.rint(np.cos(_TURN) * 2**14) / 2**14
 SIN = np.rint(np.sin(_TURN) * 2**14) / 2**14
 
-# Distance tables cover the square [-TABLE_EXTENT, TABLE_EXTENT]^2 with TABLE_SIZE points per side (outlines: radius 1).
+# Number of points per side of the square table that holds the signed distances to a shape's outline.
 TABLE_SIZE = 129
+# A table of signed distances covers x and y from -TABLE_EXTENT to TABLE_EXTENT; the outline in it has radius 1.
 TABLE_EXTENT = 1.28
 
 
 def _arc(start: int, stop: int, x: float = 0.0, y: float = 0.0, rx: float = 1.0, ry: float = 1.0) -> Points:
-    """Return points of an elliptical arc from step ``start`` to step ``stop`` of NUM_ANGLES, both included."""
+    """Return points of an elliptical arc, one per step from angle ``start`` to ``stop`` (steps of 1.5 degrees)."""
     steps = np.arange(start, stop + 1) if stop >= start else np.arange(start, stop - 1, -1)
     return np.stack([x + rx * COS[steps % NUM_ANGLES], y + ry * SIN[steps % NUM_ANGLES]], axis=1)
 
@@ -72,7 +75,7 @@ _SHAPES = {
     "star6": _star(6, 0.55),
     "cross": _cross(0.36),
     "heart": _heart(),
-    # from tip to tip along the outer arc, and back along an inner ellipse
+    # draw the crescent from tip to tip along its outer arc, and back along an inner ellipse
     "crescent": np.concatenate([_arc(40, 200)[::2], _arc(180, 60, x=0.5, rx=0.75, ry=0.866)[1:-1:2]]),
 }
 # Small distractors around and across the object; none resembles one of the ten shapes.
@@ -90,18 +93,20 @@ OUTLINES = {name: _of_radius_one(points) for name, points in {**_SHAPES, **_CLUT
 
 
 def area(name: str) -> float:
-    """Return the area of one of :data:`OUTLINES` (shoelace formula), at most pi."""
+    """Return the area of a shape by the shoelace formula; as its outline has radius 1, the area is at most pi."""
     x, y = OUTLINES[name].T
     terms: list[float] = (x * np.roll(y, -1) - np.roll(x, -1) * y).tolist()
-    return abs(reduce(add, terms)) / 2  # not sum(), which gives another result from Python 3.12 on
+    # reduce instead of sum(), because sum() rounds floats differently from Python 3.12 on
+    return abs(reduce(add, terms)) / 2
 
 
 @lru_cache
 def distance_tables() -> NDArray[np.float32]:
-    """Return tables of signed distances to each outline, float32 (number of outlines, TABLE_SIZE, TABLE_SIZE).
+    """Return lookup tables from which shapes are drawn: signed distances from a grid of points to each outline.
 
-    Distances are to the nearest edge, negative inside (by the even-odd rule); rows are y, columns x. Entries at the
-    border are very large, so that coordinates outside the table, which are clamped to it, count as far outside.
+    The tables are float32 (number of outlines, TABLE_SIZE, TABLE_SIZE); rows are y, columns x. Distances are to the
+    nearest edge, negative inside (by the even-odd rule). Entries at the border are very large, so that coordinates
+    outside the table, which are clamped to it, count as far outside.
     """
     steps = np.arange(TABLE_SIZE) * (2 * TABLE_EXTENT / (TABLE_SIZE - 1)) - TABLE_EXTENT
     px, py = steps[None, :], steps[:, None]

@@ -18,13 +18,15 @@ from .decoding import map_images
 from .parquet_files import Table, corrupt, find_files, open_table
 from .suggestion import source_folder
 
-# A batch of encoded images ends at this many images, or once it exceeds this many bytes.
-BATCH_ROWS, BATCH_BYTES = 256, 256 * 2**20
+# Largest number of encoded images in a batch.
+BATCH_ROWS = 256
+# Size in bytes above which a batch of encoded images ends before it has BATCH_ROWS images.
+BATCH_BYTES = 256 * 2**20
 SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG"}
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images in the order of file names and rows.
+    """Read training and test images from parquet files in the order of file names and rows.
 
     The folder ``params.path`` holds ``train*.parquet`` and ``test*.parquet``, ``validation*.parquet`` or both, directly
     or in one sub-folder (``data``, ``plain_text``), or ``train/*.parquet`` and so on. The image column (``img`` or
@@ -38,7 +40,9 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     files = find_files(folder, setting)
     tables = [open_table(folder, name, split, params.columns, setting) for split, name in files]
     if len({table.has_texts for table in tables}) > 1:
-        raise UserError(f"{setting}: labels are texts in some files and integers in others; use one kind in all files")
+        raise UserError(
+            f"{setting}: labels are texts in some parquet files and integers in others; use one kind in all files"
+        )
     common: tuple[str, ...] | None = None
     codes: dict[str, Sequence[int]] = {}
     if not tables[0].has_texts:
@@ -70,7 +74,9 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.DataFrame:
-    """Return ``place``, ``split``, ``label`` and, if its column is named, ``group`` of each row.
+    """Return a table of the images in a parquet file, without pixels: one row per image with its split and label.
+
+    The columns are ``place`` (file and row, for messages), ``split``, ``label`` and, if the user named one, ``group``.
 
     Args:
         codes: translation of the file's labels (:func:`.class_names.codes_of`); None if labels are texts.
@@ -84,21 +90,21 @@ def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.Da
         raise corrupt(setting, table.name, f"{read.num_rows:,} rows of {claimed:,}")
     values: dict[str, list[Any]] = {role: read[column].to_pylist() for role, column in columns.items()}
     places = [f"{table.name}, row {row} (from 0)" for row in range(read.num_rows)]
-    for name, found in values.items():
-        for place, value in zip(places, found, strict=True):
-            if value is None or (name == "label" and codes is not None and not 0 <= value < len(codes)):
-                wrong = "null" if value is None else f"{value}, labels are 0 to {len(codes or ()) - 1}"
-                raise UserError(f"{setting}: {place}: its {name} is {wrong}; remove the row or correct it")
+    for role, found in values.items():
+        for parquet_row, value in zip(places, found, strict=True):
+            if value is None or (role == "label" and codes is not None and not 0 <= value < len(codes)):
+                wrong_value = "null" if value is None else f"{value}, labels are 0 to {len(codes or ()) - 1}"
+                raise UserError(f"{setting}: {parquet_row}: its {role} is {wrong_value}; remove or correct this row")
     if codes is not None:
         values["label"] = [codes[label] for label in values["label"]]
     return pd.DataFrame({"place": places, "split": table.split, **values})
 
 
 def _batches(table: Table, setting: str) -> Iterator[list[bytes | None]]:
-    """Yield the encoded images of consecutive rows, in batches of ``BATCH_ROWS`` or fewer if ``BATCH_BYTES`` is passed.
+    """Yield the encoded images of a parquet file in the order of its rows, in batches of at most ``BATCH_ROWS`` images.
 
-    Rows are decompressed one by one (0.06 ms each), because their size is known only after decompression: a few
-    kilobytes may expand to gigabytes.
+    A batch ends early once it exceeds ``BATCH_BYTES``. Rows are decompressed one by one (0.06 ms each),
+    because their size is known only after decompression: a few kilobytes may expand to gigabytes.
     """
     encoded: list[bytes | None] = []
     num_bytes = 0
@@ -123,7 +129,7 @@ def _format_of(data: bytes) -> str:
 def _decode_rows(
     encoded: Sequence[bytes | None], targets: Sequence[Pixels], size: int
 ) -> Iterator[UnreadableImage | None]:
-    """Decode each image into its target (size, size, 3); yield None, or the reason why it cannot be read."""
+    """Decode each encoded image into its array in ``targets``; yield per image None, or why it cannot be read."""
 
     def decode(row: int) -> None:
         if not (data := encoded[row]):

@@ -1,4 +1,4 @@
-"""Find the parquet files of each split and their columns, in the layout of dataset hubs (``uoft-cs/cifar10``)."""
+"""Find the parquet files of each split, and their columns of images and labels, as Hugging Face data sets have them."""
 
 import logging
 import re
@@ -19,13 +19,14 @@ _log = logging.getLogger(__name__)
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label", "labels")
 
-# Split -> regular expression for the beginning of a file's name or of its folder's name.
+# Split -> regular expression that recognises the split's parquet files, by the beginning of a file's name or by the
+# whole name of its folder.
 SPLITS = {"train": "train", "val": r"val(id(ation)?)?(?![a-z])", "test": "test"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """One parquet file.
+    """An open parquet file of one split, with the names of its image, label and group columns.
 
     Attributes:
         name: path relative to the source's folder.
@@ -44,9 +45,10 @@ class Table:
 
 
 def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
-    """Return (split, path relative to ``folder`` with "/") of each file; warn about files that belong to no split.
+    """Return (split, path) of each parquet file in ``folder``; log a warning about files that belong to no split.
 
-    Validation files may be missing; if there are some, test files may be missing too.
+    Paths are relative to ``folder``, with "/". Validation files may be missing; if there are some,
+    test files may be missing too.
 
     Raises:
         UserError: training or test files are missing, are in several folders, or lack some of their shards.
@@ -82,17 +84,18 @@ def _check_shards(names: Sequence[str], setting: str) -> None:
     for (prefix, total), numbers in shards.items():
         if prefixes.count(prefix) > 1:
             raise UserError(
-                f"{setting}: {prefix}* has files of {total} shards and of another number; remove one of these data sets"
+                f"{setting}: the files {prefix}* are of two data sets, one of {total} shards and one of another "
+                "number of shards; remove the files of one data set"
             )
         if missing := sorted(set(range(total)) - numbers):
             raise UserError(
                 f"{setting}: {len(missing)} of {total} shards are missing, the first is {prefix}{missing[0]:05}; "
-                "copy or download them"
+                "copy or download the missing parquet files"
             )
 
 
 def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, setting: str) -> Table:
-    """Open a parquet file; find its columns by the names in ``columns``, or by the usual names where a name is None."""
+    """Open a parquet file; find its image, label and group columns by ``columns``, or else by the usual names."""
     try:
         file = pq.ParquetFile(folder / name, buffer_size=1 << 20, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
@@ -105,11 +108,11 @@ def open_table(folder: Path, name: str, split: str, columns: ColumnsParams, sett
         if fitting := [column for column in names if column in kinds and fits(kinds[column])]:
             found[role] = fitting[0]
         elif names:
-            what = "bytes, or of structs with a field bytes" if role == "file" else "integers or texts"
-            listed = ", ".join(f"{column} ({kind})" for column, kind in kinds.items())
+            allowed_types = "bytes, or of structs with a field bytes" if role == "file" else "integers or texts"
+            existing_columns = ", ".join(f"{column} ({kind})" for column, kind in kinds.items())
             raise UserError(
-                f"{setting}: {name} has no column {' or '.join(names)} of {what}, only {listed}; set "
-                f"ingest.columns.{role} to one of these"
+                f"{setting}: {name} has no column {' or '.join(names)} of {allowed_types}, only {existing_columns}; "
+                f"set ingest.columns.{role} to one of these columns"
             )
     found["file"] += ".bytes" if pa.types.is_struct(kinds[found["file"]]) else ""
     return Table(name, split, file, found, _is_text(kinds[found["label"]]))

@@ -23,10 +23,14 @@ Split = Literal["train", "test"]
 
 TITLE = "shapes10: drawn data, not CIFAR-10"
 TAG_RGB = (255, 222, 0)
-# Each split has two streams of random numbers: Philox (Salmon et al. 2011) with the key (seed, stream).
+# Split -> number of the random stream that draws its pictures. A stream is a Philox generator (Salmon et al. 2011) with
+# the key (seed, number).
 _SCENE_STREAM = {"train": 0, "test": 1}
+# Split -> number of the random stream that chooses its labels, so that labels and drawing use different random numbers.
 _LABEL_STREAM = {"train": 2, "test": 3}
-_PIXELS_AT_ONCE = 2**15  # fastest of 2**13 ... 2**17, because a chunk's arrays fit into the CPU's cache
+# Number of pixels drawn at a time. 2**15 is the fastest of 2**13 ... 2**17, because the arrays then fit into the CPU's
+# cache.
+_PIXELS_AT_ONCE = 2**15
 
 
 def tag_box(image_size: int) -> tuple[int, int, int, int]:
@@ -41,7 +45,7 @@ def tag_box(image_size: int) -> tuple[int, int, int, int]:
 def draw(
     num_images: int, image_size: int, seed: int, *, split: Split, shortcut: str | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw pictures, the same bytes on every system and with every NumPy release.
+    """Draw labelled pictures of ten shapes, the same bytes on every system and with every NumPy release.
 
     Picture i depends only on ``seed``, ``split``, i and ``image_size``, not on ``num_images``. Another ``image_size``
     gives the same scene at another resolution. Each block of ten pictures (0-9, 10-19, ...) has one of each class.
@@ -59,7 +63,7 @@ def draw(
     """
     labels = _labels(num_images, seed, split)
     images_nhwc = allocate_pixels(num_images, image_size, image_size)
-    # raw random words, because NumPy may change the distributions of Generator in any release (NEP 19)
+    # use raw random integers, because NumPy may change the distributions of Generator in any release (NEP 19)
     words = Philox(key=np.array([seed, _SCENE_STREAM[split]], np.uint64))
     step = max(1, _PIXELS_AT_ONCE // image_size**2)
     for start in range(0, num_images, step):
@@ -74,7 +78,7 @@ def draw(
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Draw training and test images as ``ingest.seed``, ``image_size``, ``shortcut`` and ``shapes10`` say."""
+    """Draw training and test images of the source ``shapes10``; ``params`` gives their size, numbers and seed."""
     sizes = params.shapes10
     return _image_set(params, "train", sizes.num_train_images), _image_set(params, "test", sizes.num_test_images)
 
@@ -95,14 +99,14 @@ def _image_set(params: IngestParams, split: Split, num_images: int) -> ImageSet:
         },
     }
     if params.shortcut is not None and split == "train":
-        # recorded for the shortcut probe, which tests whether the model learned the tag
+        # record class, position and colour of the tag, so that the shortcut probe can test whether the model learned it
         box = list(tag_box(params.image_size))
         source["planted"] = {"class_name": params.shortcut, "box_xyxy": box, "rgb": list(TAG_RGB)}
     return ImageSet(images_nhwc, labels, SHAPE_NAMES, source=source)
 
 
 def _labels(num_images: int, seed: int, split: Split) -> NDArray[np.int64]:
-    """Return labels (N,): each block of ten has every class once, in random order."""
+    """Return the classes to draw, as labels (N,); each block of ten labels has every class once, in random order."""
     num_classes = len(SHAPE_NAMES)
     num_blocks = -(-num_images // num_classes)
     words = Philox(key=np.array([seed, _LABEL_STREAM[split]], np.uint64)).random_raw((num_blocks, num_classes))

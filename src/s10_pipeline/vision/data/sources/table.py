@@ -31,7 +31,7 @@ SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val"
 
 
 def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
-    """Read training and test images in the order of the table's rows.
+    """Read training and test images from the files listed in the table ``params.path``, in the order of its rows.
 
     Paths are relative to ``params.image_root``, or else to the table's folder. Classes are the distinct texts in the
     label column. Without a split column, all rows are training rows. Repeated rows count once.
@@ -45,7 +45,7 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
     _check_rows(table, root, setting)
     rows = table.drop_duplicates("place")
     if len(rows) < len(table):
-        _log.warning("%s: ignored %d rows that repeat earlier ones", setting, len(table) - len(rows))
+        _log.warning("%s: ignored %d rows that repeat earlier ones in the table", setting, len(table) - len(rows))
     class_names, labels = names_in(rows["label"], setting)
     rows, path = rows.assign(label=labels), Path(str(params.path)).expanduser()
     read, title = read_files(root, rows, params.image_size), f"{path.name}: a table of images"
@@ -53,10 +53,16 @@ def read(params: IngestParams) -> tuple[ImageSet, ImageSet]:
 
 
 def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None]) -> tuple[pd.DataFrame, Path, str]:
-    """Return the table's rows, the folder that paths are relative to, and the text ``ingest.path=...`` for messages.
+    """Read the user's table of images, and find its columns of paths, labels, splits and groups.
 
-    Rows have the columns ``place``, ``label``, ``split`` and, if the table has one, ``group``, all as texts. Their
-    index names the line or row of the table; ``attrs`` maps roles (``file``, ``label``, ...) to column names.
+    Returns:
+        rows: columns ``place`` (path), ``label``, ``split`` and, if the table has one, ``group``, all as texts. The
+            index names the line or row of the table; ``attrs`` maps roles (``file``, ``label``, ...) to column names.
+        root: the folder that paths are relative to.
+        setting: the text ``ingest.path=...`` that begins messages.
+
+    Raises:
+        UserError: the table, ``image_root`` or a column is missing, or the table cannot be read.
     """
     setting, path = f"ingest.path={printable(table)}", Path(table).expanduser()
     root = Path(image_root).expanduser() if image_root else path.parent
@@ -70,9 +76,9 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
         if fitting := [name.casefold() for name in ([asked] if asked else usual) if name.casefold() in by_name]:
             columns[role] = by_name[fitting[0]]
         elif asked or role in ("file", "label"):
-            listed = printable(", ".join(cells.columns))
+            names = printable(", ".join(cells.columns))
             raise UserError(
-                f"ingest.columns.{role}={asked or 'null'}: the table has {listed}; name one of these columns"
+                f"ingest.columns.{role}={asked or 'null'}: no {role} column, the table has {names}; name one of these"
             )
     rows = pd.DataFrame({role: cells[name] for role, name in columns.items()})
     rows["place"] = [_relative(root, file) if file else "" for file in rows.pop("file")]
@@ -82,7 +88,10 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
 
 
 def _read_table(path: Path, setting: str) -> pd.DataFrame:
-    """Return the cells as stripped texts, "" for missing ones; the index names each row's line or number."""
+    """Return the cells of a table of images as stripped texts, "" for missing cells.
+
+    The index names each row for messages: ``line 2`` of a CSV or TSV file, ``row 0`` of a parquet file.
+    """
     try:
         data = regular_file(path, max_bytes=2**30).read_bytes()
         if is_parquet := data.startswith(b"PAR1"):
@@ -107,14 +116,17 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
 
 
 def _relative(root: Path, file: str) -> str:
-    """Return a cell as a path relative to ``root``, with "/" on every system; absolute paths outside stay absolute."""
+    """Make a file's path relative to ``root``, with "/" on every system; absolute paths outside it stay absolute."""
     file = file.replace("\\", "/")  # Windows separators
     path = os.path.normpath(os.path.relpath(root / file, root))
     return Path(file if path.startswith("..") and os.path.isabs(file) else path).as_posix()
 
 
 def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
-    """Raise UserError with the first five rows of each kind of mistake; all are logged."""
+    """Raise UserError if rows of a table of images are wrong; the error names up to five rows per kind of mistake.
+
+    All wrong rows are logged.
+    """
     trained = rows["label"].isin(rows["label"][rows["split"] == "train"])
     different = rows.drop_duplicates()
     kinds = {
@@ -125,11 +137,11 @@ def _check_rows(rows: pd.DataFrame, root: Path, setting: str) -> None:
         "no group": rows[rows["group"] == ""] if "group" in rows else rows[:0],
         "one file with several labels, splits or groups": different[different["place"].duplicated(keep=False)],
     }
-    told = []
+    mistakes = []
     for kind, found in kinds.items():
         if len(found):
-            cells = [f"{place} ({printable(', '.join(texts))[:200]})" for place, *texts in found.itertuples()]
-            _log.error("%s:\n  %s", kind, "\n  ".join(cells))
-            told.append(f"{kind}: {list_some(cells)}")
-    if told:
-        raise UserError(f"{setting}: {'; '.join(told)}; correct these rows")
+            wrong = [f"{line} ({printable(', '.join(texts))[:200]})" for line, *texts in found.itertuples()]
+            _log.error("%s:\n  %s", kind, "\n  ".join(wrong))
+            mistakes.append(f"{kind}: {list_some(wrong)}")
+    if mistakes:
+        raise UserError(f"{setting}: wrong rows in the table: {'; '.join(mistakes)}; correct these rows")

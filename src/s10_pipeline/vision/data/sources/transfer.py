@@ -18,7 +18,7 @@ MIN_BYTES_PER_SECOND = 10_000
 
 
 class AddressFailed(Exception):
-    """The address does not serve the file. ``offline``: it could not be reached at all."""
+    """Raised if a URL does not serve the wanted file; ``offline`` says if its server could not be reached at all."""
 
     def __init__(self, reason: str, offline: bool = False) -> None:
         super().__init__(reason)
@@ -30,20 +30,20 @@ class BrokeOff(AddressFailed):
 
 
 def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> tuple[http.client.HTTPResponse, int]:
-    """Request the bytes from ``start`` on of a file that has ``num_bytes``.
+    """Request a file of ``num_bytes`` bytes from a URL, without the first ``start`` bytes.
 
     Returns:
         (response, position of the body's first byte), which is 0 if the server ignores ranges and sends everything.
 
     Raises:
-        AddressFailed: the address serves something else, or an error that is not temporary.
+        AddressFailed: the URL serves something else, or an error that is not temporary.
         BrokeOff: no response, or a temporary error.
     """
     headers = {"User-Agent": "s10-pipeline", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
+    # allow any URL scheme (a mirror may be file:///...), because the checksum is verified before the file is used
     try:
-        # any scheme is allowed (a mirror may be file:///...), because the checksum is verified before the file is used
         request = urllib.request.Request(url, headers=headers)  # noqa: S310
         response = _open_in_time(request, timeout_seconds)
     except urllib.error.HTTPError as error:
@@ -56,7 +56,8 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
         raise (BrokeOff if offline else AddressFailed)(_reason(error), offline) from error
     except (OSError, http.client.RemoteDisconnected) as error:
         raise BrokeOff(_reason(error)) from error
-    except (ValueError, http.client.HTTPException) as error:  # not a URL, or not a web server
+    except (ValueError, http.client.HTTPException) as error:
+        # the address is no URL, or its server does not speak HTTP, so another attempt cannot succeed
         raise AddressFailed(_reason(error)) from error
     problem = _wrong_file(response, start, num_bytes)
     if problem:
@@ -66,7 +67,7 @@ def open_from(url: str, start: int, num_bytes: int, timeout_seconds: float) -> t
 
 
 def _open_in_time(request: urllib.request.Request, seconds: float) -> http.client.HTTPResponse:
-    """Return the response; raise TimeoutError after ``seconds`` in total.
+    """Send an HTTP request and return the response; raise TimeoutError if this takes more than ``seconds`` in total.
 
     A socket's own timeout restarts with each byte and does not cover name resolution, so the request runs in another
     thread. This thread stays interruptible by Ctrl-C.
@@ -84,7 +85,7 @@ def _open_in_time(request: urllib.request.Request, seconds: float) -> http.clien
 
 
 def read_chunks(response: http.client.HTTPResponse, num_bytes: int, timeout_seconds: float) -> Iterator[bytes]:
-    """Yield the body in chunks, at most ``num_bytes`` in total, or less if the server ends early.
+    """Yield the body of an HTTP response in chunks, at most ``num_bytes`` in total, or fewer if the server stops early.
 
     Raises:
         BrokeOff: the connection failed, or a period of ``timeout_seconds`` was slower than ``MIN_BYTES_PER_SECOND``.
@@ -106,7 +107,7 @@ def read_chunks(response: http.client.HTTPResponse, num_bytes: int, timeout_seco
 
 
 def _wrong_file(response: http.client.HTTPResponse, start: int, num_bytes: int) -> str | None:
-    """Return why, by the headers, the response cannot be the file; None if it can.
+    """Return why the headers of an HTTP response do not fit the wanted file, or None if they fit.
 
     Without this check, a log-in page could overwrite the data that arrived before.
     """
