@@ -2,7 +2,7 @@
 
 import re
 import sys
-from types import ModuleType
+from types import SimpleNamespace
 
 import pandas as pd
 from click.testing import CliRunner
@@ -39,29 +39,16 @@ class Broken:
         raise ValueError(f"no server for\nepoch {row['epoch']}")
 
 
-class Writer:
-    """Stands in for TensorBoard's where that is not installed."""
-
-    written: list[tuple] = []  # noqa: RUF012
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-    def add_scalar(self, *scalar: object) -> None:
-        self.written.append((self.folder, *scalar))
-
-    def flush(self) -> None:
-        pass
-
-
 def test_each_epoch_is_sent_once_and_a_failing_hook_is_named(root, tmp_path, monkeypatch):
-    tensorboard = ModuleType("torch.utils.tensorboard")
-    tensorboard.SummaryWriter = Writer
-    monkeypatch.setitem(sys.modules, tensorboard.__name__, tensorboard)
+    written: list[tuple] = []  # stands in for TensorBoard's and MLflow's where those are not installed
     metrics: dict = {}
-    mlflow = ModuleType("mlflow")
-    mlflow.log_metrics = lambda values, step: metrics.update({step: values})
-    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+
+    def writer(folder: str) -> SimpleNamespace:
+        return SimpleNamespace(add_scalar=lambda *scalar: written.append((folder, *scalar)), flush=lambda: None)
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=writer))
+    log_metrics = SimpleNamespace(log_metrics=lambda values, step: metrics.update({step: values}))
+    monkeypatch.setitem(sys.modules, "mlflow", log_metrics)
     program, epochs_to_mlflow = re.findall(r"```python\n(.*?)```", (root / "docs/logging.md").read_text(), re.DOTALL)
     assert len(program.splitlines()) <= 30
     names: dict = {}
@@ -82,8 +69,8 @@ def test_each_epoch_is_sent_once_and_a_failing_hook_is_named(root, tmp_path, mon
     for result, epochs in zip(results, ("12", "3"), strict=True):
         told = [line for line in result.output.splitlines() if "Broken.on_epoch failed" in line]
         assert re.findall(r"failed in epoch (\d) \(ValueError: no server for epoch \1\)", "\n".join(told)) == [*epochs]
-    losses = [(folder, epoch, value) for folder, name, value, epoch in Writer.written if name == "val_loss"]
+    losses = [(folder, epoch, value) for folder, name, value, epoch in written if name == "val_loss"]
     assert [(epoch, value) for _, epoch, value in losses] == [*enumerate(expected["val_loss"], start=1)]
     assert len({folder for folder, _, _ in losses}) == 2, "one per run"
     assert {step: values["val_loss"] for step, values in metrics.items()} == {epoch: v for _, epoch, v in losses}
-    assert {name for _, name, _, _ in Writer.written} > {"train_accuracy", "images_per_second"}
+    assert {name for _, name, _, _ in written} > {"train_accuracy", "images_per_second"}

@@ -96,16 +96,6 @@ def test_nothing_waits_for_what_it_does_not_need(root, code, heavy):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-cpu.lock"])
-def test_locks_are_universal_and_name_no_index(root, name):
-    lock = (root / name).read_text()
-    assert "://" not in lock
-    assert "index-url" not in lock
-    assert "sys_platform" in lock
-    for requirement in ("kedro==", "torch==", "albumentations==2.0", "grad-cam==", "kedro-viz=="):
-        assert requirement in lock
-
-
 def test_notebooks_are_stored_without_outputs(root):
     notebooks = list(root.glob("notebooks/*.ipynb"))
     assert notebooks

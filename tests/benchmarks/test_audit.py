@@ -1,26 +1,16 @@
 """The audit of planted faults: one fault, two epochs, as small as it gets."""
 
 import sys
-from pathlib import Path
 
-import pytest
+import audit
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SMALL = (
     "ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,train.epochs=2,train.lr=0.1,"
     "train.architecture.width=4,train.num_workers=0"
 )
 
 
-@pytest.fixture
-def audit(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import audit
-
-    return audit
-
-
-def test_an_audit_finds_leaked_images_and_goes_on_where_it_ended(audit, monkeypatch, tmp_path):
+def test_an_audit_finds_leaked_images_and_goes_on_where_it_ended(monkeypatch, tmp_path):
     def run(*more: str) -> str:
         places = ["--scratch", str(tmp_path / "runs"), "--results", str(tmp_path / "pages")]
         monkeypatch.setattr(sys, "argv", ["audit.py", "--seeds", "0", "--params", SMALL, *places, *more])
@@ -40,16 +30,15 @@ def test_an_audit_finds_leaked_images_and_goes_on_where_it_ended(audit, monkeypa
     assert "1 of 2 runs" in again
 
 
-def test_the_page_pools_runs_and_counts_false_alarms(audit):
+def test_the_page_pools_runs_and_counts_false_alarms():
     def run(found: bool, truth: set, listed: set) -> dict:
         told = {kind: {"verdict": "not_found", "items": [], "n": 100} for kind in audit.KINDS}
         told["label_errors"] = {"verdict": "found" if found else "not_found", "items": list(listed), "n": 100}
         return {"verdicts": told, "truth": truth, "listed": listed, "candidates": len(listed), "accuracy": 0.5}
 
     a, b, c, d = (("test", row) for row in range(4))
-    lines = audit.page(
-        {"labels": [run(True, {a, b, c}, {a, d}), run(False, {a}, set())], "clean": [run(True, set(), {a})]}
-    )
+    labels = [run(True, {a, b, c}, {a, d}), run(False, {a}, set())]
+    lines = audit.page({"labels": labels, "clean": [run(True, set(), {a})]})
     cells = lines[2].split("|")
     assert [cell.strip().split(" (")[0] for cell in cells[3:7]] == ["1 of 2", "9% to 91%", "1 of 4", "1 of 2"]
     assert [line for line in lines if line.startswith("| ingest.plant=labels:0.05 | 0 |") and "planted" in line]

@@ -2,27 +2,23 @@
 
 import argparse
 import random
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.figure import Figure
+from torch_lr_finder import LRFinder
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SMALL = {
-    "half": "design",
-    "data": {"source": "digits", "images": 80, "val_fraction": 0.25},
-    "lowest_rate": 0.0316,
-    "seeds": 1,
-}
+import lr_finders
+from lr_regret import AccuracyCurve, regrets
+from lr_rules import RULES, TYPED, Curve, plain_mean, suggested, torch_lr_finder
+from lr_settings import load_settings, rates_of_test
+
+DIGITS = {"source": "digits", "images": 80, "val_fraction": 0.25}
+SMALL = {"half": "design", "data": DIGITS, "lowest_rate": 0.0316, "seeds": 1}
 ADDED_TO_DESIGN = {"shapes-whitened", "shapes-batch128", "cifar-no-momentum", "cifar-momentum97"}
 NETWORK = {"epochs": 1, "precision": "fp32", "architecture": {"depth": 8, "width": 4, "stem": "whitened"}}
-
-
-@pytest.fixture(autouse=True)
-def _scripts(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
 
 
 def runs_of(rates, accuracies, seeds=3):
@@ -31,8 +27,6 @@ def runs_of(rates, accuracies, seeds=3):
 
 
 def test_the_halves_are_those_of_the_lot():
-    from lr_settings import load_settings
-
     settings = load_settings()
     first = {name: setting for name, setting in settings.items() if name not in ADDED_TO_DESIGN}
     drawn = set(random.Random(16).sample(sorted(first), len(first) // 2))
@@ -43,13 +37,10 @@ def test_the_halves_are_those_of_the_lot():
 
 
 def test_a_parabola_is_found_again():
-    from lr_regret import regrets
-
     rates = 10.0 ** np.arange(-2, 0.5, 0.5)
     accuracies = 0.8 - 0.04 * (np.log10(rates) + 1) ** 2
-    found = regrets(
-        runs_of(rates, accuracies), pd.DataFrame({"best": [0.1] * 5, "high": [10**-0.5, 1.0] * 2 + [np.nan]})
-    )
+    chosen = pd.DataFrame({"best": [0.1] * 5, "high": [10**-0.5, 1.0] * 2 + [np.nan]})
+    found = regrets(runs_of(rates, accuracies), chosen)
     assert found.loc["best", "regret"] == pytest.approx(0, abs=1e-9)
     # 4 points per squared decade: 1 and 4, two tests each
     assert found.loc["high", "regret"] == pytest.approx(2.5)
@@ -60,8 +51,6 @@ def test_a_parabola_is_found_again():
 
 
 def test_a_cliff_lifts_no_top():
-    from lr_regret import AccuracyCurve
-
     rates = 10.0 ** np.arange(-2.5, 0.5, 0.5)
     curve = AccuracyCurve(rates, np.array([58.0, 62.0, 65.0, 66.0, 65.0, 10.0]))
     assert 66 <= curve.best < 66.5
@@ -72,9 +61,6 @@ def test_a_cliff_lifts_no_top():
 
 def valley_curve(num_batches=150, noise=0.0):
     """Flat at 2.3, falling to 1 at 0.1, and soon above all stops."""
-    from lr_rules import Curve
-    from lr_settings import rates_of_test
-
     lr = rates_of_test(1e-5, 10.0, num_batches)
     x = np.log10(lr)
     loss = 2.3 - 1.3 / (1 + np.exp(-4 * (x + 2))) + np.exp(8 * (x + 0.3))
@@ -82,11 +68,6 @@ def valley_curve(num_batches=150, noise=0.0):
 
 
 def test_torch_lr_finder_reads_what_its_own_library_reads():
-    from matplotlib.figure import Figure
-    from torch_lr_finder import LRFinder
-
-    from lr_rules import plain_mean, torch_lr_finder
-
     curve = valley_curve(noise=0.05)
     smoothed = plain_mean(curve.loss, 0.05)
     end = np.flatnonzero(smoothed > 5 * np.minimum.accumulate(smoothed))[0] + 1
@@ -96,8 +77,6 @@ def test_torch_lr_finder_reads_what_its_own_library_reads():
 
 
 def test_each_rule_reads_a_plain_valley_before_its_end():
-    from lr_rules import RULES, TYPED, suggested
-
     rates = suggested({"fresh": valley_curve(), "fine": valley_curve(), "warm": valley_curve()}, batch_size=64)
     assert set(rates) == {*TYPED, *RULES}
     assert rates["typed 0.1 x batch/128"] == 0.05
@@ -108,13 +87,9 @@ def test_each_rule_reads_a_plain_valley_before_its_end():
 
 
 def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
-    import lr_finders
-
-    monkeypatch.setattr(lr_finders, "NUM_RATES", 2)
-    monkeypatch.setattr(lr_finders, "LOWEST", 1.0)
-    monkeypatch.setattr(lr_finders, "HIGHEST", 0.01)
-    monkeypatch.setattr(lr_finders, "TESTS", ["fresh"])
-    monkeypatch.setattr(lr_finders, "TESTS_BEFORE", {0: [0]})
+    small = {"NUM_RATES": 2, "LOWEST": 1.0, "HIGHEST": 0.01, "TESTS": ["fresh"], "TESTS_BEFORE": {0: [0]}}
+    for name, value in small.items():
+        monkeypatch.setattr(lr_finders, name, value)
     definitions = tmp_path / "settings.yml"
     small = {f"batch{size}": {**SMALL, "train": {**NETWORK, "batch_size": size}} for size in (16, 32)}
     definitions.write_text(yaml.safe_dump(small))
@@ -134,8 +109,7 @@ def test_what_was_run_is_not_run_again(tmp_path, monkeypatch, capsys):
     assert files == {file.name: file.read_bytes() for file in (tmp_path / "results").iterdir()}
     small["batch32"]["train"]["epochs"] = 2
     definitions.write_text(yaml.safe_dump(small))
-    assert set(
-        lr_finders.Results(tmp_path / "results", lr_finders.load_settings(definitions)).table("trainings")["setting"]
-    ) == {"batch16"}
+    left = lr_finders.Results(tmp_path / "results", lr_finders.load_settings(definitions)).table("trainings")
+    assert set(left["setting"]) == {"batch16"}
     lines = lr_finders.report(list(settings.values()), trainings, curves)
     assert lines[2].startswith("| batch16 | design | | | | 2 |")

@@ -1,6 +1,5 @@
 """The scripts that judge recipes, on little data."""
 
-import argparse
 import logging
 import re
 import sys
@@ -12,6 +11,8 @@ import yaml
 from click.testing import CliRunner
 from kedro.config import OmegaConfigLoader
 
+import ablations
+import seeds
 from s10_pipeline.cli import run
 from s10_pipeline.configuration import CONFIG_LOADER_ARGS
 from s10_pipeline.parameters import validate_parameters
@@ -25,59 +26,36 @@ CHANGES = [
 SMALL = "ingest.shapes10.num_train_images=300,ingest.shapes10.num_test_images=60,lr_search.num_iterations=40"
 
 
-@pytest.fixture
-def scripts(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import ablations
-    import seeds
-
-    return seeds, ablations
-
-
 @pytest.mark.parametrize(("env", "changes"), CHANGES)
-def test_each_ablation_changes_its_recipe_to_a_valid_one(scripts, root, env, changes):
+def test_each_ablation_changes_its_recipe_to_a_valid_one(root, env, changes):
     loader = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
     recipe = dict(loader["parameters"])
-    changed = scripts[1].changed(recipe, changes)
+    changed = ablations.changed(recipe, changes)
     assert validate_parameters(changed) != validate_parameters(recipe)
 
 
-def test_what_a_recipe_has_anyway_is_not_trained_again(scripts, root):
+def test_what_a_recipe_has_anyway_is_not_trained_again(root):
     loader = OmegaConfigLoader(str(root / "conf"), env="seed", **CONFIG_LOADER_ARGS)
-    changes = scripts[1].changes_of("seed")
-    same = scripts[1].no_changes(dict(loader["parameters"]), changes)
+    changes = ablations.changes_of("seed")
+    same = ablations.no_changes(dict(loader["parameters"]), changes)
     assert {"no annealing", "no Nesterov", "no warm-up", "weight decay 1e-3"} <= set(same)
     assert {"average of weights", "weight decay 2e-4", "label smoothing"} <= set(changes) - set(same)
 
 
-def test_a_misspelt_parameter_ends_an_ablation(scripts):
-    with pytest.raises(SystemExit, match="train.eppchs: no such parameter"):
-        scripts[1].changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
-
-
-@pytest.mark.usefixtures("scripts")
-def test_parameters_are_given_as_to_kedro_run():
-    import setting
-
-    parser = argparse.ArgumentParser()
-    setting.add_params(parser)
-    given = ["--params=train.lr=2, ingest.path=a=b", "--params", "train.lr=1e-3", "ingest.shortcut=null,"]
-    read = setting.params_by_key(parser.parse_args(given).params)
-    assert read == {"train.lr": 0.001, "ingest.path": "a=b", "ingest.shortcut": None}
-
-
-def test_intervals_over_seeds(scripts):
+def test_intervals_over_seeds():
     # Student's t for n = 4: 3.182; deviation of 1, 2, 3, 4: 1.291
-    mean, deviation, half, further = scripts[0].spread([1.0, 2.0, 3.0, 4.0])
+    mean, deviation, half, further = seeds.spread([1.0, 2.0, 3.0, 4.0])
     assert (mean, deviation) == (2.5, pytest.approx(1.29099, abs=1e-4))
     assert half == pytest.approx(2.0543, abs=1e-3)
     assert further == pytest.approx(3.18245 * 1.29099 * (1 + 1 / 4) ** 0.5, abs=1e-3)
 
 
-def test_a_seed_counts_once(scripts, monkeypatch, capsys):
+def test_mistakes_end_a_script(monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="train.eppchs: no such parameter"):
+        ablations.changed({"train": {"epochs": 1}}, {"train.eppchs": 2})
     monkeypatch.setattr(sys, "argv", ["seeds.py", "sample", "--seeds", "0", "1", "0"])
     with pytest.raises(SystemExit):
-        scripts[0].main()
+        seeds.main()
     assert "each seed once" in capsys.readouterr().err
 
 
@@ -91,13 +69,13 @@ def test_a_seed_counts_once(scripts, monkeypatch, capsys):
         ((40.0, 60.0, 90.0, None), "resumed | resumed | found again"),
     ],
 )
-def test_a_training_that_went_on_tells_no_seconds(scripts, seconds, times):
-    row = scripts[0].Trained(0, 0.1, 2, 80.0, 81.0, None, *seconds)
-    assert scripts[0].table([row])[-1] == f"| 0 | 0.1 | 2 | 80.00 % | 81.00 % | - | {times} |"
+def test_a_training_that_went_on_tells_no_seconds(seconds, times):
+    row = seeds.Trained(0, 0.1, 2, 80.0, 81.0, None, *seconds)
+    assert seeds.table([row])[-1] == f"| 0 | 0.1 | 2 | 80.00 % | 81.00 % | - | {times} |"
 
 
 @pytest.fixture
-def page(scripts, tmp_path, monkeypatch):
+def page(tmp_path, monkeypatch, caplog):
     """Run a script here, and the runs of ``kedro`` that it starts; returns the page that it leaves."""
 
     def kedro(command, cwd, check):
@@ -113,23 +91,21 @@ def page(scripts, tmp_path, monkeypatch):
         return found.read_text()
 
     monkeypatch.setenv("S10_DATA_ROOT", str(tmp_path / "data"))
-    monkeypatch.setattr(scripts[0], "subprocess", SimpleNamespace(run=kedro))
-    logger = logging.getLogger("s10_pipeline")
-    level = logger.level
-    yield call
-    logger.setLevel(level)  # ablations.py silences it
+    monkeypatch.setattr(seeds, "subprocess", SimpleNamespace(run=kedro))
+    caplog.set_level(logging.getLogger("s10_pipeline").level, "s10_pipeline")  # ablations.py silences it
+    return call
 
 
 @pytest.mark.slow
-def test_seeds_of_a_recipe(page, scripts):
+def test_seeds_of_a_recipe(page):
     params = f"{SMALL},train.epochs=1,train.warmup_epochs=0,evaluate.test_time_flip=true"
-    both = page(scripts[0], "sample", "--seeds", "0", "1", "--params", params)
+    both = page(seeds, "sample", "--seeds", "0", "1", "--params", params)
     assert len(re.findall(r"^\| [01] \| 0\.\d+ \| 1 \| +\d", both, re.MULTILINE)) == 2
     assert re.search(r"Mean test accuracy: \*\*\d+\.\d\d\*\*.*\(n = 2\)", both)
     assert "Mean test accuracy with test-time flip" in both
     assert "found again" not in both
     # what was trained is found again, with the same figures
-    one = page(scripts[0], "sample", "--seeds", "1", "--params", *params.split(","))
+    one = page(seeds, "sample", "--seeds", "1", "--params", *params.split(","))
     assert one.count("found again") == 1
     figures = r"^\| 1 \|.*? % \| +\S+ % \| +\S+ % \|"
     assert re.search(figures, one, re.MULTILINE)[0] == re.search(figures, both, re.MULTILINE)[0]
@@ -139,8 +115,8 @@ def test_seeds_of_a_recipe(page, scripts):
 
 
 @pytest.mark.slow
-def test_ablations_of_a_recipe(page, scripts):
+def test_ablations_of_a_recipe(page):
     given = [*SMALL.split(","), "train.epochs=1", "train.warmup_epochs=0", "train.anneal_epochs=1"]
-    told = page(scripts[1], "sample", "--only", "label smoothing", "--seeds", "0", "1", "--params", *given)
+    told = page(ablations, "sample", "--only", "label smoothing", "--seeds", "0", "1", "--params", *given)
     assert re.search(r"^\| the recipe as it is \| \d+\.\d\d % \| +\|", told, re.MULTILINE)
     assert re.search(r"^\| label smoothing \| \d+\.\d\d % \| [+-]\d+\.\d\d \(", told, re.MULTILINE)

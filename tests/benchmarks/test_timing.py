@@ -9,18 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from contenders import loader_of_single_images, plain_loop
+from setting import Setting, in_turn
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.fixture(autouse=True)
-def _scripts(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-
-
 def test_the_plain_loop_is_contiguous_all_through():
-    from contenders import plain_loop
-    from setting import Setting
-
     layouts = []
 
     def note(module, inputs):
@@ -39,16 +34,11 @@ def test_the_plain_loop_is_contiguous_all_through():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_others_have_as_many_workers_as_this_project(workers):
-    from contenders import loader_of_single_images
-    from setting import Setting
-
     loader = loader_of_single_images(Setting(num_images=160, depth=8, width=16, num_workers=workers))
     assert (loader.num_workers, loader.persistent_workers) == (workers, workers > 0)
 
 
 def test_runs_take_turns_after_one_round_to_warm_up():
-    from setting import in_turn
-
     order = []
 
     def run(name):

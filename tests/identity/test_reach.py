@@ -52,20 +52,7 @@ EDITS = [
     ("pipelines/evaluation/nodes.py", "def evaluate", {"evaluate"}),
     ("pipelines/data/nodes.py", "def ingest_cifar", {"ingest_cifar"}),
     # named by the type hints of the nodes that are handed a model
-    (
-        "vision/network/resnet.py",
-        "class ResNet",
-        {
-            "lr_range_test",
-            *TRAINING,
-            "evaluate",
-            "find_label_errors",
-            "probe_shortcut",
-            "export_onnx",
-            "check_cams",
-            *EXPLAINING,
-        },
-    ),
+    ("vision/network/resnet.py", "class ResNet", {"check_cams", "evaluate", "export_onnx", "find_label_errors", "lr_range_test", "probe_shortcut", *TRAINING, *EXPLAINING}),
     # what only tells or starts a training is no part of what it makes
     ("vision/training/estimate.py", "def probe_speed", set()),
     ("parameters.py", "def validate_parameters", set()),
@@ -74,7 +61,7 @@ EDITS = [
     ("staleness/runner.py", "class Run", set()),
     # a declaration in parameter classes, which computes nothing
     ("identity/affects.py", "def affects", set()),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("file", "definition", "stages"), EDITS, ids=[f"{e[0]} {e[1]}" for e in EDITS])
