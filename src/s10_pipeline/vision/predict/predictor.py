@@ -17,7 +17,7 @@ from ..data.sources.decoding import list_some
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
-from ..report.panels import CaptionLine, Panel, draw_panels
+from ..report.panels import NOTE, CaptionLine, Panel, draw_panels
 from .images import ImageLike, find_images, read_batches, square_pixels
 from .params import PredictParams
 from .table import prediction_table, readable_rows
@@ -131,7 +131,7 @@ def plot_predictions_gallery(
             cam_hw[None],
             (
                 CaptionLine(str(row["prediction_name"]), suffix=f"{row['confidence']:.1%}", bold=True),
-                CaptionLine(str(row["file"]), color="note", keep_end=True),
+                CaptionLine(str(row["file"]), color=NOTE, keep_end=True),
             ),
         )
         for image_hwc, cam_hw, (_, row) in zip(gallery_images_nhwc, cams_nhw, rows.iterrows(), strict=True)
