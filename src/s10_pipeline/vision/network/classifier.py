@@ -202,8 +202,6 @@ def _read_spec(text: str) -> ClassifierSpec:
     fields = dict(from_json(text, allow_inf_nan=False))
     if fields.get("format") != FORMAT:
         raise ValueError(f"model format {fields.get('format')}; this version reads {FORMAT}")
-    if fields.get("temperature", ...) is None:
-        del fields["temperature"]  # files of earlier versions have this key, always without a value
     return ClassifierSpec(**fields)
 
 
