@@ -56,7 +56,7 @@ class ArchitectureParams(Params):
 
 
 class PretrainedParams(Params):
-    """Pretrained weights that training and range test start from (:mod:`.pretrained`).
+    """Parameters of the pretrained weights that training and range test start from (:mod:`.pretrained`).
 
     Attributes:
         path: a ``.safetensors`` file or state dict of a ResNet-18, 34, 50 or 101 with torchvision's or timm's names,
@@ -84,4 +84,6 @@ def check_stage(layer: str, depth: int) -> None:
     """Raise UserError if a network of this depth has no stage of this name (``explain.layer``)."""
     if layer not in stage_names(depth):
         names = ", ".join(stage_names(depth))
-        raise UserError(f"explain.layer={layer}: a network of depth {depth} has {names}; use one of them")
+        raise UserError(
+            f"explain.layer={layer}: a network of depth {depth} has {names}, but no {layer}; use one of them"
+        )

@@ -64,13 +64,15 @@ def predict_images(
     model.cpu()
     names = _relative_names(files, params.path)
     if reasons:
-        told = list_some([f"{names[position]}: {reason}" for position, reason in reasons.items()], "; ", most=3)
+        examples = list_some([f"{names[position]}: {reason}" for position, reason in reasons.items()], "; ", most=3)
         setting = f"predict.path={params.path}"
         if len(reasons) == len(files):
-            raise UserError(f"{setting}: no image could be read ({told}); give images in a format that Pillow opens")
+            raise UserError(
+                f"{setting}: no image could be read ({examples}); give images in a format that Pillow opens"
+            )
         _log.warning(
-            "%s: %d of %d files could not be read (%s); predictions give the reason of each",
-            *(setting, len(reasons), len(files), told),
+            "%s: %d of %d files could not be read (%s); the column error of predictions has the reason for each",
+            *(setting, len(reasons), len(files), examples),
         )
     table = prediction_table(names, probabilities_nk, reasons, model.class_names, params.top_k)
     return table, np.stack(gallery)
@@ -82,7 +84,7 @@ def _relative_names(files: list[Path], path: str | None) -> list[str]:
 
 
 def classify_images(model: Classifier, images: Sequence[ImageLike], device: torch.device | str) -> NDArray[np.float64]:
-    """Return probabilities (N, K) of the given images, resized and computed as in :func:`predict_images`.
+    """Compute class probabilities (N, K) of the given images; resizing and precision are as in predict_images.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.

@@ -15,12 +15,12 @@ from ..figure_text import drawable
 from .overlay import draw_tiles, heat_colors, tile_size
 
 WRONG, RIGHT, PLAIN, NOTE = "#b3261e", "#14692f", "#1b1f24", "#626a73"
-# Larger figures would be unreadable, so draw_panels draws only this many panels.
+# Largest number of panels that draw_panels draws, because larger figures would be unreadable.
 MAX_PANELS = 100
 
 # Resolution in dots per inch. All other lengths below are pixels, so that images are drawn on whole pixels.
 _DPI = 150
-# Number of tiles per panel -> (largest number of panels per row, pixels per tile).
+# Number of pictures per panel -> (largest number of panels per row, width of a picture in pixels).
 _LAYOUTS = {2: (5, 160), 4: (3, 128)}
 _MIN_COLUMNS = 3
 _GAP, _MARGIN, _HEADER = 6, 30, 118
@@ -32,7 +32,7 @@ _BLANK_GREY = 236
 
 @dataclass(frozen=True)
 class CaptionLine:
-    """A line ``prefix name suffix``; if it is too wide, only ``name`` is shortened.
+    """A line below a panel: ``prefix name suffix``; if it is too wide, only ``name`` is shortened.
 
     Attributes:
         keep_end: shorten ``name`` at its beginning, as suits a path.
@@ -48,9 +48,9 @@ class CaptionLine:
 
 @dataclass(frozen=True)
 class Panel:
-    """An image, uint8 (H, H, 3), with its one or two maps, float32 (1 or 2, H, H) in [0, 1], and its caption.
+    """An image, uint8 (H, H, 3), with one or two class activation maps, float32 (M, H, H) in [0, 1], and a caption.
 
-    It is drawn as the tiles of :func:`~.overlay.draw_tiles`. All panels of a figure have the same number of maps.
+    A panel is drawn as the pictures of :func:`~.overlay.draw_tiles`. All panels of a figure have equally many maps.
     """
 
     image_hwc: NDArray[np.uint8]
@@ -59,7 +59,9 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_message: str) -> Figure:
-    """Draw the first :data:`MAX_PANELS` panels as a grid, with up to five per row; three if each has two maps.
+    """Draw panels as a grid: up to five per row if panels have one map, up to three if they have two maps.
+
+    Only the first :data:`MAX_PANELS` panels are drawn.
 
     Returns:
         A figure about 1800 pixels wide at its own resolution. Without panels, it shows ``empty_message`` instead.
@@ -79,7 +81,7 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_mes
     pixels = np.full((height, inner + 2 * _MARGIN, 3), 255, np.uint8)
     figure = Figure(figsize=(pixels.shape[1] / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    # images are drawn into the array, texts into axes above it whose coordinates are the array's pixels
+    # Draw images into the array ``pixels`` and texts into axes above it, whose coordinates are pixels of the array.
     page = figure.add_axes((0, 0, 1, 1), xlim=(0, pixels.shape[1]), ylim=(height, 0))
     page.set_axis_off()
     _write(page, _MARGIN, 30, title, inner, fontsize=12, fontweight="bold")
@@ -92,7 +94,7 @@ def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_mes
         x = _MARGIN + (i % columns) * (panel_width + _PANEL_GAP_X)
         y = _HEADER + (i // columns) * (panel_height + _PANEL_GAP_Y)
         blank = is_blank(panel.cams_nhw).tolist()
-        # if one of the two maps is blank, the tile of their difference is blank too
+        # If one of the two maps is blank, draw their difference as blank too.
         says_nothing = (False, *blank, any(blank))
         for n, tile_hwc in enumerate(draw_tiles(panel.image_hwc, panel.cams_nhw, tile)):
             left = x + n * (tile + _GAP)
@@ -123,7 +125,7 @@ def _write_line(page: Axes, x: int, y: int, width: int, line: CaptionLine) -> No
 
 
 def _write(page: Axes, x: float, y: float, text: str, width: float, *, keep_end: bool = False, **style: Any) -> None:
-    """Write ``text`` at (x, y) pixels on one line; replace characters by an ellipsis if it is wider than ``width``."""
+    """Write a text into the figure at (x, y) pixels; shorten it with an ellipsis to at most ``width`` pixels."""
     text = drawable(text)
     default: dict[str, Any] = {"fontsize": 7.6, "va": "top", "color": PLAIN, "parse_math": False}
     written = page.text(x, y, text, **(default | style))
