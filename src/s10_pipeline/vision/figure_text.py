@@ -9,7 +9,8 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 
 _log = logging.getLogger(__name__)
 
-_warned: list[str] = []  # Characters warned about: after the first one, no further missing font is logged.
+# The character for which the missing font was logged; the warning is logged only once.
+_warned: list[str] = []
 
 
 def drawable(text: str) -> str:
@@ -47,8 +48,8 @@ def _can_draw(char: str) -> bool:
     if char.isprintable() and not _warned:
         _warned.append(char)
         _log.warning(
-            "figures: no installed font has the character %s, so figures show its code; install a font with it, "
-            "such as Google's Noto",
+            "figures: no installed font has %s, so figures show the code of this character; install a font that has "
+            "it, such as Google's Noto",
             char,
         )
     return False

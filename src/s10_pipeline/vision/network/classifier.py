@@ -194,7 +194,7 @@ def load_classifier(path: Path) -> Classifier:
         model.load_state_dict(tensors, strict=True)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(
-            f"{path}: not a model of this project ({_reason(error)}); train a model or restore the file"
+            f"{path}: not a model of this project ({_reason(error)}); train one or restore the file"
         ) from error
     return model.eval()
 

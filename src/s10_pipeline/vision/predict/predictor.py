@@ -118,7 +118,7 @@ def plot_predictions_gallery(
     *,
     title: str,
 ) -> Figure:
-    """Draw the first readable images beside their maps, with prediction, confidence and file name.
+    """Draw the first readable images beside their class activation maps, with prediction, confidence and file name.
 
     Args:
         gallery_images_nhwc: uint8 (N, H, H, 3), from :func:`predict_images`; N may be 0.

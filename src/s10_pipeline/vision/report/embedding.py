@@ -16,8 +16,8 @@ from .overlay import draw_tiles, enlarge, tile_size
 # Upper limit, in bytes, of all images and Grad-CAM maps in the section of misclassified images, so that the report
 # stays below 5 MB.
 _BUDGET_BYTES = 2_200_000
-# Choices of (size in pixels, number of palette colours or None for full colour), best first. The first choice with which
-# all images fit into the budget is used.
+# Choices of (size in pixels, number of palette colours or None for full colour), best first. The first choice with
+# which all images fit into the budget is used.
 _LEVELS = ((96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
 _THUMBNAIL, _THUMBNAIL_COLORS = 96, 128
 # Pairs (pattern, replacement) that turn an SVG file of matplotlib into an ``<svg>`` element for an HTML page with its
