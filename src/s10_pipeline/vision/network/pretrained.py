@@ -122,7 +122,7 @@ def read_pretrained(path: str) -> Pretrained:
     # Catch every type of exception, because torch may raise any of them for a damaged or malicious file.
     except Exception as error:
         raise UserError(
-            f"train.pretrained.path={path}: cannot be read ({_reason(error)}); give a .safetensors file, or "
+            f"train.pretrained.path={path}: {_reason(error)}; give a .safetensors file, or "
             "a file that torch.save(model.state_dict(), FILE) wrote"
         ) from error
     if ours:
