@@ -59,7 +59,7 @@ def check_agreement(
     if not probability_difference <= params.tolerance:
         raise UserError(
             f"export.tolerance={params.tolerance:g}: a probability of the ONNX model differs by "
-            f"{probability_difference:.3g} from the PyTorch model's, so no file was written; try other versions of "
+            f"{probability_difference:.3g} from the PyTorch model's, so nothing was written; try other versions of "
             f"torch and onnxruntime ({_versions()}), or raise the tolerance"
         )
     _log.info(
