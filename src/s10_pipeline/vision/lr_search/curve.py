@@ -14,7 +14,7 @@ SKIP_START = 10
 # is constant, the smoothed loss of 1 in 100 range tests varies by more.
 MAX_ERRORS = 9.0
 
-# Multiple of the initial loss: a learning rate counts as too high if, from there, the loss of a range test stays above.
+# Factor of the initial loss. Learning rates count as too high from where the loss of a range test stays above it.
 BLOWN_UP = 1.5
 
 
