@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from ..params import Params
 
-# Minimum number of batches per test, because the first ones are not used and enough must remain.
+# Minimum number of batches per range test, because the first 10 batches are not used to choose a rate.
 MIN_BATCHES = 20
 
 
@@ -37,14 +37,14 @@ class LrSearchParams(Params):
     always: bool = False
 
     def runs_test(self, given_lr: float | None) -> bool:
-        """Return whether the range test runs if ``train.lr`` is ``given_lr``."""
+        """Return whether range tests run: always if no ``train.lr`` is given, else only with ``lr_search.always``."""
         return self.always or given_lr is None
 
     def plan(self, num_batches: int) -> tuple[int, int]:
-        """Return the number of tests for a training of ``num_batches``, and the number of batches per test.
+        """Return the number of range tests before a training of ``num_batches``, and the number of batches per test.
 
-        All tests together may use 1/20 of the training's batches, or 300 if that is more, but never more than 1/4. For
-        a very short training, the number of tests is 0.
+        All range tests together may use 1/20 of the training's batches, or 300 if that is more, but never more than
+        1/4. For a very short training, the number of tests is 0.
         """
         allowed = min(max(300, num_batches // 20), num_batches // 4)
         num_tests = min(self.num_tests, allowed // MIN_BATCHES)

@@ -55,7 +55,7 @@ class ArchitectureParams(Params):
 
 
 class PretrainedParams(Params):
-    """Pretrained weights that training and range test start from (:mod:`.pretrained`).
+    """Parameters of the pretrained weights that training and range test start from (:mod:`.pretrained`).
 
     Attributes:
         path: ``.safetensors`` file or state dict of torchvision's or timm's ResNet-18, 34, 50 or 101, or a model of
@@ -85,4 +85,6 @@ def check_stage(layer: str, depth: int) -> None:
     """Raise UserError if a network of this depth has no stage of this name (``explain.layer``)."""
     if layer not in stage_names(depth):
         names = ", ".join(stage_names(depth))
-        raise UserError(f"explain.layer={layer}: a network of depth {depth} has {names}; use one of them")
+        raise UserError(
+            f"explain.layer={layer}: a network of depth {depth} has {names}, but no {layer}; use one of them"
+        )
