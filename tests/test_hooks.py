@@ -1,4 +1,3 @@
-import copy
 import dataclasses
 import logging
 from types import SimpleNamespace
@@ -84,9 +83,8 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
     # killed before the model was stored: nothing is left to train
     assert told_after(3) == []
     # asked for again, it is trained again
-    again = announced(ProjectHooks(), {**inputs, "params:train": tiny.model_copy(update={"epochs": 3})}, caplog,
-                      "train_resnet")  # fmt: skip
-    assert "3 epochs about" in again[0]
+    given = {**inputs, "params:train": tiny.model_copy(update={"epochs": 3})}
+    assert "3 epochs about" in announced(ProjectHooks(), given, caplog, "train_resnet")[0]
 
 
 def test_a_training_is_finished_only_after_all_outputs_are_saved(tmp_path):
@@ -104,55 +102,33 @@ def test_a_training_is_finished_only_after_all_outputs_are_saved(tmp_path):
     assert finished.exists()
 
 
-@pytest.fixture
-def stored(data, classifier, tmp_path):
-    """A catalog of what says which images it is of, by the title of those images."""
-
-    def store(title: str, drawn: bool) -> DataCatalog:
-        source = {"title": title, "drawn": drawn}
-        folder = tmp_path / title.partition(":")[0]
-        kinds = {"train_images": ImageSetDataset, "test_images": ImageSetDataset, "model": ClassifierDataset}
-        version = Version(None, None)
-        catalog = DataCatalog(
-            {name: kind(filepath=str(folder / name), version=version) for name, kind in kinds.items()}
-        )
-        for name in ("train_images", "test_images"):
-            catalog.save(name, dataclasses.replace(getattr(data, name), source=source))
-        model = copy.deepcopy(classifier)
-        model.spec = dataclasses.replace(classifier.spec, **source)
-        catalog.save("model", model)
-        return catalog
-
-    return store
-
-
 @pytest.mark.parametrize("name", sorted(register_pipelines()))
-def test_every_run_on_drawn_images_says_so(name, stored, caplog, monkeypatch):
-    drawn, photographs = (
-        stored("shapes10: drawn data, not CIFAR-10", drawn=True),
-        stored("photographs: drawn data by name", drawn=False),
-    )
-    # neither pixels nor weights are read, and no torch is waited for
-    monkeypatch.setattr(AtomicDataset, "_load", lambda _: pytest.fail("read"))
-    pipeline = register_pipelines()[name]
-    with caplog.at_level(logging.INFO):
-        ProjectHooks().after_pipeline_run(pipeline, photographs)
-        assert not caplog.messages
-        ProjectHooks().after_pipeline_run(pipeline, drawn)
-    assert caplog.messages == ["made from shapes10: drawn data, not CIFAR-10"]
-    caplog.clear()
-    with caplog.at_level(logging.INFO):
-        ProjectHooks().after_pipeline_run(pipeline, stored("photographs; planted faults: labels:0.05", drawn=False))
-    assert caplog.messages == ["made from photographs; planted faults: labels:0.05"]
+def test_every_run_on_drawn_images_says_so(name, data, classifier, tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    for title, drawn, told in (
+        ("photographs: drawn data by name", False, False),
+        ("shapes10: drawn data, not CIFAR-10", True, True),
+        ("photographs; planted faults: labels:0.05", False, True),
+    ):
+        source, catalog = {"title": title, "drawn": drawn}, DataCatalog()
+        classifier.spec = dataclasses.replace(classifier.spec, **source)
+        made = {key: dataclasses.replace(getattr(data, key), source=source) for key in ("train_images", "test_images")}
+        for key, value in {**made, "model": classifier}.items():
+            kind = ClassifierDataset if key == "model" else ImageSetDataset
+            catalog[key] = kind(filepath=str(tmp_path / title / key), version=Version(None, None))
+            catalog.save(key, value)
+        caplog.clear()
+        with monkeypatch.context() as patch:  # neither pixels nor weights are read, and no torch is waited for
+            patch.setattr(AtomicDataset, "_load", lambda _: pytest.fail("read"))
+            ProjectHooks().after_pipeline_run(register_pipelines()[name], catalog)
+        assert caplog.messages == [f"made from {title}"] * told
 
 
 def test_the_last_lines_tell_the_verdicts_and_the_report_alone(caplog, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pipeline = Pipeline([NODES["judge"], NODES["check_cams"], NODES["gradcam_report"]])
-    verdicts = [
-        Verdict("shortcut", "found", 9, "The tag").as_dict(),
-        Verdict("accuracy", "found", 9, "9 of 9").as_dict(),
-    ]
+    told = (("shortcut", "The tag"), ("accuracy", "9 of 9"))
+    verdicts = [Verdict(kind, "found", 9, sentence).as_dict() for kind, sentence in told]
     check = {"verdict": Verdict("cam_trust", "unknown", 3, "3 maps").as_dict()}
     catalog = DataCatalog({"verdicts": MemoryDataset(verdicts), "cam_check": MemoryDataset(check)})
     catalog["report"] = HTMLDataset(filepath=str(tmp_path / "report.html"), version=Version(None, "1"))
