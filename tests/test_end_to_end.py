@@ -115,17 +115,6 @@ def test_a_second_run_adds_no_pixels_and_repeats(copied):
     assert newest(copied, "training_history.csv").read_bytes() == history
 
 
-def test_explain_alone_rebuilds_the_report(finished, recwarn):
-    before = newest(finished, "report.html"), newest(finished, "model.safetensors")
-    result = kedro(finished, "--env=sample", "--pipeline=explain", "--params=explain.num_images=3")
-    assert result.exit_code == 0, result.output
-    after = newest(finished, "report.html"), newest(finished, "model.safetensors")
-    assert after[0] != before[0]
-    assert after[1] == before[1]
-    assert len(re.findall(r'data-index="', after[0].read_text())) == 3
-    assert not [w for w in recwarn if "--pipeline" in str(w.message)]
-
-
 def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
     """In an empty data root, whatever the parameters of data and training say; the row is that of the evaluation."""
     test_images = load_images(finished / "sample", "test_images")
@@ -170,11 +159,6 @@ def test_export_writes_a_model_that_agrees(used):
     check = json.loads(newest(used, "export_check.json").read_text())
     assert check["num_equal_predictions"] == check["num_images"] == 50
     assert newest(used, "model.onnx").stat().st_size == check["num_bytes"]
-    before = sorted(used.rglob("model.onnx"))
-    refused = kedro(used, "--env=sample", "--pipeline=export", "--params=export.tolerance=1e-15")
-    assert refused.exit_code == 1
-    assert "Error: export.tolerance=1e-15: " in refused.output
-    assert sorted(used.rglob("model.onnx")) == before
 
 
 @pytest.mark.slow
@@ -294,11 +278,11 @@ def test_the_whole_line_on_a_folder_of_photos(tmp_path):
     mistakes = (predictions["label"] != predictions["prediction"]).sum()
     assert len(re.findall(r'data-index="', page)) == min(25, mistakes)
     assert "sky &amp; sea" in page
-    alone = kedro(tmp_path / "data", "--env=cpu", "--pipeline=explain")
+    assert "sky & sea" not in page.replace("sky &amp; sea", "")
+    alone = kedro(tmp_path / "data", "--env=cpu", "--pipeline=explain", "--params=explain.num_images=3")
     assert alone.exit_code == 0, alone.output
     again = newest(tmp_path / "data", "report.html", "cpu").read_text()
-    assert re.findall(r'data-index="(\d+)"', again) == re.findall(r'data-index="(\d+)"', page)
-    assert "sky & sea" not in page.replace("sky &amp; sea", "")
+    assert re.findall(r'data-index="(\d+)"', again) == re.findall(r'data-index="(\d+)"', page)[:3]
 
 
 @pytest.fixture
@@ -437,13 +421,11 @@ def test_compare_and_prune(copied, ran):
 
 
 def test_compare_two_environments(copied):
+    few = "environment cpu has too few stored models"
     for arguments, told in (
-        (
-            ["--envs", "sample", "cpu"],
-            "environment cpu has too few stored models (0 of 1); train one with kedro run --env=cpu",
-        ),
+        (["--envs", "sample", "cpu"], f"{few} (0 of 1); train one with kedro run --env=cpu"),
         (["--envs", "sample", "smaple"], "--env=smaple: no such environment; did you mean sample?"),
-        (["--env=cpu"], "--versions: environment cpu has too few stored models (0 of 2)"),
+        (["--env=cpu"], f"--versions: {few} (0 of 2)"),
     ):
         wrong = command(copied, "compare", *arguments)
         assert wrong.exit_code == 1

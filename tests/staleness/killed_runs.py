@@ -49,15 +49,17 @@ def killed_at(project: SmallProject, number: int, where: str):
         return real(*arguments)
 
     setattr(os, where, deadly)
-    project.parameters["source"]["start"] = 8
-    project.parameters["fit"]["epochs"] = 7
+    change(project)
     (project.data / "names.json").write_text('["z", "y"]')
     return project.run(force=True, run_id="2026-01-01T00.00.50.000Z")
 
 
+def change(project: SmallProject) -> None:
+    project.parameters |= {"source": {"path": None, "start": 8}, "fit": {"rate": 1, "epochs": 7, "device": "cpu"}}
+
+
 def stored(project: SmallProject) -> dict[str, object]:
-    names = ("raw", "table", "summary", "model", "score", "labels")
-    return {name: project.stored(name) for name in names}
+    return {name: project.stored(name) for name in ("raw", "table", "summary", "model", "score", "labels")}
 
 
 def main(folder: Path) -> None:
@@ -76,15 +78,12 @@ def main(folder: Path) -> None:
             recorded = [p.parent.name for p in project.data.glob(".records/nodes/*/2026-01-01T00.00.50*.json")]
 
             def go_on(project=project):
-                project.parameters["source"]["start"] = 8
-                project.parameters["fit"]["epochs"] = 7
+                change(project)
                 ran = project.run(run_id="2026-01-01T00.00.51.000Z")
                 return ran, stored(project) == expected, project.run(run_id="2026-01-01T00.00.52.000Z")
 
             ran, same, again = forked(go_on)
-            results.append(
-                {"where": f"{where} {number}", "recorded": recorded, "ran": ran, "same": same, "again": again}
-            )
+            results.append({"at": f"{where} {number}", "recorded": recorded, "ran": ran, "same": same, "again": again})
             shutil.rmtree(project.folder)
     print(json.dumps(results))
 

@@ -108,9 +108,7 @@ class SmallProject:
     """The package, its data and its parameters in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.package = folder / "src" / "small"
-        self.data = folder / "data"
+        self.folder, self.package, self.data = folder, folder / "src" / "small", folder / "data"
         self.parameters = json.loads(json.dumps(PARAMETERS))
         self._num_runs = 0
 
@@ -165,10 +163,8 @@ class SmallProject:
             for name in ("raw", "table", "summary", "model", "score", "labels")
         }
         config["names"] = {"type": json_type, "filepath": str(self.data / "names.json")}
-        config["records"] = {
-            "type": "s10_pipeline.staleness.records.RecordsDataset",
-            "filepath": str(self.data / ".records"),
-        }
+        records_type = "s10_pipeline.staleness.records.RecordsDataset"
+        config["records"] = {"type": records_type, "filepath": str(self.data / ".records")}
         catalog = DataCatalog.from_config(config, save_version=run_id, load_versions=load_versions)
         for group, values in self.parameters.items():
             catalog[f"params:{group}"] = values
@@ -184,14 +180,9 @@ class SmallProject:
         pipeline = self.pipeline()
         if nodes:
             pipeline = pipeline.only_nodes(*nodes)
-        ran: list[str] = []
-
-        class Ran(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                if record.getMessage().startswith("Completed node: "):
-                    ran.append(record.getMessage().removeprefix("Completed node: "))
-
-        logger, handler = logging.getLogger("kedro.runner"), Ran()
+        told: list[str] = []
+        handler, logger = logging.Handler(), logging.getLogger("kedro.runner")
+        handler.emit = lambda record: told.append(record.getMessage())
         logger.addHandler(handler)
         level = logger.level
         logger.setLevel(logging.INFO)
@@ -202,7 +193,7 @@ class SmallProject:
         finally:
             logger.removeHandler(handler)
             logger.setLevel(level)
-        return sorted(ran, key=ALL.index)
+        return [name for name in ALL if f"Completed node: {name}" in told]
 
     def runner(self, **options: object):
         """The project's runner; after :meth:`pipeline`."""

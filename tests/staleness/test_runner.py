@@ -33,8 +33,8 @@ def write(pattern: str, text: str):
     return lambda project: next(project.data.glob(pattern)).write_text(text)
 
 
-def edit(file: str, old: str, new: str):
-    return lambda project: project.edit(file, old, new)
+def edit(*change: str):
+    return lambda project: project.edit(*change)
 
 
 def touch_everything(project: SmallProject) -> None:
@@ -59,10 +59,7 @@ CASES = {
     "an input is replaced by equal content": (write("names.json", '["b", "a"]'), IN_MEMORY),
     "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
     "all files have new times": (touch_everything, IN_MEMORY),
-    "the memory of digests is lost": (
-        lambda project: (project.data / ".records/memo.json").unlink(missing_ok=True),
-        IN_MEMORY,
-    ),
+    "the memory of digests is lost": (lambda p: (p.data / ".records/memo.json").unlink(missing_ok=True), IN_MEMORY),
 }
 
 
