@@ -2,6 +2,7 @@ import errno
 import logging
 import os
 from logging.handlers import RotatingFileHandler
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -49,10 +50,7 @@ def told(monkeypatch):
     """The result of a run in which something is raised."""
 
     def call(error: BaseException):
-        def fail(**_: object) -> None:
-            raise error
-
-        monkeypatch.setattr(kedro_run, "callback", fail)
+        monkeypatch.setattr(kedro_run, "callback", Mock(side_effect=error))
         return invoke()
 
     return call

@@ -77,11 +77,6 @@ def finished(root, tmp_path_factory) -> Project:
     return project
 
 
-@pytest.fixture(scope="module")
-def undisturbed(finished) -> dict[str, bytes]:
-    return finished.outcome()
-
-
 @pytest.fixture
 def project(root, finished, tmp_path) -> Project:
     """With everything that comes before training."""
@@ -98,7 +93,7 @@ KILLS = {
 }
 
 
-def test_killed_again_and_again_and_started_again_equals_undisturbed(project, undisturbed):
+def test_killed_again_and_again_and_started_again_equals_undisturbed(project, finished):
     for i, (moment, (fault, num_workers, done)) in enumerate(KILLS.items()):
         # any number of workers, and either way to ask for it
         how = [f"--params=train.num_workers={num_workers}", *(["--only-missing-outputs"] if i % 2 else [])]
@@ -106,11 +101,10 @@ def test_killed_again_and_again_and_started_again_equals_undisturbed(project, un
         assert code == -signal.SIGKILL, (moment, project.stderr)
         assert ("resuming after epoch" in project.stdout) == (done > 0), moment
         assert f"resuming after epoch {done}" in project.stdout or not done, moment
-    assert project.run("--pipelines=training", "--params=train.num_workers=1", "--only-missing-outputs") == 0, (
-        project.stderr
-    )
+    how = ("--params=train.num_workers=1", "--only-missing-outputs")
+    assert project.run("--pipelines=training", *how) == 0, project.stderr
     assert "resuming after epoch 4" in project.stdout
-    assert project.outcome() == undisturbed
+    assert project.outcome() == finished.outcome()
     assert not list(project.data_root.rglob("*.partial")), "what a killed process left is tidied up"
 
 
@@ -135,12 +129,12 @@ def on_s3(root, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["a folder", "S3"])
-def test_stages_in_processes_of_their_own_equal_one_run(root, undisturbed, tmp_path, request, place):
+def test_stages_in_processes_of_their_own_equal_one_run(root, finished, tmp_path, request, place):
     """As an orchestrator runs them: one command for each node. On S3 only where moto and s3fs are installed."""
     project = Project(root, tmp_path / "data") if place == "a folder" else request.getfixturevalue("on_s3")
     for node in register_pipelines()["__default__"].nodes:
         assert project.run(f"--nodes={node.name}") == 0, project.stderr
-    assert project.outcome() == undisturbed
+    assert project.outcome() == finished.outcome()
     (report,) = re.findall(r"^\S+/report\.html$", project.stdout, re.MULTILINE)
     assert report.startswith(f"{project.artifacts}/sample/08_reporting/report.html/")
     assert b"<html" in project.files.cat_file(report)[:500]
@@ -148,7 +142,7 @@ def test_stages_in_processes_of_their_own_equal_one_run(root, undisturbed, tmp_p
     assert ("1/1 ingest_cifar" in project.stdout) == (place == "S3"), "remote artifacts have no digests to go by"
 
 
-def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, undisturbed, tmp_path):
+def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, finished, tmp_path):
     """SIGTERM in the second epoch, then Ctrl-C in the third, which reaches workers too."""
     for epoch, num_workers, ending in ((2, 0, signal.SIGTERM), (3, 2, signal.SIGINT)):
         waiting = tmp_path / f"waiting in epoch {epoch}"
@@ -163,13 +157,11 @@ def test_an_interruption_ends_quietly_with_the_command_that_goes_on(project, und
         assert code == 130
         assert "Traceback" not in stderr
         last = stderr.strip().splitlines()[-1]
-        assert last.startswith("Interrupted.")
-        assert "run --env=sample" in last
-        assert "--pipelines=training" in last
+        assert last.startswith("Interrupted.") and "run --env=sample" in last and "--pipelines=training" in last
         assert project.checkpoint(epoch - 1)
         assert not project.checkpoint(epoch), "an epoch that did not end leaves nothing"
     assert project.run("--pipelines=training") == 0, project.stderr
-    assert project.outcome() == undisturbed
+    assert project.outcome() == finished.outcome()
 
 
 def is_alive(pid: int) -> bool:

@@ -105,7 +105,7 @@ def test_seeds_of_a_recipe(page):
     assert "Mean test accuracy with test-time flip" in both
     assert "found again" not in both
     # what was trained is found again, with the same figures
-    one = page(seeds, "sample", "--seeds", "1", "--params", *params.split(","))
+    one = page(seeds, "sample", "--seeds", "1", "--params", *params.replace(",", ", ").split())
     assert one.count("found again") == 1
     figures = r"^\| 1 \|.*? % \| +\S+ % \| +\S+ % \|"
     assert re.search(figures, one, re.MULTILINE)[0] == re.search(figures, both, re.MULTILINE)[0]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from unittest.mock import Mock
 
 import numpy as np
 import onnx
@@ -110,12 +111,8 @@ def test_what_was_saved_comes_back_and_equal_values_are_equal_bytes(classifier, 
 @pytest.mark.parametrize("case", CASES)
 def test_a_save_that_breaks_leaves_no_version_behind(classifier, sets, tmp_path, monkeypatch, broken, case):
     kind, make, _ = CASES[case]
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
     kind(filepath=str(tmp_path / "x"), version=Version(None, "1")).save(make(classifier, sets[2]))
-    monkeypatch.setattr(os, broken, fail)
+    monkeypatch.setattr(os, broken, Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(DatasetError, match="No space left"):
         kind(filepath=str(tmp_path / "x"), version=Version(None, "2")).save(make(classifier, sets[2]))
     monkeypatch.undo()

@@ -29,11 +29,10 @@ PACKAGE = "s10_pipeline.vision"
 def fail() -> None:
     if "rank" in FAULT and os.environ.get("RANK") != str(FAULT["rank"]):
         return
-    once = Path(FAULT["once"]) if "once" in FAULT else None
-    if once and once.exists():
-        return
-    if once:
-        once.touch()
+    if "once" in FAULT:
+        if Path(FAULT["once"]).exists():
+            return
+        Path(FAULT["once"]).touch()
     if FAULT["do"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if FAULT["do"] == "kill all":

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -24,10 +25,7 @@ def test_the_new_file_appears_whole_at_the_end(tmp_path):
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, broken):
     target = tmp_path / "file.txt"
     write_text(target, "old")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    fail = Mock(side_effect=OSError(28, "No space left on device"))
     if broken != "write":
         monkeypatch.setattr(os, broken, fail)
     with pytest.raises(OSError, match="No space left"), replacing(target) as partial:  # noqa: PT012

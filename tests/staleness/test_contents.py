@@ -1,6 +1,7 @@
 """Digests of what is stored, and versions that are links."""
 
 import os
+from unittest.mock import Mock
 
 import fsspec
 from kedro.io.core import Version
@@ -39,12 +40,8 @@ def test_where_the_disk_cannot_link_a_copy_stays(tmp_path, monkeypatch):
     for path in (old, new):
         path.parent.mkdir(parents=True)
         path.write_text("same")
-
-    def cannot(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "link", cannot)
+        patch.setattr(os, "link", Mock(side_effect=OSError(95, "Operation not supported")))
         assert not link_version(dataset, "old", "new")
     assert new.read_text() == "same"
     assert not new.samefile(old)
