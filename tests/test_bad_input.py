@@ -142,16 +142,14 @@ def test_what_cannot_be_written_is_told_before_anything_runs(fail, tmp_path, pla
     (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
     make(tmp_path / place)
     line = fail("--env=sample", TINY)
-    assert line.startswith(f"Error: {tmp_path / place}: ")
-    assert "S10_DATA_ROOT" in line
+    assert line.startswith(f"Error: {tmp_path / place}: ") and "S10_DATA_ROOT" in line
     assert not list(tmp_path.glob("data/sample/02_intermediate"))
 
 
 def test_a_truncated_model_is_one_line(fail, tmp_path, stored_model):
     stored_model.write_bytes(stored_model.read_bytes()[:5000])
     line = fail("--env=sample", "--pipeline=predict", f"--params=predict.path={tmp_path}")
-    assert "model.safetensors: " in line
-    assert "train one" in line
+    assert "model.safetensors: " in line and "train one" in line
 
 
 def test_images_are_still_readable_after_a_failed_run(fail, tmp_path):

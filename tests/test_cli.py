@@ -31,17 +31,14 @@ def invoke(*arguments: str):
 
 def test_kedros_own_options_are_all_there(called):
     assert {p.name for p in cli.run.params} == {p.name for p in kedro_run.params}
-    assert invoke("--env=sample", "--pipeline=explain").exit_code == 0
-    assert called["env"] == "sample"
-    assert called["pipeline"] == "explain"
-    assert called["params"] == {}
+    assert invoke("--env=sample", "--pipeline=explain").exit_code == 0 and called["env"] == "sample"
+    assert called["pipeline"] == "explain" and called["params"] == {}
     assert called["runner"] == "s10_pipeline.runner.Runner"
 
 
 def test_another_runner_is_taken_and_told_what_it_lacks(called, caplog):
     caplog.set_level("INFO")
-    assert invoke("--runner=ThreadRunner").exit_code == 0
-    assert called["runner"] == "ThreadRunner"
+    assert invoke("--runner=ThreadRunner").exit_code == 0 and called["runner"] == "ThreadRunner"
     assert "keeps no records" in "".join(caplog.messages)
 
 
@@ -71,8 +68,7 @@ def test_a_name_forges_no_line_of_the_log(monkeypatch, tmp_path):
     assert invoke().exit_code == 0
     handler.close()
     lines = (tmp_path / "log").read_text().splitlines()
-    assert len(lines) == 1 + len(names) - 1
-    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 1 + len(names) - 1 and all(line.isprintable() for line in lines)
     assert lines[-1] == "grün 猫: no image"
 
 
@@ -104,8 +100,7 @@ def test_a_signal_to_all_processes_ends_as_ctrl_c_does(monkeypatch, tmp_path, ca
              "checkpoint": lambda **_: node(saves, "x", "y").run({"x": 1})}  # fmt: skip
     monkeypatch.setattr(kedro_run, "callback", calls[where])
     result = invoke()
-    assert result.exit_code == 130
-    assert result.output.splitlines()[-1].startswith("Interrupted. ")
+    assert result.exit_code == 130 and result.output.splitlines()[-1].startswith("Interrupted. ")
     assert "killed" not in result.output
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
@@ -116,8 +111,7 @@ def test_an_error_in_a_node_is_told_once(monkeypatch, caplog):
 
     monkeypatch.setattr(kedro_run, "callback", lambda **_: node(mistaken, "x", "y").run({"x": 1}))
     output = invoke().output
-    assert output.endswith("Error: train.lr=1: wrong\n")
-    assert output.count("wrong") == 1
+    assert output.endswith("Error: train.lr=1: wrong\n") and output.count("wrong") == 1
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

@@ -93,8 +93,7 @@ def test_every_command_is_run_or_has_a_reason():
     known = ("kedro run", ".venv/bin/kedro run", "kedro registry list")
     known += tuple(f"kedro {name}" for name in cli.commands)
     unknown = [c for c in COMMANDS if not reason(c) and not c.startswith(known)]
-    assert not unknown
-    assert PROGRAMS.keys() == {"report.md", "predict.md", "export.md"}
+    assert not unknown and PROGRAMS.keys() == {"report.md", "predict.md", "export.md"}
 
 
 def test_figures_are_there_and_small():
@@ -107,8 +106,7 @@ def test_figures_are_there_and_small():
 def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE))
-    assert named
-    assert named <= targets
+    assert named and named <= targets
 
 
 @pytest.mark.parametrize("arguments", kedro_runs(), ids=" ".join)
@@ -202,6 +200,5 @@ def test_the_lines_that_use_the_model_say_what_predict_says(served, lines, monke
 
 def test_the_lines_that_serve_need_neither_torch_nor_this_project():
     lines = [line for line in SERVE_ONNX.splitlines() if line.strip()]
-    assert len(lines) <= 20
-    assert "torch" not in SERVE_ONNX
+    assert len(lines) <= 20 and "torch" not in SERVE_ONNX
     assert "s10_pipeline" not in SERVE_ONNX

@@ -110,8 +110,7 @@ def test_a_second_run_adds_no_pixels_and_repeats(copied):
     assert result.exit_code == 0, result.output
     assert num_bytes(arrays) == before
     again = newest(copied, "model.safetensors")
-    assert again != model
-    assert again.read_bytes() == model.read_bytes()
+    assert again != model and again.read_bytes() == model.read_bytes()
     assert newest(copied, "training_history.csv").read_bytes() == history
 
 
@@ -177,8 +176,7 @@ def test_the_notebook_tells_the_story_of_a_finished_run(root, copied, monkeypatc
     assert "largest difference of confidence" in text
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 9
     # neither installed nor run anew
-    assert "pip" not in text
-    assert sorted(copied.rglob("report.html")) == runs
+    assert "pip" not in text and sorted(copied.rglob("report.html")) == runs
 
 
 def test_every_output_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):
@@ -193,8 +191,7 @@ def test_every_output_can_be_looked_at_in_kedro_viz(root, used, monkeypatch):
         assert typing.get_type_hints(dataset.preview)["return"].__name__.endswith("Preview"), name
         assert len(preview) > 2, name
         if name == "report":
-            assert "\n" not in preview
-            assert "test accuracy" in preview
+            assert "\n" not in preview and "test accuracy" in preview
         if name == "predictions":
             assert preview["columns"][:5] == ["file", "prediction", "prediction_name", "confidence", "error"]
     for figure in filter(Path.is_file, used.rglob("*.png")):
@@ -276,8 +273,7 @@ def test_the_whole_line_on_a_folder_of_photos(tmp_path):
     assert predictions["path"].str.endswith((".jpg", ".png", ".webp")).all()
     page = newest(tmp_path / "data", "report.html", "cpu").read_text()
     mistakes = (predictions["label"] != predictions["prediction"]).sum()
-    assert len(re.findall(r'data-index="', page)) == min(25, mistakes)
-    assert "sky &amp; sea" in page
+    assert len(re.findall(r'data-index="', page)) == min(25, mistakes) and "sky &amp; sea" in page
     assert "sky & sea" not in page.replace("sky &amp; sea", "")
     alone = kedro(tmp_path / "data", "--env=cpu", "--pipeline=explain", "--params=explain.num_images=3")
     assert alone.exit_code == 0, alone.output
@@ -301,19 +297,15 @@ def ran(caplog):
 @pytest.mark.slow
 def test_only_what_is_stale_runs(copied, ran):
     up_to_date = (*SMALL, "--only-missing-outputs")
-    assert kedro(copied, *up_to_date).exit_code == 0
-    assert ran() == []
+    assert kedro(copied, *up_to_date).exit_code == 0 and ran() == []
     assert kedro(copied, *up_to_date, "--params=train.num_workers=1,train.device=cpu").exit_code == 0
-    assert ran() == []
-    assert kedro(copied, *up_to_date, "--params=explain.num_images=5").exit_code == 0
+    assert ran() == [] and kedro(copied, *up_to_date, "--params=explain.num_images=5").exit_code == 0
     assert ran() == ["collect_misclassified", "compute_cams", "check_cams", "gradcam_report"]
-    assert kedro(copied, *up_to_date).exit_code == 0
-    assert ran() == []
+    assert kedro(copied, *up_to_date).exit_code == 0 and ran() == []
     assert len(pd.read_parquet(newest(copied, "misclassified.parquet"))) == 25
     for array in (copied / "sample/02_intermediate/arrays").iterdir():
         array.unlink()
-    assert kedro(copied, *up_to_date).exit_code == 0
-    assert ran() == ["ingest_cifar"]
+    assert kedro(copied, *up_to_date).exit_code == 0 and ran() == ["ingest_cifar"]
 
 
 @pytest.mark.slow
@@ -334,8 +326,7 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     wait_for(file.exists)
     dropped, relabelled = pd.read_csv(file, skiprows=1).to_dict("records")
     corrected = (*SMALL, plant, f"--params=ingest.corrections={file}", "--only-missing-outputs")
-    assert kedro(tmp_path, *corrected).exit_code == 0
-    assert len(ran()) == 13
+    assert kedro(tmp_path, *corrected).exit_code == 0 and len(ran()) == 13
     labels = images.labels.copy()
     labels[relabelled["index"]] = images.class_names.index(relabelled["label"])
     after = load_images(tmp_path / "sample")
@@ -365,8 +356,7 @@ def decisions(result: Result) -> dict[str, str]:
 
 def test_stages_tells_what_would_run_and_why(copied):
     told = decisions(command(copied, "stages", *SMALL))
-    assert len(told) == 13
-    assert all(line.startswith("up to date") for line in told.values())
+    assert len(told) == 13 and all(line.startswith("up to date") for line in told.values())
     told = decisions(command(copied, "stages", *SMALL, "--params=train.plateau.patience=7"))
     assert told["train_resnet"] == "runs, train.plateau.patience 0 -> 7"
     assert told["evaluate"] == "waits, runs if model or provenance changes"
@@ -416,8 +406,7 @@ def test_compare_and_prune(copied, ran):
     assert ran() == []
     with RecordStore(copied / "sample/.records").running("2026-01-01T00.00.00.000Z"):
         beside = command(copied, "prune", "--env=sample", "--keep-last=1", "--apply")
-    assert beside.exit_code == 1
-    assert "a run is in progress (2026-01-01T00.00.00.000Z)" in beside.output
+    assert beside.exit_code == 1 and "a run is in progress (2026-01-01T00.00.00.000Z)" in beside.output
 
 
 def test_compare_two_environments(copied):
@@ -428,8 +417,7 @@ def test_compare_two_environments(copied):
         (["--env=cpu"], f"--versions: {few} (0 of 2)"),
     ):
         wrong = command(copied, "compare", *arguments)
-        assert wrong.exit_code == 1
-        assert told in wrong.output
+        assert wrong.exit_code == 1 and told in wrong.output
     shutil.copytree(copied / "sample", copied / "cpu")
     for path in (copied / "cpu").glob("*/provenance.json/*/provenance.json"):
         content = json.loads(path.read_text())

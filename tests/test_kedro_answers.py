@@ -94,8 +94,7 @@ def test_the_model_file_is_enough(project):
     one, two = (project / "model.safetensors" / version / "model.safetensors" for version in ("1", "2"))
     assert one.read_bytes() == two.read_bytes()
     loaded = model.ModelDataset("model.safetensors", Version("1", None)).load()
-    assert loaded.about == made.about
-    assert torch.equal(loaded(torch.ones(1, 1)), made(torch.ones(1, 1)))
+    assert loaded.about == made.about and torch.equal(loaded(torch.ones(1, 1)), made(torch.ones(1, 1)))
 
 
 def test_mcnemar(project):
@@ -122,8 +121,7 @@ def test_the_transcript_is_what_the_commands_say_and_a_foreign_project_knows_wha
         for line in expected:
             assert line in told, (command, told)
     table = importlib.import_module("yours.compare").compare()
-    assert list(table["lr"]) == [0.1, 0.5]
-    assert "seed" not in table
+    assert list(table["lr"]) == [0.1, 0.5] and "seed" not in table
 
     assert len(added) == 3
     assert sum(bool(line) for text in added.values() for line in text.splitlines()) <= 20

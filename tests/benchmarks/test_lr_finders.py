@@ -53,8 +53,7 @@ def test_a_parabola_is_found_again():
 def test_a_cliff_lifts_no_top():
     rates = 10.0 ** np.arange(-2.5, 0.5, 0.5)
     curve = AccuracyCurve(rates, np.array([58.0, 62.0, 65.0, 66.0, 65.0, 10.0]))
-    assert 66 <= curve.best < 66.5
-    assert 0.03 < curve.best_rate < 0.15
+    assert 66 <= curve.best < 66.5 and 0.03 < curve.best_rate < 0.15
     # on the cliff and beyond the last rate: the trained rates' own figures
     assert curve.regret([1.0]) == curve.regret([7.0]) == pytest.approx(curve.best - 10)
 
@@ -78,8 +77,7 @@ def test_torch_lr_finder_reads_what_its_own_library_reads():
 
 def test_each_rule_reads_a_plain_valley_before_its_end():
     rates = suggested({"fresh": valley_curve(), "fine": valley_curve(), "warm": valley_curve()}, batch_size=64)
-    assert set(rates) == {*TYPED, *RULES}
-    assert rates["typed 0.1 x batch/128"] == 0.05
+    assert set(rates) == {*TYPED, *RULES} and rates["typed 0.1 x batch/128"] == 0.05
     assert all(1e-3 < rate < 1 for rate in rates.values()), rates
     # the minimum lies near 0.2, behind it by the lag of the mean
     assert 0.15 < rates["seed today"] < 0.6

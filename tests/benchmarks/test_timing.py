@@ -28,8 +28,7 @@ def test_the_plain_loop_is_contiguous_all_through():
         epoch()
     finally:
         handle.remove()
-    assert len(layouts) > 8
-    assert all(layouts)
+    assert len(layouts) > 8 and all(layouts)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -46,8 +45,7 @@ def test_runs_take_turns_after_one_round_to_warm_up():
         return float(len(order))
 
     seconds = in_turn({"a": lambda: run("a"), "b": lambda: run("b")}, rounds=2)
-    assert order == list("ababab")
-    assert seconds == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
+    assert order == list("ababab") and seconds == {"a": [3.0, 5.0], "b": [4.0, 6.0]}
 
 
 def printed(*command: str) -> str:
@@ -71,8 +69,7 @@ def test_peak_memory_counts_neither_what_started_it_nor_the_making_of_images(tmp
         f"subprocess.run([sys.executable, '-c', {measured!r}], check=True)"
     )
     before, added = map(float, printed("-c", starter).split())
-    assert 0.1 < before < 1.3
-    assert added < 0.1
+    assert 0.1 < before < 1.3 and added < 0.1
 
 
 @pytest.mark.slow

@@ -35,10 +35,8 @@ def test_what_was_saved_comes_back_memory_mapped(images, tmp_path):
     assert not dataset.exists()
     dataset.save(images)
     loaded = dataset.load()
-    assert dataset.exists()
-    assert same(loaded, images)
-    assert isinstance(loaded.images_nhwc, np.memmap)
-    assert not loaded.images_nhwc.flags.writeable
+    assert dataset.exists() and same(loaded, images)
+    assert isinstance(loaded.images_nhwc, np.memmap) and not loaded.images_nhwc.flags.writeable
     assert loaded.digest == content_digest(images)
 
 
@@ -77,8 +75,7 @@ def remote(images, tmp_path):
     """A set on another file system, loaded once; and its local copies, which nobody else can read."""
     dataset = ImageSetDataset(filepath=f"memory://{tmp_path}/images.json", version=Version(None, None))
     dataset.save(images)
-    assert same(dataset.load(), images)
-    assert isinstance(dataset.load().images_nhwc, np.memmap)
+    assert same(dataset.load(), images) and isinstance(dataset.load().images_nhwc, np.memmap)
     folder = Path(image_set._folder_of_copies().name)
     assert folder.stat().st_mode & 0o777 == 0o700
     return dataset, [folder / Path(name).name for name in dataset._fs.ls(str(dataset.shared_folder), detail=False)]

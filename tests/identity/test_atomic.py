@@ -17,8 +17,7 @@ def test_the_new_file_appears_whole_at_the_end(tmp_path):
         partial.write_text("ne")
         assert target.read_text() == "old"
         partial.write_text("new ä", encoding="utf-8")
-    assert target.read_text(encoding="utf-8") == "new ä"
-    assert os.listdir(target.parent) == ["file.txt"]
+    assert target.read_text(encoding="utf-8") == "new ä" and os.listdir(target.parent) == ["file.txt"]
 
 
 @pytest.mark.parametrize("broken", ["write", "fsync", "replace"])
@@ -33,8 +32,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, br
         if broken == "write":
             fail()
     monkeypatch.undo()
-    assert target.read_text() == "old"
-    assert os.listdir(tmp_path) == ["file.txt"]
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["file.txt"]
 
 
 def test_leftovers_of_killed_processes_go(tmp_path):

@@ -31,5 +31,4 @@ def test_what_is_not_known_yet_is_no_difference():
 
 def test_leaves_by_dotted_names():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [{"e": 2}]}) == {"a.b": 1, "a.c": {}, "d": [{"e": 2}]}
-    assert flatten({"b": 1}, "a") == {"a.b": 1}
-    assert flatten(3, "a") == {"a": 3}
+    assert flatten({"b": 1}, "a") == {"a.b": 1} and flatten(3, "a") == {"a": 3}

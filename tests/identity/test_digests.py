@@ -43,8 +43,7 @@ def test_a_memo_that_was_changed_is_computed_anew(tmp_path, counted, damage):
     memo.digest(str(file))
     memo.save()
     stored.write_text(damage(stored.read_text()))
-    assert Memo(stored).digest(str(file)).startswith("ba7816bf")
-    assert counted == ["file", "file"]
+    assert Memo(stored).digest(str(file)).startswith("ba7816bf") and counted == ["file", "file"]
 
 
 def test_what_was_just_written_is_not_trusted(tmp_path):
@@ -63,13 +62,11 @@ def test_a_folder_is_its_names_and_contents(tmp_path, counted):
         (folder / name).write_text(name)
     memo = Memo(tmp_path / "memo.json")
     before = memo.digest(str(folder))
-    assert memo.digest(str(folder)) == before
-    assert sorted(counted) == ["1", "2"]
+    assert memo.digest(str(folder)) == before and sorted(counted) == ["1", "2"]
     (folder / "2").rename(folder / "3")
     assert memo.digest(str(folder)) != before
     (folder / "3").rename(folder / "2")
-    assert memo.digest(str(folder)) == before
-    assert memo.digest(str(tmp_path / "none")) is None
+    assert memo.digest(str(folder)) == before and memo.digest(str(tmp_path / "none")) is None
 
 
 @pytest.mark.parametrize(
@@ -93,8 +90,7 @@ def test_links_count_as_what_they_lead_to(tmp_path, counted, change):
     for name, target in {"to_file": "target", "to_nowhere": "nowhere", "linked": "elsewhere"}.items():
         (folder / name).symlink_to(tmp_path / target)
     before = memo.digest(str(folder))
-    assert before is not None
-    assert memo.digest(str(folder)) == before
+    assert before is not None and memo.digest(str(folder)) == before
     change(folder)
     assert memo.digest(str(folder)) not in (before, None)
 

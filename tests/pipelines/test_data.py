@@ -23,8 +23,7 @@ def test_build_augmented_datasets_splits_and_shows(shapes):
     labels = shapes[0].labels
     assert np.bincount(labels[val_set.indices]).tolist() == [8] * 10
     assert np.bincount(labels[train_set.indices]).tolist() == [32] * 10
-    assert len(test_set) == len(shapes[1])
-    assert len(preview.axes) > 8
+    assert len(test_set) == len(shapes[1]) and len(preview.axes) > 8
 
 
 def test_images_that_the_source_names_are_the_validation_set_and_no_others(shapes):

@@ -34,14 +34,12 @@ def test_each_chosen_mistake_is_shown(artifacts, explained, num_images):
     page, check = given["report"], given["cam_check"]
     shown = [int(i) for i in re.findall(r'data-index="(\d+)"', page)]
     assert shown == given["misclassified"]["index"].tolist() == given["cams"].indices.tolist()
-    assert len(shown) == num_images
-    assert "drawn data, not CIFAR-10" in page
+    assert len(shown) == num_images and "drawn data, not CIFAR-10" in page
     assert given["gradcam_gallery"].get_size_inches().min() > 1
     wrong = artifacts["test_predictions"].eval("label != prediction").sum()
     assert check["num_maps"] + check["num_blank"] == wrong, "all mistakes are checked, whatever is shown"
     assert check["verdict"]["n"] == check["num_maps"]
-    assert page.count('<figure class="plot"') == 5 + bool(check["advantage"])
-    assert "Lineage" in page
+    assert page.count('<figure class="plot"') == 5 + bool(check["advantage"]) and "Lineage" in page
 
 
 def test_the_check_is_of_the_maps_of_the_predicted_class(artifacts, explained):
@@ -86,8 +84,7 @@ def test_another_split_and_maps_of_other_mistakes_are_refused(explained):
 def test_the_report_reads_what_made_the_model_not_this_call(artifacts):
     told = {**artifacts["provenance"], "model": {**artifacts["provenance"]["model"], "lr": 0.777}}
     page = explain_all(artifacts, ExplainParams(num_images=2, layer="layer2+layer3"), provenance=told)["report"]
-    assert "0.777" in page
-    assert "mean of layer2+layer3" in page
+    assert "0.777" in page and "mean of layer2+layer3" in page
 
 
 @pytest.mark.parametrize("selection", SELECTIONS)
@@ -111,5 +108,4 @@ def test_no_mistakes_are_no_error(artifacts):
     predictions = artifacts["test_predictions"]
     right = predictions.assign(prediction=predictions["label"], prediction_name=predictions["label_name"])
     given = explain_all(artifacts, test_predictions=right)
-    assert len(given["misclassified"]) == 0
-    assert 'data-index="' not in given["report"]
+    assert len(given["misclassified"]) == 0 and 'data-index="' not in given["report"]

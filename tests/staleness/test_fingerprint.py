@@ -81,5 +81,4 @@ def test_a_function_of_a_library_counts_by_its_version(made):
     functions = Fingerprinter(Rules("made_up"), Memo(file.with_name("memo.json")))
     assert functions.code(pandas.concat)["libraries"] == ["pandas"]
     assert functions.code(json.dumps)["libraries"] == []
-    assert functions.version("pandas") == pandas.__version__
-    assert functions.version("PIL") is not None
+    assert functions.version("pandas") == pandas.__version__ and functions.version("PIL") is not None

@@ -15,8 +15,7 @@ def test_private_attributes_of_datasets_mean_what_they_did(tmp_path):
     path = tmp_path / "x.json"
     dataset = JSONDataset(filepath=str(path), version=Version("1", "2"))
     assert kedro_internals.version_of(dataset) == Version("1", "2")
-    assert kedro_internals.is_versioned(dataset)
-    assert kedro_internals.path_of(dataset, None) == str(path)
+    assert kedro_internals.is_versioned(dataset) and kedro_internals.path_of(dataset, None) == str(path)
     assert kedro_internals.path_of(dataset, "3") == str(path / "3" / "x.json")
     assert kedro_internals.file_system_of(dataset).protocol[0] == "file"
     assert kedro_internals.is_local(dataset)
@@ -27,8 +26,7 @@ def test_private_attributes_of_datasets_mean_what_they_did(tmp_path):
     assert (path / "4" / "x.json").exists()
     other = kedro_internals.at_version(dataset, "4")
     assert str(kedro_internals.load_path(other)) == str(path / "4" / "x.json")
-    assert other.load() == {"a": 1}
-    assert kedro_internals.is_stored(dataset)
+    assert other.load() == {"a": 1} and kedro_internals.is_stored(dataset)
     assert not kedro_internals.is_stored(MemoryDataset())
 
 

@@ -73,8 +73,7 @@ def test_exactly_these_nodes_run(project, case):
     change(project)
     assert project.run() == expected
     before = written(project)
-    assert project.run() == IN_MEMORY
-    assert written(project) == before
+    assert project.run() == IN_MEMORY and written(project) == before
 
 
 def test_a_forced_run_runs_everything_and_stores_equal_contents_once(project):
@@ -104,8 +103,7 @@ def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
     number.write_text("5")
     project.parameters["source"]["path"] = str(number)
     monkeypatch.setattr(Memo, "digest", lambda memo, path, *fs: None if path == str(number) else real(memo, path, *fs))
-    assert project.run()[0] == "read"
-    assert project.run() == ["read", "prepare"]
+    assert project.run()[0] == "read" and project.run() == ["read", "prepare"]
 
 
 def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newest(project):
@@ -155,8 +153,7 @@ def test_a_node_with_one_output_in_memory_runs_each_time(project, monkeypatch):
         return changed
 
     monkeypatch.setattr(project, "catalog", catalog)
-    assert project.run() == AFTER_READ
-    assert project.run() == ["clean", "prepare"]
+    assert project.run() == AFTER_READ and project.run() == ["clean", "prepare"]
     set_parameter("fit.epochs", 9)(project)
     assert project.run() == AFTER_READ
 
@@ -169,13 +166,10 @@ def test_each_decision_is_told_in_words(project, caplog):
     project.edit("constants.py", '"a": 1', '"a": 10')
     project.run()
     said = caplog.messages
-    assert "read: up to date" in said
-    assert "clean: runs, summary is missing" in said
+    assert "read: up to date" in said and "clean: runs, summary is missing" in said
     assert "fit: runs, fit.epochs 3 -> 4, code of constants.OFFSETS" in said
-    assert "prepare: runs, prepared is only in memory" in said
-    assert "judge: runs, model changed" in said
-    assert "label: runs, names changed" in said
-    assert "5 of 6 nodes ran, 1 up to date" in said
+    assert "prepare: runs, prepared is only in memory" in said and "judge: runs, model changed" in said
+    assert "label: runs, names changed" in said and "5 of 6 nodes ran, 1 up to date" in said
 
 
 def test_the_flag_is_explained_once_in_a_checkout(tmp_path, caplog):
@@ -217,8 +211,7 @@ def warned(caplog):
 def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
     registered(project)
     caplog.set_level(logging.WARNING)
-    assert project.run("judge", force=True) == ["judge"]
-    assert not warned(caplog)
+    assert project.run("judge", force=True) == ["judge"] and not warned(caplog)
     project.edit("constants.py", "FACTOR = 2", "FACTOR = 3")
     registered(project)
     assert project.run("judge") == []
@@ -251,8 +244,7 @@ def test_a_slice_passes_over_what_an_unfinished_run_left(project, registered, ca
     left.write_text("12345")  # of a run that was killed before it saved summary
     assert project.run("judge") == []
     assert any("skipped version" in message for message in caplog.messages)
-    assert project.run("judge", force=True) == ["judge"]
-    assert project.stored("score")["score"] < 100
+    assert project.run("judge", force=True) == ["judge"] and project.stored("score")["score"] < 100
     # the whole pipeline then makes the finished one the newest again
     assert project.run(run_id="2026-02-02T00.00.00.000Z") == IN_MEMORY
     assert project.stored("table") != 12345

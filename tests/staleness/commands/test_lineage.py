@@ -17,8 +17,7 @@ def test_an_artifact_is_traced_back_to_what_nobody_made(project, told):
     makers = [line.split()[1].rstrip(",") for line in lines if line.strip().startswith("by ")]
     assert makers == ["judge", "fit", "prepare", "clean", "read"]
     # the score was made of the table too, which was told with the model
-    assert lines[-1].strip().startswith(f"table {version} ")
-    assert lines[-1].endswith("by clean (above)")
+    assert lines[-1].strip().startswith(f"table {version} ") and lines[-1].endswith("by clean (above)")
     assert any("fit.epochs=3" in line for line in lines)
     assert "names (not versioned) (no record of what made it)" in told("labels").output
 
@@ -33,16 +32,13 @@ def test_a_version_or_a_file_may_be_named(project, told):
     assert "fit.epochs=3" in by_version
     assert told(str(project.data / "model.json" / old / "model.json")).output == by_version
     wrong = told("model", f"--version={new[:-5]}")
-    assert wrong.exit_code == 1
-    assert new in wrong.output
+    assert wrong.exit_code == 1 and new in wrong.output
 
 
 def test_a_name_that_there_is_not_and_one_without_a_record(project, told):
     wrong = told("modle")
-    assert wrong.exit_code == 1
-    assert "did you mean model?" in wrong.output
+    assert wrong.exit_code == 1 and "did you mean model?" in wrong.output
     for path in project.data.glob(".records/nodes/fit/*"):
         path.unlink()
     lost = told("model")
-    assert lost.exit_code == 1
-    assert "kedro run" in lost.output
+    assert lost.exit_code == 1 and "kedro run" in lost.output

@@ -25,8 +25,7 @@ def test_each_stage_is_told_with_its_state_and_why(project, told):
     assert by_name["fit"] == ("runs", "fit.epochs 3 -> 9")
     assert by_name["judge"] == ("waits", "runs if model changes")
     state, made = by_name["read"]
-    assert state == "up to date"
-    assert re.fullmatch(rf"{project.versions('raw')[0]}, \d+\.\d s", made)
+    assert state == "up to date" and re.fullmatch(rf"{project.versions('raw')[0]}, \d+\.\d s", made)
     assert {path: path.stat().st_mtime_ns for path in before} == before, "nothing ran"
 
 
@@ -43,5 +42,4 @@ def test_as_stored_goes_by_the_parameters_that_made_what_is_there(project, told)
 
 def test_a_pipeline_that_there_is_not(told):
     wrong = told("--pipeline=__defalt__")
-    assert wrong.exit_code == 1
-    assert "did you mean __default__?" in wrong.output
+    assert wrong.exit_code == 1 and "did you mean __default__?" in wrong.output
