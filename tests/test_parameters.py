@@ -12,8 +12,6 @@ from s10_pipeline.identity.differences import flatten
 from s10_pipeline.parameters import STAGES, validate_parameters
 from s10_pipeline.vision.errors import UserError
 
-ENVIRONMENTS = ("base", "sample", "cpu", "seed")
-
 
 def load(root: Path, env: str, **runtime: Any) -> dict[str, Any]:
     loader = OmegaConfigLoader(str(root / "conf"), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)
@@ -30,27 +28,16 @@ def test_each_group_stands_in_its_stages_file(root):
         assert group in yaml.safe_load((root / f"conf/base/parameters_{stage}.yml").read_text())
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-def test_environments_are_valid_and_have_a_root_of_their_own(root, env, monkeypatch):
-    assert validate_parameters(load(root, env))
-    monkeypatch.delenv("S10_DATA_ROOT", raising=False)
-    loader = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
-    own = "data" if env == "base" else f"data/{env}"
-    assert loader["catalog"]["model"]["filepath"] == f"{own}/06_models/model.safetensors"
-    assert loader["parameters"]["ingest"]["download_dir"] == "data/01_raw"
-    monkeypatch.setenv("S10_DATA_ROOT", "/elsewhere")
-    moved = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
-    assert moved["catalog"]["model"]["filepath"].startswith("/elsewhere/")
-    assert moved["parameters"]["ingest"]["download_dir"] == "/elsewhere/01_raw"
-
-
-@pytest.mark.parametrize(("given", "local"), [("/runs", "/runs"), ("s3://bucket/runs", "data"), ("memory://r", "data")])
-def test_downloads_and_checkpoints_of_a_remote_data_root_are_local(given, local, root, monkeypatch):
-    monkeypatch.setenv("S10_DATA_ROOT", given)
-    loader = OmegaConfigLoader(str(root / "conf"), env="sample", **CONFIG_LOADER_ARGS)
-    assert loader["catalog"]["model"]["filepath"] == f"{given}/sample/06_models/model.safetensors"
-    assert loader["catalog"]["checkpoints"]["filepath"] == f"{local}/sample/06_models/checkpoints"
-    assert loader["parameters"]["ingest"]["download_dir"] == f"{local}/01_raw"
+@pytest.mark.parametrize("env", ["base", "sample", "cpu", "seed"])
+def test_environments_are_valid_and_have_a_root_of_their_own_with_what_needs_a_local_disk(root, env, monkeypatch):
+    for given, local in ((None, "data"), ("/runs", "/runs"), ("s3://bucket/runs", "data"), ("memory://r", "data")):
+        monkeypatch.setenv("S10_DATA_ROOT", given) if given else monkeypatch.delenv("S10_DATA_ROOT", raising=False)
+        loader = OmegaConfigLoader(str(root / "conf"), env=env, **CONFIG_LOADER_ARGS)
+        catalog, parameters, below = loader["catalog"], loader["parameters"], "" if env == "base" else f"/{env}"
+        assert validate_parameters(parameters)
+        assert catalog["model"]["filepath"] == f"{given or 'data'}{below}/06_models/model.safetensors"
+        assert catalog["checkpoints"]["filepath"] == f"{local}{below}/06_models/checkpoints"
+        assert parameters["ingest"]["download_dir"] == f"{local}/01_raw"
 
 
 def test_the_recipe_of_2020_stands_as_it_was(root):

@@ -21,16 +21,9 @@ def set_parameter(name: str, value: object):
     return lambda project: project.parameters[group].update({key: value})
 
 
-def delete(name: str):
-    return lambda project: next((project.data / f"{name}.json").glob("*/*.json")).unlink()
-
-
-def delete_record(node: str):
-    return lambda project: next((project.data / ".records/nodes" / node).glob("*.json")).unlink()
-
-
-def write(pattern: str, text: str):
-    return lambda project: next(project.data.glob(pattern)).write_text(text)
+def change(pattern: str, text: str | None = None):
+    """Delete files, or write a text into them."""
+    return lambda project: [p.write_text(text) if text else p.unlink() for p in project.data.glob(pattern)]
 
 
 def edit(*change: str):
@@ -52,14 +45,14 @@ CASES = {
     "a constant of a helper": (edit("constants.py", "FACTOR = 2", "FACTOR = 3"), ["prepare", "fit", "judge"]),
     "a constant by attribute": (edit("constants.py", "points", "goals"), ["prepare", "judge"]),
     "own code, equal result": (edit("nodes.py", 'fit["epochs"]', 'fit["epochs"] + 0'), ["prepare", "fit"]),
-    "an output is deleted": (delete("model"), ["prepare", "fit"]),
-    "one of two outputs is deleted": (delete("summary"), ["clean", "prepare"]),
-    "an output is edited by hand": (write("model.json/*/*.json", "1"), ["prepare", "fit"]),
-    "an input is replaced by other content": (write("names.json", '["d", "c"]'), ["prepare", "label"]),
-    "an input is replaced by equal content": (write("names.json", '["b", "a"]'), IN_MEMORY),
-    "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
+    "an output is deleted": (change("model.json/*/*.json"), ["prepare", "fit"]),
+    "one of two outputs is deleted": (change("summary.json/*/*.json"), ["clean", "prepare"]),
+    "an output is edited by hand": (change("model.json/*/*.json", "1"), ["prepare", "fit"]),
+    "an input is replaced by other content": (change("names.json", '["d", "c"]'), ["prepare", "label"]),
+    "an input is replaced by equal content": (change("names.json", '["b", "a"]'), IN_MEMORY),
+    "a record is deleted": (change(".records/nodes/fit/*.json"), ["prepare", "fit"]),
     "all files have new times": (touch_everything, IN_MEMORY),
-    "the memory of digests is lost": (lambda p: (p.data / ".records/memo.json").unlink(missing_ok=True), IN_MEMORY),
+    "the memory of digests is lost": (change(".records/memo.json"), IN_MEMORY),
 }
 
 
@@ -162,7 +155,7 @@ def test_each_decision_is_told_in_words(project, caplog):
     caplog.set_level(logging.INFO)
     project.parameters["fit"]["epochs"] = 4
     (project.data / "names.json").write_text("[]")
-    delete("summary")(project)
+    change("summary.json/*/*.json")(project)
     project.edit("constants.py", '"a": 1', '"a": 10')
     project.run()
     said = caplog.messages
