@@ -58,20 +58,17 @@ class Browser:
             time.sleep(0.05)
 
     def run(self, script: str) -> Any:
-        """The value of a JavaScript expression."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def press(self, key: str, text: str = "") -> None:
-        """A key of the keyboard, as the focused element gets it."""
         for kind in ("keyDown", "keyUp"):
             code = {"Enter": 13, " ": 32, "Tab": 9}[key]
             given = {"text": text} if text and kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **given)
 
     def complaints(self) -> list[str]:
-        """What console and log said since the page was opened."""
         self.run("0")
         kinds = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
         return [json.dumps(event["params"]) for event in self._events if event["method"] in kinds]

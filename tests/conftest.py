@@ -51,7 +51,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The project's folder."""
     return ROOT
 
 
@@ -118,7 +117,6 @@ def pretrained(make_model: Callable[..., Classifier], tmp_path: Path) -> tuple[C
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
-    """A headless Chromium for the whole session."""
     from browser import open_browser
 
     with open_browser(tmp_path_factory.mktemp("browser")) as opened:

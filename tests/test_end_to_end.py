@@ -13,7 +13,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
 from kedro.io.core import Version
@@ -36,17 +36,18 @@ SMALL = (
 )
 
 
-def command(data_root: Path, *arguments: str) -> Result:
-    """A command of this project in this process, its artifacts below ``data_root``."""
+def command(data_root: Path | str, *arguments: str, code: int = 0) -> str:
+    """What a command of this project prints, run in this process with its artifacts below ``data_root``."""
     configure_project("s10_pipeline")
     result = CliRunner(env={"S10_DATA_ROOT": str(data_root)}).invoke(cli, arguments)
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return result
+    assert result.exit_code == code, result.output
+    return result.output
 
 
-def kedro(data_root: Path | str, *arguments: str) -> Result:
-    return command(data_root, "run", *arguments)
+def kedro(data_root: Path | str, *arguments: str, code: int = 0) -> str:
+    return command(data_root, "run", *arguments, code=code)
 
 
 def newest(data_root: Path, name: str, env: str = "sample") -> Path:
@@ -56,7 +57,6 @@ def newest(data_root: Path, name: str, env: str = "sample") -> Path:
 
 
 def load_images(folder: Path, name: str = "train_images") -> ImageSet:
-    """The newest images of an environment's folder."""
     return ImageSetDataset(filepath=f"{folder}/02_intermediate/{name}.json", version=Version(None, None)).load()
 
 
@@ -66,16 +66,13 @@ def num_bytes(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory):
-    """The data root of a finished run."""
     data_root = tmp_path_factory.mktemp("data")
-    result = kedro(data_root, *SMALL)
-    assert result.exit_code == 0, result.output
+    kedro(data_root, *SMALL)
     return data_root
 
 
 @pytest.fixture
 def copied(finished, tmp_path):
-    """The finished run's data, free to be changed."""
     return Path(shutil.copytree(finished, tmp_path / "data"))
 
 
@@ -106,8 +103,7 @@ def test_a_second_run_adds_no_pixels_and_repeats(copied):
     arrays = copied / "sample/02_intermediate/arrays"
     before, model = num_bytes(arrays), newest(copied, "model.safetensors")
     history = newest(copied, "training_history.csv").read_bytes()
-    result = kedro(copied, *SMALL, "--runner=SequentialRunner")
-    assert result.exit_code == 0, result.output
+    kedro(copied, *SMALL, "--runner=SequentialRunner")
     assert num_bytes(arrays) == before
     again = newest(copied, "model.safetensors")
     assert again != model and again.read_bytes() == model.read_bytes()
@@ -123,14 +119,13 @@ def test_predict_needs_the_model_file_alone(root, finished, tmp_path):
     model = tmp_path / "data/06_models/model.safetensors/received/model.safetensors"
     model.parent.mkdir(parents=True)
     model.write_bytes(newest(finished, "model.safetensors").read_bytes())
-    result = kedro(
+    kedro(
         tmp_path / "data",
         "--pipeline=predict",
         "--load-versions=model:received",
         f"--params=predict.path={tmp_path / 'images'},predict.batch_size=7",
         "--params=train.batch_size=9999,train.architecture.depth=50,ingest.source=folder,ingest.path=/nowhere",
     )
-    assert result.exit_code == 0, result.output
     predictions = pd.read_csv(newest(tmp_path, "predictions.csv", "data"))
     evaluated = pd.read_parquet(newest(finished, "test_predictions.parquet"))[:20]
     assert predictions["prediction"].tolist() == evaluated["prediction"].tolist()
@@ -149,8 +144,7 @@ def used(root, finished, tmp_path_factory):
         ["--pipeline=predict", f"--params=predict.path={folder}"],
         ["--pipeline=export", "--params=export.num_check_images=50"],
     ):
-        result = kedro(finished, "--env=sample", *arguments)
-        assert result.exit_code == 0, result.output
+        kedro(finished, "--env=sample", *arguments)
     return finished
 
 
@@ -175,7 +169,6 @@ def test_the_notebook_tells_the_story_of_a_finished_run(root, copied, monkeypatc
     assert f"test accuracy {metrics['test_accuracy']:.1%}" in text
     assert "largest difference of confidence" in text
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 9
-    # neither installed nor run anew
     assert "pip" not in text and sorted(copied.rglob("report.html")) == runs
 
 
@@ -223,14 +216,13 @@ def test_a_table_with_groups_and_damaged_images(tmp_path):
     for file in damaged:
         file.write_bytes(file.read_bytes()[:60])
     source = f"--params=ingest.source=csv,ingest.path={tmp_path}/labels.csv,ingest.image_size=48"
-    result = kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", source)
-    assert result.exit_code != 0
-    assert damaged[0].name in result.output and "ingest.on_bad_image=skip" in result.output
+    told = kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", source, code=1)
+    assert damaged[0].name in told and "ingest.on_bad_image=skip" in told
     arguments = (source, "--params=ingest.on_bad_image=skip,augment.val_fraction=0.2", "--only-missing-outputs")
     for num_versions, change in ((1, None), (1, None), (2, damaged[0])):
         if change:
             Image.new("RGB", (60, 60), "red").save(change)
-        assert kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", *arguments).exit_code == 0
+        kedro(tmp_path / "data", "--env=cpu", "--pipeline=data", *arguments)
         assert len(list((tmp_path / "data/cpu").glob("*/skipped_images.csv/*"))) == num_versions
     skipped = pd.read_csv(newest(tmp_path / "data", "skipped_images.csv", "cpu"))
     assert sorted(skipped["path"]) == sorted(str(file.relative_to(tmp_path)) for file in damaged[1:])
@@ -249,8 +241,7 @@ def test_the_whole_line_on_a_remote_data_root(root, tmp_path, monkeypatch, caplo
     monkeypatch.chdir(tmp_path)
     caplog.set_level("INFO")
     arguments = (*SMALL, f"--conf-source={root / 'conf'}")
-    result = kedro("memory:///runs", *arguments, "--only-missing-outputs")
-    assert result.exit_code == 0, result.output
+    kedro("memory:///runs", *arguments, "--only-missing-outputs")
     told = "\n".join(caplog.messages)
     assert told.index("every stage runs") < told.index("Running node: ingest_cifar")
     assert f"checkpoints: need a local disk and are kept in {tmp_path}/data/sample/06_models/checkpoints" in told
@@ -266,8 +257,7 @@ def test_the_whole_line_on_a_folder_of_photos(tmp_path):
     source = f"--params=ingest.source=folder,ingest.path={folder},ingest.image_size=48"
     small = "--params=train.epochs=1,train.anneal_epochs=0,train.batch_size=16,train.architecture.width=4"
     small += ",lr_search.num_iterations=20"
-    result = kedro(tmp_path / "data", "--env=cpu", source, small, "--params=train.architecture.depth=8")
-    assert result.exit_code == 0, result.output
+    kedro(tmp_path / "data", "--env=cpu", source, small, "--params=train.architecture.depth=8")
     predictions = pd.read_parquet(newest(tmp_path / "data", "test_predictions.parquet", "cpu"))
     assert sorted(set(predictions["label_name"])) == ["brick", "grass", "sky & sea"]
     assert predictions["path"].str.endswith((".jpg", ".png", ".webp")).all()
@@ -275,8 +265,7 @@ def test_the_whole_line_on_a_folder_of_photos(tmp_path):
     mistakes = (predictions["label"] != predictions["prediction"]).sum()
     assert len(re.findall(r'data-index="', page)) == min(25, mistakes) and "sky &amp; sea" in page
     assert "sky & sea" not in page.replace("sky &amp; sea", "")
-    alone = kedro(tmp_path / "data", "--env=cpu", "--pipeline=explain", "--params=explain.num_images=3")
-    assert alone.exit_code == 0, alone.output
+    kedro(tmp_path / "data", "--env=cpu", "--pipeline=explain", "--params=explain.num_images=3")
     again = newest(tmp_path / "data", "report.html", "cpu").read_text()
     assert re.findall(r'data-index="(\d+)"', again) == re.findall(r'data-index="(\d+)"', page)[:3]
 
@@ -300,19 +289,20 @@ def test_only_what_is_stale_runs(copied, ran):
     explaining = ["collect_misclassified", "compute_cams", "check_cams", "gradcam_report"]
     harmless, changed = "--params=train.num_workers=1,train.device=cpu", "--params=explain.num_images=5"
     for given, expected in (([], []), ([harmless], []), ([changed], explaining), ([], [])):
-        assert kedro(copied, *up_to_date, *given).exit_code == 0
+        kedro(copied, *up_to_date, *given)
         assert ran() == expected
     assert len(pd.read_parquet(newest(copied, "misclassified.parquet"))) == 25
     for array in (copied / "sample/02_intermediate/arrays").iterdir():
         array.unlink()
-    assert kedro(copied, *up_to_date).exit_code == 0 and ran() == ["ingest_cifar"]
+    kedro(copied, *up_to_date)
+    assert ran() == ["ingest_cifar"]
 
 
 @pytest.mark.slow
 @pytest.mark.browser
 def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, browser, ran):
     plant = "--params=ingest.plant=labels:0.05,explain.num_images=3"
-    assert kedro(tmp_path, *SMALL, plant).exit_code == 0
+    kedro(tmp_path, *SMALL, plant)
     ran()
     images = load_images(tmp_path / "sample")
     browser.open(newest(tmp_path, "report.html").read_text())
@@ -326,7 +316,8 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     wait_for(file.exists)
     dropped, relabelled = pd.read_csv(file, skiprows=1).to_dict("records")
     corrected = (*SMALL, plant, f"--params=ingest.corrections={file}", "--only-missing-outputs")
-    assert kedro(tmp_path, *corrected).exit_code == 0 and len(ran()) == 13
+    kedro(tmp_path, *corrected)
+    assert len(ran()) == 13
     labels = images.labels.copy()
     labels[relabelled["index"]] = images.class_names.index(relabelled["label"])
     after = load_images(tmp_path / "sample")
@@ -335,22 +326,20 @@ def test_corrections_clicked_in_the_report_lead_to_a_second_model(tmp_path, brow
     page = newest(tmp_path, "report.html").read_text()
     assert "0 images were checked and kept, 1 relabelled and 1 dropped" in page
     os.utime(file)
-    assert kedro(tmp_path, *corrected).exit_code == 0
+    kedro(tmp_path, *corrected)
     assert ran() == [], "the file's content counts, not its time"
-    told = command(tmp_path, "compare", "--env=sample").output
+    told = command(tmp_path, "compare", "--env=sample")
     assert re.search(r"on 120 test images: .*\nAccuracy of B minus that of A: [+-]\d+\.\d+ points \(95% inter", told)
     with file.open("a") as out:
         out.write(f"test,0,,{dropped['pixels_sha256']},drop,\n")
     assert decisions(command(tmp_path, "stages", *corrected[:-1]))["ingest_cifar"].startswith("runs")
-    refused = kedro(tmp_path, *corrected)
-    assert refused.exit_code == 1
-    assert f"Error: ingest.corrections={file}: line 5: corrects a test image" in refused.output
+    refused = kedro(tmp_path, *corrected, code=1)
+    assert f"Error: ingest.corrections={file}: line 5: corrects a test image" in refused
     assert load_images(tmp_path / "sample").source == after.source
 
 
-def decisions(result: Result) -> dict[str, str]:
-    assert result.exit_code == 0, result.output
-    lines = [re.split(r" {2,}", line) for line in result.output.splitlines()]
+def decisions(told: str) -> dict[str, str]:
+    lines = [re.split(r" {2,}", line) for line in told.splitlines()]
     return {line[0]: ", ".join(line[1:]) for line in lines if len(line) == 3}
 
 
@@ -367,7 +356,7 @@ def test_stages_tells_what_would_run_and_why(copied):
 
 def test_lineage_goes_back_to_the_source(finished):
     checksum = json.loads(newest(finished, "train_images.json").read_text())["source"]["checksum"]
-    told = command(finished, "lineage", "report", "--env=sample").output
+    told = command(finished, "lineage", "report", "--env=sample")
     for name in ("gradcam_report", "train_resnet", "lr_range_test", "evaluate", "ingest_cifar", checksum):
         assert name in told
 
@@ -378,10 +367,10 @@ def test_compare_and_prune(copied, ran):
         if folder.name.startswith(("predictions", "model.onnx", "export_check")):
             shutil.rmtree(folder)
     before = newest(copied, "model.safetensors").parent.name
-    assert kedro(copied, *SMALL, "--only-missing-outputs", "--params=train.seed=1").exit_code == 0
+    kedro(copied, *SMALL, "--only-missing-outputs", "--params=train.seed=1")
     assert ran()[:2] == ["lr_range_test", "train_resnet"]
     after = newest(copied, "model.safetensors").parent.name
-    told = command(copied, "compare", "--env=sample", "--versions", before, after).output
+    told = command(copied, "compare", "--env=sample", "--versions", before, after)
     assert re.search(r"train\.seed +0 +1\n", told)
     first, second = [
         json.loads((copied / "sample/08_reporting/metrics.json" / v / "metrics.json").read_text())["test_accuracy"]
@@ -389,24 +378,22 @@ def test_compare_and_prune(copied, ran):
     ]
     assert re.search(rf"test_accuracy +{first:.5g} +{second:.5g}\n", told)
     assert re.search(r"McNemar's test on 120 test images: \d+ right by A alone, \d+ by B alone, p = ", told)
-    assert command(copied, "prune", "--env=sample").exit_code == 1
+    command(copied, "prune", "--env=sample", code=1)
     models = copied / "sample/06_models/model.safetensors"
     left = models / "2026-01-01T00.00.00.000Z"  # by a save that was killed
     left.mkdir()
     (left / ".model.safetensors.1.partial").write_bytes(b"half")
     os.utime(left, (1e9, 1e9))
-    dry = command(copied, "prune", "--env=sample", "--keep-last=1")
-    assert dry.exit_code == 0, dry.output
+    command(copied, "prune", "--env=sample", "--keep-last=1")
     assert len(list(models.iterdir())) >= 2
-    wet = command(copied, "prune", "--env=sample", "--keep-last=1", "--apply")
-    assert wet.exit_code == 0, wet.output
+    command(copied, "prune", "--env=sample", "--keep-last=1", "--apply")
     assert [p.name for p in models.iterdir()] == [after]
     assert [p.name for p in (copied / "sample/02_intermediate/train_images.json").iterdir()]
-    assert kedro(copied, *SMALL, "--only-missing-outputs", "--params=train.seed=1").exit_code == 0
+    kedro(copied, *SMALL, "--only-missing-outputs", "--params=train.seed=1")
     assert ran() == []
     with RecordStore(copied / "sample/.records").running("2026-01-01T00.00.00.000Z"):
-        beside = command(copied, "prune", "--env=sample", "--keep-last=1", "--apply")
-    assert beside.exit_code == 1 and "a run is in progress (2026-01-01T00.00.00.000Z)" in beside.output
+        beside = command(copied, "prune", "--env=sample", "--keep-last=1", "--apply", code=1)
+    assert "a run is in progress (2026-01-01T00.00.00.000Z)" in beside
 
 
 def test_compare_two_environments(copied):
@@ -416,15 +403,14 @@ def test_compare_two_environments(copied):
         (["--envs", "sample", "smaple"], "--env=smaple: no such environment; did you mean sample?"),
         (["--env=cpu"], f"--versions: {few} (0 of 2)"),
     ):
-        wrong = command(copied, "compare", *arguments)
-        assert wrong.exit_code == 1 and told in wrong.output
+        assert told in command(copied, "compare", *arguments, code=1)
     shutil.copytree(copied / "sample", copied / "cpu")
     for path in (copied / "cpu").glob("*/provenance.json/*/provenance.json"):
         content = json.loads(path.read_text())
         content["train"]["epochs"] = 7
         path.write_text(json.dumps(content))
     accuracy = json.loads(newest(copied, "metrics.json").read_text())["test_accuracy"]
-    told = command(copied, "compare", "--envs", "sample", "cpu").output
+    told = command(copied, "compare", "--envs", "sample", "cpu")
     version = newest(copied, "model.safetensors").parent.name
     assert f"A: sample {version}\nB: cpu {version}\n" in told
     assert re.search(r"differs +A +B\ntrain\.epochs +2 +7\n\n", told)

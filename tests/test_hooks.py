@@ -33,7 +33,6 @@ def inputs(data, tiny, tmp_path):
 
 
 def announced(hooks: ProjectHooks, inputs: dict, caplog, *names: str) -> list[str]:
-    """What a run of these nodes tells."""
     caplog.clear()
     hooks._parameters = SimpleNamespace(train=inputs["params:train"])
     pipeline = Pipeline([NODES[name] for name in names])
@@ -82,7 +81,6 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
     assert told_after(2, lr=0.05) == ["1 epoch"]
     # killed before the model was stored: nothing is left to train
     assert told_after(3) == []
-    # asked for again, it is trained again
     given = {**inputs, "params:train": tiny.model_copy(update={"epochs": 3})}
     assert "3 epochs about" in announced(ProjectHooks(), given, caplog, "train_resnet")[0]
 

@@ -24,7 +24,6 @@ def page(root):
 
 @pytest.fixture(scope="module")
 def added(root):
-    """The files of the README."""
     return dict(BLOCK.findall((root / "src/s10_pipeline/staleness/README.md").read_text(encoding="utf-8")))
 
 

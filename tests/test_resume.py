@@ -61,7 +61,6 @@ class Project:
         return list(self.data_root.glob(f"sample/06_models/checkpoints/*/epoch-{epoch:05d}.pt"))
 
     def outcome(self) -> dict[str, bytes]:
-        """The model and what was measured of it."""
         found = {}
         for name in ("model.safetensors", "training_history.csv"):
             versions = sorted(self.files.glob(f"{self.artifacts}/sample/06_models/{name}/*/{name}"))
@@ -71,7 +70,6 @@ class Project:
 
 @pytest.fixture(scope="module")
 def finished(root, tmp_path_factory) -> Project:
-    """A training that nothing happened to."""
     project = Project(root, tmp_path_factory.mktemp("undisturbed") / "data")
     assert project.run("--pipelines=data,lr_search,training") == 0, project.stderr
     return project

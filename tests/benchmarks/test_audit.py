@@ -23,7 +23,6 @@ def test_an_audit_finds_leaked_images_and_goes_on_where_it_ended(monkeypatch, tm
     cells = [cell.strip() for cell in row.split("|")]
     assert cells[3] == "1 of 1" and cells[5].startswith("20 of 20")
     assert cells[6].startswith("20 of 20")
-    # no time for another run, and none is needed for what is finished
     again = run("--faults", "leak", "clean", "--minutes", "0")
     assert row in again and "1 of 2 runs" in again
 

@@ -103,7 +103,6 @@ def test_seeds_of_a_recipe(page):
     assert len(re.findall(r"^\| [01] \| 0\.\d+ \| 1 \| +\d", both, re.MULTILINE)) == 2
     assert re.search(r"Mean test accuracy: \*\*\d+\.\d\d\*\*.*\(n = 2\)", both)
     assert "Mean test accuracy with test-time flip" in both and "found again" not in both
-    # what was trained is found again, with the same figures
     one = page(seeds, "sample", "--seeds", "1", "--params", *params.replace(",", ", ").split())
     assert one.count("found again") == 1
     figures = r"^\| 1 \|.*? % \| +\S+ % \| +\S+ % \|"

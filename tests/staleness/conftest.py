@@ -21,7 +21,6 @@ def _finished(tmp_path_factory):
 
 @pytest.fixture
 def project(_finished, tmp_path):
-    """Finished, and free to be changed."""
     return _finished.copy_to(tmp_path / "project")
 
 

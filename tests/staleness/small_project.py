@@ -25,9 +25,7 @@ ALL = ["read", "clean", "prepare", "fit", "judge", "label"]
 SOURCES = {
     "__init__.py": '"""A small project."""\n',
     "constants.py": 'FACTOR = 2\nOFFSETS = {"a": 1}\nUNIT = "points"\n',
-    "deep.py": '''
-"""Reached by way of others."""
-
+    "deep.py": """
 from . import constants
 from .constants import OFFSETS
 
@@ -37,7 +35,7 @@ def scale(value):
 
 def shift(value):
     return value + OFFSETS["a"]
-''',
+""",
     "params.py": """
 from typing import Annotated, Any
 
@@ -105,8 +103,6 @@ PARAMETERS = {
 
 
 class SmallProject:
-    """The package, its data and its parameters in one folder."""
-
     def __init__(self, folder: Path) -> None:
         self.folder, self.package, self.data = folder, folder / "src" / "small", folder / "data"
         self.parameters = json.loads(json.dumps(PARAMETERS))

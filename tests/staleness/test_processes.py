@@ -38,8 +38,6 @@ def test_runs_that_began_in_the_same_millisecond_keep_apart(project):
 
 
 class RunsBeside(logging.Handler):
-    """Calls something once, when a node begins."""
-
     def __init__(self, node: str, call) -> None:
         super().__init__()
         self._start, self._call, self.result = f"Running node: {node}", call, None

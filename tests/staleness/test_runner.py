@@ -22,7 +22,6 @@ def set_parameter(name: str, value: object):
 
 
 def change(pattern: str, text: str | None = None):
-    """Delete files, or write a text into them."""
     return lambda project: [p.write_text(text) if text else p.unlink() for p in project.data.glob(pattern)]
 
 
