@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,35 +15,28 @@ import torch
 from kedro.io import Version
 
 BLOCK = re.compile(r"^`([\w/.]+)`\n\n```\w+\n(.*?)```", re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/kedro-answers.md").read_text(encoding="utf-8")
+ADDED = dict(BLOCK.findall((ROOT / "src/s10_pipeline/staleness/README.md").read_text(encoding="utf-8")))
 TRAIN = {"epochs": 4, "lr": 0.1, "seed": 3}
 
 
-@pytest.fixture(scope="module")
-def page(root):
-    return (root / "docs/kedro-answers.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def added(root):
-    return dict(BLOCK.findall((root / "src/s10_pipeline/staleness/README.md").read_text(encoding="utf-8")))
-
-
 @pytest.fixture
-def project(root, page, added, tmp_path, monkeypatch):
+def project(tmp_path, monkeypatch):
     """The folder of the project; its package can be imported."""
     files = {
         "pyproject.toml": '[tool.kedro]\npackage_name = "yours"\nproject_name = "y"\nkedro_init_version = "1.7.0"\n',
         "conf/local/catalog.yml": "",
         "src/yours/__init__.py": "",
         "src/yours/settings.py": "",
-        **added,
-        **dict(BLOCK.findall(page)),
+        **ADDED,
+        **dict(BLOCK.findall(PAGE)),
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     for name in ("identity", "staleness"):
-        shutil.copytree(root / "src/s10_pipeline" / name, tmp_path / "src/yours" / name)
+        shutil.copytree(ROOT / "src/s10_pipeline" / name, tmp_path / "src/yours" / name)
     x = np.random.default_rng(0).normal(size=60)
     (tmp_path / "data/01_raw").mkdir(parents=True)
     pd.DataFrame({"x": x, "y": (x > 0.2).astype(int)}).to_csv(tmp_path / "data/01_raw/table.csv", index=False)
@@ -53,8 +47,8 @@ def project(root, page, added, tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def test_each_answer_is_short(page):
-    questions = page.split("\n## ")[1:]
+def test_each_answer_is_short():
+    questions = PAGE.split("\n## ")[1:]
     assert len(questions) == 5
     for question in questions:
         lines = [line for block in re.findall(r"```\w+\n(.*?)```", question, re.DOTALL) for line in block.splitlines()]
@@ -103,14 +97,14 @@ def test_mcnemar(project):
 
 
 @pytest.mark.slow
-def test_the_transcript_is_what_the_commands_say_and_a_foreign_project_knows_what_is_stale(project, page, added):
+def test_the_transcript_is_what_the_commands_say_and_a_foreign_project_knows_what_is_stale(project):
     def kedro(*arguments: str) -> str:
         command = [sys.executable, "-m", "kedro", *arguments]
         told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
         assert told.returncode == 0, told.stdout + told.stderr
         return told.stdout
 
-    (transcript,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    (transcript,) = re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
     environment = {**os.environ, "PYTHONPATH": str(project / "src"), "COLUMNS": "200", "PYTHONWARNINGS": "ignore"}
     (project / "src/s10_pipeline.py").write_text('raise ImportError("a foreign project has no s10_pipeline")')
     for step in transcript.split("$ kedro ")[1:]:
@@ -122,10 +116,10 @@ def test_the_transcript_is_what_the_commands_say_and_a_foreign_project_knows_wha
     table = importlib.import_module("yours.compare").compare()
     assert list(table["lr"]) == [0.1, 0.5] and "seed" not in table
 
-    assert len(added) == 3
-    assert sum(bool(line) for text in added.values() for line in text.splitlines()) <= 20
+    assert len(ADDED) == 3
+    assert sum(bool(line) for text in ADDED.values() for line in text.splitlines()) <= 20
     runner = (project / "src/yours/runner.py").read_text()
-    assert runner.replace(', harmless_inputs=("checkpoints",)', "") == added["src/yours/runner.py"]
+    assert runner.replace(', harmless_inputs=("checkpoints",)', "") == ADDED["src/yours/runner.py"]
     nodes, models = project / "src/yours/nodes.py", project / "data/06_models/model.safetensors"
     nodes.write_text("# of one table\n" + nodes.read_text().replace("float(right.mean())", "1.0 * right.mean()"))
     states = dict(re.findall(r"^(\w+) +(up to date|runs|waits) ", kedro("stages"), re.MULTILINE))

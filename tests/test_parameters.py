@@ -18,12 +18,9 @@ def load(root: Path, env: str, **runtime: Any) -> dict[str, Any]:
     return loader["parameters"]
 
 
-def test_base_writes_out_every_parameter(root):
+def test_base_writes_out_every_parameter_each_group_in_its_stages_file(root):
     written = load(root, "base")
     assert flatten(written).keys() == flatten(validate_parameters(written).model_dump()).keys()
-
-
-def test_each_group_stands_in_its_stages_file(root):
     for group, stage in STAGES.items():
         assert group in yaml.safe_load((root / f"conf/base/parameters_{stage}.yml").read_text())
 
@@ -123,12 +120,6 @@ def test_mistakes_are_one_line(root, key, value, message):
     assert "\n" not in str(caught.value)
 
 
-def test_means_of_zero_and_of_dark_channels_are_grey_levels(root):
-    for mean, std in (((0, 0, 0), (255, 255, 255)), ((0.5, 0.2, 30), (0.9, 40, 40))):
-        augment = validate_parameters(load(root, "base", augment={"pixel_mean": mean, "pixel_std": std})).augment
-        assert (augment.pixel_mean, augment.pixel_std) == (mean, std)
-
-
 @pytest.mark.parametrize("given", [{"epochs": 1}, {"epochs": 5}, {"anneal_epochs": 60}, {"warmup_epochs": 99}])
 def test_the_epochs_that_a_message_offers_are_taken(root, given):
     with pytest.raises(UserError) as caught:
@@ -137,9 +128,17 @@ def test_the_epochs_that_a_message_offers_are_taken(root, given):
     assert validate_parameters(load(root, "base", **run.make_context("run", [option]).params["params"]))
 
 
-@pytest.mark.parametrize("layer", ["layer2", "layer2+layer3", ["layer2", "layer3"]])
-def test_layers_may_be_one_or_several(root, layer):
-    assert validate_parameters(load(root, "base", explain={"layer": layer})).explain.layer in (layer, tuple(layer))
+@pytest.mark.parametrize(
+    ("group", "given"),
+    [
+        *(("explain", {"layer": layer}) for layer in ("layer2", "layer2+layer3", ("layer2", "layer3"))),
+        ("augment", {"pixel_mean": (0, 0, 0), "pixel_std": (255, 255, 255)}),
+        ("augment", {"pixel_mean": (0.5, 0.2, 30), "pixel_std": (0.9, 40, 40)}),
+    ],
+)
+def test_one_layer_or_several_and_means_of_dark_channels_are_taken(root, group, given):
+    taken = getattr(validate_parameters(load(root, "base", **{group: given})), group)
+    assert {name: getattr(taken, name) for name in given} == given
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("on", "on"), ("off", "off"), ("auto", "auto"), ("'on'", "on")])

@@ -43,8 +43,3 @@ def test_a_parameter_counts_unless_it_or_its_group_says_otherwise(parameter, sta
 
 def test_without_a_model_everything_counts():
     assert can_change(None, "a.b", "fit")
-
-
-def test_the_declaration_leaves_validation_alone():
-    with pytest.raises(ValueError, match="greater than or equal to 0"):
-        Outer(bounded=-1)
