@@ -150,7 +150,7 @@ class RunCheckpoints:
             with replacing(self.folder / f"epoch-{epoch:05d}.pt") as partial:
                 torch.save(named, partial)
         except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
-            remedy = f"free space there and run the same command again: it resumes after epoch {epoch - 1}"
+            remedy = f"free space there and run the same command again: it trains from epoch {epoch} on"
             what = f"cannot be written to {self.folder} ({error})"
             raise UserError(f"checkpoint of epoch {epoch}: {what}; {remedy}") from error
         for _, old in self.saved()[: -self._keep]:
