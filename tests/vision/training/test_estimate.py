@@ -24,6 +24,25 @@ def test_a_probe_measures_and_leaves_no_trace(data, tiny):
     assert speed.where == f"cpu ({torch.get_num_threads()} threads), fp32"
 
 
+def test_the_first_evaluation_does_not_count(data, tiny, monkeypatch):
+    passes = []
+
+    def sleep_once(model, _inputs: object) -> None:
+        if not model.training:
+            time.sleep(0 if passes else 1.5)
+            passes.append(1)
+
+    def slow_at_first(*args: object):
+        model = build_classifier(*args)
+        model.register_forward_pre_hook(sleep_once)
+        return model
+
+    monkeypatch.setattr(estimate, "build_classifier", slow_at_first)
+    # the slow pass would make this 1.5; a busy machine makes it a tenth
+    assert probe_speed(data.train_images, data.train_set, tiny).measuring * tiny.batch_size < 0.5
+    assert len(passes) > 1
+
+
 def test_an_epoch_of_one_batch_is_enough(data, tiny):
     assert probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 360})).step > 0
 

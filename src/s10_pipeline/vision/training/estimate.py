@@ -99,9 +99,10 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
         if on_cuda:  # steps run while the CPU prepares the next batch, so they are timed without data loading
             sums, timing = train_epoch(step, [first] * NUM_CUDA_STEPS, epoch=0)
             steps = timing.seconds / int(sums.num_images)
-        started = time.perf_counter()
-        measured, _ = measure(model, [first], precision)
-        measured.accuracy()  # waits for the device
+        for _ in range(2):  # time only the second pass, because the first one also chooses kernels
+            started = time.perf_counter()
+            measured, _ = measure(model, [first], precision)
+            measured.accuracy()  # wait for the device
         measuring = (time.perf_counter() - started) / int(measured.num_images)
     num_weights = sum(p.numel() for p in model.parameters())
     where = f"{describe_device(device)}, {precision.name}"
