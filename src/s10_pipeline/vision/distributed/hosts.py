@@ -54,7 +54,8 @@ def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     except (RendezvousError, DistError) as error:
         what = f"train.distributed.num_nodes={num_nodes}: this many hosts did not meet at {address} in {WAIT_SECONDS} s"
         remedy = f"start the same command again, and python -m s10_pipeline join {address} on each other host"
-        raise UserError(f"{what}; {remedy}: it resumes after epoch {job.checkpoints.last_epoch()}") from error
+        epoch = job.checkpoints.last_epoch() + 1
+        raise UserError(f"{what}; {remedy}, to train from epoch {epoch} on") from error
 
 
 def join(address: str) -> None:

@@ -82,12 +82,12 @@ def train_in_processes(job: Job, show: Show, on_epoch: OnEpoch, meet: Callable[[
             launch(job, show, on_epoch, meet())
             return
         except LostError as error:
-            failure, epoch = error, job.checkpoints.last_epoch()
+            failure, epoch = error, job.checkpoints.last_epoch() + 1
         if restart < max_restarts:
-            log.warning("%s; resuming after epoch %d (restart %d of %d)", failure, epoch, restart + 1, max_restarts)
+            log.warning("%s; training again from epoch %d (restart %d of %d)", failure, epoch, restart + 1, max_restarts)
     raise UserError(
         f"train.distributed.max_restarts={max_restarts}: processes died more often ({failure}); "
-        f"start the same command again: it resumes after epoch {epoch}"
+        f"start the same command again to train from epoch {epoch} on"
     )
 
 
