@@ -84,7 +84,7 @@ def train_in_processes(job: Job, show: Show, on_epoch: OnEpoch, meet: Callable[[
         except LostError as error:
             failure, epoch = error, job.checkpoints.last_epoch() + 1
         if restart < max_restarts:
-            log.warning("%s; training again from epoch %d (restart %d of %d)", failure, epoch, restart + 1, max_restarts)
+            log.warning("%s; restart %d of %d trains from epoch %d on", failure, restart + 1, max_restarts, epoch)
     raise UserError(
         f"train.distributed.max_restarts={max_restarts}: processes died more often ({failure}); "
         f"start the same command again to train from epoch {epoch} on"
