@@ -79,7 +79,7 @@ class Schedule(ABC):
         ``provenance`` stores this sentence, so the report need not simulate the schedule.
         """
         if row["drop_reason"] == "anneal":
-            return f"Annealing: from epoch {row['epoch']} on, the rate fell linearly to zero, whatever the losses said"
+            return f"From epoch {row['epoch']} on, the rate was annealed linearly to zero, whatever the losses said"
         return cls._describe(row, params)
 
     @classmethod
