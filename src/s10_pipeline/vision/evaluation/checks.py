@@ -50,8 +50,7 @@ def _check_images(trained: dict[str, Any], images: ImageSet, split: str) -> None
 
 
 def _check_split(trained: dict[str, Any], subset: Split) -> None:
-    # models that were trained before split digests were recorded pass unchecked
-    if trained.get("split_digests", {}).get(subset.name) not in (None, indices_digest(subset)):
+    if trained.get("split_digests", {}).get(subset.name) != indices_digest(subset):
         then, now = (
             ", ".join(f"augment.{name}={split[name]}" for name in ("val_fraction", "seed") if name in split)
             or "by source"

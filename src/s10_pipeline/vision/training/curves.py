@@ -51,8 +51,6 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
 
 def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
     """Draw a vertical line, labelled with the new rate, after each epoch at whose end the learning rate dropped."""
-    if "lr_after" not in history:  # a history that an earlier version stored
-        return
     # a drop after the last epoch had no effect, so it is not drawn
     for i in np.flatnonzero((history["lr_after"] < history["lr"]).to_numpy()[:-1]):
         x = float(history["epoch"].iloc[i]) + 0.5
