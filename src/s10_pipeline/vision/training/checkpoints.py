@@ -96,7 +96,7 @@ class CheckpointStore:
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, run_key: str, epochs: int) -> None:
-        """Note that the model of a training is stored, so that the next forced run of as many epochs starts from scratch."""
+        """Note that the model of a training is stored, so that a forced run of as many epochs starts from scratch."""
         folder = self.root / run_key
         if folder.is_dir():
             write_text(folder / "finished.json", json.dumps({"epochs": epochs}))
