@@ -129,7 +129,7 @@ def test_a_killed_host_ends_the_run_or_joins_again(data, tiny, tmp_path, address
     assert joined[0].wait(60) == 0
     assert [m for m in caplog.messages if m.startswith("resuming after epoch 1 of 2")], "not from the start"
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert [w for w in warnings if w.startswith("restarting the training from epoch 2 on (restart 1 of 1)")] == warnings
+    assert [w for w in warnings if w.startswith("restart 1 of 1, from epoch 2 on: ")] == warnings
     assert_equal(several, one)
 
 

@@ -113,7 +113,7 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
     assert (tmp_path / "killed").exists()
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].startswith("restarting the training from epoch 2 on (restart 1 of 1): ")
+    assert warnings[0].startswith("restart 1 of 1, from epoch 2 on: ")
     assert restarted.history.equals(whole.history)
     assert restarted.margins.equals(whole.margins)
     assert classifier_to_bytes(restarted.model) == classifier_to_bytes(whole.model)

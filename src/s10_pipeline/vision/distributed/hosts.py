@@ -86,9 +86,7 @@ def join(address: str) -> None:
         # Wait for the next start after an AttributeError too: torch's launcher raises it if the rendezvous already had
         # enough hosts until the time limit.
         except (LostError, RendezvousError, DistError, AttributeError) as error:
-            log.warning(
-                "training was interrupted (%s); waiting until the host at %s resumes it", one_line(error), address
-            )
+            log.warning("training was interrupted (%s); waiting for host %s to resume it", one_line(error), address)
 
 
 def _open_store(address: str) -> TCPStore:

@@ -85,8 +85,7 @@ def train_in_processes(job: Job, show: Show, on_epoch: OnEpoch, meet: Callable[[
         except LostError as error:
             failure, next_epoch = error, job.checkpoints.last_epoch() + 1
         if restart < max_restarts:
-            given = next_epoch, restart + 1, max_restarts, failure
-            log.warning("restarting the training from epoch %d on (restart %d of %d): %s", *given)
+            log.warning("restart %d of %d, from epoch %d on: %s", restart + 1, max_restarts, next_epoch, failure)
     raise UserError(
         f"train.distributed.max_restarts={max_restarts}: training processes died more often than that ({failure}); "
         f"start the same command again to train from epoch {next_epoch} on"
@@ -184,13 +183,10 @@ def _share_job(mine: Job | JoiningHost) -> Job:
     try:
         distributed.broadcast_object_list(handed, src=0)
     except FileNotFoundError as error:
-        raise UserError(
-            f"join: {error.filename}: not on this host; mount the first host's data root at the same path here"
-        ) from error
-    job: Job = handed[0][0]
+        raise UserError(f"join: {error.filename}: not on this host; mount the first host's data root here") from error
     # Resume from the checkpoint that rank 0 sent, because a shared folder may still show other hosts an older one.
-    newest = handed[0][1]
-    job.checkpoints.last = lambda: newest  # type: ignore[method-assign]
+    job: Job = handed[0][0]
+    job.checkpoints.last = lambda: handed[0][1]  # type: ignore[method-assign]
     return replace(job, device=mine.device)
 
 

@@ -71,8 +71,7 @@ class CheckpointStore:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise UserError(
-                f"train: another run is training exactly this (checkpoints in {folder}); wait until it ends, or change "
-                "train.seed"
+                f"train: another run is training exactly this (in {folder}); wait until it ends, or change train.seed"
             ) from error
         # Remove half-written checkpoints, which a process leaves that is killed while it writes.
         for leftover in folder.glob(".*.partial"):

@@ -132,10 +132,7 @@ def train_classifier(
     check_device(params, device)
     rate, depends, run_key = _find(data, lr, params, store)
     if params.pretrained.path:
-        log.info(
-            "starting from pretrained weights %s; images are normalised as these weights require",
-            params.pretrained.path,
-        )
+        log.info("starting from pretrained weights %s; images are normalised for these weights", params.pretrained.path)
     if rate != lr:
         log.info(
             "resuming the interrupted training at its learning rate %.4g; the range test now finds %.4g (to train from "

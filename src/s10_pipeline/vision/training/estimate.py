@@ -93,9 +93,8 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
             images, train_set, train.batch_size, train.seed, pin_memory=on_cuda, num_ranks=num_processes
         )
         step = build_step(model, optimizer, precision, train)
-        batches = chain.from_iterable(
-            map(loader.epoch, (0, 1))
-        )  # of two epochs, because one epoch may have only one batch
+        # Take batches of two epochs, because one epoch may have only one batch.
+        batches = chain.from_iterable(map(loader.epoch, (0, 1)))
         first = next(batches)
         # Run the first steps without timing them: they choose kernels and allocate memory. On CUDA, the step after
         # WARMUP_STEPS others is captured as a CUDA graph, so do not time it either.
@@ -175,9 +174,7 @@ def _advise_threads(num_threads: int, load: float) -> None:
     if num_threads > free:
         found = num_threads, num_cores(), load, free
         log.warning(
-            "training with %d threads on %d cores is slow at a load average of %.1f; end other programs, or set "
-            "OMP_NUM_THREADS=%d",
-            *found,
+            "%d threads on %d cores are slow at a load average of %.1f; free cores, or set OMP_NUM_THREADS=%d", *found
         )
 
 

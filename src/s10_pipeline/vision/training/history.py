@@ -75,9 +75,8 @@ class History:
             epoch, self._params.epochs, train.mean_loss(), 100 * train.accuracy(), val.mean_loss(),
             100 * val.accuracy(), lr, short_count(images_per_second), left,
         )  # fmt: skip
-        is_last = epoch == self._params.epochs
-        # Do not log a drop of the learning rate after the last epoch, because it has no effect.
-        if row["lr_dropped"] and not is_last:
+        if row["lr_dropped"] and epoch < self._params.epochs:
+            # Log only drops of the learning rate before the last epoch, because a later drop has no effect.
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
             log.info("schedule: learning rate %.2g -> %.2g, because %s", lr, row["lr_after"], why)
         self._warn_of_waiting()
@@ -92,9 +91,7 @@ class History:
         remedy = "choose fewer or cheaper transforms in augment.train"
         if self._num_workers < cores - 1:
             remedy = f"raise train.num_workers (now {self._num_workers}; {cores} cores are available), or {remedy}"
-        log.warning(
-            "data loading is the bottleneck: waiting for batches takes %.0f %% of an epoch; %s", 100 * waited, remedy
-        )
+        log.warning("data is the bottleneck: waiting for batches takes %.0f %% of an epoch; %s", 100 * waited, remedy)
 
 
 def short_count(number: float) -> str:

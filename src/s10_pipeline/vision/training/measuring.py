@@ -22,7 +22,7 @@ BATCH_SIZE = 500
 BATCH_SIZE_CUDA = 2048
 
 # Validation and test images are kept in GPU memory if they need less than this share of the free memory; otherwise they
-# are copied to the GPU after each epoch.
+# are copied there anew after each epoch.
 MAX_SHARE_OF_MEMORY = 1 / 8
 
 
