@@ -20,7 +20,7 @@ def margins_of(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
 
 
 def margin_table(sums: dict[str, Tensor], epochs: int, data: TrainingData) -> pd.DataFrame:
-    """Return the table ``train_margins``: the margin of each image (see :func:`margins_of`), averaged over the epochs.
+    """Return the table ``train_margins``: per image, the label's logit minus the largest other, averaged over epochs.
 
     Args:
         sums: margins summed over the epochs, one tensor each for all ``train_images`` ("train") and all
