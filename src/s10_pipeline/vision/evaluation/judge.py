@@ -218,7 +218,7 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
         return Verdict("decided_schedule", "unknown", 0, told)
     decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
     n = provenance["train"].get("epochs", 0)
-    sentences = [fall.replace("Annealing: from", "From") for fall in schedule["falls"]]  # the cause is named first
+    sentences = list(schedule["falls"])
     if drops:
         sentences.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
     if not decided:
