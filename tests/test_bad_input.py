@@ -49,7 +49,7 @@ LAYER = "--params=explain.layer=layer2+layer4"
         (["--params=train.epochs=many"], "train.epochs=many: must be a valid integer"),
         (["--pipeline=predict", "--params=trian.lr=9"], "trian: no such group"),
         (["--params=ingest.shortcut=cirle"], "ingest.shortcut=cirle: "),
-        ([LAYER], "explain.layer=layer4: a network of depth 8 has layer1, layer2, layer3;"),
+        ([LAYER], "explain.layer=layer4: a network of depth 8 has layer1, layer2, layer3, but"),
         (["--pipelines=data,lr_search,training,predict", LAYER], "explain.layer=layer4: a network of depth 8 has "),
         (["--params=train.device=gpu"], "train.device=gpu: not a device"),
         (["--params=train.device=cuda:7"], "train.device=cuda:7: torch sees no CUDA GPU here"),

@@ -137,51 +137,48 @@ def cpu_computes_bf16() -> bool:
 
 
 @contextmanager
+def _holding(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Set the attribute ``name`` of ``owner`` while in the context, then restore its earlier value."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
     """Make torch use deterministic algorithms if ``enabled``, else the fastest ones; restore the settings at exit.
 
     This matters on CUDA; CPU results are reproducible anyway. Source:
     https://docs.pytorch.org/docs/stable/notes/randomness.html
     """
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    # cuDNN autotuning is faster if all batches have one shape, but may choose another algorithm in the next run
-    torch.backends.cudnn.benchmark = not enabled
+    before = torch.are_deterministic_algorithms_enabled()
     if enabled:
         # cuBLAS is deterministic only with this workspace setting, which it reads at its first use, so set it before.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+    # cuDNN autotuning is faster if all batches have one shape, but may choose another algorithm in the next run
+    with _holding(torch.backends.cudnn, "benchmark", not enabled):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
 
-@contextmanager
-def no_autotuning() -> Iterator[None]:
-    """Switch off cuDNN autotuning inside a ``with`` block; cuDNN then chooses algorithms without timing them."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
+def no_autotuning() -> AbstractContextManager[None]:
+    """Switch off cuDNN autotuning while in the context, so that it chooses convolutions by heuristics."""
+    return _holding(torch.backends.cudnn, "benchmark", False)
 
 
-@contextmanager
-def plain_fp32() -> Iterator[None]:
-    """Compute fp32 convolutions on CUDA in full precision inside a ``with`` block, not in TF32, which is the default.
+def plain_fp32() -> AbstractContextManager[None]:
+    """Compute fp32 convolutions on CUDA in full precision while in the context, not in TF32, which is the default.
 
     TF32 rounds inputs to a 10-bit mantissa. Source:
     https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
     """
-    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision = before
+    return _holding(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -137,6 +137,8 @@ def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(l
     margins = pd.DataFrame({"split": np.repeat(list(sizes), list(sizes.values()))})
     judged = judge_labels(candidates(**listed), margins, SURE)
     assert (judged.verdict, len(judged.items), judged.n) == (verdict, num_items, 5000)
+    assert judged.sentence.partition(":")[0].lower().replace(" ", "_") in (verdict, "cannot_be_told")
+    assert judged.sentence.startswith("Cannot be told") is (verdict == "unknown")
     assert judged.value == sum(map(len, listed.values())) / 5000
     assert judged.low <= judged.value <= judged.high
 
@@ -201,4 +203,3 @@ def test_what_decided_the_schedule_is_what_happened(decided, drops, verdict):
     assert (judged.verdict, judged.value, list(judged.items)) == (verdict, len(drops), decided)
     assert ("validation loss" in judged.sentence.lower()) is ("validation loss" in decided)
     assert ("never dropped" in judged.sentence) is (not decided)
-    assert judge_schedule({}).verdict == "unknown"

@@ -105,6 +105,7 @@ def test_key_figures_as_json(html: str, names: tuple[str, ...]) -> None:
     assert (first["confidence"], first["truth_probability"]) == (0.7, 0.15)
     assert [card["blank_map"] for card in found["misclassified"]] == [False, True] + [False] * 23
     assert found["training"]["lr_dropped_after_epochs"] == [2] == [drop["epoch"] for drop in found["schedule"]["drops"]]
+    assert html.count(" ↓</td>") == 1, "in the table of epochs too, the drop after the last epoch is left out"
     assert found["training"]["best_val_epoch"] == 3 and found["training"]["val_accuracy"] is None
     assert found["learning_rate"]["candidates"] == {"auto": 0.05, "minimum": None}
     assert found["cam_check"]["verdict"]["verdict"] == "found" and found["shortcut"] is None
@@ -161,7 +162,7 @@ def test_a_page_on_three_test_images(inputs: Inputs) -> None:
 def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inputs, figures: dict[str, Figure]) -> None:
     given = inputs()
     best_lr = {"lr": 0.3, "method": "train.lr", "candidates": {}}
-    provenance = {"model": {"lr": 0.3, "lr_from": "train.lr"}, "lr_search": best_lr}
+    provenance = given.provenance | {"model": {"lr": 0.3, "lr_from": "train.lr"}, "lr_search": best_lr}
     untested = dataclasses.replace(given, provenance=provenance, best_lr=best_lr, lr_curve=given.lr_curve.head(0))
     drawn = {name: figure for name, figure in figures.items() if name != "lr_curve_plot"}
     html = build_report(untested, drawn)
@@ -232,7 +233,6 @@ WENT_ON = {"model": {"lr": 0.04, "lr_from": "interrupted training"}, "lr_search"
         ({"train": {"epochs": 4, "resizing": {"epochs": 2}}}, "training", "In the first 2 epochs training images"),
         ({"schedule": {"drops": [], "falls": ["A fall to zero"], "warmup": ""}}, "training", "A fall to zero."),
         ({"schedule": {"drops": [], "falls": [], "warmup": "A rise"}}, "training", "A rise."),
-        ({"schedule": None}, "training", "Not recorded"),
         (WENT_ON, "summary", "found 0.05"),
         # the reading was not used
         (WENT_ON, "range-test", "rule, checked by the range test 0.05 lowest loss"),

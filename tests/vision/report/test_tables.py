@@ -8,7 +8,7 @@ from s10_pipeline.vision.report.tables import most_confused, to_jsonable, traini
 NAN = float("nan")
 HISTORY = pd.DataFrame(
     {
-        "epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, False],
+        "epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, True],
         "train_accuracy": [0.1, 0.2, 0.3], "val_accuracy": [0.4, 0.6, NAN], "test_accuracy": [0.5, 0.5, 0.7],
     }
 )  # fmt: skip
@@ -35,6 +35,7 @@ def test_training_in_figures() -> None:
     told = to_jsonable(training_summary(HISTORY, TIMING))
     assert (told["num_epochs"], told["highest_lr"], told["final_lr"]) == (3, 0.2, 0.02)
     assert (told["best_val_epoch"], told["best_val_accuracy"], told["val_accuracy"]) == (2, 0.6, None)
+    # the drop after epoch 3, the last one, had no effect
     assert told["lr_dropped_after_epochs"] == [2]
     # by time: the last epoch took half of it
     assert (told["total_seconds"], told["images_per_second"], told["data_wait_fraction"]) == (4.0, 75.0, 0.1)

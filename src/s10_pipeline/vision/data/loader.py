@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from ..errors import UserError
 from .image_set import ImageSet
@@ -133,18 +133,6 @@ class EpochBatches(Sampler[list[Key]]):
         return mine * self._num_ranks / (end - start)
 
 
-class Messages(Sampler[list[list[Key]]]):
-    """Groups of at most ``size`` consecutive batches; each group is sent as one message."""
-
-    def __init__(self, batches: EpochBatches, size: int) -> None:
-        self._batches, self._size = batches, size
-
-    def __iter__(self) -> Iterator[list[list[Key]]]:
-        batches = iter(self._batches)
-        while group := list(islice(batches, self._size)):
-            yield group
-
-
 class TrainLoader:
     """Augmented training batches: ``for images, labels in loader.epoch(3)``.
 
@@ -181,7 +169,7 @@ class TrainLoader:
             check_limits(num_workers, per_message * batch_bytes * num_ranks)
         self.loader: DataLoader[Message] = DataLoader(
             AugmentedImages(images, subset, seed),
-            batch_sampler=Messages(self.batches, per_message),
+            batch_sampler=BatchSampler(self.batches, per_message, drop_last=False),  # type: ignore[arg-type]
             collate_fn=_whole_message,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,

@@ -121,10 +121,11 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
     counts = {split: sum(item["split"] == split for item in items) for split in ("test", "val")}
     low, high = wilson(len(items), n)
     if items:
-        told = f"{counts['test']:,} test and {counts['val']:,} validation images are also among the training images"
+        number = " and ".join((_images(counts["test"], "test image"), _images(counts["val"], "validation image")))
+        told = f"Also among the training images: {number}"
         if (rest := metrics["test_accuracy_without_near_duplicates"]) is not None and counts["test"]:
-            alike = f"{metrics['num_near_duplicates']:,} test images that look like a training image"
-            told += f"; without the {alike}, the accuracy is {rest:.2%}"
+            alike = _images(metrics["num_near_duplicates"], "test image")
+            told += f"; without the {alike} most like a training image, the accuracy is {rest:.2%}"
         return Verdict("near_duplicates", "found", n, told, len(items) / n, low, high, items)
     told = f"None of {n:,} test and validation images is surely also among the training images"
     if len(near_duplicates):
@@ -181,9 +182,10 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         sentence = (
             f"Found: {sentence}; if right labels vary alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
         )
+    elif verdict == "unknown":
+        sentence, items = f"Cannot be told: {sentence}", []
     else:
-        sentence = f"Not found: {sentence}; so few may do so even if all labels are right"
-        items = []
+        sentence, items = f"Not found: {sentence}; so few may do so even if all labels are right", []
     return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
 
 
@@ -212,13 +214,10 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
 
 def judge_schedule(provenance: dict[str, Any]) -> Verdict:
     """State what lowered the learning rate, from the reasons that the training history recorded."""
-    schedule = provenance.get("schedule")
-    if schedule is None:
-        told = "Not recorded. The version that trained this model did not note it"
-        return Verdict("decided_schedule", "unknown", 0, told)
+    schedule = provenance["schedule"]
     decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
     n = provenance["train"].get("epochs", 0)
-    sentences = [fall.replace("Annealing: from", "From") for fall in schedule["falls"]]  # the cause is named first
+    sentences = list(schedule["falls"])
     if drops:
         sentences.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
     if not decided:

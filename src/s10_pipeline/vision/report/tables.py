@@ -30,11 +30,12 @@ def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, A
     """
     last, best = history.iloc[-1], history.iloc[int(history["val_accuracy"].fillna(-1).argmax())]
     seconds = timing["epoch_seconds"]
+    before_last = history.iloc[:-1]  # a drop after the last epoch had no effect, so it is left out
     return {
         "num_epochs": last["epoch"],
         "highest_lr": history["lr"].max(),
         "final_lr": last["lr"],
-        "lr_dropped_after_epochs": history.loc[history["lr_dropped"].astype(bool), "epoch"].tolist(),
+        "lr_dropped_after_epochs": before_last.loc[before_last["lr_dropped"].astype(bool), "epoch"].tolist(),
         "train_accuracy": last["train_accuracy"],
         "val_accuracy": last["val_accuracy"],
         "best_val_accuracy": best["val_accuracy"],

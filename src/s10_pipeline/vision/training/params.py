@@ -12,7 +12,9 @@ from ..params import Params
 
 
 class PlateauParams(Params):
-    """``torch.optim.lr_scheduler.ReduceLROnPlateau`` on the validation loss.
+    """Parameters of the schedule ``plateau``, which lowers the learning rate when the validation loss stops falling.
+
+    The schedule is ``torch.optim.lr_scheduler.ReduceLROnPlateau``.
 
     Attributes:
         factor: factor by which the learning rate is multiplied at each drop.
@@ -92,7 +94,7 @@ class DistributedParams(Params):
 
 
 class StepParams(Params):
-    """Parameters of the SGD step and the number of epochs; the learning-rate range test reads only these of ``train``.
+    """Parameters of training steps, and the number of epochs. The range test reads only these parameters of ``train``.
 
     Attributes:
         epochs: number of training epochs; the range tests may use at most a quarter of the training's batches.
@@ -130,7 +132,7 @@ class StepParams(Params):
     pretrained: PretrainedParams = PretrainedParams()
 
     def rate(self, best_lr: Mapping[str, Any]) -> float:
-        """Return the learning rate after warm-up: ``lr`` if given, else the one that the range test found."""
+        """Return the learning rate after warm-up: ``lr`` if it is given, else the rate that the range test found."""
         return float(best_lr["lr"] if self.lr is None else self.lr)
 
     @model_validator(mode="after")
@@ -140,7 +142,8 @@ class StepParams(Params):
         return self
 
 
-# Parameters that, unless 0, make the learning rates or image sizes of an epoch depend on ``epochs``.
+# Names of parameters that make an epoch's learning rate or image size depend on ``epochs``, unless they are 0. If one
+# is set, a training with another number of epochs starts from scratch.
 LOOK_AT_EPOCHS = ("anneal_epochs", "resizing.epochs")
 
 TRAINING = affects("train_resnet")
@@ -183,7 +186,7 @@ class TrainParams(StepParams):
 
     @property
     def resized_epochs(self) -> int:
-        """Number of epochs at the start that train on downscaled images."""
+        """Number of epochs at the start that train on downscaled images; 0 without progressive resizing."""
         return min(self.resizing.epochs, self.epochs - 1)
 
     @model_validator(mode="after")
