@@ -74,7 +74,7 @@ def test_only_epochs_without_a_checkpoint_are_announced(inputs, data, tiny, capl
         wanted = tiny.model_copy(update={"epochs": 3, **changes})
         told = announced(ProjectHooks(), {**inputs, "params:train": wanted}, caplog, "train_resnet")
         store.mark_finished(result.run_key, epochs)
-        return [line.partition("; ")[2].partition(" about")[0] for line in told]
+        return [line.partition("time: ")[2].partition(" about")[0] for line in told]
 
     assert told_after(1) == ["2 epochs"]
     assert told_after(2, lr=0.06) == ["3 epochs"], "another rate starts afresh"
