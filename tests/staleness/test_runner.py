@@ -65,7 +65,8 @@ def test_exactly_these_nodes_run(project, case):
     change(project)
     assert project.run() == expected
     before = written(project)
-    assert project.run() == IN_MEMORY and written(project) == before
+    assert project.run() == IN_MEMORY
+    assert written(project) == before
 
 
 def test_a_forced_run_runs_everything_and_stores_equal_contents_once(project):
@@ -95,7 +96,8 @@ def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
     number.write_text("5")
     project.parameters["source"]["path"] = str(number)
     monkeypatch.setattr(Memo, "digest", lambda memo, path, *fs: None if path == str(number) else real(memo, path, *fs))
-    assert project.run()[0] == "read" and project.run() == ["read", "prepare"]
+    assert project.run()[0] == "read"
+    assert project.run() == ["read", "prepare"]
 
 
 def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newest(project):
@@ -145,7 +147,8 @@ def test_a_node_with_one_output_in_memory_runs_each_time(project, monkeypatch):
         return changed
 
     monkeypatch.setattr(project, "catalog", catalog)
-    assert project.run() == AFTER_READ and project.run() == ["clean", "prepare"]
+    assert project.run() == AFTER_READ
+    assert project.run() == ["clean", "prepare"]
     set_parameter("fit.epochs", 9)(project)
     assert project.run() == AFTER_READ
 
