@@ -1,5 +1,3 @@
-"""Outlines against formulas, and tables that no library's last bit can change."""
-
 import numpy as np
 import pytest
 
