@@ -94,8 +94,7 @@ def test_it_is_fitted_to_images_of_all_classes_where_they_come_sorted(shapes, se
     model = build_classifier(images, replace(train_set, indices=rows), WHITENED)
     whole = model.normalise(torch.from_numpy(images.images_nhwc[rows]).permute(0, 3, 1, 2))
     labels = [int(images.labels[rows][(whole == x).all(dim=(1, 2, 3))][0]) for x in taken[0]]
-    assert len(labels) == 50
-    assert set(labels) == set(range(10))
+    assert len(labels) == 50 and set(labels) == set(range(10))
 
 
 @pytest.mark.parametrize(("side", "num_images"), [(32, 40), (64, 10), (128, 2), (512, 1)])
