@@ -1,5 +1,3 @@
-"""Corrections change what they name and nothing else; a file that does not fit is refused in one line."""
-
 import sys
 
 import numpy as np

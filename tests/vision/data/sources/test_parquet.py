@@ -46,7 +46,6 @@ def write(file, images, labels, image="img", label="label", metadata=None, label
 
 
 def write_both(folder, train=None, test=None, labels=(0, 1, 2, 0, 1, 2), **kwargs):
-    """Six training and three test images."""
     train = noise(6) if train is None else train
     test = noise(3, seed=1) if test is None else test
     write(folder / "train-00000-of-00001.parquet", train, labels, **kwargs)

@@ -1,5 +1,3 @@
-"""shapes10: the same bytes everywhere, ten fair classes, objects where the boxes say, tags where asked."""
-
 import hashlib
 import json
 
