@@ -1,5 +1,3 @@
-"""The report in a browser: it works, at any width, in both colour schemes, and asks the network for nothing."""
-
 import csv
 import json
 import shutil
