@@ -15,8 +15,6 @@ from s10_pipeline.vision.training.model import build_classifier
 
 @pytest.fixture
 def build(data, tiny):
-    """Builds the classifier of ``data`` for a weights file."""
-
     def build(path, **architecture):
         architecture = ArchitectureParams.model_validate({"depth": 18, **architecture})
         update = {"architecture": architecture, "pretrained": PretrainedParams(path=str(path))}
