@@ -19,8 +19,6 @@ NAMES = ("cat", "dög", "a,b")
 
 @pytest.fixture
 def trained(make_model):
-    """Makes a network in a state as after training."""
-
     def make(size: int = 32, **architecture: object) -> Classifier:
         model = make_model(NAMES, size, **architecture)
         for module in model.modules():
