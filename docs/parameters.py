@@ -23,8 +23,8 @@ LIMITS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 INTRODUCTION = """# Parameters
 
 `make docs` generates this page. [Commands](commands.md#parameters) shows how to set a parameter. Each entry gives the
-type with its limits, the default in `base`, the values of other environments that change it, and the effect. "Can
-change" names the nodes whose results the parameter can change, if those are fewer than the nodes that read it."""
+parameter's type and limits, its default, other values in the environments `cpu`, `sample` and `seed`, and its effect.
+"Can change" names the nodes whose results the parameter can change, if other nodes read it without effect."""
 
 
 def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -> Iterator[str]:
@@ -35,11 +35,13 @@ def entries(model: type[BaseModel], prefix: str, values: list[dict[str, Any]]) -
         if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
             yield from entries(field.annotation, full, inner)
             continue
-        base, *others = ["in the file" if isinstance(v, list) and v else json.dumps(v).strip('"') for v in inner]
-        changed = "".join(f", `{e}` {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base)
+        base, *others = ["a list in `conf/`" if isinstance(v, list) and v else json.dumps(v).strip('"') for v in inner]
+        changed = "".join(
+            f"; environment `{e}`: {v}" for e, v in zip(ENVIRONMENTS[1:], others, strict=True) if v != base
+        )
         marks = [set(m) for f in declared_fields(Parameters, full) for m in f.metadata if isinstance(m, Affects)]
         reach = f"Can change {' and '.join(sorted(set.intersection(*marks))) or 'no result'}" if marks else ""
-        head = f"- `{full}` ({kind(schema[name])}; default {base}{changed}): {texts.get(name, '')}".rstrip(": .")
+        head = f"- `{full}` ({kind(schema[name])}; default: {base}{changed}): {texts.get(name, '')}".rstrip(": .")
         text = " ".join(" ".join(f"{part}." for part in (head, reach) if part).split())
         yield textwrap.fill(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
@@ -71,5 +73,5 @@ values = [OmegaConfigLoader(CONF, env=env, **CONFIG_LOADER_ARGS)["parameters"] f
 print(INTRODUCTION)
 for group, field in Parameters.model_fields.items():
     print(f"\n## {group}\n\n{inspect.cleandoc(field.annotation.__doc__).splitlines()[0]}")
-    print(f"Set it in `parameters_{STAGES[group]}.yml`.\n")
+    print(f"Set them in `parameters_{STAGES[group]}.yml`.\n")
     print("\n".join(entries(field.annotation, group, [value[group] for value in values])))

@@ -56,6 +56,7 @@ def keep(picture: Image.Image, name: str, width: int) -> None:
 
 def photograph(browser: Browser, page: Path, section: str) -> Image.Image:
     """A section of a page, as a window of 920 pixels shows it in light colours."""
+    browser.call("Emulation.setScrollbarsHidden", hidden=True)  # a screenshot has none, so it is laid out wider
     browser.open(page.read_text(encoding="utf-8"), width=920)
     where = f"document.querySelector('{section}').getBoundingClientRect()"
     box = browser.run(f"(r => [r.x, r.y + scrollY, r.width, r.height])({where})")

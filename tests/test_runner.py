@@ -4,9 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import Version
 from pydantic import BaseModel, create_model
 
 from s10_pipeline import runner
+from s10_pipeline.datasets.checkpoints import CheckpointsDataset
+from s10_pipeline.datasets.kedro_types import JSONDataset
 from s10_pipeline.identity.affects import Affects, can_change
 from s10_pipeline.identity.digests import Memo
 from s10_pipeline.parameters import Parameters
@@ -143,3 +146,13 @@ def test_records_tell_device_and_commit(monkeypatch):
     assert describe({})["device"].startswith("cpu")
     monkeypatch.setattr(runner, "describe_git_state", lambda: {"commit": "c0ffee", "uncommitted_changes": True})
     assert describe({})["git"] == {"commit": "c0ffee", "dirty": True}
+
+
+@pytest.mark.parametrize(("root", "removable"), [("", ["abc"]), ("memory://", [])])
+def test_checkpoints_are_kept_where_models_are_stored_remotely(tmp_path, root, removable):
+    (tmp_path / "checkpoints" / "abc").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "abc" / "finished.json").write_text("{}")
+    provenance = JSONDataset(filepath=f"{root}{tmp_path}/provenance.json", version=Version(None, None))
+    checkpoints = CheckpointsDataset(filepath=str(tmp_path / "checkpoints"))
+    catalog = DataCatalog({"provenance": provenance, "checkpoints": checkpoints})
+    assert [folder.name for folder in RULES.unneeded(catalog, set())] == removable

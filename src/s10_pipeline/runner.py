@@ -9,7 +9,7 @@ from typing import Any
 
 from .parameters import Parameters
 from .staleness.fingerprint import Rules, Versions
-from .staleness.kedro_internals import path_of
+from .staleness.kedro_internals import is_local, path_of
 from .staleness.runner import StalenessRunner
 from .vision.errors import UserError
 from .vision.training.git_state import describe_git_state
@@ -48,11 +48,15 @@ def compare_rates(catalog: Any, node: str) -> str:
 def finished_without_model(catalog: Any, kept: Versions) -> list[Path]:
     """Return the checkpoint folders of finished trainings whose model is not among the versions to keep.
 
+    Models on a remote file system are all kept, because ``kedro prune`` removes local files only.
+
     Args:
         kept: (dataset, version) each.
     """
     from filelock import FileLock, Timeout
 
+    if not is_local(catalog["provenance"]):
+        return []
     named = set()
     for version in (version for name, version in kept if name == "provenance"):
         with suppress(OSError, ValueError, KeyError):

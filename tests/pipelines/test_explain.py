@@ -93,7 +93,7 @@ def test_images_of_another_time_are_refused(explained, node, split):
 
 def test_another_split_is_refused(explained):
     other, *_ = build_sets(explained["train_images"], explained["test_images"], AugmentParams(seed=1))
-    with pytest.raises(UserError, match="^train_set: another split"):
+    with pytest.raises(UserError, match="^train_set: differs from the split"):
         call(compute_cams, explained, train_set=other)
 
 

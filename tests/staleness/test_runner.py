@@ -6,11 +6,13 @@ import os
 import shlex
 
 import pytest
+from kedro.io import MemoryDataset
 from small_project import ALL, SmallProject
 
 from s10_pipeline.identity.digests import Memo
 from s10_pipeline.staleness.records import RecordsDataset
 
+IN_MEMORY = ["prepare"]  # its result is only in memory, so it runs each time
 AFTER_READ = ["clean", "prepare", "fit", "judge"]
 
 
@@ -41,25 +43,25 @@ def touch_everything(project: SmallProject) -> None:
 
 
 CASES = {
-    "nothing": (lambda project: None, []),
+    "nothing": (lambda project: None, IN_MEMORY),
     "a parameter": (set_parameter("fit.epochs", 4), ["prepare", "fit", "judge"]),
     "a parameter that another stage reads": (set_parameter("source.start", 7), ["read", *AFTER_READ]),
-    "a parameter that is declared harmless": (set_parameter("fit.device", "cuda"), []),
+    "a parameter that is declared harmless": (set_parameter("fit.device", "cuda"), IN_MEMORY),
     "a new parameter": (set_parameter("fit.momentum", 0.9), ["prepare", "fit"]),  # equal result: judge stays
-    "a comment": (edit("deep.py", "# as told", "# as said"), []),
+    "a comment": (edit("deep.py", "# as told", "# as said"), IN_MEMORY),
     "a constant of a helper": (edit("constants.py", "FACTOR = 2", "FACTOR = 3"), ["prepare", "fit", "judge"]),
-    "a constant by attribute": (edit("constants.py", "points", "goals"), ["judge"]),
+    "a constant by attribute": (edit("constants.py", "points", "goals"), ["prepare", "judge"]),
     "own code, equal result": (edit("nodes.py", 'fit["epochs"]', 'fit["epochs"] + 0'), ["prepare", "fit"]),
     "an output is deleted": (delete("model"), ["prepare", "fit"]),
-    "one of two outputs is deleted": (delete("summary"), ["clean"]),
+    "one of two outputs is deleted": (delete("summary"), ["clean", "prepare"]),
     "an output is edited by hand": (write("model.json/*/*.json", "1"), ["prepare", "fit"]),
-    "an input is replaced by other content": (write("names.json", '["d", "c"]'), ["label"]),
-    "an input is replaced by equal content": (write("names.json", '["b", "a"]'), []),
+    "an input is replaced by other content": (write("names.json", '["d", "c"]'), ["prepare", "label"]),
+    "an input is replaced by equal content": (write("names.json", '["b", "a"]'), IN_MEMORY),
     "a record is deleted": (delete_record("fit"), ["prepare", "fit"]),
-    "all files have new times": (touch_everything, []),
+    "all files have new times": (touch_everything, IN_MEMORY),
     "the memory of digests is lost": (
         lambda project: (project.data / ".records/memo.json").unlink(missing_ok=True),
-        [],
+        IN_MEMORY,
     ),
 }
 
@@ -74,7 +76,7 @@ def test_exactly_these_nodes_run(project, case):
     change(project)
     assert project.run() == expected
     before = written(project)
-    assert project.run() == []
+    assert project.run() == IN_MEMORY
     assert written(project) == before
 
 
@@ -83,19 +85,21 @@ def test_a_forced_run_runs_everything_and_stores_equal_contents_once(project):
     for name in ("raw", "table", "summary", "model", "score", "labels"):
         first, second = [project.data / f"{name}.json" / v / f"{name}.json" for v in project.versions(name)]
         assert first.samefile(second)
-    assert project.run() == []
+    assert project.run() == IN_MEMORY
 
 
 def test_content_behind_a_path(project, tmp_path):
     number, moved = tmp_path / "number", tmp_path / "moved"
     project.parameters["source"]["path"] = str(number)
-    for text, nodes in (("3", ["read", *AFTER_READ]), ("3", []), ("4", ["read", *AFTER_READ]), ("04", ["read"])):
+    for text, nodes in (("3", ["read", *AFTER_READ]), ("3", IN_MEMORY), ("4", ["read", *AFTER_READ])):
         moved.write_text(text)
         os.replace(moved, number)
         assert project.run() == nodes, text
+    number.write_text("04")
+    assert project.run() == ["read", "prepare"]
     os.replace(number, moved)
     project.parameters["source"]["path"] = str(moved)
-    assert project.run() == ["read"]
+    assert project.run() == ["read", "prepare"]
 
 
 def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
@@ -104,12 +108,12 @@ def test_what_nobody_can_compare_runs(project, tmp_path, monkeypatch):
     project.parameters["source"]["path"] = str(number)
     monkeypatch.setattr(Memo, "digest", lambda memo, path, *fs: None if path == str(number) else real(memo, path, *fs))
     assert project.run()[0] == "read"
-    assert project.run() == ["read"]
+    assert project.run() == ["read", "prepare"]
 
 
 def test_back_to_old_parameters_runs_nothing_and_makes_the_old_results_the_newest(project):
     scores = {3: project.stored("score")}
-    for epochs, nodes in ((9, ["prepare", "fit", "judge"]), (3, []), (3, []), (9, [])):
+    for epochs, nodes in ((9, ["prepare", "fit", "judge"]), (3, IN_MEMORY), (3, IN_MEMORY), (9, IN_MEMORY)):
         project.parameters["fit"]["epochs"] = epochs
         assert project.run() == nodes
         assert project.stored("score") == scores.setdefault(epochs, project.stored("score"))
@@ -122,7 +126,7 @@ def test_old_results_do_not_pass_for_the_newest_where_a_later_run_has_saved(proj
     project.parameters["fit"]["epochs"] = 3
     # it began before the other, and came to this stage after it
     monkeypatch.setattr("s10_pipeline.staleness.runner.newest_version", lambda *_: "")
-    assert project.run(run_id="2026-02-01T00.00.00.000Z") == []
+    assert project.run(run_id="2026-02-01T00.00.00.000Z") == IN_MEMORY
     assert project.versions("score")[-1] == "2026-03-01T00.00.00.000Z"
     assert "2026-02-01T00.00.00.000Z" not in project.versions("score")
 
@@ -147,11 +151,17 @@ def test_a_version_is_above_all_that_are_stored_whatever_the_clock_says(project,
     assert project.versions("model")[-1] == project.versions("score")[-1] == saved
 
 
-def test_results_in_memory_are_made_only_where_they_are_needed(project):
-    delete("score")(project)
-    assert project.run() == ["judge"]
-    project.edit("constants.py", "FACTOR = 2", "FACTOR = 5")
-    assert project.run() == ["prepare", "fit", "judge"]
+def test_a_node_with_one_output_in_memory_runs_each_time(project, monkeypatch):
+    def catalog(*arguments, stored=project.catalog):
+        changed = stored(*arguments)
+        changed["table"] = MemoryDataset()
+        return changed
+
+    monkeypatch.setattr(project, "catalog", catalog)
+    assert project.run() == AFTER_READ
+    assert project.run() == ["clean", "prepare"]
+    set_parameter("fit.epochs", 9)(project)
+    assert project.run() == AFTER_READ
 
 
 def test_each_decision_is_told_in_words(project, caplog):
@@ -165,7 +175,7 @@ def test_each_decision_is_told_in_words(project, caplog):
     assert "read: up to date" in said
     assert "clean: runs, summary is missing" in said
     assert "fit: runs, fit.epochs 3 -> 4, code of constants.OFFSETS" in said
-    assert "prepare: runs, fit needs prepared, which is only in memory" in said
+    assert "prepare: runs, prepared is only in memory" in said
     assert "judge: runs, model changed" in said
     assert "label: runs, names changed" in said
     assert "5 of 6 nodes ran, 1 up to date" in said
@@ -216,7 +226,7 @@ def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
     registered(project)
     assert project.run("judge") == []
     (warning,) = warned(caplog)
-    assert warning.startswith("model: stale, fit: code of constants.FACTOR")
+    assert warning.startswith("model: stale output of stage fit (code of constants.FACTOR")
     assert warning.endswith(": kedro run --only-missing-outputs")
 
 
@@ -232,7 +242,7 @@ def test_a_stored_result_goes_by_its_own_parameters(project, registered, caplog)
     caplog.clear()
     project.run("judge", "label", force=True)
     assert not warned(caplog)
-    (line,) = [message for message in caplog.messages if "to run with these" in message]
+    (line,) = [message for message in caplog.messages if "to use the recorded ones" in message]
     assert line.startswith("model, table: ")
     assert shlex.split(line)[-1] == """--params=source.start=5,fit.epochs="a, 'b'\""""
 
@@ -247,7 +257,7 @@ def test_a_slice_passes_over_what_an_unfinished_run_left(project, registered, ca
     assert project.run("judge", force=True) == ["judge"]
     assert project.stored("score")["score"] < 100
     # the whole pipeline then makes the finished one the newest again
-    assert project.run(run_id="2026-02-02T00.00.00.000Z") == []
+    assert project.run(run_id="2026-02-02T00.00.00.000Z") == IN_MEMORY
     assert project.stored("table") != 12345
 
 
@@ -264,7 +274,7 @@ def test_what_is_edited_while_it_runs_is_recorded_if_it_is_a_comment(project, ca
         project.parameters["fit"]["epochs"] = epochs
         assert project.run()[:2] == ["prepare", "fit"]
         assert any("edited during the run" in message for message in caplog.messages) == code
-        assert code or project.run() == []
+        assert code or project.run() == IN_MEMORY
 
 
 def test_without_records_it_is_kedros_own_runner(project, caplog):
@@ -294,4 +304,4 @@ def test_loading_and_saving_in_threads(project):
     pipeline = project.pipeline()
     project.runner(is_async=True).run(pipeline, project.catalog(run_id), run_id=run_id)
     assert project.versions("score")[-1] == run_id
-    assert project.run(run_id="2026-03-02T00.00.00.000Z") == []
+    assert project.run(run_id="2026-03-02T00.00.00.000Z") == IN_MEMORY

@@ -27,7 +27,8 @@ def test_a_terminal_shows_a_bar_and_a_file_gets_log_lines(console, caplog, monke
     shown = console.file.getvalue()
     if not console.is_terminal:
         assert "━" not in shown
-        assert caplog.messages == ["epoch [1]: 10 of 19500 images  ", f"epoch [2]: 7000 of 19500 images  {note}"]
+        first = "progress of epoch [1]: 10 of 19500 images  "
+        assert caplog.messages == [first, f"progress of epoch [2]: 7000 of 19500 images  {note}"]
         return
     assert not caplog.messages
     # brackets are text, not markup; where room is short, the bar alone gives way

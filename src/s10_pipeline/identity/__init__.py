@@ -1,4 +1,4 @@
-"""Tools to tell whether two results are the same: content digests, code analysis, atomic writes, named differences.
+"""Helpers to save and compare results: atomic file writes, content digests, code analysis, descriptions of changes.
 
 The package imports neither Kedro nor torch nor other parts of this project.
 """

@@ -1,18 +1,18 @@
-"""Declare, at the field of a parameter, which stages its value can change."""
+"""Declare which stages' results a parameter can change, so that its new value makes only these stages stale."""
 
 from collections.abc import Iterator
 from typing import Any
 
 
 class Affects(tuple[str, ...]):
-    """Annotation of a pydantic field with names of stages, created by :func:`affects`."""
+    """Annotation of a pydantic field, made by :func:`affects`: the stages whose results the field can change."""
 
 
 def affects(*stages: str) -> Affects:
-    """Declare the only stages whose results a parameter, or a group of parameters, can change.
+    """Return an annotation for a pydantic field, saying that its value can change the results of these stages only.
 
-    ``affects()`` without names means none. A parameter without a declaration is assumed to change every stage that
-    receives it.
+    ``affects()`` without names means that the parameter changes no stage's result. A parameter without this annotation
+    is assumed to change every stage that receives it. The field may also be a group of parameters.
 
     Examples:
         >>> class TrainParams(BaseModel):  # doctest: +SKIP
@@ -24,7 +24,10 @@ def affects(*stages: str) -> Affects:
 
 
 def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
-    """Yield the fields of a pydantic model along a dotted name, up to the first name that is not a field."""
+    """Yield the nested pydantic fields of a dotted parameter name: for ``train.epochs``, ``train`` and then ``epochs``.
+
+    Stop at the first part of the name that is not a field.
+    """
     for key in parameter.split("."):
         if not (field := getattr(model, "model_fields", {}).get(key)):
             return
@@ -33,7 +36,7 @@ def declared_fields(model: Any, parameter: str) -> Iterator[Any]:
 
 
 def can_change(model: Any, parameter: str, stage: str) -> bool:
-    """Return whether a parameter can change a stage's result.
+    """Return whether a parameter can change a stage's result, according to its :func:`affects` annotations.
 
     Args:
         model: pydantic model of the parameters.

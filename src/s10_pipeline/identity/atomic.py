@@ -33,7 +33,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    if os.name == "posix":  # on other systems os.kill(pid, 0) does more than check for the process
+    # On Windows, os.kill(pid, 0) would send Ctrl+C, so every process there counts as alive.
+    if os.name == "posix":
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, OverflowError):

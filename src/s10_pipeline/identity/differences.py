@@ -1,14 +1,17 @@
-"""Describe in words what differs between two results' dependencies (parameters, files, inputs, code, ...)."""
+"""Describe in words which parameters, files, inputs, code or library versions differ between two fingerprints."""
 
 import difflib
 import json
 from collections.abc import Iterable
 from typing import Any
 
-Parts = dict[str, dict[str, Any]]  # group (a key of WORDS) -> name -> value or digest
+# A fingerprint, that is, everything that a result depends on: group such as "code" -> name -> value or content digest.
+Parts = dict[str, dict[str, Any]]
 
-PENDING = "(to be made)"  # placeholder for an unknown digest; comparisons treat it as equal
+# Placeholder for the digest of an input that an earlier stage has yet to make. Comparisons report no change for it.
+PENDING = "(to be made)"
 
+# Wording of a change in each group of a fingerprint, with placeholders for name, old value and new value.
 WORDS = {
     "parameters": "{name} {old} -> {new}",
     "files": "the content of {name} changed",
@@ -28,13 +31,13 @@ def flatten(tree: Any, name: str = "") -> dict[str, Any]:
 
 
 def changes_in_words(old: Parts, new: Parts, most: int = 3) -> str:
-    """Name the first few differences: ``train.weight_decay 0.0005 -> 0.001, code of lr_search.plot.label``."""
+    """Describe the first few differences between two fingerprints, as ``train.epochs 3 -> 4, code of nodes.fit``."""
     changes = []
     for group, words in WORDS.items():
         before, after = old.get(group, {}), new.get(group, {})
         names = sorted({**after, **before}) if group == "code" else {**after, **before}
         for name in names:
-            # compared as text, because in Python 3 == 3.0 and True == 1
+            # Compare values as JSON text, because in Python 3 == 3.0 and True == 1.
             told = [json.dumps(side[name]) if name in side else "nothing" for side in (before, after)]
             if told[0] != told[1] and after.get(name) != PENDING:
                 short = [text.replace('"', "")[:60] for text in told]

@@ -1,4 +1,4 @@
-"""Digests (SHA-256) of values, files and folders; those of files are cached by name, size and times."""
+"""SHA-256 digests of values, files and folders. A file's digest is cached until its size or a time stamp changes."""
 
 import errno
 import hashlib
@@ -17,10 +17,11 @@ from .regular_files import regular_file
 
 LOCAL = fsspec.filesystem("file")
 
-# A larger file gets no digest, because reading terabytes (perhaps of a sparse file) would take hours.
+# Size limit in bytes (128 GiB) of files that are hashed. Reading a larger file, perhaps a sparse one, could take hours.
 MAX_BYTES = 2**37
 
-# A file changed more recently than this is not cached, because another change may leave its size and times equal.
+# The digest of a file that changed within this many seconds is not cached. Another change in the same tick of the file
+# system's clock would leave size and times equal, so a cached digest could be wrong.
 SETTLED_SECONDS = 2.0
 
 
@@ -38,7 +39,7 @@ def digest_of(value: Any) -> str:
 
 
 class Memo:
-    """A persistent cache. Each entry has a stamp; the entry is valid as long as the stamp is the same.
+    """Cache of computed values in a JSON file. A value is valid while its stamp, such as a file's size, is unchanged.
 
     Args:
         path: JSON file of the cache. If it is lost, values are computed again.
@@ -49,11 +50,17 @@ class Memo:
         self._entries: dict[str, list[Any]] = {}
         with suppress(OSError, ValueError, TypeError, KeyError):
             stored = json.loads(regular_file(path).read_text(encoding="utf-8"))
-            if stored["digest"] == digest_of(stored["entries"]):  # else the file was edited or is damaged: ignore it
+            # Ignore the cache file if its digest does not match, because then it was edited or is damaged.
+            if stored["digest"] == digest_of(stored["entries"]):
                 self._entries = stored["entries"]
 
     def get_or_compute(self, key: str, stamp: Any, compute: Callable[[], Any], settled: bool = True) -> Any:
-        """Return the cached value of ``key`` if it has this stamp, else compute it and, if ``settled``, cache it."""
+        """Return the cached value of ``key``; compute the value if nothing is cached or the stamp has changed.
+
+        Args:
+            stamp: JSON value that changes whenever the value of ``key`` may change, such as a file's size and times.
+            settled: whether to cache a computed value. False if the stamp may not show the next change.
+        """
         known = self._entries.get(key)
         if known and known[0] == stamp:
             return known[1]
@@ -63,7 +70,7 @@ class Memo:
         return value
 
     def save(self) -> None:
-        with suppress(OSError):  # the disk may be full
+        with suppress(OSError):  # Go on without a saved cache if the disk is full.
             if self._changed:
                 write_text(self._path, json.dumps({"digest": digest_of(self._entries), "entries": self._entries}))
 
@@ -85,17 +92,18 @@ class Memo:
 
     def _file_digest(self, info: dict[str, Any], fs: fsspec.AbstractFileSystem) -> str:
         times = [info.get("mtime"), info.get("created")]
-        # remote file systems report changes in other ways, so their files are read again each time
+        # Cache digests of local files only, whose times are numbers. Files on remote storage are read and hashed each
+        # time.
         settled = all(isinstance(t, float) and time.time() - t > SETTLED_SECONDS for t in times)
         stamp = [info["size"], *times]
         return str(self.get_or_compute(info["name"], stamp, lambda: hash_file(info["name"], fs), settled))
 
 
 def _local_files(path: str, above: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and status of each file at or below a path, in the form of fsspec's ``find``; links are followed."""
+    """Yield path and metadata of each file at or below a path, in the format of fsspec's ``find``; follow links."""
     if os.path.isdir(path):
         if (real := os.path.realpath(path)) in above:
-            raise OSError(errno.ELOOP, "a link to a folder above", path)
+            raise OSError(errno.ELOOP, "symbolic link to a folder that contains it", path)
         for name in sorted(os.listdir(path)):
             yield from _local_files(os.path.join(path, name), (*above, real))
     elif os.path.islink(path) and not os.path.exists(path):

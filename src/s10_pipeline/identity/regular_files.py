@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def regular_file(path: str | Path, max_bytes: int | None = None) -> Path:
-    """Return ``path`` if it is a regular file or a link to one, so that it can be opened and read to its end.
+    """Return ``path`` if it is a regular file or a link to one; otherwise raise an OSError.
 
     Reading a pipe or socket may block, a device may never end, and a sparse file may seem to have terabytes.
 

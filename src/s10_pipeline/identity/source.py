@@ -9,16 +9,22 @@ from typing import NamedTuple
 
 from .digests import digest_of
 
-ALL = ""  # Key for the whole module.
-Dotted = tuple[str, ...]  # A dotted name: ``a.b.c`` is (a, b, c).
+# Dictionary key in ``Package.bindings`` for all statements of a module; the other keys are names in the module.
+ALL = ""
+
+# A dotted name in Python code, split at its dots: ``a.b.c`` is ("a", "b", "c").
+Dotted = tuple[str, ...]
+
+# Fields of syntax-tree nodes that hold type hints.
 HINTS = ("annotation", "returns")
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Import(NamedTuple):
-    """An import that binds ``name`` to attribute ``path`` of ``module``.
+    """One name that an import statement binds: ``name`` stands for attribute ``path`` of ``module``.
 
-    It loads ``module``, and also ``last``, the full dotted name, if that is a module too.
+    The import loads ``module``, and also ``last``, the full dotted name, if that is a module too.
     """
 
     name: str
@@ -28,7 +34,7 @@ class Import(NamedTuple):
 
 
 class Statement:
-    """A top-level statement of a module.
+    """A top-level statement in the source of a module, with the names that it binds and uses.
 
     Attributes:
         text: normalised source, without comments and formatting; empty for an import statement.
@@ -41,7 +47,6 @@ class Statement:
         computes: the part of ``uses`` that can take part in a result, without type hints and raised exceptions.
         acts: whether executing it may do more than bind names. (An assertion does not count; it can only stop a run.)
         marks: names in a definition's decorators and metaclass.
-        bases: names of a class's base classes.
     """
 
     def __init__(self, node: ast.stmt, package: str, runs: bool) -> None:
@@ -57,19 +62,19 @@ class Statement:
         idle |= {id(inner) for inner in inside if isinstance(inner, ast.Raise)}
         self.computes = self.uses.intersection(_dotted_names(node, without=idle))
         self.binds = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+        self.binds |= {found.name for found in self.imports if found.name == "*"}
         self.marks = {*_dotted_names(*getattr(node, "decorator_list", ()), *getattr(node, "keywords", ()))}
-        self.bases = {*_dotted_names(*getattr(node, "bases", ()))}
-        self.acts = "__init_subclass__" in source
+        self.acts = False
         if not isinstance(node, Definition):
             places = [inner for inner in inside if isinstance(inner, ast.Attribute | ast.Subscript)]
             changed = {path[0] for path in _dotted_names(*(p for p in places if not isinstance(p.ctx, ast.Load)))}
             self.binds |= changed
-            # ``_ = register(f)`` is executed for its side effect
+            # An assignment to ``_``, as in ``_ = register(f)``, counts as a side effect.
             self.acts = bool(changed) or "_" in self.binds or any(isinstance(inner, ast.Expr) for inner in inside)
 
 
 class Package:
-    """The source of one importable package.
+    """Source code of one importable Python package, parsed into statements when a module is first asked for.
 
     Args:
         name: name of the package.
@@ -82,7 +87,7 @@ class Package:
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.folder = name, folder
         self.files: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*.py"), reverse=True):  # a package wins over a module of the same name
+        for path in sorted(folder.rglob("*.py"), reverse=True):  # A package wins over a module of the same name.
             parts = path.relative_to(folder).with_suffix("").parts
             self.files[".".join((name, *(part for part in parts if part != "__init__")))] = path
         self._bindings: dict[str, dict[str, list[Statement]]] = {}
@@ -92,55 +97,41 @@ class Package:
         return module if self.files[module].name == "__init__.py" else module.rpartition(".")[0]
 
     def bindings(self, module: str) -> dict[str, list[Statement]]:
-        """Return a mapping from each name to the statements that bind or change it, and from ALL to all statements.
+        """Return, for each name of a module, the statements that bind or change it; for the key ALL, all statements.
 
         A block such as ``try`` or ``for`` counts as one statement.
         """
         if module not in self.files:
-            return {ALL: []}  # other packages are not analysed
+            return {ALL: []}  # Other packages are not analysed.
         if module not in self._bindings:
             found = self._bindings[module] = {ALL: []}
             for node, runs in _statements(self.files[module].read_text(encoding="utf-8")):
-                if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-                    names = self.bindings(_source_of(node, self.parent(module))).keys() - {ALL}
-                    node.names = [ast.alias(name) for name in names] or node.names
                 statement = Statement(node, self.parent(module), runs)
-                # ``from . import part`` in a package needs no entry, because the submodule is found by its name
+                # Leave out the name ``part`` of ``from . import part`` in a package's __init__.py, because the analysis
+                # finds the submodule ``part`` by its file.
                 parts = [i.name for i in statement.imports if i.last == f"{module}.{i.name}"]
                 for name in {ALL, *statement.binds}.difference(parts):
                     found.setdefault(name, []).append(statement)
         return self._bindings[module]
 
     def data_files(self, module: str) -> dict[str, str]:
-        """Return name -> digest of data files (templates, styles, scripts) in a module's folder and its sub-folders."""
+        """Return the digests of data files, such as templates, in a module's folder and below: path -> digest."""
         files = [p.relative_to(self.folder) for p in sorted(self.files[module].parent.rglob("*")) if p.is_file()]
         data = [p for p in files if not p.suffix.startswith(".py") and not any(x.startswith(".") for x in p.parts)]
         return {p.as_posix(): digest_of((self.folder / p).read_text(encoding="latin-1"))[:16] for p in data}
 
 
-class _Unquoted(ast.NodeTransformer):
-    """Replaces quoted type hints by expressions; text that is not an expression (``Literal["some text"]``) stays."""
-
-    def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        try:
-            return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
-        except SyntaxError:
-            return node
-
-
 def _statements(source: str) -> Iterator[tuple[ast.stmt, bool]]:
-    """Yield top-level statements, without docstrings and with unquoted type hints, and whether each is executed."""
+    """Yield each top-level statement of a module, without docstrings, and whether importing the module runs it."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:  # invalid source, perhaps never imported; use its text
+    except SyntaxError:
+        # A file with a syntax error may never be imported, so raise no error: treat its text as one constant.
         tree = ast.parse(f"_ = {source!r}")
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | Definition):
             code = [s for s in node.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
             node.body = code or [ast.Pass()]
-        for field in HINTS:
-            if isinstance(hint := getattr(node, field, None), ast.expr):
-                setattr(node, field, _Unquoted().visit(hint))
     for stmt in tree.body:
         if isinstance(stmt, ast.If) and "TYPE_CHECKING" in ast.unparse(stmt.test):
             yield from ((inner, False) for inner in stmt.body)
@@ -164,14 +155,14 @@ def _imports(node: ast.AST, package: str) -> Iterator[Import]:
 
 
 def _names_from_elsewhere(table: symtable.SymbolTable) -> set[str]:
-    """Return the names that a statement uses from the module's scope or from imports, without local variables."""
+    """Return the names that a statement uses from its module or from imports, but not its local variables."""
     found = [symbol for symbol in table.get_symbols() if symbol.is_global() or symbol.is_imported()]
     names = {symbol.get_name() for symbol in found if symbol.is_referenced() or table.get_type() == "function"}
     return names.union(*(_names_from_elsewhere(child) for child in table.get_children()))
 
 
 def _dotted_names(*nodes: ast.AST, without: Container[int] = ()) -> Iterator[Dotted]:
-    """Yield each name with the attributes that follow it: ``a.b.c(x)`` gives (a, b, c) and (x,).
+    """Yield the dotted names that occur in syntax trees, as tuples: ``a.b.c(x)`` contains (a, b, c) and (x,).
 
     Args:
         without: ids of nodes to skip, with everything inside them.

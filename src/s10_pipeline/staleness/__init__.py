@@ -1,4 +1,4 @@
-"""Detect stale stages (Kedro nodes): fingerprints, records of finished nodes, a runner that uses them, and commands.
+"""Detect stale stages (Kedro nodes): fingerprints, run records, a runner that uses them, and commands.
 
-Besides Kedro, the package imports only ``identity`` of this project. README.md explains how to use both elsewhere.
+The package imports Kedro and ``identity``. README.md explains how to use both in other projects.
 """

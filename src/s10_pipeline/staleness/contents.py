@@ -1,4 +1,4 @@
-"""Versions and content digests of stored artifacts."""
+"""Find stored versions of datasets, compute their content digests, and hard-link equal versions."""
 
 import os
 from contextlib import suppress
@@ -11,10 +11,10 @@ from .kedro_internals import file_system_of, is_local, is_versioned, path_of
 
 
 class Content(NamedTuple):
-    """Version and content digest of an artifact that a node has written or will write.
+    """Version and content digest of a dataset that a node reads or writes.
 
-    The digest of a stored artifact is of its bytes; for one in memory, it is of everything that it is made from. It is
-    None if unknown. The version is None for a dataset without versions.
+    The digest of a stored dataset is computed from its bytes. The digest of a dataset in memory is computed from
+    everything that it is made from. An unknown digest is None. The version of an unversioned dataset is None.
     """
 
     version: str | None
@@ -22,12 +22,12 @@ class Content(NamedTuple):
 
 
 def versions_of(dataset: Any) -> list[str]:
-    """Return the stored versions, newest first."""
+    """Return the stored versions of a dataset, newest first."""
     return list(map(str, dataset.list_versions(full_path=False))) if is_versioned(dataset) else []
 
 
 def content_of(dataset: Any, version: str | None, memo: Memo) -> Content:
-    """Return the content of a stored version; the digest is None if the file, or one that it shares, is missing."""
+    """Return version and digest of a stored dataset; the digest is None if one of its files is missing."""
     path, fs = path_of(dataset, version), file_system_of(dataset)
     digest = memo.digest(path, fs) if path else None
     shared = dataset.shared_files(path) if digest and hasattr(dataset, "shared_files") else ()

@@ -1,4 +1,4 @@
-"""Determine everything that a node's result depends on: code, parameters, inputs, files and libraries."""
+"""Compute the fingerprint of a node: the code, parameters, inputs, files and libraries that its result depends on."""
 
 import functools
 import inspect
@@ -26,25 +26,28 @@ from ..identity.source import Package
 from .contents import Content
 from .kedro_internals import wiring_of
 
-Versions = set[tuple[str, str]]  # (dataset, version)
+# Set of stored datasets, each as (dataset name, version).
+Versions = set[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Rules:
-    """A project's rules for what can change results. Anything that they do not exclude is assumed to do so.
+    """A project's rules for what can change a node's result. Whatever the rules do not exclude can change the result.
 
     Attributes:
         package: importable name of the project's package.
         parameters: pydantic model of all parameters; ``affects(...)`` at a field declares which nodes it can change.
         path_parameters: dotted names of parameters that name a file or folder; its content is fingerprinted too.
-        listed_files: function from a node's parameters to further files to fingerprint, as description -> files.
+        listed_files: function that takes a node's parameters and returns further files to fingerprint, as description
+            -> files.
         harmless_inputs: datasets that cannot change a result.
         harmless_libraries: import names of libraries that cannot change a result.
-        describe: function from a node's parameters to further facts for its record (device, commit); called after the
-            node has run.
-        remark: function from the catalog and a node's name to a text, possibly empty, that ``kedro stages`` adds to the
-            line of an up-to-date node.
-        unneeded: function from the catalog and the versions to keep to further paths that ``kedro prune`` may remove.
+        describe: function that takes a node's parameters and returns further facts for its run record (device, commit);
+            called after the node has run.
+        remark: function that takes the catalog and a node's name and returns a text, possibly empty, that
+            ``kedro stages`` adds to the line of an up-to-date node.
+        unneeded: function that takes the catalog and the versions to keep and returns further paths that
+            ``kedro prune`` may remove.
     """
 
     package: str
@@ -62,7 +65,7 @@ class Rules:
 
 
 class Fingerprinter:
-    """Finds the code, parameters and data that the results of nodes depend on.
+    """Computes the fingerprints of nodes: the code, parameters and data that their results depend on.
 
     The code of a function is read at the first request. The analysis is stored in ``memo`` and reused until a file of
     the package changes.
@@ -77,7 +80,7 @@ class Fingerprinter:
     def parts(
         self, node: Node, catalog: Any, inputs: Mapping[str, Content], stored: Mapping[str, Any] | None = None
     ) -> Parts:
-        """Return everything that a node's result depends on, in groups.
+        """Return a node's fingerprint, in six groups: code, parameters, inputs, files, libraries and wiring.
 
         Args:
             inputs: dataset -> content that the node reads.
@@ -110,13 +113,13 @@ class Fingerprinter:
             name = dataset.removeprefix("parameters").removeprefix("params:")
             value = stored.load() if (stored := catalog.get(dataset)) else None
             if name in types:
-                # fill in default values, which Kedro does only for the pipelines of the current run
+                # Fill in the defaults of the pydantic model. Kedro does so only for the pipelines of the current run.
                 value = TypeAdapter(types[name]).validate_python(value)
             found |= flatten(to_jsonable_python(value, fallback=str), name)
         return found
 
     def code_now(self, func: Callable[..., Any]) -> dict[str, Any]:
-        """Analyse a function's code as it is now.
+        """Find the code and libraries that a function uses, in the source files as they are now.
 
         Returns:
             ``pieces``: digests of the code that it reaches; ``libraries``: imported libraries; ``function``: its parts
@@ -143,9 +146,10 @@ class Fingerprinter:
 
 
 def _consists_of(value: Any) -> list[Any]:
-    """Return [module, name] of each function and class in a callable, and ``repr`` of values bound to it.
+    """Return the functions and classes that a callable consists of, as [module, name], and the values bound to it.
 
-    Bound are arguments of a partial function, values in a closure, and attributes of a callable object.
+    Bound values, given as ``repr``, are arguments of a partial function, values in a closure, and attributes of a
+    callable object.
     """
     if not callable(value):
         return [repr(value)]

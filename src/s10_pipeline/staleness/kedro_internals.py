@@ -12,7 +12,8 @@ from kedro.runner import AbstractRunner
 
 from ..identity.digests import LOCAL
 
-with suppress(ImportError):  # kedro-datasets is needed for previews only
+# Only previews in kedro-viz need kedro-datasets, so a project may do without this package.
+with suppress(ImportError):
     from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview, TablePreview
 
 __all__ = ["HTMLPreview", "ImagePreview", "JSONPreview", "TablePreview"]
@@ -27,7 +28,7 @@ def is_versioned(dataset: Any) -> bool:
 
 
 def is_stored(dataset: Any) -> bool:
-    """Return whether a dataset is stored beyond the run, not only in memory."""
+    """Return whether a dataset is stored on disk or remotely, not only in memory during the run."""
     return not getattr(dataset, "_EPHEMERAL", True)
 
 
@@ -40,7 +41,7 @@ def file_system_of(dataset: Any) -> Any:
 
 
 def version_of(dataset: Any) -> Version | None:
-    """Return the pair of versions (to load, to save) that a dataset is bound to; None without versions."""
+    """Return the versions that a dataset is set to load and to save; None if the dataset is not versioned."""
     version: Version | None = getattr(dataset, "_version", None)
     return version
 
@@ -50,12 +51,15 @@ def bind_version(dataset: Any, load: str | None, save: str) -> None:
 
 
 def at_version(dataset: Any, version: str) -> Any:
-    """Return a copy of the dataset that loads this version."""
+    """Return a copy of a versioned dataset that loads the given version."""
     return dataset._copy(_version=Version(version, None))
 
 
 def path_of(dataset: Any, version: str | None) -> str | None:
-    """Return the path of a version; for version None, of the dataset. None if the dataset has no file."""
+    """Return the path of a dataset's file in the given version; None if the dataset is not stored in a file.
+
+    If ``version`` is None, return the dataset's own path, without a version.
+    """
     has_versions = version is not None and isinstance(dataset, AbstractVersionedDataset)
     path = dataset._get_versioned_path(version) if has_versions else getattr(dataset, "_filepath", None)
     return None if path is None else str(path)
@@ -70,7 +74,7 @@ def save_path(dataset: AbstractVersionedDataset[Any, Any]) -> PurePosixPath:
 
 
 def wiring_of(node: Node) -> dict[str, Any]:
-    """Return a node's inputs and outputs as they were defined: names, or a mapping from arguments to names."""
+    """Return a node's inputs and outputs as given to ``node()``: dataset names, or a dictionary argument -> name."""
     return {"inputs": node._inputs, "outputs": node._outputs}
 
 

@@ -1,4 +1,4 @@
-"""Decide which nodes must run, and why, one by one in the order of the pipeline."""
+"""Decide for each node, in the order of the pipeline, whether it must run, and why."""
 
 import logging
 from collections.abc import Iterable
@@ -18,17 +18,18 @@ log = logging.getLogger(__name__)
 
 UP_TO_DATE = "up to date"
 RUNS = "runs"
-WAITS = "waits"  # The node runs only if an earlier node, which has to run, changes its inputs.
-ON_DEMAND = "on demand"  # The node's results are only in memory, so it runs if a node that reads them runs.
+
+# State of a node after one that must run: the later node runs only if the earlier node changes its inputs.
+WAITS = "waits"
 
 
 class Decision(NamedTuple):
-    """The decision whether a node has to run.
+    """The decision whether a node must run, and the reason.
 
     Attributes:
-        state: :data:`UP_TO_DATE`, :data:`RUNS`, :data:`WAITS` or :data:`ON_DEMAND`.
+        state: :data:`UP_TO_DATE`, :data:`RUNS` or :data:`WAITS`.
         why: reason in words; empty if the node is up to date.
-        record: for an up-to-date node, the record of its results.
+        record: for an up-to-date node, the run record of its results.
     """
 
     node: Node
@@ -41,7 +42,7 @@ class Decision(NamedTuple):
 
 
 class Plan:
-    """Compares nodes with the records of earlier runs.
+    """Compares the fingerprints of nodes with run records of earlier runs, to decide which nodes must run.
 
     An input that no node of the pipeline writes is read in its newest version whose run saved all outputs of the node
     that writes it.
@@ -63,24 +64,24 @@ class Plan:
         every = [*dict(registered_pipelines).values(), pipeline]
         self.producers = {name: node for p in every for node in p.nodes for name in node.outputs}
         for node in pipeline.nodes:
-            self.fingerprints.code(node.func)  # read the code now: it may be edited during the run
+            self.fingerprints.code(node.func)  # Analyse the code now, because it may be edited during the run.
 
     def decisions(self) -> list[Decision]:
-        """Return a decision for each node without running any; nodes after one that runs may have to wait."""
+        """Return a decision for each node without running any; nodes after one that must run may get ``waits``."""
         return [self.decide(node) for node in self.pipeline.nodes]
 
     def decide(self, node: Node) -> Decision:
-        """Compare a node with its records, and remember the digests of its outputs for later nodes."""
+        """Decide whether a node must run, and note the digests of its outputs for the decisions about later nodes."""
         parts = self.fingerprints.parts(node, self.catalog, self.inputs(node), self.stored.get(node.name))
         decision = self._compare(node, parts)
         self.know(node, parts, decision.record)
         return decision
 
     def go_by_stored(self, versions: Iterable[tuple[str, str | None]]) -> None:
-        """Plan with recorded parameters for the nodes that made these versions, and for all nodes before them.
+        """Use recorded instead of current parameters for the nodes that made these versions, and for earlier nodes.
 
         Args:
-            versions: (dataset, version) each.
+            versions: (dataset, version) of each stored result whose parameters to use.
         """
         todo, records = list(versions), self.store.all()
         while todo:
@@ -94,9 +95,9 @@ class Plan:
         for name, digest in (*parts["inputs"].items(), *parts["files"].items()):
             if digest is None:
                 return Decision(node, RUNS, f"{name} is missing or cannot be compared")
-        if not any(self.is_stored(name) for name in node.outputs):
-            state = RUNS if self.pipeline.outputs().issuperset(node.outputs) else ON_DEMAND
-            return Decision(node, state, "its results are only in memory")
+        in_memory = [name for name in node.outputs if not self.is_stored(name)]
+        if in_memory or not node.outputs:
+            return Decision(node, RUNS, f"{in_memory[0]} is only in memory" if in_memory else "it has no outputs")
         pending = [name for name, digest in parts["inputs"].items() if digest == PENDING]
         reasons = []
         for record in self.store.of(node.name):
@@ -109,11 +110,13 @@ class Plan:
         return Decision(node, RUNS, reasons[0] if reasons else "no record of a finished run")
 
     def inputs(self, node: Node) -> dict[str, Content]:
-        """Return the contents that a node reads, without parameters and harmless inputs."""
+        """Return name -> version and digest of a node's input datasets, except those that cannot change its result."""
         return {name: self.content(name) for name in node.inputs if self.rules.is_input(name)}
 
     def content(self, name: str) -> Content:
-        """Return the content of a dataset to read: a known one, else the chosen version, else the newest complete one.
+        """Return version and digest of the stored dataset that this run reads.
+
+        That is what this run knows already, else the version chosen by the user, else the newest complete version.
 
         A version is complete if all outputs that its node saved in the same run exist.
         """
@@ -123,10 +126,10 @@ class Plan:
         return self.known[name]
 
     def know(self, node: Node, parts: Parts, record: Record | None) -> None:
-        """Remember the digests of this node's outputs, which later nodes will read.
+        """Store the digests of a node's outputs in ``known``, for the decisions about later nodes.
 
-        They are those in the record if there is one, else pending. For outputs in memory, the digest is of everything
-        that they are made from.
+        The digests come from the run record. Without a record, they are :data:`PENDING`. The digest of an output in
+        memory is computed from everything that the output is made from.
         """
         waits = PENDING in parts["inputs"].values()
         for name in set(node.outputs).difference(self.chosen):
@@ -136,7 +139,7 @@ class Plan:
                 self.known[name] = Content(**record.outputs[name]) if record else Content(None, PENDING)
 
     def is_stored(self, name: str) -> bool:
-        """Return whether a dataset is stored beyond the run."""
+        """Return whether a dataset of the catalog is stored, not only in memory during the run."""
         return is_stored(self.catalog.get(name))
 
     def _newest_whole_version(self, name: str) -> str | None:
@@ -146,11 +149,11 @@ class Plan:
         complete = set(versions).intersection(*(versions_of(output) for output in outputs if is_versioned(output)))
         newest = max(complete or versions, default=None)
         if newest and newest != versions[0]:
-            log.warning("%s: skipped version %s, because other outputs of the same run are missing", name, versions[0])
+            log.warning("dataset %s: skipped version %s, because its run did not save all outputs", name, versions[0])
         return newest
 
     def _what_is_lost(self, record: Record) -> str:
-        """Return which of a record's results is missing or changed, in words; empty if none is."""
+        """Describe which output in a run record is missing or was changed; return an empty text if none is."""
         for name, output in record.outputs.items():
             if self.is_stored(name):
                 digest = content_of(self.catalog.get(name), output["version"], self.store.memo).digest

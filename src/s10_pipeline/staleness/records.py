@@ -1,4 +1,4 @@
-"""Records: one small JSON file per finished node, which states what made each version of its outputs."""
+"""Run records: small JSON files, one per finished node and run, that store what the node read, wrote and used."""
 
 import functools
 import json
@@ -23,23 +23,23 @@ from ..identity.regular_files import regular_file
 
 log = logging.getLogger(__name__)
 
-VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%f"  # Kedro's format, with milliseconds and a Z at the end
+# Time format of Kedro's version names, except that Kedro writes milliseconds and a Z instead of microseconds (%f).
+VERSION_FORMAT = "%Y-%m-%dT%H.%M.%S.%f"
 
-
-# Names of versions and runs are used in paths that may be deleted, so they must not contain separators.
+# Names of versions and runs are parts of paths that may be deleted, so the names must not contain path separators.
 Name = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 
 
 @dataclass(frozen=True)
 class Record:
-    """The record of a node that finished.
+    """Run record of a finished node: what the node read, wrote and depended on.
 
     Attributes:
         node: name of the node.
         run: session id of the run, which is also the version of its outputs.
         parts: everything that the result depends on: code, parameters, inputs (digests), files, libraries, wiring.
-        inputs: dataset -> version that was read.
-        outputs: dataset -> ``version`` and ``digest``.
+        inputs: dataset -> version that the node read.
+        outputs: dataset -> ``version`` and ``digest`` that the node saved.
         about: facts that do not decide the result: git, device, host, started, seconds, all parameters.
         same_as: the run that made the results, if this record only links them as the newest version; else None.
     """
@@ -53,18 +53,18 @@ class Record:
     same_as: Name | None = None
 
     def read(self) -> set[tuple[str, str]]:
-        """Return (dataset, version) of each input."""
+        """Return (dataset name, version) of each versioned input of the node."""
         return {(name, version) for name, version in self.inputs.items() if version}
 
     def saved(self) -> set[tuple[str, str]]:
-        """Return (dataset, version) of each output."""
+        """Return (dataset name, version) of each versioned output of the node."""
         return {(name, version) for name, output in self.outputs.items() if (version := output["version"])}
 
 
 class RecordStore:
-    """Folder of records: one sub-folder per node, with one file per run.
+    """Folder of run records: one sub-folder per node, with one JSON file per run.
 
-    Several processes may read and write it at once, because files appear atomically and never change.
+    Several processes may read and write the folder at once, because files appear atomically and never change.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,37 +73,38 @@ class RecordStore:
         self._load = functools.cache(self._read)
 
     def all(self) -> list[Record]:
-        """Return all records, newest first."""
+        """Return the run records of all nodes, newest first."""
         records = [record for path in self.folder.glob("nodes/*/*.json") if (record := self._load(path))]
         return sorted(records, key=lambda record: record.run, reverse=True)
 
     def of(self, node: str) -> list[Record]:
-        """Return a node's records, newest first."""
+        """Return the run records of one node, newest first."""
         return [record for record in self.all() if record.node == node]
 
     def add(self, record: Record) -> None:
-        """Store a record. If that fails (disk full), log a warning: the node will run again, but no result is lost."""
+        """Store a run record. If the disk is full, log a warning: the node will run again, but no result is lost."""
         try:
             write_text(self.path_of(record), json.dumps(asdict(record), indent=1))
         except OSError as error:
-            log.warning("%s: not recorded (%s); the stage will run again", record.node, error)
+            log.warning("%s: the run record of this stage cannot be saved (%s); it will run again", record.node, error)
 
     def path_of(self, record: Record) -> Path:
-        folder = quote(record.node, safe="")[-200:]  # Kedro's default node names contain brackets and arrows
+        # Escape the node's name to make it a folder name, because Kedro's default names contain brackets and arrows.
+        folder = quote(record.node, safe="")[-200:]
         return self.folder / "nodes" / folder / f"{record.run}.json"
 
     def _read(self, path: Path) -> Record | None:
         try:
             return TypeAdapter(Record).validate_json(regular_file(path).read_bytes())
         except (OSError, ValueError) as error:
-            log.warning("record %s cannot be read (%s), so it is ignored", path, type(error).__name__)
+            log.warning("run record %s cannot be read (%s), so it is ignored", path, type(error).__name__)
             return None
 
     @contextmanager
     def running(self, run: str, newest: str = "") -> Iterator[str]:
-        """Hold a lock that shows other processes that a run is in progress; first wait for a pruning to end.
+        """Hold a lock that shows other processes that a run is in progress; first wait for ``kedro prune`` to end.
 
-        The operating system releases the lock if the process is killed. At the end, the memo is saved.
+        The operating system releases the lock if the process is killed. When the context ends, the memo is saved.
 
         Args:
             run: proposed id of the run.
@@ -114,14 +115,14 @@ class RecordStore:
         """
         run = run if run > newest else _next_version(newest)
         lock = FileLock(self.folder / "running" / f"{run}.lock")
-        # errors of a full or read-only disk are ignored here, because the first save or record reports them
+        # If the disk is full or read-only, go on without a lock file; saving the first output reports the error.
         with suppress(OSError), self.alone() as going_on:
             while run in going_on:
                 run = _next_version(run)
             lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()
-            # remove what killed runs left: their locks and, if no other run is in progress, partial files (a run on
-            # another machine may be writing some, and its process is not visible here)
+            # Remove the lock files of killed runs. Remove partial files only if no other run is in progress, because
+            # processes on other machines, which may be writing them, are not visible here.
             for path in self.folder.glob("running/*.lock"):
                 if path.stem not in (run, *going_on):
                     path.unlink(missing_ok=True)
@@ -137,7 +138,7 @@ class RecordStore:
 
     @contextmanager
     def alone(self) -> Iterator[list[str]]:
-        """Prevent runs from starting while in the context; yield the ids of runs in progress."""
+        """Prevent new runs from starting while in the context; yield the ids of runs that are already in progress."""
         with FileLock(self.folder / "prune.lock"):
             yield [path.stem for path in sorted(self.folder.glob("running/*.lock")) if _is_held(path)]
 
@@ -149,7 +150,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _next_version(version: str) -> str:
-    """Return the version one millisecond later; for a version that is not a time, one that sorts after it as text."""
+    """Return a version name that sorts after the given one: a millisecond later or, if it is no time, with ``~``."""
     try:
         later = datetime.strptime(version, f"{VERSION_FORMAT}Z") + timedelta(milliseconds=1)
     except (ValueError, OverflowError):
@@ -158,7 +159,7 @@ def _next_version(version: str) -> str:
 
 
 class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):
-    """Catalog entry for the folder of records; loads as a :class:`RecordStore`, or as None if the folder is remote.
+    """Kedro dataset for the folder of run records: loads a :class:`RecordStore`, or None if the folder is remote.
 
     Examples:
         .. code-block:: yaml
@@ -175,7 +176,7 @@ class RecordsDataset(AbstractDataset[NoReturn, RecordStore | None]):
         return None if "://" in self.folder else RecordStore(Path(os.path.abspath(self.folder)))
 
     def save(self, data: NoReturn) -> NoReturn:
-        raise DatasetError("records are added through the loaded store")
+        raise DatasetError("records: run records are added through the loaded store, not as a node's output")
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self.folder}

@@ -1,4 +1,4 @@
-"""A sequential Kedro runner that records what made each result, and on request runs only missing or stale nodes."""
+"""A sequential Kedro runner that writes run records and, on request, runs only missing or stale nodes."""
 
 import logging
 import socket
@@ -18,34 +18,38 @@ from .commands.params import spell
 from .contents import Content, content_of, link_version, versions_of
 from .fingerprint import Rules
 from .kedro_internals import bind_version, is_async, is_versioned, release_datasets
-from .plan import ON_DEMAND, RUNS, Plan
+from .plan import RUNS, Plan
 from .records import Record, RecordStore
 
 log = logging.getLogger(__name__)
 
 
 class StalenessRunner(SequentialRunner):
-    """Kedro's sequential runner with records; ``--only-missing-outputs`` then means missing *or stale*.
+    """Kedro's sequential runner, extended by run records; ``--only-missing-outputs`` then also runs stale nodes.
 
-    A project subclasses it with its own ``rules``, and has a dataset named ``records`` in its catalog. Without that
-    dataset, the runner behaves like Kedro's own. If it is not on a local disk, every stage runs and nothing is
-    recorded.
+    A project subclasses this runner with its own ``rules``, and has a dataset named ``records`` in its catalog. Without
+    that dataset, the runner behaves like Kedro's own. If the records are not on a local disk, every stage runs and
+    nothing is recorded.
     """
 
     rules: ClassVar[Rules]
     _only_stale = False
 
     def __str__(self) -> str:
-        # kedro-viz shows the status of a run only if it finds Kedro's class name in this text
+        # Include the name of Kedro's runner, because kedro-viz shows a run's status only if it finds this name.
         return f"<{type(self).__name__}, a kedro.runner.sequential_runner.SequentialRunner object>"
 
     def run(self, pipeline: Pipeline, catalog: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         self._store: RecordStore | None = catalog["records"].load() if "records" in catalog else None
         if self._store is None:
-            every = ", every stage runs" if "records" in catalog else ", and stale results are not detected"
-            log.warning("no folder for records on a local disk: nothing is recorded%s", every)
+            if "records" in catalog:
+                log.warning("the catalog's records are not on a local disk: nothing is recorded, and every stage runs")
+            else:
+                log.warning("the catalog has no dataset records: nothing is recorded, so stale results go unnoticed")
         if "records" in catalog:
-            self._only_stale = kwargs.pop("only_missing_outputs", False)  # nodes are decided one by one during the run
+            # Do not pass --only-missing-outputs on to Kedro's runner. This runner decides during the run, node by node,
+            # which nodes to skip.
+            self._only_stale = kwargs.pop("only_missing_outputs", False)
         return super().run(pipeline, catalog, *args, **kwargs)
 
     def _run(self, pipeline: Pipeline, catalog: Any, hook_manager: Any = None, run_id: str | None = None) -> None:
@@ -61,19 +65,20 @@ class StalenessRunner(SequentialRunner):
             release_datasets(self, node, catalog, load_counts, pipeline)
 
         if self._only_stale:
-            meaning = "--only-missing-outputs: runs what is missing or stale, that is, made from what has changed"
-            store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))  # only in the first run
+            meaning = "--only-missing-outputs runs stages with missing or stale outputs (made from what has changed)"
+            # Log this explanation only once per project: the cache remembers that it was logged.
+            store.memo.get_or_compute("explained", meaning, lambda: log.info(meaning))
         with store.running(run_id, newest_version(pipeline, catalog)) as run_id:
             Run(self.rules, pipeline, catalog, store, run_id=run_id, execute=execute).go(self._only_stale)
 
 
 def newest_version(pipeline: Pipeline, catalog: Any) -> str:
-    """Return the newest stored version of all outputs of a pipeline, or an empty string."""
+    """Return the latest version name among the stored outputs of a pipeline, or an empty text if none is stored."""
     return max((version for name in pipeline.all_outputs() for version in versions_of(catalog.get(name))), default="")
 
 
 class Run(Plan):
-    """Carries out a plan: decides, runs and records nodes one by one.
+    """Takes the nodes of a pipeline one by one: decides whether to run the node, runs it and writes its run record.
 
     Args:
         plan: arguments of :class:`~.plan.Plan`.
@@ -84,16 +89,16 @@ class Run(Plan):
     def __init__(self, *plan: Any, run_id: str, execute: Callable[[Node], None]) -> None:
         super().__init__(*plan)
         self._run_id, self._execute = run_id, execute
-        self._done: set[Node] = set()
+        self._num_ran = 0
 
     def go(self, only_stale: bool) -> None:
-        """Run all nodes, or only those whose outputs are missing or stale."""
-        self._fix_inputs()
+        """Run all nodes of the pipeline, or only those whose outputs are missing or stale."""
+        self._pin_inputs()
         num_up_to_date = 0
         try:
             for node in self.pipeline.nodes:
                 decision = self.decide(node) if only_stale else None
-                if decision and decision.state != ON_DEMAND:
+                if decision:
                     log.info("%s", decision)
                 if decision is None or decision.state == RUNS:
                     self._run(node)
@@ -101,36 +106,39 @@ class Run(Plan):
                     num_up_to_date += 1
                     self._bring_forward(decision.record)
         except Exception:
-            if self._done:
+            if self._num_ran:
                 log.warning("finished nodes are recorded; --only-missing-outputs continues from there")
             raise
-        log.info("%d of %d nodes ran, %d up to date", len(self._done), len(self.pipeline.nodes), num_up_to_date)
+        log.info("%d of %d nodes ran, %d up to date", self._num_ran, len(self.pipeline.nodes), num_up_to_date)
 
-    def _fix_inputs(self) -> None:
-        """Fix the versions of the pipeline's inputs now, so that other runs cannot change them; warn if one is stale.
+    def _pin_inputs(self) -> None:
+        """Pin the versions of the pipeline's inputs before the first node runs; warn if a pinned version is stale.
 
-        An input is stale if the stages before this part of the pipeline would make it anew.
+        Versions that other runs save later are then not read. An input is stale if the stages that made it, which are
+        not in this pipeline, would make it again.
         """
         read = {name: self.content(name) for name in self.pipeline.inputs() if self.rules.is_input(name)}
         made_elsewhere = sorted(read.keys() & self.producers.keys())
         before = Pipeline(set(self.producers.values())).to_outputs(*made_elsewhere)
         plan = Plan(self.rules, before, self.catalog, self.store)
-        plan.chosen.clear()  # check the versions that the user chose too, because they may be stale
+        # Clear the versions chosen by --load-versions from this plan, so that they too are checked for staleness.
+        plan.chosen.clear()
         plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
         others = self._other_parameters(plan)
         env = getattr(click.get_current_context(silent=True), "params", {}).get("env")
         options = [f"--env={env}"] * bool(env) + ["--only-missing-outputs"] + [spell(others)] * bool(others)
         again = " ".join(["kedro run", *options])
         if others:
-            log.info("%s: made with other parameters; to run with these: %s", ", ".join(made_elsewhere), again)
+            names = ", ".join(made_elsewhere)
+            log.info("%s: made with other parameters than this run uses; to use the recorded ones: %s", names, again)
         for decision in plan.decisions():
             outputs = sorted(set(made_elsewhere).intersection(decision.node.outputs))
             if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
                 why = decision.why or "the version that fits is not the newest"
-                log.warning("%s: stale, %s: %s; renew it: %s", stale, decision.node.name, why, again)
+                log.warning("%s: stale output of stage %s (%s); to renew it: %s", stale, decision.node.name, why, again)
 
     def _other_parameters(self, plan: Plan) -> dict[str, Any]:
-        """Return the recorded parameters of the stored inputs that differ from this call's (dotted name -> value)."""
+        """Return the parameters that made the stored inputs, if different from this run's: name -> recorded value."""
         others: dict[str, Any] = {}
         for node in plan.pipeline.nodes:
             now, stored = self.fingerprints.parameters(node, self.catalog), plan.stored.get(node.name, {})
@@ -139,11 +147,6 @@ class Run(Plan):
         return others
 
     def _run(self, node: Node) -> None:
-        for maker in self.pipeline.nodes:
-            in_memory = [n for n in maker.outputs if n in node.inputs and not self.is_stored(n)]
-            if in_memory and maker not in self._done:
-                log.info("%s: %s, %s needs %s, which is only in memory", maker.name, RUNS, node.name, in_memory[0])
-                self._run(maker)
         inputs = self.inputs(node)
         read = {name: content.version for name, content in inputs.items()}
         for name, version in (read | dict.fromkeys(node.outputs, self._run_id)).items():
@@ -153,7 +156,7 @@ class Run(Plan):
         parameters = self.fingerprints.parameters(node, self.catalog)
         started = datetime.now(UTC)
         self._execute(node)
-        self._done.add(node)
+        self._num_ran += 1
         about = {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),
@@ -165,26 +168,26 @@ class Run(Plan):
         record = Record(node.name, self._run_id, parts, read, outputs, about)
         self.know(node, parts, record)
         if self.fingerprints.code(node.func) != self.fingerprints.code_now(node.func):
-            log.warning("%s: its code was edited during the run; not recorded, so it will run again", node.name)
+            log.warning("%s: the code of this stage was edited during the run, so it will run again", node.name)
         else:
             self.store.add(record)
 
     def _saved(self, node: Node, name: str) -> Content:
-        """Return the content that a node saved; if an earlier version is equal, link both to one file on disk."""
+        """Return version and digest of a saved output; link it to an earlier version with equal content, if any."""
         dataset, memo = self.catalog.get(name), self.store.memo
         saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
         earlier = [record.outputs[name] for record in self.store.of(node.name) if name in record.outputs]
         equal = [old["version"] for old in earlier if old["version"] and old["digest"] == saved.digest]
-        # the earlier file must still have its recorded content
+        # Link to the earlier version's file only if the file still has its recorded content.
         if saved.digest and equal and content_of(dataset, equal[0], memo).digest == saved.digest:
             link_version(dataset, equal[0], self._run_id)
         return saved
 
     def _bring_forward(self, record: Record) -> None:
-        """Make the results of a record the newest versions again, as hard links, if other versions are newer.
+        """Make the results of an up-to-date node the newest versions again, by hard links, if newer versions exist.
 
-        That happens when parameters are set back to earlier values. Kedro, kedro-viz and later runs load the newest
-        version by default.
+        Newer versions exist after parameters were set back to earlier values. Kedro, kedro-viz and later runs load
+        the newest version by default.
         """
         old = {name: str(o["version"]) for name, o in record.outputs.items() if is_versioned(self.catalog.get(name))}
         newest = {name: versions_of(self.catalog.get(name))[0] for name in old}
@@ -193,4 +196,4 @@ class Run(Plan):
         if all(link_version(self.catalog.get(name), version, self._run_id) for name, version in old.items()):
             outputs = {n: {**o, "version": self._run_id if n in old else None} for n, o in record.outputs.items()}
             self.store.add(replace(record, run=self._run_id, outputs=outputs, same_as=record.same_as or record.run))
-            log.info("%s: the results of %s are the newest again, as %s", record.node, record.run, self._run_id)
+            log.info("%s: results of run %s are the newest again, as version %s", record.node, record.run, self._run_id)

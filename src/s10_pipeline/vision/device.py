@@ -13,7 +13,7 @@ from .errors import UserError, did_you_mean
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
 
-# The NVIDIA kernel driver lists its GPUs here, even those that CUDA programs cannot use.
+# Folder in which the NVIDIA kernel driver lists its GPUs, even those that CUDA programs cannot use.
 NVIDIA_CARDS = Path("/proc/driver/nvidia/gpus")
 
 
@@ -57,13 +57,14 @@ def choose_device(requested: str) -> torch.device:
 def _cuda_is_usable() -> bool:
     import warnings
 
-    # if the driver is too old, torch warns and returns False; _check_unusable_gpu raises a clearer error
+    # With an old driver, torch warns and reports no CUDA. Hide the warning, because _check_unusable_gpu raises an error
+    # that names the remedy.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not torch.cuda.is_available():
             return False
         try:
-            # a GPU that this torch was not built for counts as available, but its first kernel fails
+            # torch calls a GPU available even if it was not built for this GPU, so add two numbers on the GPU as a test
             return bool((torch.ones(1, device="cuda") + 1).item() == 2)
         except RuntimeError:
             return False
@@ -95,7 +96,7 @@ class Precision:
     def autocast(self) -> AbstractContextManager[None]:
         """Return the autocast context for the forward pass."""
         dtype = torch.float16 if self.name == "fp16" else torch.bfloat16
-        # no cache: a CUDA graph must contain the casts of weights, so they must not come from an earlier cache
+        # Do not let autocast cache the cast weights, because a CUDA graph must contain these casts.
         return torch.autocast(self.device.type, dtype, enabled=self.name != "fp32", cache_enabled=False)
 
     def grad_scaler(self) -> torch.amp.GradScaler:
@@ -104,7 +105,7 @@ class Precision:
 
 
 def choose_precision(requested: str, device: torch.device) -> Precision:
-    """Return the requested precision.
+    """Return the precision that ``train.precision`` requests for this device, or choose one for ``auto``.
 
     ``auto`` gives bf16 if the hardware supports it, fp16 on older CUDA GPUs, else fp32.
     bf16 needs a CUDA GPU of compute capability 8.0 (torch reports support on older ones, but cuDNN has no bf16
@@ -127,69 +128,66 @@ def choose_precision(requested: str, device: torch.device) -> Precision:
 
 
 def cpu_computes_bf16() -> bool:
-    """Return whether this CPU has bf16 arithmetic (AMX or AVX512-BF16), not only conversion."""
+    """Return whether this CPU can compute in bf16 (AMX or AVX512-BF16); a CPU that only converts to bf16 cannot."""
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else None
     if capabilities is not None:
         return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-    # older torch has no public function for it
+    # Older versions of torch have no torch.cpu.get_capabilities, so call private functions.
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 @contextmanager
+def _holding(owner: Any, name: str, value: object) -> Iterator[None]:
+    """Set the attribute ``name`` of ``owner`` while in the context, then restore its earlier value."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+@contextmanager
 def deterministic_algorithms(enabled: bool) -> Iterator[None]:
-    """Make torch use deterministic algorithms if ``enabled``, else the fastest ones, while in the context.
+    """Make torch use deterministic algorithms if ``enabled``, else the fastest ones; restore the settings at exit.
 
     This matters on CUDA; CPU results are reproducible anyway. Source:
     https://docs.pytorch.org/docs/stable/notes/randomness.html
     """
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    # cuDNN autotuning is faster if all batches have one shape, but may choose another algorithm in the next run
-    torch.backends.cudnn.benchmark = not enabled
+    before = torch.are_deterministic_algorithms_enabled()
     if enabled:
-        # cuBLAS reads this variable when its first handle is created
+        # cuBLAS is deterministic only with this workspace setting, which it reads at its first use, so set it before.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+    # cuDNN autotuning is faster if all batches have one shape, but may choose another algorithm in the next run
+    with _holding(torch.backends.cudnn, "benchmark", not enabled):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
 
 
-@contextmanager
-def no_autotuning() -> Iterator[None]:
+def no_autotuning() -> AbstractContextManager[None]:
     """Switch off cuDNN autotuning while in the context, so that it chooses convolutions by heuristics."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
+    return _holding(torch.backends.cudnn, "benchmark", False)
 
 
-@contextmanager
-def plain_fp32() -> Iterator[None]:
+def plain_fp32() -> AbstractContextManager[None]:
     """Compute fp32 convolutions on CUDA in full precision while in the context, not in TF32, which is the default.
 
     TF32 rounds inputs to a 10-bit mantissa. Source:
     https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
     """
-    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        convolutions.fp32_precision = before
+    return _holding(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # type: ignore[attr-defined]
 
 
 @contextmanager
 def explain_out_of_memory(batch_size: int, device: torch.device) -> Iterator[None]:
-    """Convert any out-of-memory error within the context into a UserError that names the batch size."""
+    """Convert any out-of-memory error inside a ``with`` block into a UserError that names the batch size."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        # only CUDA has its own exception class; CPU and MPS errors are recognised by their text
+        # torch has an exception class for running out of memory only on CUDA, so recognise such errors by their text
         words = ("out of memory", "can't allocate memory", "not enough memory")
         if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in words):
             raise

@@ -9,11 +9,12 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 
 _log = logging.getLogger(__name__)
 
-_warned: list[str] = []  # the warning about a missing font is logged only once
+# The character for which the missing font was logged; the warning is logged only once.
+_warned: list[str] = []
 
 
 def drawable(text: str) -> str:
-    r"""Return the text as one line, with characters that no installed font has escaped (``\u732b``).
+    r"""Return the text as one line; a character that is missing in all installed fonts becomes an escape (``\u732b``).
 
     Call this before axes are created: it may add a fallback font to matplotlib's settings, which only texts created
     afterwards use.
@@ -22,7 +23,10 @@ def drawable(text: str) -> str:
 
 
 def literal(text: str, max_length: int | None = None) -> str:
-    """Return :func:`drawable` text, cut to ``max_length`` characters, with dollar signs escaped (no math mode)."""
+    """Prepare text for matplotlib (:func:`drawable`), cut it to ``max_length`` characters, and escape dollar signs.
+
+    Without the escapes, matplotlib would typeset text between dollar signs as mathematics.
+    """
     text = drawable(text)
     if max_length is not None and len(text) > max_length:
         text = text[: max_length - 1] + "…"
@@ -31,11 +35,11 @@ def literal(text: str, max_length: int | None = None) -> str:
 
 @functools.cache
 def _can_draw(char: str) -> bool:
-    """Return whether an installed font has the character; if not the default font, add it as a fallback."""
+    """Return whether an installed font has the character, and add that font to matplotlib's fallback fonts."""
     if get_font(findfont(FontProperties())).get_char_index(ord(char)):
         return True
     for font in sorted(fontManager.ttflist, key=lambda font: (font.style != "normal", font.weight != 400, font.name)):
-        # a "Last Resort" font has only an empty box for each character
+        # Skip a "Last Resort" font, because it draws an empty box for every character.
         with suppress(OSError, RuntimeError):
             if not font.name.startswith("Last Resort") and get_font(font.fname).get_char_index(ord(char)):
                 if font.name not in rcParams["font.family"]:
@@ -43,5 +47,9 @@ def _can_draw(char: str) -> bool:
                 return True
     if char.isprintable() and not _warned:
         _warned.append(char)
-        _log.warning("figures: no installed font has %s, so it is escaped; install one, such as Google's Noto", char)
+        _log.warning(
+            "figures: no installed font has %s, so figures show the code of this character; install a font that has "
+            "it, such as Google's Noto",
+            char,
+        )
     return False

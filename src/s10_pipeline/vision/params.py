@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Params(BaseModel):
-    """A group of parameters: unknown keys are errors, and values cannot be changed after creation."""
+    """Base class of a group of parameters: unknown keys are errors, and values cannot be changed after creation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

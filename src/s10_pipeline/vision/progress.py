@@ -23,7 +23,8 @@ def progress_bar(description: str, total: int, unit: str = "") -> Iterator["Bar"
         yield bar
 
 
-# Type of Bar.show; in distributed training, a function that sends the arguments to the process that has the bar.
+# Type of functions that update a progress bar, as Bar.show does: count, description, note. In distributed training, a
+# function of this type sends these arguments to the process that shows the bar.
 Show = Callable[[int, str, str], None]
 
 
@@ -38,7 +39,8 @@ class Bar:
         console = rich.get_console()
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),  # on a narrow terminal, only the bar shrinks
+            # Let only the bar shrink on a narrow terminal; texts keep their width.
+            BarColumn(bar_width=24),
             MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn(unit, markup=False),
             TimeRemainingColumn(table_column=Column(no_wrap=True)),
@@ -55,7 +57,7 @@ class Bar:
         self._log()
 
     def show(self, done: int, description: str, note: str) -> None:
-        """Set count, description and note; ``done`` may also be less than before."""
+        """Set count, description and note of the progress bar; the count ``done`` may also go back."""
         self.progress.update(self._task, completed=done, description=description, note=note)
         self._log()
 
@@ -63,4 +65,4 @@ class Bar:
         if self.progress.disable and time.monotonic() > self._logged + LOG_SECONDS:
             self._logged, task = time.monotonic(), self.progress.tasks[0]
             done = task.completed, task.total, self._unit, task.fields["note"]
-            log.info("%s: %d of %d %s  %s", task.description, *done)
+            log.info("progress of %s: %d of %d %s  %s", task.description, *done)

@@ -1,4 +1,4 @@
-"""Names for type hints in modules that must not import heavy libraries such as torch.
+"""Classes for type hints in modules that must not import heavy libraries such as torch.
 
 Kedro resolves the type hints of a node function at run time, so each name must exist then too. Here it is ``object`` at
 run time and the real class for type checkers.

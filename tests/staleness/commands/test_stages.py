@@ -21,8 +21,7 @@ def test_each_stage_is_told_with_its_state_and_why(project, told):
     before = {path: path.stat().st_mtime_ns for path in project.data.rglob("*.json") if path.name != "memo.json"}
     rows = [re.split(" {2,}", line) for line in told().output.splitlines()]
     by_name = {name: (state, why) for name, state, why in rows}
-    # prepare's results live in memory alone: it runs if what reads them does
-    assert by_name["prepare"][0] == "on demand"
+    assert by_name["prepare"] == ("runs", "prepared is only in memory")
     assert by_name["fit"] == ("runs", "fit.epochs 3 -> 9")
     assert by_name["judge"] == ("waits", "runs if model changes")
     state, made = by_name["read"]
@@ -37,7 +36,7 @@ def test_as_stored_goes_by_the_parameters_that_made_what_is_there(project, told)
     project.edit("constants.py", "points", "goals")
     rows = [re.split(" {2,}", line)[:2] for line in told("--as-stored").output.splitlines()]
     assert dict(rows) == {
-        "read": "up to date", "clean": "up to date", "prepare": "on demand", "fit": "up to date", "judge": "runs",
+        "read": "up to date", "clean": "up to date", "prepare": "runs", "fit": "up to date", "judge": "runs",
         "label": "up to date",
     }  # fmt: skip
 

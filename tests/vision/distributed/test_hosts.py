@@ -114,7 +114,7 @@ def test_a_killed_host_ends_the_run_or_joins_again(data, tiny, tmp_path, address
     # without restarts the run ends
     params = on_two_hosts(tiny, address, max_restarts=0)
     killed = join(address, fault)
-    with pytest.raises(UserError, match=r"max_restarts=0: .* start the same command again: it resumes after epoch 1"):
+    with pytest.raises(UserError, match=r"max_restarts=0: .* start the same command again to train from epoch 2 on"):
         train_classifier(data, without_norm, params, store, choose_run(params))
     assert killed.wait(60) == -signal.SIGKILL
     # both commands again; now the run waits for the host that is killed, which joins once more
@@ -129,14 +129,16 @@ def test_a_killed_host_ends_the_run_or_joins_again(data, tiny, tmp_path, address
     assert joined[0].wait(60) == 0
     assert [m for m in caplog.messages if m.startswith("resuming after epoch 1 of 2")], "not from the start"
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert [w for w in warnings if w.endswith("resuming after epoch 1 (restart 1 of 1)")] == warnings
+    assert [w for w in warnings if w.startswith("restart 1 of 1, from epoch 2 on: ")] == warnings
     assert_equal(several, one)
 
 
 def test_a_host_that_never_comes_ends_the_run(data, tiny, tmp_path, address, wait):
     wait(2)
     params = on_two_hosts(tiny, address)
-    with pytest.raises(UserError, match=rf"num_nodes=2: .* at {address} in 2 s; start .* after epoch 0") as caught:
+    with pytest.raises(
+        UserError, match=rf"num_nodes=2: .* to {address} within 2 s; start .* from epoch 1 on"
+    ) as caught:
         train_classifier(data, 0.01, params, CheckpointStore(tmp_path), choose_run(params))
     assert "\n" not in str(caught.value)
 
@@ -169,4 +171,4 @@ def test_a_host_without_the_data_root_says_so(tiny, monkeypatch):
 
     monkeypatch.setattr(torch.distributed, "broadcast_object_list", receive)
     with pytest.raises(UserError, match=r"^join: /data/images.npy: not on this host; mount the first host's data root"):
-        launcher._hand_over(launcher.Place(tiny, torch.device("cpu")))
+        launcher._share_job(launcher.JoiningHost(tiny, torch.device("cpu")))

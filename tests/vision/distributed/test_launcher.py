@@ -113,7 +113,7 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
     assert (tmp_path / "killed").exists()
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
     assert len(warnings) == 1
-    assert warnings[0].endswith("resuming after epoch 1 (restart 1 of 1)")
+    assert warnings[0].startswith("restart 1 of 1, from epoch 2 on: ")
     assert restarted.history.equals(whole.history)
     assert restarted.margins.equals(whole.margins)
     assert classifier_to_bytes(restarted.model) == classifier_to_bytes(whole.model)
@@ -130,7 +130,7 @@ def test_processes_that_die_too_often_end_the_run(data, two, tmp_path, monkeypat
     with CheckpointStore(tmp_path).open("key", keep=2) as checkpoints:
         checkpoints.save(1, {})
         job = Job(data, 0.05, two, torch.device("cpu"), checkpoints)
-        with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* resumes after epoch 1"):
+        with pytest.raises(UserError, match=r"max_restarts=1: .*process 0 died.* from epoch 2 on"):
             launcher.train_in_processes(job, lambda *_: None, lambda _: None)
     assert launches == [job] * 2
 

@@ -45,5 +45,5 @@ def test_a_split_is_known_by_its_indices(data):
         UserError, match=r"^val_set: .*augment.seed=0 then.*augment.seed=1 now.*--load-versions=val_set:"
     ):
         check_provenance({"augment": trained}, other)
-    # models of before have no digests
-    check_provenance({"augment": {}}, other)
+    with pytest.raises(UserError, match=r"^val_set: .*by source then"):
+        check_provenance({}, other)

@@ -33,6 +33,20 @@ def test_equals_scikit_learn_and_wilson():
     assert measured["class_name"].tolist() == ["a", "b", "null"]
 
 
+def test_f1_intervals_contain_the_true_f1_in_about_95_percent_of_samples():
+    """Two classes with 30 images each; the chance that an image is right equals the true F1 of both classes."""
+    rng = np.random.default_rng(0)
+    label = np.repeat([0, 1], 30)
+    for true_f1 in (0.02, 0.5, 0.9, 0.99):
+        tables = [
+            pd.DataFrame({"label": label, "prediction": np.where(rng.random(60) < true_f1, label, 1 - label)})
+            for _ in range(100)
+        ]
+        measured = pd.concat([measure_classes(table.assign(p_a=0.0, p_b=0.0)) for table in tables])
+        assert measured["f1"].between(measured["f1_low"], measured["f1_high"]).all()
+        assert ((measured["f1_low"] <= true_f1) & (true_f1 <= measured["f1_high"])).mean() > 0.93
+
+
 def test_what_cannot_be_computed_is_not_a_number():
     table = pd.DataFrame({"label": [0, 0, 1], "prediction": [0, 0, 0], "p_a": 0.0, "p_b": 0.0, "p_c": 0.0})
     measured = measure_classes(table).set_index("class_name")

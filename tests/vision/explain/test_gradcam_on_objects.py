@@ -109,7 +109,7 @@ def test_a_planted_shortcut_is_exposed(tricked):
     assert others["taken_tagged"].mean() > others["taken"].mean() + 0.5
     assert table.loc["heart", "accuracy_tagged"] > table.loc["heart", "accuracy"] + 0.3
     shown, examples, cams_nhw = explain_shortcut(
-        partial(compute_cams, model, method="gradcam", layer="layer3"), model, data.test_images, planted
+        partial(compute_cams, model, method="gradcam", layer="layer3"), model, data.test_images, planted, CPU
     )
     # the map for "heart" shows the tag: heat far above the tag's share of the image, and hardly any without it
     assert shown["area"] == pytest.approx(25 / 1024)

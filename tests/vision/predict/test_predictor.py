@@ -44,7 +44,7 @@ def test_the_gallery_shows_the_first_readable_files(make_model, tmp_path: Path, 
     assert "1 of 5 files" in caplog.text and gallery.shape == (3, 32, 32, 3)
     classes = readable_rows(table, len(gallery))["prediction"].to_numpy(int)
     cams = compute_cams(make_model(), gallery, classes, method="gradcam", layer="layer3", device="cpu")
-    texts = [text.get_text() for text in plot_predictions_gallery(gallery, table, cams, title="mine").texts]
+    texts = [text.get_text() for text in plot_predictions_gallery(gallery, table, cams, title="mine").axes[0].texts]
     assert "mine" in texts and "sub folder/wide.jpg" in texts and "z.png" not in texts
 
 

@@ -54,8 +54,8 @@ def make_inputs(
     pixels = rng.integers(0, 256, (len(table), size, size, 3), dtype=np.uint8)
     images = ImageSet(pixels, table["label"].to_numpy(), names, tuple(table["path"]), {"title": title})
     epochs = np.arange(1, 5)
-    history = pd.DataFrame({"epoch": epochs, "lr": [0.1, 0.1, 0.02, 0.02], "lr_dropped": epochs == 2})
-    history["lr_after"] = [0.1, 0.02, 0.02, 0.02]
+    history = pd.DataFrame({"epoch": epochs, "lr": [0.1, 0.1, 0.02, 0.02], "lr_dropped": epochs % 2 == 0})
+    history["lr_after"] = [0.1, 0.02, 0.02, 0.004]
     drop = {"epoch": 2, "lr": 0.1, "lr_after": 0.02, "sentence": "1 epoch without an improvement"}
     schedule = {"decided_by": ["validation loss"], "drops": [drop], "falls": [], "warmup": ""}
     for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"):

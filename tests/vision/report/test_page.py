@@ -98,6 +98,7 @@ def test_key_figures_as_json(html: str) -> None:
     assert (first["confidence"], first["truth_probability"]) == (0.7, 0.15)
     assert [card["blank_map"] for card in found["misclassified"]] == [False, True] + [False] * 23
     assert found["training"]["lr_dropped_after_epochs"] == [2] == [drop["epoch"] for drop in found["schedule"]["drops"]]
+    assert html.count(" ↓</td>") == 1, "in the table of epochs too, the drop after the last epoch is left out"
     assert found["training"]["best_val_epoch"] == 3 and found["training"]["val_accuracy"] is None
     assert found["learning_rate"]["candidates"] == {"auto": 0.05, "minimum": None}
     assert found["cam_check"]["verdict"]["verdict"] == "found" and found["shortcut"] is None

@@ -14,7 +14,7 @@ def draw(num_panels: int, line: CaptionLine) -> Figure:
 
 
 def words(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.texts]
+    return [text.get_text() for text in figure.axes[0].texts if text.get_text()]
 
 
 def test_more_than_can_be_drawn_are_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

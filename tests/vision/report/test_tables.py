@@ -6,7 +6,7 @@ import pandas as pd
 from s10_pipeline.vision.report.tables import most_confused, to_jsonable, training_summary
 
 NAN = float("nan")
-HISTORY = pd.DataFrame({"epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, False]})
+HISTORY = pd.DataFrame({"epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, True]})
 HISTORY["train_accuracy"], HISTORY["val_accuracy"] = [0.1, 0.2, 0.3], [0.4, 0.6, NAN]
 HISTORY["test_accuracy"] = [0.5, 0.5, 0.7]
 TIMING = pd.DataFrame({"epoch": [1, 2, 3], "epoch_seconds": [1.0, 1.0, 2.0], "images_per_second": [100.0, 100.0, 50.0]})
@@ -28,6 +28,7 @@ def test_training_in_figures() -> None:
     told = to_jsonable(training_summary(HISTORY, TIMING))
     assert (told["num_epochs"], told["highest_lr"], told["final_lr"]) == (3, 0.2, 0.02)
     assert (told["best_val_epoch"], told["best_val_accuracy"], told["val_accuracy"]) == (2, 0.6, None)
+    # the drop after epoch 3, the last one, had no effect
     assert told["lr_dropped_after_epochs"] == [2]
     # by time: the last epoch took half of it
     assert (told["total_seconds"], told["images_per_second"], told["data_wait_fraction"]) == (4.0, 75.0, 0.1)

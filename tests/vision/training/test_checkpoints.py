@@ -93,11 +93,14 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(store, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with store.open("key", keep=2) as checkpoints:
-        checkpoints.save(1, state(1))
-        monkeypatch.setattr(torch, "save", full)
-        with pytest.raises(UserError, match="checkpoint of epoch 2: .*No space left.*free space"):
-            checkpoints.save(2, state(2))
-        assert checkpoints.last()[0] == 1
+        for epoch in range(1, 3):
+            with monkeypatch.context() as disk:
+                disk.setattr(torch, "save", full)
+                message = f"of epoch {epoch}: .*No space left.*free space.* from epoch {epoch} on"
+                with pytest.raises(UserError, match=message):
+                    checkpoints.save(epoch, state(epoch))
+            assert checkpoints.last_epoch() == epoch - 1
+            checkpoints.save(epoch, state(epoch))
         assert not list(checkpoints.folder.glob(".*partial"))
 
 

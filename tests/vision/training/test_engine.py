@@ -295,7 +295,7 @@ def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why
     train_classifier(data, 0.05, params, store)
     with caplog.at_level(logging.INFO):
         longer = train_classifier(data, 0.05, params.model_copy(update={"epochs": 3}), store)
-    (told,) = (message for message in caplog.messages if message.startswith("training from epoch 1"))
+    (told,) = (message for message in caplog.messages if message.startswith("training from scratch (epoch 1)"))
     assert "train.epochs 2 -> 3" in told
     assert "train.anneal_epochs" in told
     assert longer.history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05 / 6])

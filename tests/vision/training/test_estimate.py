@@ -24,6 +24,25 @@ def test_a_probe_measures_and_leaves_no_trace(data, tiny):
     assert speed.where == f"cpu ({torch.get_num_threads()} threads), fp32"
 
 
+def test_the_first_evaluation_does_not_count(data, tiny, monkeypatch):
+    passes = []
+
+    def sleep_once(model, _inputs: object) -> None:
+        if not model.training:
+            time.sleep(0 if passes else 1.5)
+            passes.append(1)
+
+    def slow_at_first(*args: object):
+        model = build_classifier(*args)
+        model.register_forward_pre_hook(sleep_once)
+        return model
+
+    monkeypatch.setattr(estimate, "build_classifier", slow_at_first)
+    # the slow pass would make this 1.5; a busy machine makes it a tenth
+    assert probe_speed(data.train_images, data.train_set, tiny).measuring * tiny.batch_size < 0.5
+    assert len(passes) > 1
+
+
 def test_an_epoch_of_one_batch_is_enough(data, tiny):
     assert probe_speed(data.train_images, data.train_set, tiny.model_copy(update={"batch_size": 360})).step > 0
 
@@ -69,7 +88,7 @@ def test_the_estimate_adds_up(data, tiny, monkeypatch, caplog):
         announce(data.train_images, data.train_set, tiny, range_test=150, epochs=range(1, 51), num_measured=160)
     # 150 x 64 / 100 s; 50 x (360 / 100 + 160 x 0.003) s = 204 s
     assert [r.message for r in caplog.records] == [
-        "here: about 100 images/s; range test about 96 s, 50 epochs about 3 min"
+        "training speed on here: about 100 images/s; estimated time: range test about 96 s, 50 epochs about 3 min"
     ]
 
 
@@ -83,8 +102,8 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
         announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
     # 2 workers make 67 images per second, the network could take 111; the range test alone runs in one process
     assert caplog.messages == [
-        "4 x here: about 267 images/s; 1 epoch about 1 s",
-        "here: about 67 images/s; range test about 10 s",
+        "training speed on 4 x here: about 267 images/s; estimated time: 1 epoch about 1 s",
+        "training speed on here: about 67 images/s; estimated time: range test about 10 s",
     ]
 
 
@@ -96,14 +115,14 @@ def test_small_images_cost_by_their_area_and_epochs_that_are_left_by_their_own(d
         caplog.clear()
         with caplog.at_level(logging.INFO):
             announce(data.train_images, data.train_set, params, **range_test, epochs=epochs, num_measured=num_measured)
-        return caplog.messages
+        return [message.removeprefix("training speed on here: about ") for message in caplog.messages]
 
     # 360 x (0.009 / 4 + 0.001) + 160 x 0.003 / 4 s, and ten times 4.08 s
-    assert told(160, range(1, 12)) == ["here: about 100 images/s; 11 epochs about 42 s"]
+    assert told(160, range(1, 12)) == ["100 images/s; estimated time: 11 epochs about 42 s"]
     fixed(monkeypatch, step=0.1)
     # 360 x 0.101 s: whole images, unlike in the first; 640 x 0.101 s; nothing to tell
-    assert told(0, range(2, 3)) == ["here: about 10 images/s; 1 epoch about 36 s"]
-    assert told(0, range(1, 1), range_test=10) == ["here: about 10 images/s; range test about 65 s"]
+    assert told(0, range(2, 3)) == ["10 images/s; estimated time: 1 epoch about 36 s"]
+    assert told(0, range(1, 1), range_test=10) == ["10 images/s; estimated time: range test about 65 s"]
     assert told(0, range(3, 3)) == []
 
 

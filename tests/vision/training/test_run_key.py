@@ -64,6 +64,7 @@ def test_an_edit_of_what_computes_changes_the_key_and_of_what_stands_beside_leav
         assert pieces(Path(file), f"{kind} (?={name})") & computing, file
     for file in BESIDE:
         assert not pieces(Path(file), "(?:def|class) ") & computing, file
+    assert not {name for name in computing if name.startswith("identity.source")}, "the analysis of code"
 
 
 def run_key(data, lr, params, precision):

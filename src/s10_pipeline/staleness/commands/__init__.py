@@ -1,4 +1,4 @@
-"""The command ``kedro run`` with records, and ``stages``, ``lineage`` and ``prune``, which use them."""
+"""Commands that write or read run records: ``kedro run``, ``stages``, ``lineage`` and ``prune``."""
 
 import click
 
@@ -10,10 +10,10 @@ from .stages import stages_command
 
 
 def build_commands(rules: Rules, runner: str) -> list[click.Command]:
-    """Build the commands for a project.
+    """Build a Kedro project's commands ``kedro run``, ``stages``, ``lineage`` and ``prune``.
 
     Args:
-        rules: the project's rules.
+        rules: the project's rules for what can change results.
         runner: importable name of the project's :class:`~..runner.StalenessRunner`, the default of ``kedro run``.
     """
     return [run_command(runner, rules.parameters), stages_command(rules), lineage, prune_command(rules)]

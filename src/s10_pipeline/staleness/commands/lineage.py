@@ -12,7 +12,8 @@ from ..kedro_internals import path_of
 from ..records import Record, RecordStore
 from .options import datasets_of, in_environment, open_context, open_records
 
-Version = tuple[str, str | None]  # (name of a dataset, version or digest)
+# Key of a stored artifact: (name of the dataset, version), or (name of the dataset, content digest).
+Version = tuple[str, str | None]
 
 
 @click.command()
@@ -20,7 +21,7 @@ Version = tuple[str, str | None]  # (name of a dataset, version or digest)
 @click.option("--version", help="A version of the artifact; the newest if not given.")
 @in_environment
 def lineage(artifact: str, version: str | None, env: str | None, conf_source: str | None) -> None:
-    """Show what made ARTIFACT (a dataset's name, or a stored file), and what that was made from."""
+    """Show the stage and the parameters that made ARTIFACT (a dataset or stored file), and the same for its inputs."""
     catalog = open_context(env, conf_source).catalog
     datasets, store = datasets_of(catalog), open_records(catalog)
     if artifact not in datasets:
@@ -46,10 +47,10 @@ def _named_by_path(path: str, datasets: dict[str, Any]) -> Version:
 
 
 class _Tree:
-    """Prints the records that made an artifact, each only once.
+    """Prints the run records of an artifact and of everything it was made from, each record only once.
 
     Attributes:
-        makers: (dataset, version) and (dataset, digest) -> record of the node that made it.
+        makers: (dataset, version) and (dataset, digest) -> run record of the node that made this version.
     """
 
     def __init__(self, datasets: dict[str, Any], store: RecordStore) -> None:
@@ -58,7 +59,8 @@ class _Tree:
         self.makers: dict[Version, Record] = {}
         for record in reversed(store.all()):
             for name, output in record.outputs.items():
-                # find records by digest too, because a stage may have read an equal version that has no record
+                # Index run records by content digest too. A stage may have read a version that has no record itself,
+                # but is equal to a recorded one.
                 self.makers |= {(name, output["digest"]): record, (name, output["version"]): record}
 
     def show(self, name: str, version: str | None, digest: str | None = None, indent: str = "") -> None:

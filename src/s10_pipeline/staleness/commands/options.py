@@ -14,7 +14,7 @@ from .params import Params
 
 
 def run_command(runner: str, parameters: Any = None) -> click.Command:
-    """Return Kedro's ``run`` command with another default runner and our ``--params``; other options are unchanged."""
+    """Return Kedro's ``run`` command with another default runner and with the typed ``--params`` of :class:`Params`."""
     command, options = copy.copy(kedro_run), {str(p.name): copy.copy(p) for p in kedro_run.params}
     options["runner"].default = runner
     command.params = [*(options | {"params": Params(parameters)}).values()]
@@ -22,30 +22,30 @@ def run_command(runner: str, parameters: Any = None) -> click.Command:
 
 
 def in_environment(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options ``--env`` and ``--conf-source``, which work as in ``kedro run``."""
+    """Add the options ``--env`` and ``--conf-source`` to a command; both work as in ``kedro run``."""
     command = click.option("--env", "-e", help="Environment whose data to use; base if not given.")(command)
     return click.option("--conf-source", help="Folder or archive of the configuration; conf/ if not given.")(command)
 
 
 def open_context(env: str | None, conf_source: str | None, params: dict[str, Any] | None = None) -> KedroContext:
-    """Open the project with the same context as ``kedro run``."""
+    """Return the Kedro context (configuration and catalog) of this project, as ``kedro run`` would load it."""
     from kedro.framework.session import KedroSession
 
     return KedroSession.create(env=env, conf_source=conf_source, runtime_params=params).load_context()
 
 
 def open_records(catalog: Any) -> RecordStore:
-    """Open the records of an environment.
+    """Load the store of run records from the dataset ``records`` of a catalog.
 
     Raises:
-        ClickException: the records are on a remote file system, which is not supported.
+        ClickException: the folder of records is on a remote file system, which is not supported.
     """
     store: RecordStore | None = catalog.load("records")
     if store is None:
-        raise click.ClickException("records: must be on a local disk; give the catalog's records a local filepath")
+        raise click.ClickException("records: run records need a local disk; give them a local filepath in the catalog")
     return store
 
 
 def datasets_of(catalog: Any) -> dict[str, Any]:
     """Return the catalog's datasets by name, without parameters."""
-    return {name: catalog[name] for name in catalog.keys() if not is_parameter(name)}  # noqa: SIM118 - no mapping
+    return {name: catalog[name] for name in catalog if not is_parameter(name)}

@@ -1,4 +1,4 @@
-"""The option ``--params``: converts typed text to the type that each parameter declares."""
+"""The command-line option ``--params``: converts the text of each value to its parameter's type in a pydantic model."""
 
 import json
 import re
@@ -14,8 +14,8 @@ from yaml import YAMLError
 
 from ...identity.affects import declared_fields
 
-# Matches A.B=VALUE, optionally followed by a comma and the rest. As in CSV, a value with a comma is quoted, and quotes
-# in it are doubled.
+# Regular expression for the first item of "NAME=VALUE,NAME=VALUE". A name may have dots. As in CSV, a value that
+# contains a comma is quoted, and quotes in the value are doubled.
 NAME, QUOTED = r"[^=,\s.]+(?:\.[^=,\s.]+)*", r""" "(?:[^"]|"")*"|'(?:[^']|'')*' """.strip()
 ITEM = re.compile(rf"\s*({NAME})=(?:({QUOTED})|([^,]*))(?:,(.*))?", re.DOTALL)
 
@@ -34,7 +34,7 @@ class Params(click.Option):
         super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=self._merge, help=help_text)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        # --config passes a dictionary that was read from YAML
+        # With ``kedro run --config=FILE``, the value is a dictionary read from YAML, so there is no text to convert.
         return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
 
     def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> dict[str, Any]:
@@ -95,17 +95,19 @@ def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
     if text == "null" and not is_quoted:
         return None
     with suppress(ValidationError):
-        # validated strictly as a JSON string: types such as str, path or a choice accept it, a number does not
+        # Use the text unchanged if the parameter's type accepts a JSON string in strict mode. Types such as str, Path
+        # and Literal do; number types do not.
         TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
         return text
     parsed = None
-    with suppress(YAMLError, OmegaConfBaseException, RecursionError):  # RecursionError: a YAML list may contain itself
+    # Keep the text if it cannot be parsed as YAML. A YAML list that contains itself raises RecursionError.
+    with suppress(YAMLError, OmegaConfBaseException, RecursionError):
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]))["value"]  # type: ignore[call-overload,index]
     return text if parsed is None else parsed
 
 
 def _literally(value: Any) -> Any:
-    """Escape a text so that OmegaConf, which merges parameters, does not interpret it."""
+    """Escape ``${`` and ``???`` in a parameter's text, so that OmegaConf does not interpret them."""
     if value == "???":  # OmegaConf's mark for a missing value
         return "${oc.decode:'\"???\"'}"
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value

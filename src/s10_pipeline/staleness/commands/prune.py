@@ -1,4 +1,4 @@
-"""The command ``kedro prune``: remove stored versions that no kept version needs."""
+"""The command ``kedro prune``: remove old versions of datasets, except those that a kept version was made from."""
 
 import os
 import shutil
@@ -17,12 +17,13 @@ from ..kedro_internals import is_local, is_versioned, path_of
 from ..records import Record
 from .options import datasets_of, in_environment, open_context, open_records
 
-# Files that no version refers to are removed only if older than this, because another runner may be writing them.
+# A file that no stored version uses is removed only if it is older than this many seconds. A younger file may belong to
+# a version that a run is about to save.
 ORPHAN_SECONDS = 3600
 
 
 def prune_command(rules: Rules) -> click.Command:
-    """Build the command for a project with these rules."""
+    """Build the command ``kedro prune``; ``rules.unneeded`` may name further files to remove."""
 
     @click.command()
     @click.option("--keep-last", type=click.IntRange(min=1), help="Keep this many newest versions of each dataset.")
@@ -32,7 +33,7 @@ def prune_command(rules: Rules) -> click.Command:
     def prune(
         keep_last: int | None, older_than: float | None, apply: bool, env: str | None, conf_source: str | None
     ) -> None:
-        """Remove old versions, and files and checkpoints that only they need.
+        """Remove old versions of datasets, and the files and checkpoints that only these versions need.
 
         The newest version of each dataset is always kept, and so is everything that a kept version was made from.
         """
@@ -42,7 +43,7 @@ def prune_command(rules: Rules) -> click.Command:
         datasets, store = {n: d for n, d in datasets_of(catalog).items() if is_local(d)}, open_records(catalog)
         with store.alone() as going_on:
             if going_on:
-                raise click.ClickException(f"--apply: a run is in progress ({', '.join(going_on)}); wait for its end")
+                raise click.ClickException(f"prune: a run is in progress ({', '.join(going_on)}); wait until it ends")
             versions = {name: versions_of(dataset) for name, dataset in datasets.items() if is_versioned(dataset)}
             keep = _with_what_made_them(_newest(versions, keep_last, older_than), store.all())
             doomed = {(name, v) for name, found in versions.items() for v in found} - keep
@@ -67,7 +68,8 @@ def prune_command(rules: Rules) -> click.Command:
 
 def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: float | None) -> Versions:
     age = timedelta(days=older_than or 0)
-    # versions are times in UTC that sort as text; "~" sorts after all of them
+    # Keep versions that are younger than this limit. Versions are times in UTC, which sort as text. Without
+    # --older-than, the limit "~" sorts after every version, so no version is kept for its age.
     limit = "~" if older_than is None else (datetime.now(UTC) - age).strftime("%Y-%m-%dT%H.%M.%S")
     return {
         (name, version)
@@ -78,7 +80,7 @@ def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: f
 
 
 def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
-    """Return the versions to keep with all versions that they were made from or saved together with."""
+    """Return dataset versions to keep, extended by all versions that they were made from or saved together with."""
     kept: Versions = set()
     while more := keep - kept:
         kept |= more
@@ -87,13 +89,13 @@ def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
 
 
 def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
-    """Return folders of versions without a file, which killed processes left."""
+    """Return folders of dataset versions that hold no data file, because a killed process did not finish saving."""
     folders = [path for dataset in datasets for path in Path(str(path_of(dataset, None))).glob("*/")]
     return [path for path in folders if not (path / path.parent.name).exists() and _is_old(path)]
 
 
 def _shared_paths(datasets: dict[str, Any], keep: Versions) -> list[Path]:
-    """Return files that no kept version uses, in folders that versions share."""
+    """Return the files that no kept version uses, in folders whose files several dataset versions share."""
     sharing = {name: dataset for name, dataset in datasets.items() if hasattr(dataset, "shared_files")}
     stored = [(sharing[name], str(path_of(sharing[name], version))) for name, version in keep if name in sharing]
     named = {file for dataset, path in stored if os.path.exists(path) for file in dataset.shared_files(path)}
@@ -107,7 +109,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _freed_bytes(paths: Iterable[Path]) -> int:
-    """Return how many bytes removing the paths frees; files with hard links elsewhere free nothing."""
+    """Return how many bytes are freed if the paths are removed; a file with a hard link elsewhere frees nothing."""
     stats = [f.stat() for p in paths for f in ([*p.rglob("*")] if p.is_dir() else [p]) if f.is_file()]
     links = Counter((stat.st_dev, stat.st_ino) for stat in stats)
     sizes = {(s.st_dev, s.st_ino): s.st_size for s in stats if links[s.st_dev, s.st_ino] == s.st_nlink}

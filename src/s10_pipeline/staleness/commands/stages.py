@@ -14,7 +14,7 @@ from .params import Params
 
 
 def stages_command(rules: Rules) -> click.Command:
-    """Build the command for a project with these rules."""
+    """Build the command ``kedro stages``; the rules name what can make a stage stale."""
 
     @click.command()
     @in_environment

@@ -1,4 +1,4 @@
-"""Apply corrections of training and validation images that a person chose in the report (``ingest.corrections``).
+"""Relabel and drop training and validation images as a person chose in the report (``ingest.corrections``).
 
 An image is identified by its pixels, because dropping an image changes the indices of later ones. A correction applies
 to all images with the same pixels. Test images cannot be corrected: relabelling those that the model gets wrong would
@@ -23,11 +23,11 @@ from .image_set import ImageSet
 _log = logging.getLogger(__name__)
 
 COLUMNS = ("split", "index", "path", "pixels_sha256", "action", "label")
-# Action in the file -> its name in provenance and report.
+# Action in a row of corrections.csv -> name of the action in provenance and report.
 ACTIONS = {"keep": "kept", "relabel": "relabelled", "drop": "dropped"}
 _MAX_BYTES = 2**28
 
-# A row of the file: column name (of COLUMNS) -> text.
+# Row of corrections.csv: column name (of COLUMNS) -> text of the cell.
 Row = dict[str, str]
 
 
@@ -47,24 +47,24 @@ def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
         UserError: the file cannot be read, has a wrong format or belongs to another source; a row names an unknown
             image, class or action, contradicts an earlier row, or corrects a test image; no image would be left.
     """
-    setting = f"ingest.corrections={printable(path)}"
-    first, rows = _read(path, setting)
-    if (checksum := str(train.source.get("checksum"))) not in first:
+    file = printable(path)
+    first_line, rows = _read(path)
+    if (checksum := str(train.source.get("checksum"))) not in first_line:
         raise UserError(
-            f"{setting}: line 1 ({printable(first[:100])}) does not name the checksum of these images, {checksum}; "
-            "use the file from the report of a model that was trained on these images"
+            f"ingest.corrections={file}: line 1 of the file ({printable(first_line[:100])}) does not name the checksum "
+            f"of these images, {checksum}; use the file from the report of a model that was trained on these images"
         )
     places = defaultdict(list)
     for place, image_hwc in enumerate(train.images_nhwc):
         places[pixels_sha256(image_hwc)].append(place)
     chosen: dict[str, Row] = {}
     for number, row in enumerate(rows, start=3):
-        wrong = _mistake(row, train.class_names, places, test)
+        mistake = _mistake(row, train.class_names, places, test)
         earlier = chosen.setdefault(row["pixels_sha256"], row)
         words, before = (f"{one['action']} {one['label']}".rstrip() for one in (row, earlier))
-        if wrong or words != before:
-            wrong = wrong or f"{words}, but a line above has {before} for the same image; remove one of them"
-            raise UserError(f"{setting}: line {number}: {wrong}")
+        if mistake or words != before:
+            mistake = mistake or f"{words}, but a line above has {before} for the same image; remove one of them"
+            raise UserError(f"ingest.corrections={file}: line {number}: {mistake}")
     labels, counts, dropped = train.labels.copy(), dict.fromkeys(ACTIONS.values(), 0), []
     for digest, row in chosen.items():
         copies = places[digest]
@@ -74,8 +74,11 @@ def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
         elif row["action"] == "drop":
             dropped += copies
     if len(dropped) == len(train):
-        raise UserError(f"{setting}: drops every training image; keep some of each class")
-    _log.info("%s: of %d training images %s", setting, len(train), ", ".join(f"{n} {a}" for a, n in counts.items()))
+        raise UserError(f"ingest.corrections={file}: drops every training image; keep some images of each class")
+    _log.info(
+        "ingest.corrections=%s: of %d training images, %d were checked and kept, %d relabelled and %d dropped",
+        file, len(train), *counts.values(),
+    )  # fmt: skip
     left = np.setdiff1d(np.arange(len(train)), dropped)
     faults = train.source.get("faults", {})
     faults = {name: np.flatnonzero(np.isin(left, indices)).tolist() for name, indices in faults.items()}
@@ -84,26 +87,27 @@ def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
     return dataclasses.replace(train, labels=labels, source=source).select(left)
 
 
-def _read(path: str, setting: str) -> tuple[str, list[Row]]:
-    """Return the file's first line, and the rows of the table below it."""
+def _read(path: str) -> tuple[str, list[Row]]:
+    """Return the first line of a corrections.csv file, and the rows of the table below it."""
     try:
         text = regular_file(Path(path).expanduser(), _MAX_BYTES).read_text("utf-8-sig")
-        first, _, table = text.partition("\n")
+        first_line, _, table = text.partition("\n")
         reader = csv.DictReader(io.StringIO(table), strict=True)
         columns = tuple(reader.fieldnames or ())
-        wrong = (
+        reason = (
             "" if columns == COLUMNS else f"has the columns {','.join(columns)[:100]} instead of {','.join(COLUMNS)}"
         )
-        rows = [] if wrong else [{name: row[name] or "" for name in COLUMNS} for row in reader]
+        rows = [] if reason else [{name: row[name] or "" for name in COLUMNS} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        wrong = one_line(error)
-    if wrong:
-        raise UserError(f"{setting}: {printable(wrong)}; give the corrections.csv that a report's link downloads")
-    return first, rows
+        reason = one_line(error)
+    if reason:
+        reason = printable(reason)
+        raise UserError(f"ingest.corrections={printable(path)}: {reason}; give the corrections.csv saved from a report")
+    return first_line, rows
 
 
 def _mistake(row: Row, class_names: tuple[str, ...], places: dict[str, list[int]], test: ImageSet) -> str | None:
-    """Return what is wrong with a row and its remedy; None if nothing is wrong."""
+    """Return the mistake in a row of corrections.csv and its remedy as text; None if the row is right."""
     digest, action, label = row["pixels_sha256"], row["action"], row["label"]
     known = digest in places
     if row["split"] == "test" or (not known and any(digest == pixels_sha256(image) for image in test.images_nhwc)):

@@ -23,7 +23,7 @@ Size = Annotated[float, Field(gt=0), AfterValidator(_pixels_or_fraction)]
 
 
 def _in_pixels(size: float, image_side: int) -> int:
-    """Convert a size to pixels, at least 1; a float up to 1.0 is a fraction of ``image_side``."""
+    """Convert a square's side or a padding to pixels, at least 1; a float up to 1.0 is a fraction of ``image_side``."""
     return int(size) if size > 1 or isinstance(size, int) else max(1, round(size * image_side))
 
 

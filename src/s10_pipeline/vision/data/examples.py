@@ -1,4 +1,4 @@
-"""Make an image set of augmented example images, which figures can show without running transforms."""
+"""Make example images with the augmentation already applied, for figures in the preview and the report."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ NUM_DRAWS = 7
 
 
 def draw_examples(images: ImageSet, train_set: Split, num_rows: int, seed: int, epochs: int | None = None) -> ImageSet:
-    """Augment a few images several times each.
+    """Augment a few training images several times each, for a figure of original and augmented images.
 
     Args:
         images: the training images.
@@ -50,9 +50,10 @@ def draw_examples(images: ImageSet, train_set: Split, num_rows: int, seed: int, 
 
 
 def draw_training_examples(images: ImageSet, train_set: Split, provenance: dict[str, Any], num_rows: int) -> ImageSet:
-    """Augment a few images with the transforms, seed and epochs in ``provenance``, the description of a training.
+    """Augment a few images exactly as a past training did in its first epochs, for the report.
 
-    The current parameters may differ from those of that training, so they are not used.
+    Transforms, seed and number of epochs are read from ``provenance``, the description of that training, because the
+    current parameters may differ from it.
     """
     augment, train = provenance.get("augment", {}), provenance.get("train", {})
     mean = augment.get("pixel_mean", train_set.mean)

@@ -17,16 +17,17 @@ from .image_set import ImageSet, allocate_pixels
 Rng = np.random.Generator
 Pixels = NDArray[np.uint8]
 Rows = NDArray[np.integer[Any]]
-# Training and test images after a fault was planted, then the indices of the affected images in each.
+# Result of planting one fault: training images, test images, indices of the affected training images, indices of the
+# affected test images.
 Planted = tuple[ImageSet, ImageSet, Rows, Rows]
 
 NO_ROWS = np.empty(0, np.int64)
-# This text in the title of a source, and of every model trained on it, shows that faults were planted.
+# Text in the title of a data source, and of each model trained on it, as a warning that faults were planted.
 PLANTED = "planted faults"
 
 
 def parse_faults(text: str) -> list[tuple[str, list[str]]]:
-    """Parse ``NAME:ARGUMENT+NAME:ARGUMENT...`` into a list of (name, arguments).
+    """Parse a value of ``ingest.plant``, ``NAME:ARGUMENT+NAME:ARGUMENT...``, into a list of (name, arguments).
 
     Raises:
         ValueError: a name is unknown, or its arguments do not have the form in :data:`FAULTS`.
@@ -45,7 +46,7 @@ def parse_faults(text: str) -> list[tuple[str, list[str]]]:
 
 
 def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple[ImageSet, ImageSet]:
-    """Plant each fault named in ``text``; the same ``seed`` plants the same faults.
+    """Plant each fault named in ``text``, a value of ``ingest.plant``; the same ``seed`` plants the same faults.
 
     Returns:
         (train, test). Each ``source`` has ``faults`` (fault -> indices of the affected images) and a title that names
@@ -55,7 +56,7 @@ def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple
         UserError: there are too few images for a fault, or no such class.
     """
     rows: dict[str, dict[str, list[int]]] = {"train": {}, "test": {}}
-    # "starve" comes first, because it changes the indices of training images
+    # plant the fault "starve" first: it removes training images, which changes the indices noted for other faults
     for number, (name, arguments) in enumerate(sorted(parse_faults(text), key=lambda fault: fault[0] != "starve")):
         train, test, *changed = FAULTS[name][2](train, test, np.random.default_rng([seed, number]), *arguments)
         for split, indices in zip(rows, changed, strict=True):
@@ -69,7 +70,7 @@ def plant_faults(train: ImageSet, test: ImageSet, text: str, seed: int) -> tuple
 
 
 def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool = False) -> Planted:
-    """Give a share of the images in both splits a wrong label: a random one, or that of the most similar class."""
+    """Give a share of training and test images a wrong label: random, or the most similar class if ``similar``."""
     num_classes = len(train.class_names)
     alike = _most_alike(train) if similar else None
     parts, changed = [], []
@@ -84,9 +85,10 @@ def _labels(train: ImageSet, test: ImageSet, rng: Rng, share: str, similar: bool
 
 
 def _most_alike(images: ImageSet) -> Rows:
-    """Return, for each class, the most similar class (K,): the nearest mean in a linear discriminant analysis.
+    """Return, for each of the K classes, the index of the class whose images look most similar, int64 (K,).
 
-    Features are the amplitudes of the Fourier transform, which do not depend on the position of the object.
+    That class has the nearest mean in a linear discriminant analysis. The features are the amplitudes of the image's
+    Fourier transform, which do not depend on the position of the object.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -103,9 +105,9 @@ def _most_alike(images: ImageSet) -> Rows:
 
 
 def _duplicates(train: ImageSet, test: ImageSet, rng: Rng, number: str) -> Planted:
-    """Replace training images by copies of other training images, preferably of the same class."""
+    """Replace training images and their labels by copies of other training images, preferably of the same class."""
     rows = _some(rng, len(train), 2 * int(number), f"duplicates:{number}", "training images, two for each pair")
-    # sorting by label pairs images of the same class where possible; a copy takes the label of its original
+    # sort by label, so that where possible an image is replaced by a copy of an image of the same class
     rows = rows[np.argsort(train.labels[rows], kind="stable")]
     kept, replaced = rows[::2], rows[1::2]
     return _replaced(train, replaced, train.images_nhwc[kept], train.labels[kept]), test, rows, NO_ROWS
@@ -120,7 +122,7 @@ def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "ex
 
 
 def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -> Planted:
-    """Keep only ``number`` training images of the class ``name``."""
+    """Keep only ``number`` random training images of the class ``name``, and all images of the other classes."""
     if name not in train.class_names:
         raise UserError(f"ingest.plant=starve:{name}: no such class; {did_you_mean(name, train.class_names)}")
     of_class = np.flatnonzero(train.labels == train.class_names.index(name))
@@ -131,15 +133,17 @@ def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -
 
 
 def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
-    """Blur or darken all test images, but no training images."""
+    """Blur (``how="blur"``) or darken (``how="brightness"``) all test images, but no training images."""
     rows = np.arange(len(test))
     return train, _replaced(test, rows, _changed(test, rows, how), test.labels), NO_ROWS, rows
 
 
-def _some(rng: Rng, total: int, number: int, fault: str, of: str) -> Rows:
-    if not 0 < number <= total:
-        raise UserError(f"ingest.plant={fault}: needs {number:,} {of}; give a number that needs 1 to {total:,}")
-    rows: Rows = rng.choice(total, number, replace=False)
+def _some(rng: Rng, total: int, needed: int, fault: str, kind: str) -> Rows:
+    if not 0 < needed <= total:
+        raise UserError(
+            f"ingest.plant={fault}: needs {needed:,} images; 1 to {total:,} are possible ({kind}); change the number"
+        )
+    rows: Rows = rng.choice(total, needed, replace=False)
     return rows
 
 
@@ -169,7 +173,8 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "brightness": lambda image: image.point(lambda grey: int(0.6 * grey)),
 }
 
-# Name in ingest.plant -> regular expression of its arguments, their form for people, function that plants the fault.
+# Fault name in ingest.plant -> regular expression of its arguments, form of the arguments for error messages, function
+# that plants the fault.
 FAULTS: dict[str, tuple[str, str, Callable[..., Planted]]] = {
     "labels": (r"(0?\.\d+)", "SHARE, below 1", _labels),
     "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", partial(_labels, similar=True)),

@@ -11,12 +11,11 @@ from PIL import Image
 
 from ..errors import UserError
 
-# Excluded for safety: Pillow passes EPS (Encapsulated PostScript) to the program Ghostscript, WMF metafiles to the
-# operating system, and opens the content of an IPTC file as any format, including EPS. The others Pillow lists but
-# cannot decode.
+# Pillow formats that are not decoded. Three are unsafe: EPS is run by the program Ghostscript, WMF is drawn by the
+# operating system, and an IPTC file may contain EPS. Pillow recognises the other four, but cannot decode them.
 _NOT_DECODED = {"EPS", "WMF", "IPTC", "BUFR", "GRIB", "HDF5", "MPEG"}
 
-# preinit() registers the common formats first, so Pillow tries them first.
+# Call preinit() before init(): it registers the common formats, so Pillow tries these first when it opens a file.
 Image.preinit()
 Image.init()
 IMAGE_FORMATS: tuple[str, ...] = tuple(kind for kind in Image.ID if kind not in _NOT_DECODED)
@@ -35,7 +34,7 @@ FOREIGN_EXTENSIONS = CAMERA_RAW_EXTENSIONS | {".heic", ".heif", ".hif", ".jxl", 
 
 
 class FoundFiles(NamedTuple):
-    """What a folder and its sub-folders hold, by kind of file extension; each list is sorted.
+    """Sorted lists of the files in a folder and its sub-folders, one list per kind of file extension.
 
     Attributes:
         images: files with one of :func:`image_extensions`.
@@ -52,7 +51,7 @@ class FoundFiles(NamedTuple):
 
 def image_extensions() -> set[str]:
     """Return the extensions, in lower case, of the formats that are decoded."""
-    # MPO (stereo photographs) is not in IMAGE_FORMATS, but Pillow's JPEG plug-in opens it
+    # add MPO (stereo photographs): it is not in IMAGE_FORMATS, but Pillow's JPEG plug-in opens such files
     kinds = {*IMAGE_FORMATS, "MPO"}
     return {extension for extension, kind in Image.registered_extensions().items() if kind in kinds}
 
@@ -101,18 +100,18 @@ def listing(setting: str) -> Iterator[None]:
 
 
 def printable(name: str) -> str:
-    r"""Return a file name that can be encoded as UTF-8: a byte that is not Unicode (``b"\xff"``) becomes ``\udcff``."""
+    r"""Return a file name in a printable form: a byte that is not UTF-8 (``b"\xff"``) is written as ``\udcff``."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def starts_like_an_image(file: Path) -> bool:
     """Return whether the file's content has the header of a PNG, JPEG, GIF, WebP or AVIF image."""
     if not file.is_file():
-        return False  # reading a pipe or device might block
+        return False  # do not open a pipe or device, because reading it might block
     try:
         with Image.open(file, formats=("PNG", "JPEG", "GIF", "WEBP", "AVIF")):
             return True
-    except Exception:  # plug-ins raise various exceptions on a broken header
+    except Exception:  # Pillow raises various exceptions on a broken header, so catch them all
         return False
 
 

@@ -1,4 +1,4 @@
-"""The image set: images and labels of one split as NumPy arrays, which all stages read."""
+"""Define the image set: images and labels of one split as NumPy arrays, which all stages read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Larger pixel arrays are collected in a temporary file, so that ingesting needs little memory.
+# Pixel arrays of more than this many bytes are kept in a temporary file, so that ingesting needs little memory.
 MAX_PIXEL_BYTES_IN_MEMORY = 256 * 2**20
 # Above this ratio of the largest to the smallest class, the accuracy says little about the small classes.
 MAX_RATIO = 5
@@ -67,7 +67,7 @@ class ImageSet:
         return self.images_nhwc.shape[1], self.images_nhwc.shape[2]
 
     def by_row(self) -> dict[str, Any]:
-        """Return the fields that have one entry per image, without those that are None."""
+        """Return the fields of the image set that have one entry per image, without those that are None."""
         names = ("images_nhwc", "labels", "paths", "groups", "validation")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -86,7 +86,7 @@ class ImageSet:
         """Pickle a memory map as its file name, so that no gigabytes of pixels are sent to worker processes."""
         state = dict(self.__dict__)
         pixels = self.images_nhwc
-        # a slice of a memory map has the file name but a wrong offset, so only a whole map is pickled this way
+        # a slice of a memory map has the file name but a wrong offset, so only a whole map is pickled as its file name
         whole = isinstance(pixels.base, mmap.mmap) and pixels.flags.c_contiguous
         if whole and isinstance(pixels, np.memmap) and pixels.filename:
             state["images_nhwc"] = (os.fspath(pixels.filename), pixels.offset, pixels.shape)
@@ -120,7 +120,7 @@ def warn_of_unequal_classes(images: ImageSet) -> None:
 
 
 def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Allocate an array (num_images, height, width, 3): in memory, or above 256 MiB in a temporary file.
+    """Allocate a pixel array (num_images, height, width, 3): up to 256 MiB in memory, a larger one in a temporary file.
 
     The file is in the folder for temporary files (TMPDIR) and is deleted with the array.
 
@@ -134,7 +134,7 @@ def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint
     folder = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            # reserve the space now: writing to a map of a sparse file on a full disk would kill the process
+            # reserve disk space now: writing to a memory-mapped sparse file on a full disk would kill the process
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, num_bytes)
             pixels = np.memmap(file, np.uint8, mode="w+", shape=shape)
@@ -143,6 +143,7 @@ def allocate_pixels(num_images: int, height: int, width: int) -> NDArray[np.uint
             f"TMPDIR={folder}: {num_images:,} images of {height} x {width} need {num_bytes / 1e9:.1f} GB there "
             f"({error.strerror}); set TMPDIR to a folder with more space, or lower ingest.image_size"
         ) from error
-    # on some systems np.memmap records a file name, but the file is deleted, so it must not be pickled by that name
+    # the temporary file is already deleted, so clear the name that np.memmap may have recorded: pickling then stores
+    # the pixels instead of the name
     pixels.filename = None
     return pixels

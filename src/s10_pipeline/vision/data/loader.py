@@ -1,15 +1,15 @@
-"""Load batches of images as uint8. Workers assemble whole batches; the model normalises them on its device."""
+"""Load batches of uint8 images. Worker processes assemble whole batches; the model normalises them on its device."""
 
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from ..errors import UserError
 from .image_set import ImageSet
@@ -19,28 +19,30 @@ from .workers import PREFETCH, check_limits
 if TYPE_CHECKING:
     from .augmenter import Augmenter
 
-# (epoch, index into the image set). Each index carries its epoch, so persistent workers need no message per epoch.
+# Key of an image to load: (epoch, index into the image set). The augmentation depends on the epoch, so each key carries
+# it: persistent workers then need no message when an epoch begins.
 Key = tuple[int, int]
 Batch = tuple[Tensor, Tensor]
 
-# Largest number of pixels per batch when measuring without gradients: 511 images of 64 x 64, or 41 of 224 x 224.
+# Largest number of pixels per batch when measuring without gradients: 512 images of 64 x 64, or 41 of 224 x 224.
 MAX_PIXELS_A_BATCH = 2**21
 
 # Workers send several batches, of about this many bytes, in one message, because receiving a message takes 0.5 ms
 # regardless of its size.
 MESSAGE_BYTES = 2 * 2**20
 
-# A message that takes longer than this was lost, because workers need far less.
+# Seconds after which a message from a worker counts as lost; workers need far less to prepare one.
 MAX_SECONDS_A_MESSAGE = 600
 
-# Images and labels of several batches, and how many images each batch has.
+# Message from a worker: images of several batches in one tensor, their labels, and the number of images per batch.
 Message = tuple[Tensor, Tensor, list[int]]
 
 
 class AugmentedImages(Dataset[Message]):
-    """Dataset of augmented images; one item is a message of several batches, each given as a list of keys.
+    """Dataset that loads several batches of augmented images at once, so that a worker sends them as one message.
 
-    The augmentation of an image depends only on (seed, epoch, index).
+    A batch is requested as a list of keys (epoch, image index). The augmentation of an image depends only on (seed,
+    epoch, index).
     """
 
     def __init__(self, images: ImageSet, subset: Split, seed: int) -> None:
@@ -49,7 +51,11 @@ class AugmentedImages(Dataset[Message]):
         self._seed = seed
 
     def __getitems__(self, batches: list[list[Key]]) -> Message:
-        """Join batches to one message: images, uint8 (N, 3, H, W), channels_last; labels, int64 (N,); batch sizes."""
+        """Load several batches, each given as a list of keys (epoch, image index), as one message.
+
+        Returns:
+            Images of all batches, uint8 (N, 3, H, W), channels_last; labels, int64 (N,); number of images per batch.
+        """
         keys = list(chain.from_iterable(batches))
         indices = np.array([index for _, index in keys])
         images_nhwc = np.array(self._images.images_nhwc[indices])
@@ -60,7 +66,7 @@ class AugmentedImages(Dataset[Message]):
 
     @cached_property
     def _augment(self) -> "Augmenter":
-        # built in the process that uses it, because it has random state that cannot be shared
+        # build the augmenter in the process that uses it, because its random state cannot be shared between processes
         from .augmenter import Augmenter
         from .transforms import build_transforms
 
@@ -76,7 +82,9 @@ def _as_batch(images_nhwc: NDArray[np.uint8], labels: NDArray[np.int64]) -> Batc
 
 
 class EpochBatches(Sampler[list[Key]]):
-    """Shuffled batches of keys: each image once per epoch, in an order that depends only on (seed, epoch).
+    """Sampler of shuffled training batches: each image once per epoch, in an order that depends only on (seed, epoch).
+
+    A batch is a list of keys (epoch, image index).
 
     Args:
         indices: indices of the images.
@@ -96,7 +104,7 @@ class EpochBatches(Sampler[list[Key]]):
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._indices), self._batch_size)
-        # a remainder below two images per rank joins the previous batch, because BatchNorm needs at least two
+        # if fewer than two images per rank are left over, they join the previous batch: BatchNorm needs at least two
         return whole + (rest >= 2 * self._num_ranks)
 
     def __iter__(self) -> Iterator[list[Key]]:
@@ -116,25 +124,13 @@ class EpochBatches(Sampler[list[Key]]):
         return start, start + self._batch_size if number < len(self) - 1 else len(self._indices)
 
     def batch_weight(self, number: int) -> float:
-        """Return the weight of this rank's mean loss when averaging over ranks; 1 if all have equally many images.
+        """Return the weight of this rank's mean loss in the average over ranks; 1 if all have equally many images.
 
         With this weight, the average over ranks equals the mean over the whole batch.
         """
         start, end = self._bounds(number)
         mine = len(range(start + self._rank, end, self._num_ranks))
         return mine * self._num_ranks / (end - start)
-
-
-class Messages(Sampler[list[list[Key]]]):
-    """Groups of at most ``size`` consecutive batches; each group is sent as one message."""
-
-    def __init__(self, batches: EpochBatches, size: int) -> None:
-        self._batches, self._size = batches, size
-
-    def __iter__(self) -> Iterator[list[list[Key]]]:
-        batches = iter(self._batches)
-        while group := list(islice(batches, self._size)):
-            yield group
 
 
 class TrainLoader:
@@ -173,14 +169,14 @@ class TrainLoader:
             check_limits(num_workers, per_message * batch_bytes * num_ranks)
         self.loader: DataLoader[Message] = DataLoader(
             AugmentedImages(images, subset, seed),
-            batch_sampler=Messages(self.batches, per_message),
+            batch_sampler=BatchSampler(self.batches, per_message, drop_last=False),  # type: ignore[arg-type]
             collate_fn=_whole_message,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,
             prefetch_factor=PREFETCH if num_workers else None,
             timeout=MAX_SECONDS_A_MESSAGE if num_workers else 0,
             pin_memory=pin_memory,
-            # by default, DataLoader draws worker seeds from torch's global generator, which changes its state
+            # pass an own generator, because DataLoader would draw worker seeds from torch's global one and change it
             generator=torch.Generator(),
         )
 
@@ -207,7 +203,7 @@ class TrainLoader:
 
 
 def _whole_message(message: Any) -> Any:
-    return message  # __getitems__ has already collated the batches
+    return message  # unchanged, because __getitems__ has already collated the batches
 
 
 def plain_batches(
@@ -220,6 +216,6 @@ def plain_batches(
 
 
 def cap_batch_size(batch_size: int, image_size: tuple[int, int]) -> int:
-    """Return ``batch_size``, or less for images so large that the activations would need gigabytes of memory."""
+    """Return the batch size for use outside training: ``batch_size``, or less if activations would need gigabytes."""
     height, width = image_size
     return min(batch_size, max(1, MAX_PIXELS_A_BATCH // (height * width)))

@@ -12,10 +12,11 @@ from ..params import Params
 from .faults import parse_faults
 
 Pixel = Annotated[float, Field(ge=0, le=255)]
-# Measured standard deviations are at least 1. Dividing by much less than 0.01 would overflow float32.
+# Standard deviation of a colour channel. Pixels are divided by it, and much less than 0.01 would overflow float32; the
+# measured deviations are at least 1.
 Deviation = Annotated[float, Field(ge=0.01, le=255)]
 
-# Value of ``ingest.source`` -> the module of ``sources`` that reads it.
+# Value of ``ingest.source`` -> name of the module in ``sources`` that reads this kind of source.
 SOURCES = {
     "cifar10": "archive",
     "cifar100": "archive",
@@ -25,16 +26,16 @@ SOURCES = {
     "shapes10": "shapes10",
 }
 
-# Parameter that only some sources use -> these sources.
+# Parameter of ``ingest`` that only some sources use -> values of ``ingest.source`` with which it may be given.
 TAKEN_BY = {"columns": ("csv", "parquet"), "image_root": ("csv",), "group_pattern": ("folder", "csv")}
 
 
 class Shapes10Params(Params):
-    """How many images ``ingest.source=shapes10`` draws.
+    """Numbers of training and test images that ``ingest.source=shapes10`` draws.
 
     Attributes:
-        num_train_images: number of training images.
-        num_test_images: number of test images.
+        num_train_images: number of training images that ``shapes10`` draws.
+        num_test_images: number of test images that ``shapes10`` draws.
     """
 
     num_train_images: int = Field(4000, ge=20, le=1_000_000)
@@ -45,11 +46,12 @@ class ColumnsParams(Params):
     """Column names of a table (``csv``) or of ``parquet`` files; null looks for the usual names.
 
     Attributes:
-        file: column of the image's path (``csv``) or of its encoded bytes (``parquet``).
-        label: column of the class.
-        split: column with train, val or test (``csv`` only).
-        group: column of the group; images of one group are never divided between splits. For ``parquet``, groups are
-            used only if this column is named.
+        file: name of the column with the image's path (``csv``) or its encoded bytes (``parquet``); null: one of the
+            usual names.
+        label: name of the column with the image's class; null: one of the usual names.
+        split: name of the column with train, val or test for each image (``csv`` only); null: one of the usual names.
+        group: name of the column with the image's group; images of one group are never divided between splits. For
+            ``parquet``, images are grouped only if ``ingest.columns.group`` is given.
     """
 
     file: str | None = None
@@ -63,27 +65,29 @@ class IngestParams(Params):
 
     Attributes:
         source: kind of source, one of :data:`SOURCES`.
-        path: the archive or its folder (``cifar10``, ``cifar100``); the folder of parquet files or of class folders;
-            the table (``csv``). ``~`` is expanded; relative to the working directory.
+        path: path of the data: of the archive or its folder (``cifar10``, ``cifar100``), of the folder of parquet files
+            or class folders (``parquet``, ``folder``), or of the table (``csv``). A path may begin with ``~``, the home
+            folder; a relative path begins at the working directory.
         columns: column names of a table or of parquet files.
         image_root: folder that the paths in a table are relative to; null: the table's own folder.
-        group_pattern: regular expression with one capturing group, which finds the name of an image's group in its path
-            (``folder``, ``csv``); for ``csv`` it replaces a group column.
+        group_pattern: regular expression that finds the name of an image's group in its path (``folder``, ``csv``) with
+            its one capturing group; images of one group are never divided between splits. For ``csv``, the pattern
+            replaces a group column.
         on_bad_image: whether an image that cannot be read ends the stage (``fail``) or is left out and listed
             (``skip``).
         image_size: height and width in pixels of every stored image.
-        seed: seed of drawn images (``shapes10``), of the test split of a source without test images, and of planted
-            faults.
-        test_fraction: share of each class that becomes test data if the source has none.
-        download_dir: folder for downloaded archives, also searched if ``path`` has no archive.
+        seed: seed of the images that ``shapes10`` draws, of the test split of a source without test images, and of
+            faults planted by ``ingest.plant``.
+        test_fraction: share of each class that becomes test data if the source has no test images.
+        download_dir: folder for downloaded archives. If ``ingest.path`` has no archive, this folder is searched before
+            a download.
         mirrors: further addresses of the archive (including its file name), tried in this order after the official one.
         shortcut: for ``shapes10`` only: class whose *training* images get a corner tag, to see whether the report
             exposes such a shortcut.
-        plant: faults to plant, joined by ``+``: ``labels:SHARE``, ``labels_similar:SHARE``,
+        plant: faults to plant in the data on purpose, joined by ``+``: ``labels:SHARE``, ``labels_similar:SHARE``,
             ``duplicates:NUMBER``, ``leak:NUMBER``, ``leak:NUMBER:reencoded|flipped|cropped``, ``starve:CLASS:NUMBER``,
             ``shift:blur|brightness``.
-        corrections: a ``corrections.csv`` file from a report (:mod:`.corrections`), applied to training and validation
-            images.
+        corrections: ``corrections.csv`` file from a report, which relabels or drops training and validation images.
     """
 
     source: str = "cifar10"
@@ -136,7 +140,7 @@ class IngestParams(Params):
 
 
 def _spelled_out(item: Any) -> Any:
-    """Expand ``- HorizontalFlip`` and ``- HorizontalFlip:`` to ``- HorizontalFlip: {}``."""
+    """Convert a transform without arguments, ``HorizontalFlip`` or ``HorizontalFlip:``, to ``HorizontalFlip: {}``."""
     if isinstance(item, str):
         return {item: {}}
     return {name: {} if value is None else value for name, value in item.items()} if isinstance(item, dict) else item
@@ -149,12 +153,14 @@ class AugmentParams(Params):
     """Parameters of the augmentation of training images, and of the validation split.
 
     Attributes:
-        train: albumentations transforms in order, each ``NAME: {arguments}``.
-        val_fraction: share of each class of the training images that is held out for validation, at least one image;
-            unused if the source assigns validation images itself.
+        train: albumentations transforms of training images in their order, each written as ``NAME: {arguments}``.
+        val_fraction: share of each class of the training images that is held out for validation, at least one image per
+            class; unused if the source assigns validation images itself.
         seed: seed of the validation split.
-        pixel_mean, pixel_std: mean and standard deviation per channel (RGB, 0-255) for normalisation; null measures
-            them on the training images that remain after the split.
+        pixel_mean: mean of each colour channel (RGB) for normalisation, on the scale of pixel values 0-255; null:
+            measured on the training images that remain after the split.
+        pixel_std: standard deviation of each colour channel (RGB) for normalisation, on the scale of pixel values
+            0-255; null: measured on the training images that remain after the split.
         num_preview_images: number of rows in the figure that shows original beside augmented images.
     """
 
@@ -168,7 +174,7 @@ class AugmentParams(Params):
     @field_validator("pixel_mean", "pixel_std")
     @classmethod
     def _grey_levels(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        """Reject values for pixels of 0-1, as often published for ImageNet; on a scale of 0-255 none are so small."""
+        """Reject means and deviations for pixel values 0-1, as published for ImageNet; those for 0-255 are larger."""
         if values is not None and 0 < max(values) <= 1:
             raise ValueError("must be for pixel values 0-255, but these are for pixel values 0-1; multiply by 255")
         return values

@@ -16,18 +16,19 @@ from ..errors import one_line
 from ..params import Params
 from .image_files import CAMERA_RAW_EXTENSIONS, IMAGE_FORMATS
 
-# More bytes than the largest image that Pillow accepts: 179 million pixels of four 16-bit channels.
+# Largest accepted size of an image file in bytes. The largest image that Pillow accepts, 179 million pixels, needs less
+# even if four 16-bit channels are stored uncompressed.
 MAX_FILE_BYTES = 1_500_000_000
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 
 
 class UnreadableImage(ValueError):
-    """The data is not an image, or a broken one. The message states the reason for people: "not an image ..."."""
+    """Error for data that is no image, or a damaged one. Its message is the reason in words: "not an image ..."."""
 
 
 class ResizeRule(Params):
-    """The resize rule as stored in a model; validation rejects a rule of another version.
+    """Rule by which images are resized and cropped, as stored in a model; a model with another rule is rejected.
 
     Attributes:
         image_size: (height, width) in pixels; both are equal.
@@ -48,7 +49,7 @@ class ResizeRule(Params):
 
 
 def describe_rule(image_size: tuple[int, int]) -> dict[str, Any]:
-    """Return the resize rule as a dictionary that JSON can store."""
+    """Return the rule by which images are resized and cropped, as a dictionary that JSON can store."""
     return ResizeRule(image_size=image_size).model_dump(mode="json")
 
 
@@ -71,7 +72,7 @@ def opened(file: Path) -> Iterator[io.BufferedReader]:
 
 
 def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
-    """Decode an image file (its content, or the open file) and apply :func:`to_square_rgb`.
+    """Decode an image, given as bytes or open file, and convert it to a square RGB array (:func:`to_square_rgb`).
 
     The format is recognised by content. Only :data:`~.image_files.IMAGE_FORMATS` are accepted, which run no external
     program.
@@ -85,9 +86,9 @@ def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
         with Image.open(stream, formats=IMAGE_FORMATS) as image:
             return to_square_rgb(image, size)
     except UnidentifiedImageError as error:
-        # Pillow's own message contains the memory address of the buffer, which differs from run to run
+        # do not quote Pillow's message: it contains the memory address of the buffer, which differs from run to run
         raise UnreadableImage("not an image in a format that is decoded here") from error
-    except Exception as error:  # plug-ins raise OSError, SyntaxError, KeyError, ... on a broken file
+    except Exception as error:  # Pillow raises OSError, SyntaxError, KeyError, ... on a broken file
         raise UnreadableImage(f"not a readable image ({one_line(error)})") from error
 
 
@@ -130,7 +131,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
-    """Convert a grey image of mode I;16*, I or F to uint8 (H, W), 0-255."""
+    """Convert a grey image with 16-bit, 32-bit or float pixels (Pillow modes I;16*, I, F) to uint8 (H, W), 0-255."""
     grey = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0)
     top = float(grey.max())
     sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")

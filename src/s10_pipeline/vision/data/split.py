@@ -1,4 +1,4 @@
-"""Training, validation and test sets: indices of their images, and the transforms applied to them."""
+"""Define training, validation and test set: the indices of their images, and the transforms applied to them."""
 
 import logging
 from dataclasses import dataclass, field
@@ -14,13 +14,14 @@ from .stratified import hold_out
 
 _log = logging.getLogger(__name__)
 
-# Size of a chunk of images whose pixels are counted at once; counting needs about three times as much memory again.
+# Bytes of image data per chunk when measuring mean and standard deviation of the pixels. Measuring a chunk needs about
+# three times as much memory again.
 CHUNK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Indices into an :class:`ImageSet`, and the transforms of its images.
+    """Training, validation or test set: indices of its images in an :class:`ImageSet`, and its transforms by name.
 
     Attributes:
         name: ``train``, ``val`` or ``test``.
@@ -43,7 +44,7 @@ class Split:
 
 
 def indices_digest(subset: Split) -> str:
-    """Return the SHA-256 of the indices, which is equal if the same images were chosen."""
+    """Return the SHA-256 of the image indices of a set, which is equal if the same images were chosen."""
     return sha256_of(np.ascontiguousarray(subset.indices))
 
 
@@ -60,7 +61,7 @@ def channel_mean_std(
     values = np.arange(256)
     total, squares, count = histograms @ values, histograms @ values**2, int(histograms[0].sum())
     mean = total / count
-    # at least 1, because normalisation divides by it: a channel with only one value has deviation 0
+    # use a deviation of at least 1: normalisation divides by it, and a channel with a single value has deviation 0
     std = np.sqrt(np.maximum(squares / count - mean**2, 1.0))
     r, g, b = (round(float(v), 4) for v in mean)
     sr, sg, sb = (round(float(v), 4) for v in std)

@@ -41,20 +41,23 @@ def hold_out(
     else:
         chosen = np.flatnonzero(np.isin(groups, _choose_groups(labels, groups, fraction, rng)))
     kept = np.setdiff1d(np.arange(len(labels)), chosen)
-    unit, units = ("image", np.arange(len(labels))) if groups is None else ("group", groups)
     if one_sided := np.setxor1d(labels[kept], labels[chosen]).tolist():
+        images = "images" if groups is None else "groups"
+        classes = ", ".join(class_names[i] for i in one_sided)
         raise UserError(
-            f"{parameter}={fraction:g}: too few {unit}s of {', '.join(class_names[i] for i in one_sided)}: each "
-            f"class needs 2 {unit}s here, one to train and one to hold out (3 if test and validation images are both "
-            f"held out); add {unit}s, or leave the class out"
+            f"{parameter}={fraction:g}: too few {images} of {classes}: each class needs 2 {images} here, one to train "
+            f"and one to hold out (3 if test and validation images are both held out); add {images} of these classes, "
+            "or leave the classes out"
         )
-    sizes = len(chosen), len(labels), len(np.unique(units[chosen])), len(np.unique(units))
-    _log.info("%s=%g: held out %d of %d training images, %d of %d %ss", parameter, fraction, *sizes, unit)
+    _log.info("%s=%g: held out %d of %d training images", parameter, fraction, len(chosen), len(labels))
+    if groups is not None:
+        sizes = len(np.unique(groups[chosen])), len(np.unique(groups))
+        _log.info("%s=%g: held out %d of %d groups of training images", parameter, fraction, *sizes)
     return kept, chosen
 
 
 def _choose_groups(labels: Ints, groups: Ints, fraction: float, rng: np.random.Generator) -> Ints:
-    """Return the groups to hold out.
+    """Choose groups of images to hold out, so that about ``fraction`` of each class is held out.
 
     First, from small to large, each group that holds a class not yet held out is chosen. Then each further group, in
     random order, is added if it brings the held-out shares of the classes closer to ``fraction``. scikit-learn's
@@ -62,7 +65,8 @@ def _choose_groups(labels: Ints, groups: Ints, fraction: float, rng: np.random.G
     (mean of 20 seeds), this function none.
     """
     names, members = np.unique(groups, return_inverse=True)
-    shares = np.zeros((len(names), labels.max() + 1))  # (groups, classes): share of the class that is in the group
+    # shape (groups, classes): share of the class's images that the group contains
+    shares = np.zeros((len(names), labels.max() + 1))
     np.add.at(shares, (members, labels), 1 / np.bincount(labels)[labels])
     order = rng.permutation(len(names))
     by_size = order[np.argsort(np.bincount(members)[order], kind="stable")]

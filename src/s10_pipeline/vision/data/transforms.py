@@ -28,7 +28,7 @@ def known_transforms() -> dict[str, type[A.BasicTransform | A.BaseCompose]]:
 
 
 def build_transforms(specs: list[TransformSpec], mean: tuple[float, ...]) -> A.Compose:
-    """Build one pipeline from a list ``[{NAME: {arguments}}, ...]``.
+    """Build one albumentations pipeline from a list of transforms, ``[{NAME: {arguments}}, ...]``.
 
     Compositions (``OneOf``, ``SomeOf``, ``Sequential``, ...) take such a list as their argument ``transforms``.
 
@@ -45,16 +45,19 @@ def build_transforms(specs: list[TransformSpec], mean: tuple[float, ...]) -> A.C
 def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A.BaseCompose:
     known = known_transforms()
     if not isinstance(spec, dict) or len(spec) != 1:
-        raise UserError(f"augment.train={spec}: a transform is written as NAME: {{arguments}}; put a dash before each")
+        raise UserError(
+            f"augment.train={spec}: a transform is written as NAME: {{arguments}}; put a dash before each transform"
+        )
     ((name, arguments),) = spec.items()
     if name not in known:
         raise UserError(f"augment.train={name}: albumentations has no such transform; {did_you_mean(name, known)}")
     transform = known[name]
     arguments = dict(arguments or {})
     names = [p for p in signature(transform).parameters if p not in ("args", "kwargs")]
-    if unknown := [argument for argument in arguments if argument not in names]:
-        remedy = did_you_mean(unknown[0], names)
-        raise UserError(f"augment.train.{name}.{unknown[0]}: {name} has no such argument; {remedy}")
+    for argument in arguments:
+        if argument not in names:
+            remedy = did_you_mean(argument, names)
+            raise UserError(f"augment.train.{name}.{argument}: {name} has no such argument; {remedy}")
     if "transforms" in arguments:
         arguments["transforms"] = [_build(child, mean) for child in arguments["transforms"]]
     if arguments.get("fill") == "mean":
@@ -69,7 +72,7 @@ def _build(spec: TransformSpec, mean: tuple[float, ...]) -> A.BasicTransform | A
 
 
 def _reason(error: BaseException) -> str:
-    """Return the error in one line; if pydantic raised it, only the first wrong argument and its rule."""
+    """Return the message of an error in one line; if pydantic reports several wrong arguments, only the first."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         first = cause.errors()[0]

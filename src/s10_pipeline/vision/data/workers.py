@@ -11,7 +11,7 @@ import torch
 
 from ..errors import UserError
 
-# Number of messages (groups of batches) that each worker prepares in advance.
+# Number of messages that each worker prepares in advance; a message contains several batches.
 PREFETCH = 2
 
 # Folder of the shared memory through which workers send batches on Linux.
@@ -23,19 +23,20 @@ CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 def check_limits(num_workers: int, message_bytes: int) -> None:
     """Raise UserError if shared memory or open files are too few, because torch would wait forever for the workers."""
-    # each worker prepares PREFETCH messages in advance, and the receiving process holds two more
+    # shared memory holds PREFETCH messages per worker, and two more that the receiving process uses
     needed = message_bytes * (PREFETCH * num_workers + 2)
     free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else needed
     if free < needed:
-        fitting = (free // message_bytes - 2) // PREFETCH
+        most, gigabytes = max(0, (free // message_bytes - 2) // PREFETCH), -(-needed // 2**29)
+        needed_mb, free_mb = round(needed / 1e6), round(free / 1e6)
         raise UserError(
-            f"train.num_workers={num_workers}: needs {needed / 1e6:.0f} MB in {SHARED_MEMORY}, {free / 1e6:.0f} MB are "
-            f"free; start the container with --shm-size={-(-needed // 2**29)}g, or use at most {max(0, fitting)}"
+            f"train.num_workers={num_workers}: needs {needed_mb} MB in {SHARED_MEMORY}, {free_mb} MB are free; start "
+            f"the container with --shm-size={gigabytes}g, or use at most {most}"
         )
     if sys.platform != "win32":
         import resource
 
-        # 6 files per worker for its pipes and shared memory; 32 for passing file descriptors and for artifacts
+        # allow 6 open files per worker for its pipes and shared memory, and 32 more for the files that the run writes
         needed = len(os.listdir("/dev/fd")) + 6 * num_workers + 32
         if needed > (limit := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) >= 0:
             raise UserError(
@@ -46,7 +47,7 @@ def check_limits(num_workers: int, message_bytes: int) -> None:
 def num_cores() -> int:
     """Return how many CPU cores this process may use, by its affinity and its cgroup's ``cpu.max``."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    with suppress(OSError, ValueError):  # no cgroup v2, or no limit ("max")
+    with suppress(OSError, ValueError):  # without cgroup v2 or a CPU limit ("max"), use the affinity alone
         own = CGROUP.read_text().rpartition("::/")[2].strip()
         quota, period = map(int, (CGROUPS / own / "cpu.max").read_text().split())
         cores = max(1, min(cores, quota // period))

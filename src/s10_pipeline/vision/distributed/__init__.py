@@ -5,7 +5,7 @@ from ..training.params import TrainParams
 
 
 def choose_run(params: TrainParams) -> RunTraining:
-    """Return the function that runs a training: in this process, or in the processes that ``distributed`` names."""
+    """Return the function that runs a training, in this process or in several, as ``params.distributed`` says."""
     if params.distributed.num_ranks == 1:
         return train_here
     if params.distributed.num_nodes > 1:

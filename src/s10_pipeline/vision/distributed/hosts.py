@@ -1,8 +1,8 @@
 """Train on several hosts: the first one runs ``kedro run``, the others ``python -m s10_pipeline join HOST:PORT``.
 
-The first host serves a key-value store at HOST:PORT, in which PyTorch's elastic agents of all hosts rendezvous at each
-launch (https://docs.pytorch.org/docs/stable/elastic/rendezvous.html). A host that loses its connection to the others
-waits for the next launch.
+The first host serves a key-value store at HOST:PORT. Through it, PyTorch's elastic agents of all hosts find each other
+whenever a training starts or restarts (https://docs.pytorch.org/docs/stable/elastic/rendezvous.html). A host that loses
+its connection to the others waits for the next start.
 """
 
 import json
@@ -25,13 +25,13 @@ from ..training.checks import check_device
 from ..training.engine import Job
 from ..training.params import TrainParams, split_address
 from ..training.run_key import training_code
-from .launcher import WAIT_SECONDS, LostError, Meeting, Place, launch, train_in_processes
+from .launcher import WAIT_SECONDS, JoiningHost, LostError, Rendezvous, launch, train_in_processes
 
 log = logging.getLogger(__name__)
 
 
 def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
-    """Train like :func:`.launcher.train_in_processes`, but in processes of this host and of hosts that join.
+    """Train in processes on this host and on the hosts that join; if a process dies, resume from the last checkpoint.
 
     Raises:
         UserError, RuntimeError: those of :func:`.launcher.train_in_processes`.
@@ -44,21 +44,24 @@ def train_with_other_hosts(job: Job, show: Show, on_epoch: OnEpoch) -> None:
     store = _open_store(address)
     told = {"params": job.params.model_dump(mode="json"), "code": digest_of(training_code())}
 
-    def meet() -> Meeting:
+    def announce() -> Rendezvous:
         store.set("launch", json.dumps({"name": (name := str(time.time_ns())), **told}))
         log.info("waiting for the other hosts: python -m s10_pipeline join %s", address)
-        return Meeting(address, name, split_address(address)[0])
+        return Rendezvous(address, name, split_address(address)[0])
 
     try:
-        train_in_processes(job, show, on_epoch, meet)
+        train_in_processes(job, show, on_epoch, announce)
     except (RendezvousError, DistError) as error:
-        what = f"train.distributed.num_nodes={num_nodes}: this many hosts did not meet at {address} in {WAIT_SECONDS} s"
-        remedy = f"start the same command again, and python -m s10_pipeline join {address} on each other host"
-        raise UserError(f"{what}; {remedy}: it resumes after epoch {job.checkpoints.last_epoch()}") from error
+        next_epoch = job.checkpoints.last_epoch() + 1
+        raise UserError(
+            f"train.distributed.num_nodes={num_nodes}: not all hosts connected to {address} within {WAIT_SECONDS} s; "
+            f"start the same command again here, and python -m s10_pipeline join {address} on each other host, to "
+            f"train from epoch {next_epoch} on"
+        ) from error
 
 
 def join(address: str) -> None:
-    """Run this host's processes of the training whose rendezvous is ``address``; return when it has ended.
+    """Take part in the training that another host started at ``address`` (``HOST:PORT``), until training has ended.
 
     Raises:
         UserError: no training was announced there within :data:`.launcher.WAIT_SECONDS`, or this host lacks its device,
@@ -67,32 +70,34 @@ def join(address: str) -> None:
     """
     told: dict[str, Any] = {"name": None}
     while True:
-        told = _next_launch(address, told["name"])
+        told = _next_start(address, told["name"])
         params = TrainParams.model_validate(told["params"])
         device = choose_device(params.device)
         check_device(params, device)
         if told["code"] != digest_of(training_code()):
             raise UserError(f"join {address}: the run there has another code version; install the same on both hosts")
         log.info("joining the training at %s", address)
-        # torch sorts hosts by name, and rank 0 must be on the first host. "~" sorts after all characters of addresses,
-        # and no host connects to a joining one by this name, so the name need not be an address.
-        meeting = Meeting(address, told["name"], f"~{socket.gethostname()}")
+        # torch gives rank 0 to the host whose name sorts first, and rank 0 must be on the first host. So the name of
+        # this joining host begins with "~", which sorts last. No host connects by this name.
+        rendezvous = Rendezvous(address, told["name"], f"~{socket.gethostname()}")
         try:
-            launch(Place(params, device), lambda *_: None, lambda _row: None, meeting)
+            launch(JoiningHost(params, device), lambda *_: None, lambda _row: None, rendezvous)
             return
-        # torch's launcher raises AttributeError if it waited for a free place until the time limit
+        # Wait for the next start after an AttributeError too: torch's launcher raises it if the rendezvous already had
+        # enough hosts until the time limit.
         except (LostError, RendezvousError, DistError, AttributeError) as error:
-            log.warning("training was interrupted (%s); waiting for the run at %s to resume", one_line(error), address)
+            log.warning("training was interrupted (%s); waiting for host %s to resume it", one_line(error), address)
 
 
 def _open_store(address: str) -> TCPStore:
-    """Return a key-value store that listens at ``address``.
+    """Start a server of a key-value store at ``address``, through which hosts find each other; return the store.
 
     Raises:
         UserError: the port is in use, or the address is not this host's.
     """
     try:
-        # multi_tenant, because the traceback of a failed training in this process may still hold a store on this port
+        # multi_tenant lets two stores of a process share a port, because the traceback of a failed training may still
+        # keep an earlier store open.
         store = TCPStore("localhost", split_address(address)[1], None, True, wait_for_workers=False, multi_tenant=True)
         socket.create_connection(split_address(address), timeout=WAIT_SECONDS).close()
     except (OSError, DistError) as error:
@@ -101,8 +106,11 @@ def _open_store(address: str) -> TCPStore:
     return store
 
 
-def _next_launch(address: str, before: str | None) -> dict[str, Any]:
-    """Wait for a launch with another name than ``before``; return its name, parameters and code digest.
+def _next_start(address: str, before: str | None) -> dict[str, Any]:
+    """Wait until the host at ``address`` starts or restarts a training; return its name, parameters and code digest.
+
+    Args:
+        before: name of the last start that this host took part in, which is ignored; None before the first.
 
     Raises:
         UserError: none was announced within :data:`.launcher.WAIT_SECONDS`.
@@ -110,7 +118,7 @@ def _next_launch(address: str, before: str | None) -> dict[str, Any]:
     deadline, reason = time.monotonic() + WAIT_SECONDS, "the run there was not resumed"
     while (left := deadline - time.monotonic()) > 0:
         try:
-            # test the connection first, because TCPStore would print each failure
+            # Test with a plain socket first whether the host answers, because TCPStore prints each failed attempt.
             socket.create_connection(split_address(address), timeout=left).close()
             store = TCPStore(*split_address(address), wait_for_workers=False, timeout=timedelta(seconds=left))
             told: dict[str, Any] = json.loads(store.get("launch"))

@@ -1,4 +1,4 @@
-"""Send log records, progress, epochs and errors from training processes to the process that started them.
+"""Send log records, progress, results of epochs and errors from training processes to their parent process.
 
 Each process has its own pipe, because a killed process could leave the lock of a shared queue locked for ever.
 """
@@ -20,7 +20,10 @@ PROJECT = __name__.partition(".")[0]
 
 
 class Sender:
-    """Sends messages of one training process through its pipe; also the queue of its QueueHandler."""
+    """Sends log records, progress and errors of one training process to its parent process, through a pipe.
+
+    It also serves as the queue of a :class:`QueueHandler`.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -29,24 +32,24 @@ class Sender:
         self._connection.send((kind, content))
 
     def put_nowait(self, record: logging.LogRecord) -> None:
-        """Send a log record; :class:`QueueHandler` calls this method."""
+        """Send a log record to the parent process; Python's :class:`QueueHandler` calls this method."""
         self.send("log", record)
 
     def take_log(self, level: int) -> None:
-        """Send this process's log records of at least ``level``, instead of printing them."""
+        """Send this process's log records of at least ``level`` to the parent process, instead of printing them."""
         logger = logging.getLogger(PROJECT)
         logger.handlers = [QueueHandler(self)]  # type: ignore[arg-type]
         logger.setLevel(level)
         logger.propagate = False
 
     def show(self, done: int, description: str, note: str) -> None:
-        """Send the arguments of :meth:`.progress.Bar.show`."""
+        """Send an update of the progress bar (arguments of :meth:`.progress.Bar.show`) to the parent process."""
         self.send("progress", (done, description, note))
 
 
 @contextmanager
 def listen(num_processes: int, show: Show, on_epoch: OnEpoch) -> Iterator[tuple[list[Connection], list[Exception]]]:
-    """Handle messages in a thread while in the context: log records are logged, ``show`` and ``on_epoch`` are called.
+    """Handle the messages of training processes in a thread, while in the context: log, show progress, report epochs.
 
     Yields:
         one pipe end per process, for its :class:`Sender`; and a list of the errors that were sent, in order of arrival,
@@ -78,7 +81,8 @@ def listen(num_processes: int, show: Show, on_epoch: OnEpoch) -> Iterator[tuple[
                 assert isinstance(reader, Connection)
                 try:
                     take(*reader.recv())
-                except (EOFError, OSError):  # its process has ended, perhaps in the middle of a message
+                except (EOFError, OSError):
+                    # The training process has ended, perhaps in the middle of a message, so read its pipe no more.
                     readers.remove(reader)
 
     thread = threading.Thread(target=work, daemon=True, name="training-messages")

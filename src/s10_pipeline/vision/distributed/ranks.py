@@ -1,4 +1,4 @@
-"""Communication between training processes, with DistributedDataParallel (Li et al. 2020, arXiv:2006.15704)."""
+"""Average gradients over training processes, with DistributedDataParallel (Li et al. 2020, arXiv:2006.15704)."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from ..training.ranks import Ranks
 
 @dataclass(frozen=True)
 class ProcessGroup(Ranks):
-    """A process of torch's default process group, which must be initialised."""
+    """Communication with the other training processes, through torch's default process group (must be initialised)."""
 
     rank: int
     count: int
@@ -21,7 +21,7 @@ class ProcessGroup(Ranks):
         return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
     def sync_batchnorm(self, model: Classifier) -> Classifier:
-        if model.mean.device.type != "cuda":  # torch synchronises BatchNorm only on CUDA
+        if model.mean.device.type != "cuda":  # torch can synchronise BatchNorm only on CUDA, so leave the model as is
             return model
         synchronised: Classifier = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return synchronised

@@ -15,7 +15,8 @@ from .intervals import LEVEL, wilson
 
 Floats = NDArray[np.float64]
 
-# Bounds of the search. A fit that ends at a bound means that the images are too few or too easy to fit a temperature.
+# Range of temperatures that the fit searches. The fit ends at a bound if no temperature inside the range is better, for
+# example because every prediction is right.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 # Losses (in nats) that differ by less than this count as equal: the difference is rounding error.
 NO_LOSS = 1e-9
@@ -41,14 +42,14 @@ def fit_temperature(probabilities_nk: Floats, labels: NDArray[np.int64]) -> floa
     """
     loss = _loss(probabilities_nk, labels)
     found = minimize_scalar(loss, bounds=_LOG_INVERSES, method="bounded", options={"xatol": 1e-6})
-    # the loss may be practically zero on a whole range of temperatures, where the search stops at an arbitrary point:
-    # a bound that is as good is preferred, so that the result is well defined
+    # If the loss is practically equal for many temperatures, the search stops at an arbitrary one. So return a bound of
+    # the searched range if its loss is as low.
     best = next((bound for bound in reversed(_LOG_INVERSES) if loss(bound) <= found.fun + NO_LOSS), found.x)
     return _temperature(best)
 
 
 def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) -> tuple[float, float, float]:
-    """Fit a temperature to these images; return it with the ends of its 95 % profile-likelihood interval.
+    """Return the temperature that fits these images best, and both ends of its 95 % profile-likelihood interval.
 
     The interval holds each temperature whose log-likelihood is at most 1.92 below the best one's (Wilks 1938). For a
     calibrated model, one such interval in twenty excludes 1. An end outside the search range is cut off at its bound.
@@ -65,7 +66,7 @@ def temperature_interval(probabilities_nk: Floats, labels: NDArray[np.int64]) ->
 
 
 def _loss(probabilities_nk: Floats, labels: NDArray[np.int64]) -> Callable[[float], float]:
-    """Return the mean cross-entropy as a function of log(1 / temperature)."""
+    """Return a function that computes the mean cross-entropy at a temperature, given log(1 / temperature)."""
     log_nk = _log(probabilities_nk)
     true_n = log_nk[np.arange(len(labels)), labels]
 
@@ -81,14 +82,18 @@ def _temperature(log_inverse: float) -> float:
 
 
 def apply_temperature(probabilities_nk: Floats, temperature: float) -> Floats:
-    """Return the softmax (N, K) of logits / ``temperature``; log-probabilities serve as the logits."""
+    """Return the probabilities (N, K) after temperature scaling: softmax of log-probabilities / ``temperature``.
+
+    Log-probabilities differ from the logits by a constant per image, which softmax ignores.
+    """
     scaled: Floats = softmax(_log(probabilities_nk) / temperature, axis=1)
     return scaled
 
 
 def losses(probabilities_nk: Floats, labels: NDArray[np.int64]) -> Floats:
-    """Return the cross-entropy of each image (N,) in nats, at most 708.
+    """Return the cross-entropy of each image (N,) in nats: minus the logarithm of the probability of its label.
 
+    Probabilities below the smallest normal float64 are raised to it, so the cross-entropy is at most 708.
     ``sklearn.metrics.log_loss`` clips probabilities, so it stops at 36; PyTorch's loss in training has no such limit.
     """
     return -_log(probabilities_nk[np.arange(len(labels)), labels])
@@ -129,7 +134,10 @@ def measure_reliability(probabilities_nk: Floats, labels: NDArray[np.int64], num
 
 
 def expected_calibration_error(probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int) -> float:
-    """Return the mean gap between confidence and accuracy over bins, weighted by count (Guo et al. 2017, eq. 3)."""
+    """Return the expected calibration error: the mean gap between confidence and accuracy over bins of confidence.
+
+    The mean is weighted by the number of images in each bin (Guo et al. 2017, eq. 3).
+    """
     bins = measure_reliability(probabilities_nk, labels, num_bins)
     gaps = (bins["accuracy"] - bins["confidence"]).abs().fillna(0.0)
     return float((gaps * bins["count"]).sum() / len(labels))
@@ -138,10 +146,11 @@ def expected_calibration_error(probabilities_nk: Floats, labels: NDArray[np.int6
 def calibration_error_interval(
     probabilities_nk: Floats, labels: NDArray[np.int64], num_bins: int
 ) -> tuple[float, float, float]:
-    """Return the ends of a 95 % bootstrap interval of the calibration error, and a calibrated model's mean error.
+    """Return both ends of a 95 % bootstrap interval of the expected calibration error, and the mean error that a
+    perfectly calibrated model shows by chance on as many images.
 
     Even a perfectly calibrated model has an error above zero on few images, because the accuracy in each bin varies by
-    chance. That error is simulated: each image is right with a probability equal to its confidence. Bootstrap
+    chance. We simulate this error by chance: each image is right with a probability equal to its confidence. Bootstrap
     resampling adds the same upward bias once more, so we use the basic bootstrap interval, which subtracts it (Davison
     and Hinkley 1997, section 5.2).
     """
@@ -150,7 +159,7 @@ def calibration_error_interval(
     bins_nb = (_bins(confidence, num_bins)[:, None] == np.arange(num_bins)).astype(float)
     rng, n = np.random.default_rng(0), len(labels)
     resampled, calibrated = [], []
-    # one matrix product sums the gaps by bin, for several resamples at once
+    # One matrix product sums the gap between accuracy and confidence in each bin, for 50 bootstrap resamples at once.
     for _ in range(_NUM_RESAMPLES // _RESAMPLES_AT_ONCE):
         weights = rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES_AT_ONCE)
         resampled.append(np.abs((weights * gaps) @ bins_nb).sum(1) / n)
@@ -159,7 +168,8 @@ def calibration_error_interval(
     observed = np.abs(gaps @ bins_nb).sum() / n
     high, low = 2 * observed - np.percentile(np.concatenate(resampled), _TAILS)
     usual = np.concatenate(calibrated)
-    # a calibrated model may show an error as large as this one, so the true error may be zero
+    # If a calibrated model shows an error at least as large as the observed one in 5 % of the simulations or more, the
+    # true error may be zero. The interval then starts at 0.
     low = 0.0 if observed <= np.percentile(usual, 100 * LEVEL) else max(0.0, low)
     return float(low), max(0.0, float(high)), float(usual.mean())
 
@@ -172,9 +182,9 @@ def _bins(confidence: Floats, num_bins: int) -> NDArray[np.int64]:
 def tabulate_reliability(
     probabilities_nk: Floats, labels: NDArray[np.int64], temperature: float, num_bins: int
 ) -> pd.DataFrame:
-    """Return the table ``reliability``: :func:`measure_reliability` without and with temperature scaling.
+    """Return the table ``reliability``: accuracy per bin of confidence, without and with temperature scaling.
 
-    The column ``temperature`` tells the two halves apart; it is 1 in the first.
+    The rows are those of :func:`measure_reliability`. The column ``temperature`` is 1 in the first half (no scaling).
     """
     return pd.concat(
         [

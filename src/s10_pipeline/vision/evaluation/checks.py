@@ -17,13 +17,13 @@ def check_same_data(model: Classifier, images: ImageSet) -> None:
         )
     if model.spec.image_size != images.image_size:
         raise UserError(
-            f"model: takes {'x'.join(map(str, model.spec.image_size))} pixels, the images have "
+            f"model: takes images of {'x'.join(map(str, model.spec.image_size))} pixels, but these images have "
             f"{'x'.join(map(str, images.image_size))}; train on these images first"
         )
 
 
 def check_provenance(provenance: dict[str, Any], subset: Split | None = None, **images: ImageSet) -> None:
-    """Raise UserError if images or split are not those that the stored model was trained with.
+    """Raise UserError if the images or the split differ from those with which the stored model was trained.
 
     They differ if the data stage ran again with other parameters and training has not followed yet.
 
@@ -42,22 +42,23 @@ def check_provenance(provenance: dict[str, Any], subset: Split | None = None, **
 def _check_images(trained: dict[str, Any], images: ImageSet, split: str) -> None:
     if trained.get("digest") != content_digest(images):
         was, now = (str(source.get("title", "other images")) for source in (trained, images.source))
-        what = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
+        difference = f"{was} before, {now} now" if was != now else f"{was}, of other parameters or content"
         raise UserError(
-            f"{split}_images: not the images that the stored model was trained with ({what}); run the whole pipeline, "
-            f"or load the earlier images with --load-versions={split}_images:VERSION,{split}_set:VERSION"
+            f"{split}_images: differ from the images that the stored model was trained with ({difference}); run the "
+            f"whole pipeline, or load the earlier images with "
+            f"--load-versions={split}_images:VERSION,{split}_set:VERSION"
         )
 
 
 def _check_split(trained: dict[str, Any], subset: Split) -> None:
-    # models that were trained before split digests were recorded pass unchecked
-    if trained.get("split_digests", {}).get(subset.name) not in (None, indices_digest(subset)):
+    if trained.get("split_digests", {}).get(subset.name) != indices_digest(subset):
         then, now = (
             ", ".join(f"augment.{name}={split[name]}" for name in ("val_fraction", "seed") if name in split)
             or "by source"
             for split in (trained, subset.parameters)
         )
         raise UserError(
-            f"{subset.name}_set: another split than the stored model was trained with ({then} then, {now} now); run "
-            f"the whole pipeline, or load the earlier split with --load-versions={subset.name}_set:VERSION"
+            f"{subset.name}_set: differs from the split that the stored model was trained with (parameters: {then} "
+            f"then, {now} now); run the whole pipeline, or load the earlier split with "
+            f"--load-versions={subset.name}_set:VERSION"
         )

@@ -14,7 +14,7 @@ class McNemar:
     """Result of McNemar's test of two classifiers (:func:`compare_mistakes`).
 
     Attributes:
-        only_first, only_second: number of images that only this classifier got right.
+        only_first, only_second: number of images that only this classifier classified correctly.
         p_value: two-sided, of the hypothesis that both are equally accurate.
         num_images: number of images that both were tested on.
     """
@@ -25,7 +25,7 @@ class McNemar:
     num_images: int
 
     def difference(self) -> tuple[float, float, float]:
-        """Return the accuracy of the second classifier minus the first's, and the ends of its 95 % interval.
+        """Return the accuracy of the second classifier minus that of the first, and both ends of its 95 % interval.
 
         The interval is for paired data (Agresti and Min, Statistics in Medicine 24, 2005): Wald's interval after adding
         1/2 to each of the four cells.
@@ -36,7 +36,7 @@ class McNemar:
         return (self.only_second - self.only_first) / self.num_images, centre - half, centre + half
 
     def in_words(self) -> str:
-        """Describe the difference in one sentence, with A for the first and B for the second classifier."""
+        """Describe the difference in accuracy in one sentence that calls the first classifier A and the second B."""
         value, low, high = (100 * share for share in self.difference())
         told = "the more accurate on such images is " + ("B" if value > 0 else "A")
         if self.p_value >= 1 - LEVEL or low <= 0 <= high:
@@ -45,7 +45,9 @@ class McNemar:
 
 
 def compare_mistakes(first: pd.DataFrame, second: pd.DataFrame) -> McNemar:
-    """Run McNemar's exact test (Psychometrika 12, 1947): a sign test on the images that only one classifier got right.
+    """Run McNemar's exact test, a sign test on the images that only one of two classifiers classified correctly.
+
+    Source: McNemar, Psychometrika 12, 1947.
 
     Args:
         first, second: prediction tables (``index``, ``label``, ``prediction``) of the same images.

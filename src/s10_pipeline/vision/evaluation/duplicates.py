@@ -17,11 +17,12 @@ COLUMNS = ("split", "index", "train_index", "similarity", "mirrored", "label_nam
 _MEASURED = {"index": "int64", "train_index": "int64", "similarity": "float64", "mirrored": "bool"}
 
 _SIDE, _COARSE = 16, 4
-# a thumbnail whose detail has a standard deviation below this (in grey levels) shows only compression noise
+# If the fine detail of a thumbnail has a standard deviation below this (in grey levels), it is only compression noise.
+# The image's similarity to every other image is then set to 0.
 _MIN_DETAIL = 1.0
-# how many similarities are in memory at once: 64 MiB of float32
+# Maximum number of similarities that are computed and held in memory at once: 64 MiB of float32.
 _BLOCK = 2**24
-# the most training images that are compared at once, so that the progress bar moves even with few test images
+# Maximum number of training images compared in one step, so that the progress bar moves even with few test images.
 _STEP = 2048
 
 
@@ -56,7 +57,7 @@ def find_copies(
     rows: NDArray[np.int64],
     min_similarity: float,
 ) -> pd.DataFrame:
-    """Find, for each image, the most similar training image; list the pairs from ``min_similarity`` on.
+    """Find the most similar training image of each tested image; return pairs with a similarity >= ``min_similarity``.
 
     The similarity of a pair is the smaller of two correlations of 16 x 16 thumbnails. The first compares fine detail in
     grey (the thumbnail minus its 4 x 4 version), so an equal sky or backdrop does not count; it chooses the pairs. The
@@ -109,7 +110,10 @@ def find_copies(
 
 
 def _details(images_nhwc: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the fine detail of each image as a unit vector (N, 256); zeros for an image without detail."""
+    """Return the fine detail of each image's 16 x 16 grey thumbnail, as a vector of length 1 (N, 256).
+
+    Fine detail is the thumbnail minus its coarse 4 x 4 version. An image without detail gets a vector of zeros.
+    """
     detail = np.empty((len(images_nhwc), _SIDE * _SIDE), np.float32)
     for row, image in zip(detail, images_nhwc, strict=True):
         grey = Image.fromarray(_thumbnail(image, "L"))

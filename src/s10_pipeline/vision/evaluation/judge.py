@@ -18,28 +18,28 @@ from .intervals import difference, wilson
 from .label_errors import FALSE_DISCOVERIES
 from .verdict import Verdict
 
-# If the 95 % interval of the accuracy is wider than this, the verdict is "unknown".
+# If the 95 % interval of the test accuracy is wider than this (20 points), verdicts on the accuracy are "unknown".
 WIDEST = 0.2
-# A class with fewer test images than this has too few for a judgement.
+# A class with fewer test images than this is not judged on whether the model ever predicts it.
 FEW_IMAGES = 10
-# Two-sided level of intervals of a difference. Only one direction is a fault, so one in 200 is a false alarm.
+# Confidence level of a difference's two-sided interval. Only one side means a fault, so false alarms occur in 1 of 200.
 SHIFT_LEVEL = 0.99
-# If a difference is surely smaller than this, the verdict is "not_found".
+# If the upper end of a difference's 99 % interval is below this (5 percentage points), the verdict is "not_found".
 SHIFT = 0.05
-# If all labels of a split are right, at most LOW_BY_CHANCE images, or the share LOW_SHARE, have a q-value up to LOW.
+# Wrong labels are "found" if over 9 images and over 0.2 % of a split have a q-value (false discovery rate) up to 0.05.
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
-# If more than this share of the listed images has one label, the model may not have learned that class.
+# If over 2/3 of a split's candidates for a wrong label have one label, the model may not have learned that class.
 ONE_CLASS = 2 / 3
-# Below this validation accuracy, the model cannot judge labels, so that verdict is "unknown".
+# Below this validation accuracy, the model is too weak to find wrong labels, so the verdict on labels is "unknown".
 LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
-# From this similarity on, two images count as copies. Measured on drawn images (benchmarks/nulls.py): at most 0.896
-# between 8,000 test images and training images without copies, at least 0.919 for 200 copies saved as JPEG 75.
+# Two images with at least this similarity count as copies. For images drawn by the program (benchmarks/nulls.py), it is
+# at most 0.896 for 8,000 test images without a copy, and at least 0.919 for 200 copies saved as JPEG 75.
 COPY = 0.91
 
 
 def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
-    """State accuracy and balanced accuracy; "unknown" if the interval is wider than 20 percentage points."""
+    """State accuracy and balanced accuracy; "unknown" if the accuracy's interval is wider than 20 percentage points."""
     n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
     told = (
         f"{metrics['test_accuracy']:.2%} of {n:,} test images are classified correctly (95% interval "
@@ -51,7 +51,7 @@ def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
 
 
 def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFrame) -> Verdict:
-    """Judge whether the model is better than always predicting the largest training class ("found": no better)."""
+    """Judge whether the model is no better ("found") than always predicting the class with most training images."""
     labels, n = test_predictions["label"].to_numpy(), len(test_predictions)
     largest = int(np.bincount(train_labels).argmax())
     name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
@@ -67,7 +67,7 @@ def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFra
 
 
 def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
-    """Find classes with less than a fifth of the largest one's training images, and classes never predicted."""
+    """Judge whether any class has under a fifth of the largest class's training images, or is never predicted."""
     counts = np.bincount(train_labels, minlength=len(class_metrics))
     items, few, never = [], [], []
     for row, count in zip(class_metrics.to_dict("records"), counts.tolist(), strict=True):
@@ -98,7 +98,7 @@ def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) 
 
 
 def judge_shortcut(shortcut_probe: pd.DataFrame, provenance: dict[str, Any]) -> Verdict:
-    """Judge whether a planted tag (a mark on all training images of one class) makes the model predict that class."""
+    """Judge whether adding a planted tag to test images makes the model predict the class that was trained with it."""
     if not len(shortcut_probe):
         return Verdict("shortcut", "unknown", 0, "Not looked for: the data names no mark that training images carry")
     name = provenance["data"]["train"]["planted"]["class_name"]
@@ -146,7 +146,7 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
 
 
 def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
-    """Judge whether more images are listed as candidates for a wrong label than chance explains.
+    """Judge whether the data has wrong labels: more candidates for a wrong label than right labels give by chance.
 
     "unknown" if the model is right on fewer than half of the validation images. Not counted, and not in ``items``, are
     a split where most listed images have one label, because the model may not have learned that class, and test images
@@ -188,7 +188,7 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
-    """Judge whether the confidence is too high or too low, by the temperature that fits the test images best.
+    """Judge whether the model's confidence is too high or too low, by the temperature that fits the test images best.
 
     The temperature that the report offers as a remedy is fitted on validation images instead.
     """
@@ -218,7 +218,7 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
         return Verdict("decided_schedule", "unknown", 0, told)
     decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
     n = provenance["train"].get("epochs", 0)
-    sentences = [fall.replace("Annealing: from", "From") for fall in schedule["falls"]]  # the cause is named first
+    sentences = list(schedule["falls"])
     if drops:
         sentences.insert(0, f"The rate dropped after epoch{'s' if len(drops) > 1 else ''} {', '.join(drops)} of {n}")
     if not decided:
@@ -228,7 +228,7 @@ def judge_schedule(provenance: dict[str, Any]) -> Verdict:
 
 
 def _differing(kind: str, n: int, told: str, ends: tuple[float, float, float], items: Sequence[Any] = ()) -> Verdict:
-    """Return "found" if the interval of a difference lies above 0, "not_found" if below 5 points, else "unknown"."""
+    """Judge a difference: "found" if its interval starts above 0, "not_found" if it ends below 0.05, else "unknown"."""
     value, low, high = ends
     if low > 0:
         return Verdict(kind, "found", n, f"Found: {told}", value, low, high, items)

@@ -14,19 +14,20 @@ from scipy.stats import false_discovery_control, norm
 
 from ..data.image_set import ImageSet
 
-# False discovery rate: of the listed images, at most this share is expected to have a right label.
+# Maximum false discovery rate: the expected share of images with a right label among those listed as mislabelled.
 FALSE_DISCOVERIES = 0.2
 
-# A function from an image set and row indices (N,) to the model's class probabilities (N, K).
+# Type of a function that takes an image set and row indices (N,), and returns the model's class probabilities (N, K).
 Classify = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float64]]
 
 
 def find_label_errors(
     train_margins: pd.DataFrame, train_images: ImageSet, test_images: ImageSet, classify: Classify
 ) -> pd.DataFrame:
-    """List the images whose margin is lower than the spread among right labels explains.
+    """List images whose label may be wrong, because their margin (label's logit minus largest other logit) is very low.
 
-    A person has to check them, because no model can tell a wrong label from an image that is unlike all others.
+    An image is listed if its q-value (:func:`q_values`) is at most :data:`FALSE_DISCOVERIES`. A person has to check the
+    list, because no model can tell a wrong label from an image that is unlike all others.
 
     Args:
         train_margins: one row per image, from training; each split in it is searched separately.
@@ -60,7 +61,8 @@ def find_label_errors(
 
 
 def q_values(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the q-value of each margin (N,): the expected share of right labels among all margins as low or lower.
+    """Return the q-value of each margin (N,): the false discovery rate if all images with this or a lower margin count
+    as mislabelled.
 
     Margins of right labels are modelled as normal around the median. Its standard deviation is estimated from the lower
     quartile, which moves little if up to a tenth of all labels are wrong. P-values become q-values as in Benjamini and

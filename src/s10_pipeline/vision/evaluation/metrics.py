@@ -45,7 +45,7 @@ def predict_probabilities(
 
 
 def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: Split) -> pd.DataFrame:
-    """Return the table ``test_predictions``: one row per image.
+    """Return the table ``test_predictions``: one row per image with its label, prediction and class probabilities.
 
     Columns: ``index`` (into the image set), ``path`` (only if the source has files), ``label``, ``prediction``
     (integers), ``label_name``, ``prediction_name``, ``confidence`` (the largest probability) and ``p_<class>``, the
@@ -70,8 +70,9 @@ def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, su
 def compute_metrics(
     probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64], class_names: tuple[str, ...], num_bins: int
 ) -> dict[str, Any]:
-    """Return ``metrics``: fractions in [0, 1], the loss in nats.
+    """Return ``metrics``, a dictionary with the accuracy, loss, macro F1 and calibration error on the test images.
 
+    Values are fractions in [0, 1], except ``test_loss``, the mean cross-entropy in nats, and ``num_test_images``.
     ``test_accuracy_ci95`` is Wilson's score interval; ``balanced_accuracy`` and ``macro_f1`` weight all classes that
     have test images equally; ``per_class_accuracy`` is None for a class without test images; ``ece`` is the expected
     calibration error.
@@ -96,7 +97,7 @@ def compute_metrics(
 def evaluate_classifier(
     model: Classifier, images: ImageSet, subset: Split, params: EvaluateParams, device: torch.device
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return ``metrics`` and ``test_predictions`` of the model on the images of ``subset``.
+    """Classify the images of ``subset``; return the metrics, and the table with one prediction per image.
 
     Raises:
         UserError: the model was trained with other class names or another image size.

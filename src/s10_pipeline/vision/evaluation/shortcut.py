@@ -1,8 +1,8 @@
-"""Probe whether the model learned a planted shortcut: predict test images with and without the tag.
+"""Probe whether adding a planted tag (small coloured mark) to test images changes their predicted class.
 
-The data stage can plant a shortcut: a tag (small mark) on all training images of one class and on no others. Test
-images have no tag, so low accuracy on that class does not show its cause, but adding the tag does. (Lapuschkin et al.
-2019, arXiv:1902.10178, found such a "Clever Hans" in photographs: a source tag below pictures of horses.)
+The data stage can plant a shortcut: a tag on all training images of one class and on no others. Test images have no
+tag, so low accuracy on that class does not show its cause, but adding the tag does. (Lapuschkin et al. 2019,
+arXiv:1902.10178, found such a "Clever Hans" in photographs: a source tag below pictures of horses.)
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ def probe_shortcut(
     params: EvaluateParams,
     device: torch.device,
 ) -> pd.DataFrame:
-    """Return the table ``shortcut_probe``: how predictions of each class change if test images get the tag.
+    """Return the table ``shortcut_probe``: per class, the predictions for test images without and with the planted tag.
 
     Args:
         planted: the planted shortcut, from the source's description of the training images; None: no shortcut.

@@ -1,4 +1,4 @@
-"""Verdicts: each answers one question about a trained model or its data, with "unknown" if the images do not tell."""
+"""Verdicts: each answers one question about a trained model or its data; "unknown" if the evidence is too weak."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,14 +17,14 @@ KINDS = {
     "cam_trust": "trust in the maps",
     "decided_schedule": "schedule",
 }
-# Kinds that are a fault of the data or of the model if their verdict is "found". Calibration is not among them, because
-# nearly every model has it: 19 of 20 trainings on drawn data without a fault were measurably over- or underconfident.
+# Kinds of verdict that report a fault of the data or of the model if "found". Poor calibration is not listed: in 19 of
+# 20 trainings on faultless images drawn by the program, the model was measurably over- or underconfident.
 FAULTS = ("baseline", "class_starved", "shortcut", "near_duplicates", "train_test_shift", "label_errors")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one question about a model or its data.
+    """Verdict: the answer to one question about a model or its data, with the evidence for it.
 
     Attributes:
         kind: a key of :data:`KINDS`.
@@ -51,12 +51,12 @@ class Verdict:
 
 
 def in_order(verdicts: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return stored verdicts by kind, in the order of :data:`KINDS`."""
+    """Return the stored verdicts as a dictionary from kind to verdict, in the order of :data:`KINDS`."""
     return {v["kind"]: v for v in sorted(verdicts, key=lambda v: list(KINDS).index(v["kind"]))}
 
 
 def in_lines(verdicts: Iterable[dict[str, Any]]) -> list[str]:
-    """Return lines for the terminal: first what cannot be told, then each fault that was found, last the accuracy.
+    """Return verdicts as lines for the terminal: first the unknown ones, then each fault found, last the accuracy.
 
     The most important line comes last, because a terminal shows the end of its output.
     """

@@ -1,4 +1,4 @@
-"""Draw the result of the check of class activation maps."""
+"""Draw the check of class activation maps: how far removing the marked pixels lowers the class's probability."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _CURVES = {
 
 
 def plot_cam_check(cam_check: dict[str, Any], title: str) -> Figure:
-    """Draw the fall of the explained class's probability over the share of removed pixels, for maps and controls.
+    """Plot how far the explained class's probability falls against the share of pixels removed, for maps and controls.
 
     Args:
         cam_check: result of :func:`.faithfulness.check_cams`.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Cams:
-    """Maps of the misclassified images and of the shortcut probe, with the parameters and model that made them.
+    """Class activation maps of misclassified images and of images with a planted tag, with the parameters used.
 
     Attributes:
         indices: int64 (N,), indices of the explained test images, in display order.
@@ -30,6 +30,6 @@ class Cams:
 
 
 def is_blank(cams_nhw: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return which maps (N, H, W) are constant, bool (N,): they show no region as evidence for the class."""
+    """Return which maps (N, H, W) are blank, bool (N,): a blank map is constant, so it highlights no region."""
     blank: NDArray[np.bool_] = np.ptp(cams_nhw, axis=(1, 2)) == 0
     return blank

@@ -1,7 +1,8 @@
 """Check class activation maps: does the prediction suffer if the pixels that a map marks are removed?
 
 The method is ROAD, "remove and debias" (Rong et al. 2022, arXiv:2202.00449). Removed pixels are imputed from their
-neighbours, so that neither a hole nor its outline gives information to the network.
+neighbours, so that neither a hole nor its outline gives information to the network. Random single pixels are no fair
+control: imputation restores them from their neighbours, so removing any connected region lowers the probability more.
 """
 
 from collections.abc import Sequence
@@ -20,22 +21,29 @@ from ..progress import progress_bar
 from .cams import is_blank
 from .imputation import impute
 
-# Percentages of an image's pixels that are removed.
+# Percentages of an image's pixels that are removed to check a class activation map; each is tried separately.
 PERCENTAGES = (10, 20, 40)
-# Controls that a map has to beat: random patches as large as a cell of the map, and maps of other images, which mark
-# where objects usually are. Random single pixels are no fair control: imputation restores them from their neighbours,
-# so removing any connected region lowers the probability more. Each image is compared with NUM_DRAWS maps of each
-# control.
+# Controls that a class activation map has to beat: maps of random patches as large as a cell of the map, and maps of
+# other images, which mark where objects usually are.
 CONTROLS = ("random_maps", "other_maps")
+# Number of control maps of each kind with which the class activation map of an image is compared.
 NUM_DRAWS = 8
-MIN_MAPS, MAX_MAPS = 5, 200
-# Maps are better than a control if their advantage is surely above MIN_ADVANTAGE (0.1 percentage points; rounding could
-# exceed 0). Otherwise, if it is surely below WORTH_LOOKING (2 points), they are judged not better by 2 points.
-MIN_ADVANTAGE, WORTH_LOOKING = 0.001, 0.02
+# With fewer class activation maps than this, the verdict on them is "unknown".
+MIN_MAPS = 5
+# Maximum number of misclassified images whose class activation maps are checked.
+MAX_MAPS = 200
+# Class activation maps beat a control if removing their pixels lowers the probability by more: the 95 % interval of the
+# difference must start above 0.1 percentage points. The limit is not 0, because rounding errors can exceed 0.
+MIN_ADVANTAGE = 0.001
+# Class activation maps do not beat a control if removing their pixels lowers the probability by at most 2 percentage
+# points more: the 95 % interval of the difference must end below this.
+WORTH_LOOKING = 0.02
 
-# Larger images are imputed at this size and enlarged again; imputed pixels are smooth, so little is lost.
+# Height and width in pixels at which removed pixels are estimated from their neighbours. Larger images are reduced to
+# it; only removed pixels are enlarged again, which loses little because they are smooth.
 _SOLVED_SIZE = 64
-_NOISE = 0.01  # noise added to imputed pixels, relative to the standard deviation of pixels, as in the paper
+# Standard deviation of the noise added to estimated pixels, as a share of that of training pixels (Rong et al. 2022).
+_NOISE = 0.01
 
 Cams = NDArray[np.float32]
 
@@ -50,7 +58,9 @@ def check_cams(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
-    """Remove the pixels that each map marks most, and as many by each of :data:`CONTROLS`; compare the predictions.
+    """Check whether removing the pixels that a map marks most lowers the class's probability more than control maps do.
+
+    A control map (:data:`CONTROLS`) removes as many pixels.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.
@@ -86,7 +96,7 @@ def check_cams(
 
 
 def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
-    """Judge whether the maps mark what the predictions depend on.
+    """Judge whether the class activation maps mark the pixels that the predictions depend on.
 
     "found" if they are surely better than both controls; "not_found" if they are surely less than 2 points better than
     the control that is harder to beat; else "unknown".
@@ -110,7 +120,7 @@ def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
 
 
 def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Return the mean of comparisons between images and control maps, with the ends of its 95 % interval.
+    """Return the mean advantage of class activation maps over control maps, and both ends of its 95 % interval.
 
     The comparisons are not independent, because each image and each map occurs in several of them. So the variance is
     clustered by image and by map (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136).
@@ -134,10 +144,11 @@ def _falls(
     grids: Sequence[tuple[int, int]],
     seed: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the fall of the target's probability, (N, draws, percentages), for "maps" (one draw) and each control.
+    """Return how far the explained class's probability falls if the pixels that a map marks are removed.
 
-    The pixels that a map marks are removed from all images compared with it at once, because the linear system of the
-    imputation is the same.
+    The array "maps" is for the images' own class activation maps, (N, 1, percentages). That of each control has up to
+    NUM_DRAWS control maps per image, (N, draws, percentages). The pixels that a map marks are removed from all images
+    compared with it at once, because the linear system of the imputation is the same.
     """
     rng = np.random.default_rng(seed)
     n, size = len(images_nhwc), min(images_nhwc.shape[1], _SOLVED_SIZE)
@@ -151,15 +162,16 @@ def _falls(
     with progress_bar("check of the maps", 2 * n, "maps") as bar:
         for name, maps_nhw, first in (("other_maps", small_cams, 0), ("random_maps", random_cams, 1)):
             for j, map_hw in enumerate(maps_nhw):
-                # indices of the images compared with this map; for "other_maps" the map's own image comes first
-                met = (j - np.arange(first, num_draws + 1)) % n
-                # equal values of a map are ordered at random
+                # Indices of the images from which the pixels that this map marks are removed. The own image of a class
+                # activation map comes first; a random map has none.
+                tested = (j - np.arange(first, num_draws + 1)) % n
+                # Order the pixels by the map's value, largest first. Random values order pixels of equal value.
                 order = np.lexsort((rng.random(size * size), map_hw.ravel()))[::-1]
                 chosen = [order[: round(percentage / 100 * size * size)] for percentage in PERCENTAGES]
-                without = np.concatenate([_remove(images_nhwc[met], pixels, size, noise, rng) for pixels in chosen])
-                after = _probabilities(model, without, np.tile(targets[met], len(PERCENTAGES)))
-                fall = before_n[met, None] - after.reshape(len(PERCENTAGES), -1).T
-                falls[name][met[1 - first :], np.arange(num_draws)] = fall[1 - first :]
+                without = np.concatenate([_remove(images_nhwc[tested], pixels, size, noise, rng) for pixels in chosen])
+                after = _probabilities(model, without, np.tile(targets[tested], len(PERCENTAGES)))
+                fall = before_n[tested, None] - after.reshape(len(PERCENTAGES), -1).T
+                falls[name][tested[1 - first :], np.arange(num_draws)] = fall[1 - first :]
                 if not first:
                     falls["maps"][j, 0] = fall[0]
                 bar.advance()
@@ -167,7 +179,10 @@ def _falls(
 
 
 def _random_map(grids: Sequence[tuple[int, int]], size: int, rng: np.random.Generator) -> Cams:
-    """Return a map with random values per cell; for several layers the mean of their maps, as for real maps."""
+    """Return a random control map: one random value per cell of the explained layer's feature map, enlarged.
+
+    Its side is ``size``. For several layers, it is the mean of their random maps, as for class activation maps.
+    """
     cells = [_resize(rng.random(grid, dtype=np.float32), size) for grid in grids]
     mean: Cams = np.mean(cells, axis=0, dtype=np.float32)
     return mean
@@ -176,7 +191,11 @@ def _random_map(grids: Sequence[tuple[int, int]], size: int, rng: np.random.Gene
 def _remove(
     images_nhwc: NDArray[np.uint8], chosen: NDArray[np.integer], size: int, noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Return the images, float32 (N, H, H, 3), with the ``chosen`` pixels (flat indices at side ``size``) imputed."""
+    """Return the images, float32 (N, H, H, 3), with the ``chosen`` pixels replaced by estimates from their neighbours.
+
+    Args:
+        chosen: flat indices into an image of ``size`` x ``size`` pixels, to which larger images are reduced.
+    """
     whole = images_nhwc.astype(np.float32)
     if size == whole.shape[1]:
         return impute(whole, chosen, noise, rng).clip(0, 255)

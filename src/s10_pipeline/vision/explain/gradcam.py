@@ -29,7 +29,7 @@ def compute_cams(
     device: torch.device | str = "cpu",
     batch_size: int = 32,
 ) -> NDArray[np.float32]:
-    """Compute maps that show where in each image the evidence for a class is.
+    """Compute class activation maps: where in each image the evidence for its target class is.
 
     The explained score is the class's logit. The model is not changed. Computation is always in float32, because the
     package fails under bf16 autocast.
@@ -60,12 +60,13 @@ def compute_cams(
     cams_nhw = np.zeros(images_nhwc.shape[:3], np.float32)
     fitting = cap_batch_size(batch_size, images_nhwc.shape[1:3])
     with torch.inference_mode(False), torch.enable_grad():
-        # copied outside inference mode, because tensors created in it cannot have gradients
+        # Copy the model outside inference mode, because tensors that are created in it cannot have gradients.
         explained = copy.deepcopy(model).eval().requires_grad_(False).to(device)
         cam = getattr(pytorch_grad_cam, METHODS[method])(model=explained, target_layers=find_blocks(explained, layer))
         for start in range(0, len(images_nhwc), fitting):
             rows = slice(start, start + fitting)
-            # float input that requires gradients: all parameters are frozen, so autograd needs it to reach the block
+            # All parameters of the model are frozen, so the input must require gradients; otherwise no gradient would
+            # reach the explained block. Only float tensors can require gradients.
             x_bhwc = torch.from_numpy(np.ascontiguousarray(images_nhwc[rows])).to(device, torch.float32)
             x_bchw = x_bhwc.permute(0, 3, 1, 2).requires_grad_()
             with torch.autocast(x_bchw.device.type, enabled=False):
@@ -74,12 +75,15 @@ def compute_cams(
 
 
 def find_blocks(model: Classifier, layer: str | Sequence[str]) -> list[torch.nn.Module]:
-    """Return the blocks that ``layer`` names (:func:`compute_cams`); raise UserError if the network lacks one."""
+    """Return the last block of each residual stage in ``layer``; raise UserError if the network lacks such a stage."""
     return [model.last_block(name) for name in split_layers(layer)]
 
 
 def find_grids(model: Classifier, layer: str | Sequence[str], image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return the rows and columns of each layer's feature map for this image size, the resolution of its CAMs."""
+    """Return the numbers of rows and columns of each explained layer's feature map, for images of ``image_size``.
+
+    This is the resolution of a layer's class activation maps before they are enlarged.
+    """
     grids: list[tuple[int, int]] = []
     probed = copy.deepcopy(model).eval()
     for block in find_blocks(probed, layer):

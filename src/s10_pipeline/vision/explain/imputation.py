@@ -11,7 +11,7 @@ from scipy.sparse.linalg import splu
 def impute(
     images_nhwc: NDArray[np.float32], removed: NDArray[np.integer], noise: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Replace each removed pixel by the weighted mean of its eight neighbours, plus noise.
+    """Replace each removed pixel by the weighted mean of its eight neighbours, plus noise, so that no hole is visible.
 
     Neighbours may be removed too, so one linear system gives all replaced pixels.
 
@@ -26,7 +26,7 @@ def impute(
         rng: generator of the noise.
     """
     size = images_nhwc.shape[1]
-    # (H * H, N * C): one column per image and channel
+    # Reshape the images to (H * H, N * C): one row per pixel, one column per image and channel.
     flat = np.moveaxis(images_nhwc.reshape(len(images_nhwc), size * size, -1), 1, 0)
     columns = flat.reshape(size * size, -1).copy()
     rows = _neighbours(size)[removed]
@@ -39,9 +39,11 @@ def impute(
 
 @lru_cache(maxsize=2)
 def _neighbours(size: int) -> csr_array:
-    """Return a matrix (H * H, H * H) whose row i computes the weighted mean of pixel i's neighbours in the image."""
+    """Return a matrix (H * H, H * H) whose product with a flattened image is the weighted mean of each pixel's
+    neighbours.
+    """
     line, alone = diags_array([1.0, 1.0], offsets=[-1, 1], shape=(size, size)), eye_array(size)
-    # weights as in the paper's code: 1/6 for horizontal and vertical neighbours, 1/12 for diagonal ones
+    # Weights as in the code of Rong et al. 2022: 1/6 for horizontal and vertical neighbours, 1/12 for diagonal ones.
     matrix = csr_array((kron(alone, line) + kron(line, alone)) / 6 + kron(line, line) / 12)
     total = np.asarray(matrix.sum(axis=1)).ravel()
     return csr_array(matrix.multiply(1 / total[:, None]))

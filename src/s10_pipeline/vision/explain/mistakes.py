@@ -1,4 +1,4 @@
-"""Compute the maps of the misclassified images, and of tagged images if a shortcut was planted."""
+"""Compute class activation maps of misclassified images, and of images with a planted tag, if there is one."""
 
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ def explain_mistakes(
     params: ExplainParams,
     device: torch.device | str,
 ) -> Cams:
-    """Compute the maps of each misclassified image for its predicted and its true class.
+    """Compute two class activation maps of each misclassified image: for its predicted and for its true class.
 
     Args:
         misclassified: rows of ``test_predictions``, in display order.
@@ -36,6 +36,6 @@ def explain_mistakes(
     predicted_nhw, true_nhw = (
         compute(images.images_nhwc[indices], misclassified[column].to_numpy(int)) for column in ("prediction", "label")
     )
-    shortcut = explain_shortcut(compute, model, images, planted)
+    shortcut = explain_shortcut(compute, model, images, planted, device)
     digest = f"sha256:{sha256_of(classifier_to_bytes(model))}"
     return Cams(indices, predicted_nhw, true_nhw, params.model_dump(mode="json"), digest, *shortcut)

@@ -1,4 +1,4 @@
-"""Select the misclassified test images that are explained."""
+"""Select the misclassified test images for which class activation maps are computed."""
 
 import numpy as np
 import pandas as pd
@@ -28,5 +28,5 @@ def select_misclassified(test_predictions: pd.DataFrame, params: ExplainParams) 
 
 
 def draw_mistakes(test_predictions: pd.DataFrame, number: int, seed: int) -> pd.DataFrame:
-    """Draw ``number`` mistakes at random, or all if there are fewer, as a sample that represents all mistakes."""
+    """Choose ``number`` misclassified images at random, or all if there are fewer, as a sample that represents all."""
     return select_misclassified(test_predictions, ExplainParams(num_images=number, selection="random", seed=seed))

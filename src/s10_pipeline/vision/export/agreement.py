@@ -1,4 +1,4 @@
-"""Check that an exported ONNX model gives the same results as the model; only this module uses ONNX Runtime."""
+"""Check that an exported ONNX model gives the same results as the PyTorch model, with ONNX Runtime."""
 
 import logging
 from typing import Any
@@ -23,7 +23,9 @@ BATCH_SIZE = 64
 def check_agreement(
     onnx_model: bytes, model: Classifier, images_nhwc: NDArray[np.uint8], params: ExportParams
 ) -> dict[str, Any]:
-    """Run both models on the same images on the CPU, in batches and once with a single image, and compare.
+    """Compare the outputs of the ONNX model and the PyTorch model for the same images, on the CPU.
+
+    Both models run in batches, and once with a single image.
 
     Args:
         onnx_model: content of the ONNX file (:func:`~.onnx_file.to_onnx`).
@@ -50,18 +52,19 @@ def check_agreement(
             outputs.append(_outputs(session, model, np.ascontiguousarray(images_nhwc[rows].transpose(0, 3, 1, 2))))
             bar.advance()
     logits_nk, probabilities_nk, expected_logits_nk, expected_nk = map(np.concatenate, zip(*outputs, strict=True))
-    # NumPy's max, because Python's max may ignore NaN
+    # Use NumPy's max, because Python's max may ignore NaN.
     probability_difference = float(np.abs(probabilities_nk - expected_nk).max())
     logit_difference = float(np.abs(logits_nk - expected_logits_nk).max())
     equal = (probabilities_nk.argmax(1) == expected_nk.argmax(1))[1:]  # the first image occurs twice
     if not probability_difference <= params.tolerance:
         raise UserError(
             f"export.tolerance={params.tolerance:g}: a probability of the ONNX model differs by "
-            f"{probability_difference:.3g}, so nothing was written; try other versions of torch and onnxruntime "
-            f"({_versions()}), or raise the tolerance"
+            f"{probability_difference:.3g} from the PyTorch model's, so nothing was written; try other versions of "
+            f"torch and onnxruntime ({_versions()}), or raise the tolerance"
         )
     _log.info(
-        "on %d images, the ONNX model's probabilities differ by at most %.1e", len(chosen), probability_difference
+        "on %d images, probabilities of the ONNX model and the PyTorch model differ by at most %.1e",
+        *(len(chosen), probability_difference),
     )
     return {
         "num_images": len(chosen),
@@ -77,7 +80,7 @@ def check_agreement(
 def _outputs(
     session: onnxruntime.InferenceSession, model: Classifier, images_bchw: NDArray[np.uint8]
 ) -> tuple[NDArray[Any], ...]:
-    """Return logits and probabilities (B, K) of the ONNX model, then those of the PyTorch model."""
+    """Return logits and probabilities (B, K) of the ONNX model, then logits and probabilities of the PyTorch model."""
     images = torch.from_numpy(images_bchw)
     with torch.inference_mode():
         expected_logits_bk = model(images).numpy()

@@ -28,7 +28,9 @@ class _WithProbabilities(nn.Module):
 
 
 def to_onnx(model: Classifier) -> bytes:
-    """Return the content of an ``.onnx`` file; equal models and versions of torch and onnx give equal bytes.
+    """Convert the model to the content of an ``.onnx`` file.
+
+    With the same versions of torch and onnx, equal models give equal bytes.
 
     The input ``images`` is uint8 (N, 3, H, W), RGB, 0-255, with any N and the model's H and W. The outputs ``logits``
     and ``probabilities`` are float32 (N, K). Normalisation is part of the ONNX model. The file's metadata has
@@ -41,11 +43,11 @@ def to_onnx(model: Classifier) -> bytes:
     """
     was_training = model.training
     wrapped = _WithProbabilities(model).eval()
-    # two images, because with one the exporter would treat the batch size as a constant
+    # Export with two images, because with one image the exporter would treat the batch size as a constant.
     example_bchw = torch.zeros((2, 3, *model.spec.image_size), dtype=torch.uint8)
     try:
         with warnings.catch_warnings():
-            # the exporter warns about its own internals; check_agreement verifies the result
+            # Hide the exporter's warnings about its own internals; check_agreement verifies the exported model.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 wrapped,
@@ -59,7 +61,7 @@ def to_onnx(model: Classifier) -> bytes:
     finally:
         model.train(was_training)
     assert program is not None
-    # remove the source location of each operation, which contains paths of this machine
+    # Remove the source location of each ONNX operation, because it contains file paths of this machine.
     for item in (*program.model.graph, *program.model.graph.inputs, *program.model.graph.outputs):
         item.metadata_props.clear()
     spec = model.spec

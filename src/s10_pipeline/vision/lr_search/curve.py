@@ -1,4 +1,4 @@
-"""Analyse the loss curve of a learning-rate range test: smoothing, divergence and noise."""
+"""Analyse the loss curve of a learning-rate range test: smooth it, find divergence, estimate noise."""
 
 import numpy as np
 import pandas as pd
@@ -6,24 +6,24 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# The first batches are not used to choose a rate, because they show the loss of the untrained network
-# (torch-lr-finder skips as many).
+# Number of batches at the start of a range test that are not used to choose a learning rate, because they show the loss
+# of the untrained network. torch-lr-finder skips the same number.
 SKIP_START = 10
 
-# Differences of the smoothed loss below this many standard errors count as noise. If the true loss is constant, a
-# larger difference occurs in 1 of 100 range tests.
+# Threshold in standard errors: two smoothed losses of a range test that differ by less count as equal. If the true loss
+# is constant, the smoothed loss of 1 in 100 range tests varies by more.
 MAX_ERRORS = 9.0
 
-# Training counts as unstable from the rate on at which the loss stays above this multiple of its initial value.
+# Factor of the initial loss. Learning rates count as too high from where the loss of a range test stays above it.
 BLOWN_UP = 1.5
 
 
 def smooth_losses(lr: Floats, raw_loss: Floats, bandwidth: float) -> Floats:
-    """Smooth losses by local linear regression over log10(rate) with a Gaussian kernel; return them, float64 (N,).
+    """Smooth losses (N,) by local linear regression over log10(learning rate) with a Gaussian kernel.
 
-    The kernel is symmetric, so the result does not lag behind the rate as an exponential average would; a linear slope
-    is preserved up to both ends. Losses above twice the initial loss are clipped first, so that the size of a
-    divergence does not influence the smoothed loss before it.
+    The kernel is symmetric, so the smoothed losses are not shifted to higher rates, as by an exponential average. A
+    linear slope is preserved up to both ends. Losses above twice the initial loss are clipped first, so that the size
+    of a divergence does not influence the smoothed loss before it.
 
     Args:
         lr: learning rates (N,), a geometric sequence.
@@ -48,11 +48,11 @@ def smooth_losses(lr: Floats, raw_loss: Floats, bandwidth: float) -> Floats:
 
 
 def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
-    """Return how many points at the start of the curve can be used to find its minimum.
+    """Return the number of points of the loss curve before divergence, among which the minimum is searched.
 
-    They end where the loss first diverges: it has risen from its lowest point so far by more than half of its fall
+    The loss diverges where it has risen from its lowest point so far by more than half of its fall
     before, and by more than chance explains. If it never diverges, only the last points (1.5 bandwidths, at most an
-    eighth) are left out, because smoothing there has data on one side only and follows single batches.
+    eighth) are left out. They have neighbours on one side only, so their smoothed loss follows single batches.
     """
     loss = lr_curve["loss"].to_numpy(float)
     lowest, highest = np.minimum.accumulate(loss), np.maximum.accumulate(loss)
@@ -62,10 +62,10 @@ def num_readable(lr_curve: pd.DataFrame, bandwidth: float) -> int:
 
 
 def blow_up(lr_curve: pd.DataFrame, end_lr: float) -> float:
-    """Return the rate from which on the loss stays above 1.5 times its initial value.
+    """Return the lowest learning rate after which the loss stays above 1.5 times its initial value.
 
-    If there is none, returns the last rate of a test that stopped early, else infinity. A temporary rise does not
-    count: while the rate grows fast, the loss often rises and falls again at rates that train well.
+    If there is no such rate, return the last rate of a test that stopped early, else infinity. A temporary rise of
+    the loss does not count: while the rate grows fast, the loss often rises and falls again at rates that train well.
     """
     lr, loss = lr_curve["lr"].to_numpy(float), lr_curve["loss"].to_numpy(float)
     first = np.median(lr_curve["raw_loss"][:SKIP_START])
@@ -76,12 +76,14 @@ def blow_up(lr_curve: pd.DataFrame, end_lr: float) -> float:
 
 
 def noise_of(lr_curve: pd.DataFrame, bandwidth: float) -> float:
-    """Return the largest difference of smoothed losses that chance explains, estimated from the raw losses."""
-    # the median absolute deviation, because losses after a divergence are outliers; times 1.48: a standard deviation
+    """Return the largest difference between two smoothed losses that chance explains, estimated from raw losses."""
+    # Estimate the standard deviation by 1.48 times the median absolute deviation, because losses after a divergence are
+    # outliers.
     scatter = 1.48 * float(np.median(np.abs(lr_curve["raw_loss"] - lr_curve["loss"])))
-    # a Gaussian kernel averages as many points as lie in 2 sqrt(pi) of its standard deviations; the residuals are
-    # smaller than the noise, because the smoothed curve follows some of it
+    # Effective number of losses that the Gaussian kernel averages: 2 sqrt(pi) times its standard deviation in points.
     averaged = 2 * np.sqrt(np.pi) * max(1.0, bandwidth / _step_of(lr_curve["lr"].to_numpy(float)))
+    # Compute the standard error of a smoothed loss. The divisor is below sqrt(averaged), because the smoothed curve
+    # follows each raw loss a little, so that residuals scatter less than raw losses do.
     return MAX_ERRORS * scatter / float(np.sqrt(averaged - 2 * np.sqrt(2) + 1))
 
 

@@ -30,11 +30,12 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     read_to = best_lr.get("read_to") or float("inf")
     before, behind = lr_curve[lr_curve["lr"] < read_to], lr_curve[lr_curve["lr"] >= read_to]
     for part, dots, line in ((before, "#9aa7b8", "#000000"), (behind, "#d8d8d8", "#c4c4c4")):
-        # an SVG stores many thousand dots as one embedded image, to keep the page small
+        # Let an SVG store thousands of dots as one embedded image, to keep the report small.
         drawn = ax.plot(part["lr"], part["raw_loss"], ".", color=dots, markersize=5, rasterized=len(part) > MAX_MARKS)
         for _, test in part.groupby("run"):
             drawn += ax.plot(test["lr"], test["loss"], color=line, linewidth=2)
-        if part is before:  # a legend entry for the dots, and one for all lines
+        # Label only the first dots and the first line, so that the legend has one entry for all tests.
+        if part is before:
             for artist, label in zip(drawn, ("loss of a batch", "smoothed loss of a test"), strict=False):
                 artist.set_label(label)
     if not behind.empty:

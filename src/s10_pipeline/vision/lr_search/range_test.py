@@ -77,12 +77,15 @@ def find_learning_rate(
     except UserError as error:
         if train.lr is None:
             raise
-        log.warning("%s; continuing with the given train.lr=%g", error, train.lr)
+        log.warning("range test not used: %s; continuing with the given train.lr=%g", error, train.lr)
         return lr_curve, given
     taken = f"{best_lr['lr']:.2g}" if train.lr is None else f"train.lr={train.lr:g}"
     if num_tests:
         listed = ", ".join(f"{METHODS[name]} {lr:.2g}" for name, lr in best_lr["candidates"].items())
-        log.info("range test: %d tests of %d batches; %s; using %s", num_tests, num_iterations, listed, taken)
+        log.info(
+            "range test: %d tests of %d batches; suggested learning rates: %s; using %s",
+            *(num_tests, num_iterations, listed, taken),
+        )
     else:
         log.info("this training is too short for a range test; using the learning rate %s, unchecked", taken)
     return lr_curve, best_lr
@@ -94,8 +97,8 @@ def _run_test(images: ImageSet, train_set: Split, params: LrSearchParams, train:
     num_workers, on_cuda = resolve_num_workers(train.num_workers, device), device.type == "cuda"
     loader = TrainLoader(images, train_set, train.batch_size, train.seed, num_workers, pin_memory=on_cuda)
     with (
-        # Deterministic, because the rate is part of the run key: an interrupted training resumes only at the same rate.
-        # Only CUDA needs this, and torch has no deterministic max pooling on Apple GPUs.
+        # Make the range test on CUDA deterministic, because an interrupted training resumes only at the same rate. CPU
+        # results are reproducible anyway, and torch has no deterministic max pooling on Apple GPUs.
         deterministic_algorithms(on_cuda),
         explain_out_of_memory(train.batch_size, device),
     ):
@@ -148,7 +151,7 @@ def run_range_test(
 
         with (
             patch.object(lr_finder, "tqdm", counted),
-            # redirecting standard output instead would hide the progress bar too
+            # Log what torch-lr-finder prints, instead of redirecting standard output, which has the progress bar.
             patch.object(lr_finder, "print", log.debug, create=True),
             contextlib.suppress(_NonFiniteLoss),
         ):
@@ -156,7 +159,7 @@ def run_range_test(
                 _Endless(loader),
                 end_lr=params.end_lr,
                 num_iter=params.num_iterations,
-                smooth_f=0,  # no smoothing here: an exponential average lags behind the rate
+                smooth_f=0,  # Record raw losses; smooth_losses smooths them.
                 diverge_th=params.diverge_threshold,
             )
     lr, raw_loss = (np.array(finder.history[name], float) for name in ("lr", "loss"))
@@ -169,10 +172,10 @@ class _NonFiniteLoss(Exception):
 
 
 class _Endless(TrainDataLoaderIter):
-    """Iterator over the batches of all epochs, without end."""
+    """Endless iterator over training batches: after the last batch of an epoch, the next epoch begins."""
 
     def __init__(self, loader: TrainLoader) -> None:
-        # super().__init__() is not called: it would iterate the loader without an epoch
+        # Do not call super().__init__(), because it calls iter(loader), but TrainLoader needs an epoch number.
         self._batches = chain.from_iterable(map(loader.epoch, count()))
 
     def __next__(self) -> Batch:

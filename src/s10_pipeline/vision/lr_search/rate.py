@@ -1,7 +1,7 @@
-"""Choose the learning rate: by a rule from batch size and momentum, which range tests check.
+"""Choose the learning rate by a rule from batch size and momentum; range tests check the rate.
 
 In benchmarks/lr_finders.py, no method that reads the rate from an affordable range test trained as well as the rule. So
-a test only lowers the rate, if the loss rises steeply near it, and never raises it.
+a range test lowers the rate if the loss rises steeply near it, and never raises it.
 """
 
 import logging
@@ -17,25 +17,25 @@ from .params import LrSearchParams
 
 log = logging.getLogger(__name__)
 
-# Value of ``lr_search.method`` -> its name in figure and report.
+# Value of ``lr_search.method`` -> name of the method in the figure and the report.
 METHODS = {
     "auto": "rule, checked by the range test",
     "minimum": "lowest loss, as the 2020 notebook",
 }
 
-# A test with fewer batches before it diverged is an error.
+# Minimum number of batches before divergence; a range test that diverges earlier is an error.
 MIN_POINTS = SKIP_START + 7
 
-# Highest rate that is used, as a share of the rate at which a test's loss blew up (:func:`.curve.blow_up`). A test
-# spends only a few batches on each rate, so its loss rises later than that of a long training.
+# Upper limit of the learning rate, as a share of the rate at which the loss of a range test rises steeply
+# (:func:`.curve.blow_up`). A long training diverges at lower rates, because a test trains few batches at each rate.
 SAFE_SHARE = 0.5
 
-# If the rates of several tests differ by more than this factor, the lowest is used, with a warning.
+# If range tests suggest learning rates that differ by more than this factor, the lowest is used, with a warning.
 MAX_BAND = 3.0
 
 
 def rates_by_rule(batch_size: int, momentum: float) -> tuple[float, float]:
-    """Return the usual rate and the cautious rate, for SGD and a residual network with BatchNorm.
+    """Return two learning rates for SGD and a ResNet with BatchNorm: the usual rate and a lower, cautious one.
 
     With momentum 0.9 these are ``max(0.1, 0.2 * batch_size / 128)`` and 0.1. Both are proportional to ``1 - momentum``,
     because momentum makes steps ``1 / (1 - momentum)`` times longer (Smith et al. 2018, arXiv:1711.00489). The usual
@@ -48,25 +48,25 @@ def rates_by_rule(batch_size: int, momentum: float) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Reading:
-    """The result of one range test.
+    """Learning rates that one range test suggests, and how far the loss fell.
 
     Attributes:
         minimum: rate of the lowest smoothed loss before the loss first diverges.
         read_to: first rate that is not used to find ``minimum``; infinite if all are used.
         limit: highest rate that is safe; infinite if the loss did not blow up.
         fall: fall of the loss to its minimum, as a share of the highest loss before it.
-        errors: fall of the loss to its minimum, divided by the largest fall that chance explains.
+        fall_by_chance: fall of the loss to its minimum, divided by the largest fall that chance explains.
     """
 
     minimum: float
     read_to: float
     limit: float
     fall: float
-    errors: float
+    fall_by_chance: float
 
 
 def read_test(curve: pd.DataFrame, params: LrSearchParams) -> Reading:
-    """Evaluate one range test.
+    """Read the suggested learning rates and the fall of the loss from the curve of one range test.
 
     Args:
         curve: columns ``lr`` (ascending), ``loss`` (smoothed), ``raw_loss``; one row per batch.
@@ -89,15 +89,18 @@ def read_test(curve: pd.DataFrame, params: LrSearchParams) -> Reading:
         read_to=float(curve["lr"].iloc[num_points]) if num_points < len(curve) else float("inf"),
         limit=SAFE_SHARE * blow_up(curve, params.end_lr),
         fall=fall / highest,
-        errors=fall / noise_of(curve, params.smoothing),
+        fall_by_chance=fall / noise_of(curve, params.smoothing),
     )
 
 
 def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int, momentum: float) -> dict[str, Any]:
-    """Return ``best_lr`` (:func:`.range_test.find_learning_rate`), and warn if the tests call for a lower rate.
+    """Choose the learning rate from the curves of all range tests; warn if it is not the usual one of the method.
 
     Args:
         lr_curve: curves of all tests; if it is empty, the cautious rate is used, because nothing checks the rule.
+
+    Returns:
+        ``best_lr`` as in :func:`.range_test.find_learning_rate`.
     """
     by_rule, cautious = rates_by_rule(batch_size, momentum)
     tests = [read_test(curve, params) for _, curve in lr_curve.groupby("run")]
@@ -108,9 +111,9 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     rates = {"auto": min(found["auto"]), "minimum": float(np.exp(np.mean(np.log(found["minimum"]))))}
     low, high = min(found[params.method]), max(found[params.method])
     rate, reason = rates[params.method], ""
-    # ``errors`` is a test's fall in loss, divided by the largest fall that chance explains; by chance, the sum over n
-    # tests does not exceed sqrt(n)
-    fell = sum(test.errors for test in tests) > np.sqrt(len(tests))
+    # Decide whether the loss fell by more than chance explains in all n range tests together. By chance alone, the
+    # sum of their ``fall_by_chance`` is at most sqrt(n).
+    fell = sum(test.fall_by_chance for test in tests) > np.sqrt(len(tests))
     largest_fall = 100 * max((test.fall for test in tests), default=0.0)
     if high > MAX_BAND * low:
         rate, reason = low, f"tests differ from {low:.2g} to {high:.2g}"
@@ -119,10 +122,12 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     elif tests and params.method == "minimum" and not fell:
         rate, reason = cautious, f"the loss fell by only {largest_fall:.2g} %, which may be chance"
     elif tests and not fell:
-        log.info("range test: the loss fell by only %.2g %%, so it says little about the rate", largest_fall)
+        log.info(
+            "range test: the loss fell by only %.2g %%, so the test says little about the learning rate", largest_fall
+        )
     if reason:
         log.warning(
-            "range test: %s, so the cautious rate %.2g is used; look at lr_curve_plot and the images, raise "
+            "range test: %s, so the learning rate %.2g is used; look at lr_curve_plot and the images, raise "
             "lr_search.num_iterations, or give train.lr", reason, rate,
         )  # fmt: skip
     read_to = min((test.read_to for test in tests), default=np.inf)

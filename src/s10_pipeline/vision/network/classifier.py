@@ -23,9 +23,9 @@ from .resnet import ResNet
 
 FORMAT = "s10_pipeline.classifier/1"
 
-# Narrower networks do not use channels_last: in torch 2.15, the backward pass of oneDNN's channels_last convolutions
-# with fewer channels corrupts memory if several threads share a batch of odd size (found by trying widths 4 to 48 and
-# batch sizes 3 to 64).
+# Lowest width, in channels, of networks that use the channels_last memory format. With fewer channels, the backward
+# pass of oneDNN's channels_last convolutions in torch 2.15 corrupts memory if several threads share a batch of odd size
+# (tried: widths 4 to 48, batch sizes 3 to 64).
 MIN_CHANNELS_LAST = 16
 
 
@@ -34,7 +34,7 @@ Name = Annotated[str, Field(max_length=1000)]
 
 @dataclass(config=Params.model_config)  # frozen
 class ClassifierSpec:
-    """The description that a model file holds besides the weights; values are bounded, as a file may be untrusted.
+    """The metadata of a model file; all values are limited, because the file may come from an untrusted source.
 
     Attributes:
         architecture: the network's architecture; ``stem`` must not be "auto".
@@ -71,7 +71,7 @@ class ClassifierSpec:
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
+        """Height and width of the model's input images, in pixels."""
         return self.resize.image_size
 
 
@@ -98,7 +98,7 @@ class Classifier(nn.Module):
             self.register_buffer(name, values, persistent=False)
 
     def forward(self, images_bchw: Tensor) -> Tensor:
-        """Return logits (B, K), float32 or the autocast type.
+        """Compute the logits (B, K) of a batch of images, as float32 or the autocast type.
 
         Args:
             images_bchw: RGB, uint8 or floating point, 0-255.
@@ -139,7 +139,7 @@ class Classifier(nn.Module):
         with plain_fp32():
             logits_bk = self(images_bchw.to(self.mean.device)).float().cpu().double()
         if not logits_bk.isfinite().all():
-            raise UserError("model: its outputs are NaN or infinite; train again or restore the file")
+            raise UserError("model: its outputs are NaN or infinite; train again or restore the model file")
         return torch.softmax(logits_bk, dim=1)
 
     @property
@@ -147,7 +147,7 @@ class Classifier(nn.Module):
         return self.spec.class_names
 
     def last_block(self, layer: str) -> nn.Module:
-        """Return the last block of the residual stage ``layer``, whose output Grad-CAM uses.
+        """Return the last residual block of the stage ``layer``; Grad-CAM uses the output of this block.
 
         Raises:
             UserError: the network has no such stage.
@@ -182,7 +182,8 @@ def load_classifier(path: Path) -> Classifier:
     try:
         with safe_open(regular_file(path), framework="pt") as file:
             spec = _read_spec((file.metadata() or {})["spec"])
-            with torch.device("meta"):  # allocate nothing yet: the file may claim any size
+            # Build the network without memory, because the metadata of an untrusted file may claim any size.
+            with torch.device("meta"):
                 expected = {name: list(tensor.shape) for name, tensor in Classifier(spec).state_dict().items()}
             if expected != {name: file.get_slice(name).get_shape() for name in file.keys()}:  # noqa: SIM118 - no dict
                 raise ValueError("its weights do not fit its architecture")
@@ -202,8 +203,6 @@ def _read_spec(text: str) -> ClassifierSpec:
     fields = dict(from_json(text, allow_inf_nan=False))
     if fields.get("format") != FORMAT:
         raise ValueError(f"model format {fields.get('format')}; this version reads {FORMAT}")
-    if fields.get("temperature", ...) is None:
-        del fields["temperature"]  # files of earlier versions have this key, always without a value
     return ClassifierSpec(**fields)
 
 

@@ -27,14 +27,13 @@ class ArchitectureParams(Params):
     """Architecture of a residual network (He et al. 2015, arXiv:1512.03385).
 
     Attributes:
-        depth: number of weighted layers: 8, 14, 20, 32, 44, 56 (three stages), 10, 18, 34 (four),
-            50, 101 (four, bottleneck blocks).
+        depth: number of weighted layers. Networks of depth 8, 14, 20, 32, 44 or 56 have three stages; those of depth
+            10, 18 or 34 have four. Networks of depth 50 or 101 have four stages of bottleneck blocks.
         width: number of channels of the first stage, doubled in each further stage.
-        stem: first layers. ``cifar``: 3x3 convolution at full resolution; ``whitened``: fixed convolution that whitens
-            patches, 1x1 convolution and 2x2 max pooling; ``imagenet``: 7x7 convolution with stride 2 and max pooling;
-            ``auto``: the stem of the pretrained weights; without them, ``cifar`` for images up to 64 pixels, else
-            ``imagenet``.
-        dropout: probability of Dropout2d between the two convolutions of a block.
+        stem: first layers. ``cifar`` is a 3x3 convolution. ``whitened`` is a fixed whitening convolution, a 1x1
+            convolution and 2x2 max pooling. ``imagenet`` is a 7x7 convolution with stride 2 and max pooling. ``auto``
+            takes the pretrained weights' stem; else ``cifar`` up to 64 pixels, ``imagenet`` above.
+        dropout: probability of Dropout2d between the two convolutions of a residual block.
         stem_dropout: probability of Dropout2d after the stem.
         zero_init_residual: initialise each residual block as the identity (Goyal et al. 2017, section 5.1).
     """
@@ -56,13 +55,15 @@ class ArchitectureParams(Params):
 
 
 class PretrainedParams(Params):
-    """Pretrained weights that training and range test start from (:mod:`.pretrained`).
+    """Parameters of the pretrained weights that training and range test start from (:mod:`.pretrained`).
 
     Attributes:
-        path: a ``.safetensors`` file or state dict of a ResNet-18, 34, 50 or 101 with torchvision's or timm's names,
-            or a model of this project; null: random weights. ``train.architecture`` must fit the file. A head for other
-            classes is replaced. Images are normalised as these weights need it; ``augment.pixel_mean`` is not used.
-        freeze: train only the head; everything else stays in evaluation mode, so BatchNorm uses the file's statistics.
+        path: ``.safetensors`` file or state dict of torchvision's or timm's ResNet-18, 34, 50 or 101, or a model of
+            this project; null: random weights. The pretrained weights must fit ``train.architecture``. If they are for
+            other classes, the network gets a new head. Images are normalised as the pretrained weights need it, not by
+            ``augment.pixel_mean``.
+        freeze: train only the head; everything else stays in evaluation mode, so BatchNorm uses the statistics of the
+            pretrained weights.
     """
 
     path: str | None = None
@@ -84,4 +85,6 @@ def check_stage(layer: str, depth: int) -> None:
     """Raise UserError if a network of this depth has no stage of this name (``explain.layer``)."""
     if layer not in stage_names(depth):
         names = ", ".join(stage_names(depth))
-        raise UserError(f"explain.layer={layer}: a network of depth {depth} has {names}; use one of them")
+        raise UserError(
+            f"explain.layer={layer}: a network of depth {depth} has {names}, but no {layer}; use one of them"
+        )

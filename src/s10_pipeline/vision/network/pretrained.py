@@ -1,4 +1,4 @@
-"""Read pretrained weights: a model of this project, or a ResNet with torchvision's or timm's names of weights."""
+"""Read pretrained weights: a model of this project, or a ResNet whose weights are named as in torchvision or timm."""
 
 import re
 from collections import Counter
@@ -28,7 +28,7 @@ TORCHVISION = {
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The content of a file of pretrained weights.
+    """Pretrained weights read from a file, with the metadata that the network needs.
 
     Attributes:
         path: the file, for error messages.
@@ -41,7 +41,7 @@ class Pretrained:
     spec: ClassifierSpec | None = None
 
     def describe_network(self, architecture: ArchitectureParams) -> dict[str, Any]:
-        """Return the architecture and normalisation of the network that uses these weights.
+        """Return the architecture and normalisation that a network needs to use the pretrained weights.
 
         ``stem="auto"`` is replaced by the file's stem, which is "imagenet" unless the file is a model of this project.
 
@@ -55,7 +55,9 @@ class Pretrained:
         return {"architecture": architecture, "mean": mean, "std": std}
 
     def load_into(self, model: Classifier) -> None:
-        """Copy the weights into the model's network, without the head if its classes (or their number) differ.
+        """Copy the pretrained weights into the model's network.
+
+        The head (last layer) is not copied if the file is for other classes or another number of classes.
 
         Raises:
             UserError: weights are of another depth, have unknown names or other shapes, or are missing or not finite.
@@ -63,7 +65,8 @@ class Pretrained:
         own = {self._name_in_file(name): (name, t) for name, t in model.network.state_dict().items()}
         tensors = dict(self.tensors)
         for name in [name for name in (*tensors, *own) if name.endswith("num_batches_tracked")]:
-            # ignored, because old files lack these counts and BatchNorm with a momentum does not use them
+            # Ignore the batch counts of BatchNorm, because old files lack them and BatchNorm with momentum never uses
+            # them.
             tensors.pop(name, None), own.pop(name, None)
         head = [self._name_in_file(f"head.{part}") for part in ("weight", "bias")]
         same_number = tensors.get(head[1], torch.empty(0)).shape == (len(model.class_names),)
@@ -116,10 +119,11 @@ def read_pretrained(path: str) -> Pretrained:
         named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
         if not named or not all(isinstance(t, Tensor) for t in tensors.values()):
             raise ValueError("contains something other than a state dict")
-    except Exception as error:  # torch raises any type of exception on a damaged or malicious file
+    # Catch every type of exception, because torch may raise any of them for a damaged or malicious file.
+    except Exception as error:
         raise UserError(
-            f"train.pretrained.path={path}: {_reason(error)}; give a .safetensors file, or what "
-            "torch.save(model.state_dict(), FILE) wrote"
+            f"train.pretrained.path={path}: {_reason(error)}; give a .safetensors file, or "
+            "a file that torch.save(model.state_dict(), FILE) wrote"
         ) from error
     if ours:
         model = load_classifier(file)
@@ -128,7 +132,7 @@ def read_pretrained(path: str) -> Pretrained:
 
 
 def _depth(names: Iterable[str]) -> int | None:
-    """Return the depth of the ResNet whose weights have these names; None if it is not a supported depth."""
+    """Infer the depth of a ResNet from the names of its weights; return None if the depth is not supported."""
     blocks = {tuple(re.findall(r"layer(\d+)\.(\d+)\.", name)[:1]) for name in names}
     stages = Counter(stage for found in blocks for stage, _ in found)
     known = BOTTLENECK_BLOCKS if any(".conv3." in name for name in names) else BASIC_BLOCKS
@@ -146,5 +150,6 @@ def _reason(error: Exception) -> str:
 
 
 def _misfit(path: Path, reason: str) -> UserError:
-    # the run key leaves out functions that are used only in raise statements, so this text may change
+    # Functions used only in raise statements are no part of a training's code digest, so a change of this message does
+    # not make stored models stale.
     return UserError(f"train.pretrained.path={path}: {reason}")

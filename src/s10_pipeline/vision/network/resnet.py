@@ -92,7 +92,7 @@ class ResNet(nn.Module):
         assert params.stem != "auto", params.stem
         layers: list[nn.Module]
         if params.stem == "whitened":
-            # the stem halves height and width, so that all later layers need a quarter of the computation
+            # The whitened stem halves height and width, so that all later layers need a quarter of the computation.
             layers = [PatchWhitening(), _conv(PatchWhitening.out_channels, params.width, 1), nn.MaxPool2d(2)]
         else:
             layers = [_conv(3, params.width, 3) if params.stem == "cifar" else _conv(3, params.width, 7, 2)]

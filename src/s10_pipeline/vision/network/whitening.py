@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE = 3  # Side length of a patch in pixels.
-# Added to each variance (a normalised pixel has about 1), so that directions with little but noise are not amplified;
-# Page's value.
+# Side length of the whitened image patches, in pixels.
+SIDE = 3
+# Constant that is added to the variance of each principal component before whitening, so that components with little
+# but noise are not amplified. The value is that of Page 2018; a normalised pixel has a variance of about 1.
 FLOOR = 1e-2
 
 
@@ -32,10 +33,11 @@ class PatchWhitening(nn.Module):
 
     @torch.no_grad()
     def fit(self, x_bchw: Tensor) -> None:
-        """Compute the weights from normalised images (B, 3, H, W), floating point."""
+        """Compute the weights of the whitening layer from normalised images (B, 3, H, W), floating point."""
         mean_d = torch.zeros(self.out_channels, dtype=torch.float64)
         products_dd = torch.zeros(self.out_channels, self.out_channels, dtype=torch.float64)
-        for x_chw in x_bchw:  # one by one, because an image's patches need much more memory than the image
+        # Take images one by one, because the patches of an image need much more memory than the image.
+        for x_chw in x_bchw:
             patches_dn = F.unfold(x_chw[None].double().contiguous(), SIDE)[0]
             mean_d += patches_dn.mean(1) / len(x_bchw)
             products_dd += patches_dn @ patches_dn.T / patches_dn.shape[1] / len(x_bchw)

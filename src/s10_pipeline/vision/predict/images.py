@@ -39,7 +39,8 @@ def find_images(path: str | Path | None) -> list[Path]:
     if not place.exists():
         raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
     if not place.is_dir():
-        return [place]  # reading reports the reason if it is not a regular file
+        # Do not check that the path is a regular file, because reading it later reports the reason.
+        return [place]
     found = walk_images(place, setting, skip_unlistable=True)
     with large_images_allowed():
         unnamed = [file for file in found.others if not file.name.startswith(".") and starts_like_an_image(file)]
@@ -50,7 +51,9 @@ def find_images(path: str | Path | None) -> list[Path]:
             "give a folder that has some"
         )
     if num_ignored := len(found.others) - len(unnamed):
-        _log.info("%s: ignored %d files that are not images by name and content", setting, num_ignored)
+        _log.info(
+            "%s: ignored %d files that have neither the extension nor the first bytes of an image", setting, num_ignored
+        )
     return files
 
 
@@ -71,14 +74,16 @@ def read_batches(
 
 
 def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
-    """Convert a file, Pillow image or array to uint8 (size, size, 3), by the rule of :mod:`..data.resize`.
+    """Convert an image file, Pillow image or array to uint8 (size, size, 3), resized as in :mod:`..data.resize`.
 
     Raises:
         UserError: the file cannot be read, or the array is not uint8 (H, W, 3).
     """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise UserError(f"images: an array of {image.dtype} {image.shape}; give uint8 (height, width, 3), RGB")
+            raise UserError(
+                f"images: an array has type {image.dtype} and shape {image.shape}; give uint8 (height, width, 3), RGB"
+            )
         image = Image.fromarray(image)
     if isinstance(image, Image.Image):
         return to_square_rgb(image, size)
@@ -86,7 +91,7 @@ def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
     try:
         return _read(file, size)
     except UnreadableImage as error:
-        raise UserError(f"images: {file}: {error}; leave it out") from error
+        raise UserError(f"images: {file}: {error}; leave this file out of images") from error
 
 
 def _read(file: Path, size: int) -> NDArray[np.uint8]:

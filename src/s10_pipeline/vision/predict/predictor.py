@@ -17,7 +17,7 @@ from ..data.sources.decoding import list_some
 from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
-from ..report.panels import CaptionLine, Panel, draw_panels
+from ..report.panels import NOTE, CaptionLine, Panel, draw_panels
 from .images import ImageLike, find_images, read_batches, square_pixels
 from .params import PredictParams
 from .table import prediction_table, readable_rows
@@ -64,13 +64,15 @@ def predict_images(
     model.cpu()
     names = _relative_names(files, params.path)
     if reasons:
-        told = list_some([f"{names[position]}: {reason}" for position, reason in reasons.items()], "; ", most=3)
+        examples = list_some([f"{names[position]}: {reason}" for position, reason in reasons.items()], "; ", most=3)
         setting = f"predict.path={params.path}"
         if len(reasons) == len(files):
-            raise UserError(f"{setting}: no image could be read ({told}); give images in a format that Pillow opens")
+            raise UserError(
+                f"{setting}: no image could be read ({examples}); give images in a format that Pillow opens"
+            )
         _log.warning(
-            "%s: %d of %d files could not be read (%s); predictions give the reason of each",
-            *(setting, len(reasons), len(files), told),
+            "%s: %d of %d files could not be read (%s); the column error of predictions has the reason for each",
+            *(setting, len(reasons), len(files), examples),
         )
     table = prediction_table(names, probabilities_nk, reasons, model.class_names, params.top_k)
     return table, np.stack(gallery)
@@ -82,7 +84,7 @@ def _relative_names(files: list[Path], path: str | None) -> list[str]:
 
 
 def classify_images(model: Classifier, images: Sequence[ImageLike], device: torch.device | str) -> NDArray[np.float64]:
-    """Return probabilities (N, K) of the given images, resized and computed as in :func:`predict_images`.
+    """Compute class probabilities (N, K) of the given images; resizing and precision are as in predict_images.
 
     Args:
         model: put into evaluation mode; on the CPU afterwards.
@@ -116,7 +118,7 @@ def plot_predictions_gallery(
     *,
     title: str,
 ) -> Figure:
-    """Draw the first readable images beside their maps, with prediction, confidence and file name.
+    """Draw the first readable images beside their class activation maps, with prediction, confidence and file name.
 
     Args:
         gallery_images_nhwc: uint8 (N, H, H, 3), from :func:`predict_images`; N may be 0.
@@ -131,7 +133,7 @@ def plot_predictions_gallery(
             cam_hw[None],
             (
                 CaptionLine(str(row["prediction_name"]), suffix=f"{row['confidence']:.1%}", bold=True),
-                CaptionLine(str(row["file"]), color="note", keep_end=True),
+                CaptionLine(str(row["file"]), color=NOTE, keep_end=True),
             ),
         )
         for image_hwc, cam_hw, (_, row) in zip(gallery_images_nhwc, cams_nhw, rows.iterrows(), strict=True)

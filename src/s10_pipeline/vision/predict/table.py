@@ -1,4 +1,4 @@
-"""Build the table of predictions."""
+"""Build the table of predictions for the user's own images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ def prediction_table(
     class_names: Sequence[str],
     top_k: int,
 ) -> pd.DataFrame:
-    """Return the table ``predictions``: one row per file.
+    """Build the table ``predictions``, with the predicted class and all probabilities: one row per image file.
 
     Columns: ``file``; ``prediction`` (integer); ``prediction_name``; ``confidence``; ``error``, the reason why the file
     could not be read; ``top_1_name``, ``top_1_confidence`` to ``top_<k>_...``, the most probable classes; and
@@ -30,7 +30,7 @@ def prediction_table(
     """
     readable = np.array([position for position in range(len(names)) if position not in reasons], int)
     values_nk = probabilities_nk[readable]
-    # a stable sort puts the first of tied classes first, as argmax does
+    # Use a stable sort, which puts the first of tied classes first, as argmax does.
     order_nk = np.argsort(-values_nk, axis=1, kind="stable")[:, :top_k]
     ranked_nk = np.take_along_axis(values_nk, order_nk, axis=1)
     names_nk = np.array(class_names, dtype=object)[order_nk]
@@ -50,5 +50,5 @@ def prediction_table(
 
 
 def readable_rows(predictions: pd.DataFrame, num_images: int) -> pd.DataFrame:
-    """Return the first ``num_images`` rows with a prediction, which are those in the gallery."""
+    """Return the rows of the images in the gallery: the first ``num_images`` rows whose file could be read."""
     return predictions[predictions["error"].isna()].head(num_images)

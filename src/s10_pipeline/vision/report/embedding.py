@@ -13,15 +13,19 @@ from PIL import Image
 
 from .overlay import draw_tiles, enlarge, tile_size
 
-# Upper limit, in bytes, of all images and maps in the section of misclassified images: the page must stay below 5 MB.
+# Upper limit, in bytes, of all images and Grad-CAM maps in the section of misclassified images, so that the report
+# stays below 5 MB.
 _BUDGET_BYTES = 2_200_000
-# (size in pixels, number of palette colours or None for full colour), best first; the first that fits is used.
+# Choices of (size in pixels, number of palette colours or None for full colour), best first. The first choice with
+# which all images fit into the budget is used.
 _LEVELS = ((96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
 _THUMBNAIL, _THUMBNAIL_COLORS = 96, 128
-# (pattern, replacement): turn a stand-alone SVG file of matplotlib into an element that a page with CSS can contain.
+# Pairs (pattern, replacement) that turn an SVG file of matplotlib into an ``<svg>`` element for an HTML page with its
+# own style sheet.
 _IN_A_PAGE = (
     (r'( xmlns(:xlink)?="[^"]*")|(<style.*?</style>)|(font-family: [^;"]*;? ?)', ""),
-    ('<g id="[^"]*">', "<g>"),  # every figure has the same group ids, and ids on a page must be unique
+    # Remove the ids of groups, because they are the same in every figure, but ids on a page must be unique.
+    ('<g id="[^"]*">', "<g>"),
     ('(?<=: )#([0-9a-f]{6})(?=[;"])', r"var(--figure-\1, #\1)"),
 )
 
@@ -33,7 +37,7 @@ def png_uri(content: bytes) -> str:
 
 
 def figure_svg(figure: Figure, name: str) -> Markup:
-    """Return a figure as an ``<svg>`` element whose text stays text, in the page's font.
+    """Return a figure as an ``<svg>`` element; its texts are text elements in the font of the page, not outlines.
 
     Each colour ``#rrggbb`` becomes the CSS variable ``--figure-rrggbb``, which defaults to that colour, so style sheets
     can change it. Ids depend on ``name``, so figures on one page do not clash. Equal figures give equal text.
@@ -46,11 +50,15 @@ def figure_svg(figure: Figure, name: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     for pattern, new in _IN_A_PAGE:
         svg = re.sub(pattern, new, svg, flags=re.DOTALL)
-    return Markup(svg)  # noqa: S704 - matplotlib escapes texts
+    # Markup needs no escaping here, because matplotlib escapes texts in SVG files.
+    return Markup(svg)  # noqa: S704
 
 
 def thumbnail_uri(image_hwc: Pixels, size: int = _THUMBNAIL) -> str:
-    """Return the PNG URI of an image, scaled down to ``size`` pixels if larger; above 48 pixels it has a palette."""
+    """Return an image as a ``data:`` URI (PNG), scaled down to ``size`` pixels if it is larger.
+
+    A result of more than 48 pixels is reduced to a palette.
+    """
     small = image_hwc if len(image_hwc) <= size else enlarge(image_hwc, size)
     return picture_uri(small, None if len(small) <= 48 else _THUMBNAIL_COLORS)
 
@@ -61,7 +69,7 @@ def explanation_uris(
     true_cams_nhw: NDArray[np.float32],
     budget_bytes: int = _BUDGET_BYTES,
 ) -> list[tuple[str, ...]]:
-    """Return four PNG URIs per image: the image, the maps of the predicted and the true class, and their difference.
+    """Return four ``data:`` URIs (PNG) per image: the image, the maps of predicted and true class, their difference.
 
     The more images there are, the smaller each one is and the fewer colours it has.
 
@@ -75,7 +83,7 @@ def explanation_uris(
         size, num_colors = level
         image = images_nhwc[i]
         cams = np.stack((cams_nhw[i], true_cams_nhw[i]))
-        # a small image keeps its size, because the browser enlarges it without smoothing
+        # Store a small image at its own size, because the browser enlarges it without smoothing.
         stored = image if len(image) <= size else enlarge(image, size)
         tiles = (stored, *draw_tiles(image, cams, tile_size(len(image), size))[1:])
         return tuple(picture_uri(pixels, num_colors) for pixels in tiles)
@@ -90,11 +98,11 @@ def explanation_uris(
 
 
 def picture_uri(pixels_hwc: Pixels, num_colors: int | None = None) -> str:
-    """Return a PNG URI of a uint8 (H, W, 3) image, reduced to ``num_colors`` colours unless that is None."""
+    """Return a uint8 (H, W, 3) image as a ``data:`` URI (PNG); reduce it to ``num_colors`` colours unless None."""
     picture = Image.fromarray(np.ascontiguousarray(pixels_hwc))
     if num_colors is not None:
         picture = picture.quantize(num_colors)
     buffer = io.BytesIO()
-    # with full colour, ``optimize`` takes ten times as long and saves only 5 %
+    # Let Pillow optimise only PNGs with a palette: for full colour it takes ten times as long and saves only 5 %.
     picture.save(buffer, format="PNG", optimize=num_colors is not None)
     return png_uri(buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Select the images that the report shows, and give each one the facts that stand beside it."""
+"""Select the images that the report shows, with the label, prediction and other facts to print beside each."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,13 +17,14 @@ from .overlay import overlay_cam, tile_size
 
 NUM_IN_GALLERY = 12
 NUM_PAIRS, NUM_OF_A_PAIR = 5, 6
-# Limits of the lists whose training and validation images can be corrected in the page. Images after the first
-# NUM_IN_GALLERY are stored with FOLDED_SIZE pixels, so that the page stays below 5 MB.
-NUM_TO_CORRECT, NUM_DUPLICATES, FOLDED_SIZE = 200, 50, 64
+# Largest numbers of candidates for wrong labels and of near-duplicate pairs in the report.
+NUM_TO_CORRECT, NUM_DUPLICATES = 200, 50
+# Side length, in pixels, of the images after the first NUM_IN_GALLERY of a list, so that the report stays below 5 MB.
+FOLDED_SIZE = 64
 
 
 def show_pairs(pairs: list[dict[str, Any]], test_predictions: pd.DataFrame, images: ImageSet) -> list[dict[str, Any]]:
-    """Return the most confused pairs of classes, each with its mistakes of the highest confidence."""
+    """Return the most confused pairs (true class, predicted class), each with its most confident mistakes."""
     shown = []
     for pair in pairs[:NUM_PAIRS]:
         mistaken = test_predictions[
@@ -44,7 +45,7 @@ def show_highest_losses(test_predictions: pd.DataFrame, images: ImageSet) -> lis
 
 
 def show_label_errors(candidates: pd.DataFrame, train_images: ImageSet, test_images: ImageSet) -> list[dict[str, Any]]:
-    """Return the first candidates for wrong labels with their images; those among test images come last."""
+    """Return the most suspicious candidates for wrong labels with their images; test images come last."""
     of_test = candidates["split"] == "test"
     parts = (
         (candidates[~of_test].head(NUM_TO_CORRECT), train_images),
@@ -58,7 +59,10 @@ def show_label_errors(candidates: pd.DataFrame, train_images: ImageSet, test_ima
 def show_lowest_margins(
     train_margins: pd.DataFrame, candidates: pd.DataFrame, train_images: ImageSet
 ) -> list[dict[str, Any]]:
-    """Return the training and validation images with the lowest margins, without candidates for wrong labels."""
+    """Return the training and validation images with the lowest margins, without candidates for wrong labels.
+
+    The margin is the logit of the label minus the highest logit of another class, averaged over all epochs.
+    """
     margins, listed = (table[table["split"] != "test"] for table in (train_margins, candidates))
     rows = margins[~margins["index"].isin(listed["index"])].nsmallest(NUM_IN_GALLERY, "margin").to_dict("records")
     return [_candidate(row, 0, train_images) for row in rows]
@@ -79,7 +83,7 @@ def show_duplicates(
 
 
 def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet) -> list[dict[str, Any]]:
-    """Return the explained images, each with both of its maps and their difference."""
+    """Return the misclassified images, each with its maps for the predicted and the true class and their difference."""
     pictures = explanation_uris(images.images_nhwc[cams.indices], cams.predicted_nhw, cams.true_nhw)
     blanks = zip(is_blank(cams.predicted_nhw).tolist(), is_blank(cams.true_nhw).tolist(), strict=True)
     return [
@@ -91,7 +95,10 @@ def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet
 
 
 def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> list[dict[str, Any]]:
-    """Return tagged test images with the map of the tagged class; an empty list if no shortcut was planted."""
+    """Return test images with the planted tag and their map for the class that has the tag in training.
+
+    The list is empty if no shortcut (such a tag) was planted.
+    """
     shown = []
     for example, cam_hw in zip(cams.shortcut_examples, cams.shortcut_nhw, strict=True):
         tagged_hwc = plant(images.images_nhwc[example["index"]][None], planted_shortcut(provenance) or {})[0]
@@ -101,7 +108,7 @@ def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> l
 
 
 def show_augmented(examples: ImageSet) -> list[dict[str, Any]]:
-    """Return the table of :func:`~..data.examples.draw_examples`, one item per row: class name and images."""
+    """Return the rows of augmented training images (:func:`~..data.examples.draw_examples`): class name and images."""
     num_columns = len(examples.source["columns"])
     return [
         {
@@ -119,7 +126,7 @@ def path_of(images: ImageSet, index: int) -> str | None:
 
 
 def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the items without their image URIs, for the JSON in the page."""
+    """Return dictionaries about images without the ``data:`` URIs of the images, for the JSON in the report."""
     return [
         {
             key: without_pictures(value) if key == "examples" else value
@@ -131,7 +138,10 @@ def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _candidate(row: dict[Any, Any], place: int, images: ImageSet) -> dict[str, Any]:
-    """Return ``row`` with its image and ``fix``: the data for correcting the image, None if it is a test image."""
+    """Add the image to a table row, and ``fix``, the data that the report's buttons need to correct its label.
+
+    For test images, ``fix`` is None, because they must not be corrected.
+    """
     index, pixels = row["index"], images.images_nhwc[row["index"]]
     path = path_of(images, index)
     image = thumbnail_uri(pixels) if place < NUM_IN_GALLERY else thumbnail_uri(pixels, FOLDED_SIZE)

@@ -11,7 +11,7 @@ from .inputs import ReportInputs
 
 
 def draw_figures(inputs: ReportInputs) -> dict[str, Figure]:
-    """Return the figures by the names that the report's templates use."""
+    """Draw all figures of the report; the keys are the names that the report's templates use."""
     best_lr = inputs.best_lr
     if inputs.provenance.get("model", {}).get("lr_from") == "train.lr":
         # the user gave the rate, so no suggestion of the range test is marked as used

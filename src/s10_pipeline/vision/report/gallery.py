@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .panels import CaptionLine, Panel, draw_panels
+from .panels import NOTE, RIGHT, WRONG, CaptionLine, Panel, draw_panels
 
 SUBTITLE = (
     "from left: the image; where the evidence for the prediction lies; for the truth; the difference "
@@ -46,7 +46,7 @@ def _caption(row: pd.Series) -> tuple[CaptionLine, ...]:
     truth, path = str(row["label_name"]), row.get("path")
     where = f"test image {row['index']}" + (f", {path}" if isinstance(path, str) and path else "")
     return (
-        CaptionLine(str(row["prediction_name"]), "predicted", f"{row['confidence']:.1%}", "wrong", bold=True),
-        CaptionLine(truth, "truth", f"{row['p_' + truth]:.1%}", "right", bold=True),
-        CaptionLine(where, color="note", keep_end=True),
+        CaptionLine(str(row["prediction_name"]), "predicted", f"{row['confidence']:.1%}", WRONG, bold=True),
+        CaptionLine(truth, "truth", f"{row['p_' + truth]:.1%}", RIGHT, bold=True),
+        CaptionLine(where, color=NOTE, keep_end=True),
     )

@@ -1,4 +1,4 @@
-"""The artifacts that the report is built from. pandas is imported only for type hints, because it is slow."""
+"""The stored results that the report is built from. pandas is imported only for type hints, to save time."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class ReportInputs:
-    """The artifacts that the report is built from; each attribute is the artifact of the same name.
+    """All stored results that the report is built from; each attribute is the catalog entry of the same name.
 
     Attributes:
         misclassified: the explained images, in display order, with the columns of ``test_predictions``.
@@ -48,4 +48,6 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         if self.cams.indices.tolist() != self.misclassified["index"].tolist():
-            raise UserError("cams: not of the same images as misclassified; make both: kedro run --pipeline=explain")
+            raise UserError(
+                "cams: these maps are not of the images in misclassified; make both again: kedro run --pipeline=explain"
+            )

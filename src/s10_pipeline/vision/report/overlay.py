@@ -1,4 +1,4 @@
-"""Draw images, class activation maps and their differences as images of a given size."""
+"""Draw class activation maps, and the difference of two maps, over an image of a given size."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -7,14 +7,17 @@ from PIL import Image
 
 # "turbo" (Mikhailov 2019) without its two ends, because they are nearly black and would look like shadow.
 _COLORMAP, _FIRST, _LAST = "turbo", 0.08, 0.93
-# Under the map, the image keeps this share of its colour; the rest is grey, so that strong colours are the map's.
+# Share of its colour that an image keeps under a map. The image is greyed, so that strong colours are those of the map.
 _COLOR_KEPT = 0.35
 _MIN_OPACITY, _MAX_OPACITY = 0.30, 0.62
 _DIFFERENCE_COLORMAP, _MAX_DIFFERENCE_OPACITY = "RdBu_r", 0.8
 
 
 def tile_size(image_size: int, wanted: int) -> int:
-    """Return the multiple of ``image_size`` nearest to ``wanted``, or ``wanted`` itself if the image is larger."""
+    """Return the multiple of ``image_size`` nearest to ``wanted`` pixels, for enlarging without smoothing.
+
+    For an image larger than ``wanted``, return ``wanted``.
+    """
     return image_size * max(1, round(wanted / image_size)) if image_size <= wanted else wanted
 
 
@@ -32,13 +35,13 @@ def enlarge(image_hwc: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 def difference_colors(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return RGB colours (..., 3) in [0, 1] of values in [-1, 1]: blue below 0, red above."""
-    # skip the pale middle of the colour map, because it looks like the faded image
+    # Skip the pale middle of the colour map, because it looks like the greyed image under the map.
     colors: NDArray[np.float64] = colormaps[_DIFFERENCE_COLORMAP](0.5 + 0.25 * (values + np.sign(values)))[..., :3]
     return colors
 
 
 def overlay_cam(image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """Return an image with its map laid over it.
+    """Draw a class activation map over its image.
 
     Args:
         image_hwc: uint8 (H, H, 3), RGB.
@@ -56,7 +59,7 @@ def overlay_cam(image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], size:
 def overlay_difference(
     image_hwc: NDArray[np.uint8], cam_hw: NDArray[np.float32], other_hw: NDArray[np.float32], size: int
 ) -> NDArray[np.uint8]:
-    """Return an image with the difference of two maps over it: red if ``cam_hw`` is higher, blue if ``other_hw`` is.
+    """Draw the difference of two maps over an image: red where ``cam_hw`` is higher, blue where ``other_hw`` is.
 
     Arguments and result are those of :func:`overlay_cam`. Where the maps agree, only the faded image is visible.
     """
@@ -65,7 +68,7 @@ def overlay_difference(
 
 
 def draw_tiles(image_hwc: NDArray[np.uint8], cams_nhw: NDArray[np.float32], size: int) -> tuple[NDArray[np.uint8], ...]:
-    """Return uint8 (size, size, 3) tiles: the image, one overlay per map and, of two maps, their difference."""
+    """Return uint8 (size, size, 3) pictures: the image, one overlay per map and, for two maps, their difference."""
     tiles = [enlarge(image_hwc, size), *(overlay_cam(image_hwc, cam_hw, size) for cam_hw in cams_nhw)]
     if len(cams_nhw) == 2:
         tiles.append(overlay_difference(image_hwc, cams_nhw[0], cams_nhw[1], size))

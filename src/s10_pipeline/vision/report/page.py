@@ -33,7 +33,9 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
     title = str(source.get("title") or "unnamed data")
     provenance = tables.to_jsonable(inputs.provenance)
     applied = provenance.get("data", {}).get("train", {}).get("corrections", {})
-    earlier = applied.pop("rows", [])  # the page shows only their counts; its script adds the rows to the new file
+    # Leave out the corrections of earlier runs where the page shows provenance: it shows their counts only. The page's
+    # script adds their rows to the corrections.csv that the user downloads.
+    earlier = applied.pop("rows", [])
     galleries = tables.to_jsonable(
         {
             "pairs": examples.show_pairs(confused, predictions, inputs.test_images),
@@ -107,11 +109,13 @@ def _template() -> Template:
     )
     environment.filters.update(percent=percent, number=number, duration=duration)
     script = read("report.js").strip()
-    # the page's Content-Security-Policy names this digest, so the browser runs no other script, such as one from data
+    # Name the script's digest in the page's Content-Security-Policy, so that the browser runs no other script, such as
+    # one from data.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment.globals.update(
-        style=Markup(read("report.css")),  # noqa: S704 - a file of this package
-        script=Markup(script),  # noqa: S704 - a file of this package
+        # Style sheet and script are files of this package, so they need no escaping.
+        style=Markup(read("report.css")),  # noqa: S704
+        script=Markup(script),  # noqa: S704
         script_hash=f"sha256-{digest}",
     )
     return environment.get_template("report.html.j2")

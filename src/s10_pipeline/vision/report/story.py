@@ -1,4 +1,4 @@
-"""Explain how the model came about: where its learning rate comes from, and which data and code made it."""
+"""Explain in the report where the learning rate comes from, and which data and code made the model."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ...identity.digests import sha256_of
 
 
 def resized_epochs(provenance: dict[str, Any]) -> int:
-    """Return the number of epochs at the start that trained on scaled-down images."""
+    """Return the number of epochs at the start of training that used scaled-down images."""
     train = provenance.get("train", {})
     return min(int((train.get("resizing") or {}).get("epochs", 0)), int(train.get("epochs", 1)) - 1)
 
@@ -32,7 +32,7 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
 
 
 def trace_lineage(provenance: dict[str, Any], model: str, test_predictions: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """Return (step, description, checksum or other identifier) of each step from the source to the predictions.
+    """List the steps from the data source to the predictions, each with a description and a checksum or identifier.
 
     Args:
         model: digest of the model's file.

@@ -10,7 +10,10 @@ from ..evaluation.classes import class_names
 
 
 def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[dict[str, Any]]:
-    """Return the pairs (truth, prediction) with the most mistakes; ``share`` is of the true class's images."""
+    """Return the pairs (true class, predicted class) with the most mistakes.
+
+    ``share`` is the number of these mistakes divided by the number of images of the true class.
+    """
     names, support_k = class_names(test_predictions), test_predictions["label"].value_counts()
     mistakes = test_predictions[test_predictions["label"] != test_predictions["prediction"]]
     counts = mistakes.groupby(["label", "prediction"]).size().sort_values(ascending=False, kind="stable")
@@ -21,17 +24,18 @@ def most_confused(test_predictions: pd.DataFrame, num_pairs: int = 10) -> list[d
 
 
 def training_summary(history: pd.DataFrame, timing: pd.DataFrame) -> dict[str, Any]:
-    """Return number of epochs, learning rates, accuracies (fractions) and speed (seconds, images per second).
+    """Summarise a training: number of epochs, learning rates, training and validation accuracy, time and speed.
 
     ``total_seconds`` covers the passes over training images only, not evaluation and checkpoints.
     """
     last, best = history.iloc[-1], history.iloc[int(history["val_accuracy"].fillna(-1).argmax())]
     seconds = timing["epoch_seconds"]
+    before_last = history.iloc[:-1]  # a drop after the last epoch had no effect, so it is left out
     return {
         "num_epochs": last["epoch"],
         "highest_lr": history["lr"].max(),
         "final_lr": last["lr"],
-        "lr_dropped_after_epochs": history.loc[history["lr_dropped"].astype(bool), "epoch"].tolist(),
+        "lr_dropped_after_epochs": before_last.loc[before_last["lr_dropped"].astype(bool), "epoch"].tolist(),
         "train_accuracy": last["train_accuracy"],
         "val_accuracy": last["val_accuracy"],
         "best_val_accuracy": best["val_accuracy"],

@@ -26,11 +26,10 @@ def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iter
     if device.type != "cuda":
         yield checkpoints.save
         return
-    # The allocator of pinned memory records an event on each stream that used a block when the block is freed. The
-    # thread may free it while a training step is captured as a CUDA graph. An event in the middle of a capture makes
-    # replays fail ("invalid argument"), so the copies run on a stream that is never captured.
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # Copy on a stream that is never captured as a CUDA graph. Freeing pinned memory records an event on the streams
+    # that used it, and an event in the middle of a capture makes replays fail ("invalid argument").
     writing: Future[None] | None = None
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def save(epoch: int, state: State) -> None:
         nonlocal writing
@@ -56,7 +55,7 @@ def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iter
 
 
 def _to_pinned(value: Any) -> Any:
-    """Start copying the tensors in a nested state to pinned memory; return the state with the copies."""
+    """Start to copy the tensors of a nested state to pinned CPU memory; return the state with the unfinished copies."""
     if isinstance(value, dict):
         return {key: _to_pinned(inner) for key, inner in value.items()}
     if isinstance(value, list):

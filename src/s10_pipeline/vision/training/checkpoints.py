@@ -27,12 +27,13 @@ log = logging.getLogger(__name__)
 State = dict[str, Any]
 OnEpoch = Callable[[dict[str, Any]], object]
 
-# This file in each training's folder holds everything that its run key is a digest of (:mod:`.run_key`).
+# Name of a file in each training's folder of checkpoints. It lists the parameters and digests of inputs and code that
+# the training's run key is computed from (:mod:`.run_key`).
 DESCRIPTION = "run_key.json"
 
 
 class CheckpointStore:
-    """A folder with one sub-folder per training, named by its run key.
+    """Folder of all checkpoints, with one sub-folder per training, named by the training's run key (a digest).
 
     Args:
         root: the folder, which is created when the first training is opened.
@@ -44,15 +45,16 @@ class CheckpointStore:
         self.root, self.on_epoch = Path(root), on_epoch
 
     def key_for(self, key: str, epochs: int) -> str:
-        """Return a training's folder name: its run key ``key``, or ``key-epochs`` if that folder has later epochs.
+        """Return a training's folder name: its run key, plus ``epochs`` if that folder has checkpoints of later epochs.
 
-        This way a short trial after a long training does not overwrite the long one's checkpoints.
+        The name is ``key-epochs`` if the folder ``key`` has checkpoints of later epochs. This way a short trial after a
+        long training does not overwrite the long one's checkpoints.
         """
         return key if RunCheckpoints(self.root / key).last_epoch() <= epochs else f"{key}-{epochs}"
 
     @contextmanager
     def open(self, run_key: str, keep: int) -> Iterator["RunCheckpoints"]:
-        """Lock the folder of a training while in the context, and yield its checkpoints.
+        """Lock the folder of a training against other processes, and yield its checkpoints (context manager).
 
         Args:
             run_key: the folder's name, from :meth:`key_for`.
@@ -65,12 +67,14 @@ class CheckpointStore:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "owner.lock")
         try:
-            # the operating system releases the lock when its owner dies, even if it is killed
+            # The operating system releases the lock when its owner dies, even if it is killed.
             lock.acquire(timeout=0)
         except Timeout as error:
-            what = f"another run is training exactly this (its checkpoints: {folder})"
-            raise UserError(f"train: {what}; wait for it, or change train.seed") from error
-        for leftover in folder.glob(".*.partial"):  # its owner was killed while writing it
+            raise UserError(
+                f"train: another run is training exactly this (in {folder}); wait until it ends, or change train.seed"
+            ) from error
+        # Remove half-written checkpoints, which a process leaves that is killed while it writes.
+        for leftover in folder.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
         try:
             yield RunCheckpoints(folder, keep)
@@ -78,7 +82,10 @@ class CheckpointStore:
             lock.release()
 
     def described(self) -> list[tuple[Path, Parts]]:
-        """Return (folder, :data:`DESCRIPTION` content) of each training, oldest first, without unreadable ones."""
+        """List all trainings, oldest first: the folder, and the parameters and digests that decide the result.
+
+        Trainings whose :data:`DESCRIPTION` cannot be read are left out.
+        """
         found = []
         for path in self.root.glob(f"*/{DESCRIPTION}"):
             with suppress(OSError, ValueError):
@@ -88,7 +95,7 @@ class CheckpointStore:
         return [(folder, depends) for _, folder, depends in sorted(found, key=lambda item: item[0])]
 
     def mark_finished(self, run_key: str, epochs: int) -> None:
-        """Record that the model of this training is stored, so that the next forced run starts from scratch."""
+        """Note that the model of a training is stored, so that a forced run of as many epochs starts from scratch."""
         folder = self.root / run_key
         if folder.is_dir():
             write_text(folder / "finished.json", json.dumps({"epochs": epochs}))
@@ -106,7 +113,7 @@ class RunCheckpoints:
         self._keep = keep
 
     def describe(self, depends: Parts, *, lr_found: bool = False) -> None:
-        """Write everything that this training depends on to :data:`DESCRIPTION`, unless that file exists.
+        """Write the parameters and digests that decide the result of this training to its folder, unless already there.
 
         Args:
             lr_found: whether the range test found the learning rate; recorded too, but no part of the run key.
@@ -116,7 +123,10 @@ class RunCheckpoints:
             write_text(path, json.dumps({**depends, "origin": {"lr_found": lr_found}}, indent=1))
 
     def is_unfinished(self, epochs: int) -> bool:
-        """Return whether the newest checkpoint is later than the stored model and not later than ``epochs``."""
+        """Return whether this training was interrupted and a training of ``epochs`` epochs can resume it.
+
+        If so, its newest checkpoint is later than its stored model, and not later than epoch ``epochs``.
+        """
         return (self.finished_epochs() or 0) < self.last_epoch() <= epochs
 
     def epochs_to_keep(self, epochs: int) -> int:
@@ -127,37 +137,41 @@ class RunCheckpoints:
         return 0 if self.finished_epochs() == epochs else self.last_epoch()
 
     def finished_epochs(self) -> int | None:
-        """Return how many epochs the stored model of this training was trained for; None without one."""
+        """Return for how many epochs the stored model of this training was trained; None if no model is stored."""
         try:
             return int(json.loads(regular_file(self.folder / "finished.json").read_bytes())["epochs"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def clear(self) -> None:
-        """Delete the checkpoints and the record that the model is stored."""
+        """Delete the checkpoints of this training and the note that its model is stored."""
         for path in [*(path for _, path in self.saved()), self.folder / "finished.json"]:
             path.unlink(missing_ok=True)
 
     def save(self, epoch: int, state: State) -> None:
-        """Save ``state`` (tensors, numbers, strings, lists, dicts) as the checkpoint after ``epoch`` (from 1).
+        """Save a training's state after epoch number ``epoch`` (from 1) as a checkpoint file.
+
+        Args:
+            state: tensors, numbers and strings, in nested lists and dicts.
 
         Raises:
             UserError: the file cannot be written; earlier checkpoints stay.
         """
         try:
-            # the file holds run key and epoch too, so that a checkpoint copied from another training is recognised
+            # Store run key and epoch too, so that :meth:`last` can reject a file copied from another training.
             named = {"run_key": self.folder.name, "epoch": epoch, "state": state}
             with replacing(self.folder / f"epoch-{epoch:05d}.pt") as partial:
                 torch.save(named, partial)
-        except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError if the disk is full
-            remedy = f"free space there and run the same command again: it resumes after epoch {epoch - 1}"
-            what = f"cannot be written to {self.folder} ({error})"
-            raise UserError(f"checkpoint of epoch {epoch}: {what}; {remedy}") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError too, because torch.save raises it if the disk is full
+            raise UserError(
+                f"checkpoint of epoch {epoch}: cannot be written to {self.folder} ({error}); free space there and run "
+                f"the same command again: it trains from epoch {epoch} on"
+            ) from error
         for _, old in self.saved()[: -self._keep]:
             old.unlink(missing_ok=True)
 
     def last(self) -> tuple[int, State] | None:
-        """Return (epoch, state) of the newest readable checkpoint; rename unreadable ones, with a warning."""
+        """Return (epoch, state) of the newest readable checkpoint, or None; rename unreadable ones, with a warning."""
         for epoch, path in reversed(self.saved()):
             try:
                 with zipfile.ZipFile(path) as archive:
@@ -168,9 +182,9 @@ class RunCheckpoints:
                     raise ValueError(f"belongs to epoch {named['epoch']} of {named['run_key']}")
                 return epoch, named["state"]
             except (MemoryError, OSError):
-                raise  # the file may be intact, so it is kept
+                raise  # do not rename the file: after an error of memory or disk, the checkpoint may be intact
             except Exception as error:
-                # a damaged file can cause any exception, and training can resume from an earlier file
+                # A damaged file can cause any exception, and training can resume from an earlier file.
                 aside = path.with_suffix(".unreadable")
                 os.replace(path, aside)
                 why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -178,7 +192,7 @@ class RunCheckpoints:
         return None
 
     def last_epoch(self) -> int:
-        """Return the epoch of the newest checkpoint file, readable or not; 0 without one."""
+        """Return the epoch of this training's newest checkpoint file, readable or not; 0 if there is none."""
         return max((epoch for epoch, _ in self.saved()), default=0)
 
     def saved(self) -> list[tuple[int, Path]]:

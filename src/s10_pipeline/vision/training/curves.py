@@ -22,7 +22,10 @@ def plot_accuracy_curves(history: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_loss_curves(history: pd.DataFrame, title: str) -> Figure:
-    """Draw train, validation and test loss (mean cross-entropy per image, in nats) over epochs, with the same marks."""
+    """Draw train, validation and test loss over epochs; vertical lines mark drops of the learning rate.
+
+    Losses are mean cross-entropies per image, in nats.
+    """
     figure, ax = _curves(history, "loss", "{:.3f}", title)
     ax.set_ylabel("cross-entropy per image")
     ax.legend()
@@ -33,12 +36,12 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
     title = literal(title)
     figure = Figure(figsize=(5.8, 3.5), dpi=200, layout="constrained")
     ax = figure.subplots()
-    # the test curve is drawn last, so that it is on top: people look for it first
+    # Draw the test curve last, so that it is on top, because people look for it first.
     for part in LABELS:
         marker = "o" if len(history) < 20 else None
         values = history[f"{part}_{what}"]
-        # the legend leaves out the final test accuracy: it is measured in training's precision here (such as bf16), so
-        # it may differ slightly from the one that the evaluation stage measures in fp32
+        # Leave the final test accuracy out of the legend, because it was measured in training's precision (such as
+        # bf16). The evaluation stage measures test accuracy in fp32, and its result may differ slightly.
         label = f"{LABELS[part]}: {number.format(values.iloc[-1])} at the end" if part != "test" else LABELS[part]
         ax.plot(history["epoch"], values, color=COLORS[part], marker=marker, markersize=4, label=label)
     _mark_drops(ax, history)
@@ -50,14 +53,12 @@ def _curves(history: pd.DataFrame, what: str, number: str, title: str) -> tuple[
 
 
 def _mark_drops(ax: Axes, history: pd.DataFrame) -> None:
-    """Draw a vertical line, labelled with the new rate, after each epoch at whose end the learning rate dropped."""
-    if "lr_after" not in history:  # a history that an earlier version stored
-        return
-    # a drop after the last epoch had no effect, so it is not drawn
+    """Draw a vertical line after each epoch that ended with a drop of the learning rate, labelled with the new rate."""
+    # Do not draw a drop of the learning rate after the last epoch, because it had no effect.
     for i in np.flatnonzero((history["lr_after"] < history["lr"]).to_numpy()[:-1]):
         x = float(history["epoch"].iloc[i]) + 0.5
         ax.axvline(x, color="#009E73", linestyle=":", linewidth=1.4)
-        # above the axes, because inside them the text might cover a curve
+        # Write the new rate above the axes, because inside them the text might cover a curve.
         ax.annotate(
             f"lr {history['lr_after'].iloc[i]:.2g}",
             (x, 1.01),

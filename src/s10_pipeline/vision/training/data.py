@@ -1,4 +1,4 @@
-"""The images and splits that training reads."""
+"""Group the image sets and the splits (training, validation, test) that training reads."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from ..data.split import Split
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Image sets and splits of a training.
+    """Images of a training, and the splits that say which of them are for training, validation and test.
 
     ``train_set`` and ``val_set`` are disjoint subsets of ``train_images``. ``test_set`` is measured for the curves only
     and decides nothing.

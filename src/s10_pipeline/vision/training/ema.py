@@ -9,7 +9,7 @@ _PREFIX = "module."
 
 
 def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
-    """Return an averaged model for the weights and BatchNorm statistics of ``model``; None if ``decay`` is 0.
+    """Return a model that averages weights and BatchNorm statistics of ``model`` over steps; None if ``decay`` is 0.
 
     The first update copies the model. Update n after it computes average = d * average + (1 - d) * weights with
     d = min(decay, (1 + n) / (10 + n)). With a constant d of 0.999, the nearly random weights of the first step would
@@ -23,7 +23,8 @@ def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
         return None
 
     def follow(averages: PARAM_LIST, weights: PARAM_LIST, _n: Tensor | int) -> None:
-        n = int(average.n_averaged)  # this one lies on the CPU; reading the argument would wait for the device
+        # Read the average's own counter, which is on the CPU, because reading the argument would wait for the GPU.
+        n = int(average.n_averaged)
         step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
         step(averages, weights, n)
 
@@ -32,7 +33,7 @@ def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
 
 
 def trained_weights(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the model weights of a checkpoint that are measured and stored: the average if there is one."""
+    """Return the model weights of a checkpoint to measure and store: their moving average if there is one."""
     if state["average"] is None:
         weights: dict[str, Any] = state["model"]
         return weights

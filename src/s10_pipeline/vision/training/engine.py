@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained model (on the CPU, in evaluation mode) and the record of its training.
+    """A trained model (on the CPU, in evaluation mode), with the history and timing of its training.
 
     Attributes:
         history: one row per epoch, :data:`.history.HISTORY_COLUMNS`; losses are means per image, accuracies fractions;
@@ -58,7 +58,7 @@ class TrainingResult:
 
 @dataclass(frozen=True)
 class Job:
-    """A training to run, from the start or from its last checkpoint.
+    """Input of a training: data, learning rate, parameters, device, and the checkpoints to resume from.
 
     Attributes:
         lr: learning rate after warm-up.
@@ -72,12 +72,13 @@ class Job:
     checkpoints: RunCheckpoints
 
 
-# Function that runs a job, saves a checkpoint after each epoch, and then calls the last argument.
+# Type of functions that run the training of a :class:`Job`. They save a checkpoint after each epoch, and then call the
+# last argument with the epoch's figures.
 RunTraining = Callable[[Job, Show, OnEpoch], None]
 
 
 def train_here(job: Job, show: Show, on_epoch: OnEpoch, ranks: Ranks = ALONE) -> None:
-    """Train in this process, which may be one of several (``ranks``)."""
+    """Train in this process; if it is one of several, ``ranks`` communicates with the others."""
     trainer = Trainer(job.data, job.lr, job.params, job.device, ranks)
     if last := job.checkpoints.last():
         _restore(trainer, *last, job.checkpoints.folder)
@@ -103,7 +104,7 @@ def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) 
         fits = columns == [HISTORY_COLUMNS] * epoch + [TIMING_COLUMNS] * epoch
         if not fits or any(weight.shape != momentum.shape for weight, momentum in momenta):
             raise ValueError("history or momentum of another shape")
-    except Exception as error:  # the file may hold anything, and torch raises errors of any type for it
+    except Exception as error:  # any type of error, because a checkpoint file may hold anything
         what = f"not the state of this training ({type(error).__name__}: {one_line(error)[:200]})"
         remedy = "remove its file to resume from the checkpoint before it, or to start from scratch"
         raise UserError(f"checkpoint of epoch {epoch} in {folder}: {what}; {remedy}") from error
@@ -131,11 +132,11 @@ def train_classifier(
     check_device(params, device)
     rate, depends, run_key = _find(data, lr, params, store)
     if params.pretrained.path:
-        log.info("initial weights: %s; images are normalised as these weights require", params.pretrained.path)
+        log.info("starting from pretrained weights %s; images are normalised for these weights", params.pretrained.path)
     if rate != lr:
         log.info(
-            "resuming the interrupted training at learning rate %.4g; the range test now finds %.4g (train.lr=%.4g "
-            "starts from scratch with it)", rate, lr, lr,
+            "resuming the interrupted training at its learning rate %.4g; the range test now finds %.4g (to train from "
+            "scratch at that rate, give train.lr=%.4g)", rate, lr, lr,
         )  # fmt: skip
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
@@ -155,13 +156,13 @@ def train_classifier(
 
 
 def epochs_left(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> range:
-    """Return the epochs (from 1) that :func:`train_classifier` would train now: those after the last checkpoint."""
+    """Return the numbers (from 1) of the epochs that :func:`train_classifier` would train now, after any checkpoint."""
     *_, run_key = _find(data, lr, params, store)
     return range(RunCheckpoints(store.root / run_key).epochs_to_keep(params.epochs) + 1, params.epochs + 1)
 
 
 def _find(data: TrainingData, lr: float, params: TrainParams, store: CheckpointStore) -> tuple[float, Parts, str]:
-    """Return the learning rate, what the training depends on, and the name of its folder of checkpoints."""
+    """Return the learning rate of a training, all that its result depends on, and the name of its checkpoint folder."""
     precision = choose_precision(params.precision, choose_device(params.device)).name
     depends = describe_run(data, lr, params, precision)
     if params.lr is None and (other := rate_to_go_on_with(store, depends, params.epochs)) is not None:
@@ -170,11 +171,11 @@ def _find(data: TrainingData, lr: float, params: TrainParams, store: CheckpointS
 
 
 def _begin(checkpoints: RunCheckpoints, store: CheckpointStore, params: TrainParams, depends: Parts) -> None:
-    """Log where training starts. If its model is stored already, delete its checkpoints to start from scratch."""
+    """Log the epoch that training starts with; if its model is already stored, delete its checkpoints first."""
     if checkpoints.finished_epochs() == params.epochs:
         checkpoints.clear()
     if last := checkpoints.last():
         log.info("resuming after epoch %d of %d, from %s", last[0], params.epochs, checkpoints.folder)
     elif reason := explain_fresh_start(checkpoints, store, depends):
-        log.info("training from epoch 1: %s", reason)
+        log.info("training from scratch (epoch 1): %s", reason)
     checkpoints.describe(depends, lr_found=params.lr is None)

@@ -26,10 +26,13 @@ from .trainer import train_epoch
 
 log = logging.getLogger(__name__)
 
-# The probe of the data loader ends after this many batches or seconds, whichever comes first.
-MAX_BATCHES, MAX_SECONDS = 8, 1.0
+# Largest number of batches that are loaded to time data loading.
+MAX_BATCHES = 8
 
-# Number of steps that are timed on a GPU.
+# Time limit in seconds for the batches that are loaded to time data loading.
+MAX_SECONDS = 1.0
+
+# Number of training steps that are timed on a GPU to estimate the duration of training.
 NUM_CUDA_STEPS = 20
 
 # On a CPU, a warning recommends a smaller recipe if the network has more than BIG_NETWORK weights and would train for
@@ -39,7 +42,7 @@ BIG_NETWORK, LONG_SECONDS = 2_000_000, 30 * 60
 
 @dataclass(frozen=True)
 class Speed:
-    """The measured speed of training, in seconds per image in one process.
+    """Measured speed of training, as seconds per image in one process.
 
     Attributes:
         step: seconds for forward pass, backward pass and optimiser.
@@ -56,7 +59,9 @@ class Speed:
     where: str
 
     def images_per_second(self, num_workers: int, area: float = 1.0) -> float:
-        """Return images per second: workers prepare data during computation; without workers, the two times add up.
+        """Return the speed of training in images per second.
+
+        With workers, data is loaded during computation, so the slower of the two decides. Without, both times add up.
 
         Args:
             num_workers: data-loading processes.
@@ -88,20 +93,22 @@ def probe_speed(images: ImageSet, train_set: Split, train: TrainParams, num_proc
             images, train_set, train.batch_size, train.seed, pin_memory=on_cuda, num_ranks=num_processes
         )
         step = build_step(model, optimizer, precision, train)
-        batches = chain.from_iterable(map(loader.epoch, (0, 1)))  # an epoch may have only one batch
+        # Take batches of two epochs, because one epoch may have only one batch.
+        batches = chain.from_iterable(map(loader.epoch, (0, 1)))
         first = next(batches)
-        # warm-up, not timed: the first step chooses kernels, the second still allocates memory; on CUDA, the step after
-        # WARMUP_STEPS others is captured as a graph
+        # Run the first steps without timing them: they choose kernels and allocate memory. On CUDA, the step after
+        # WARMUP_STEPS others is captured as a CUDA graph, so do not time it either.
         train_epoch(step, [first] * (WARMUP_STEPS + 1 if on_cuda else 2), epoch=0)
         sums, timing = train_epoch(step, _a_few(batches), epoch=0)
         num_images, waiting = int(sums.num_images), timing.waiting_seconds
         data, steps = waiting / num_images, (timing.seconds - waiting) / num_images
-        if on_cuda:  # steps run while the CPU prepares the next batch, so they are timed without data loading
+        if on_cuda:  # time steps without data loading, because they run while the CPU prepares the next batch
             sums, timing = train_epoch(step, [first] * NUM_CUDA_STEPS, epoch=0)
             steps = timing.seconds / int(sums.num_images)
-        started = time.perf_counter()
-        measured, _ = measure(model, [first], precision)
-        measured.accuracy()  # waits for the device
+        for _ in range(2):  # time only the second pass, because the first one also chooses kernels
+            started = time.perf_counter()
+            measured, _ = measure(model, [first], precision)
+            measured.accuracy()  # wait for the device
         measuring = (time.perf_counter() - started) / int(measured.num_images)
     num_weights = sum(p.numel() for p in model.parameters())
     where = f"{describe_device(device)}, {precision.name}"
@@ -119,7 +126,7 @@ def _a_few(batches: Iterator[Batch]) -> Iterator[Batch]:
 def announce(
     images: ImageSet, train_set: Split, train: TrainParams, *, range_test: int = 0, epochs: range, num_measured: int
 ) -> None:
-    """Log device, precision, speed and estimated time; warn if a CPU would take too long for a large network.
+    """Log device, precision, speed and estimated time of a training; warn if a CPU is too slow for the network.
 
     Args:
         range_test: number of batches of the range tests still to run.
@@ -133,7 +140,7 @@ def announce(
     check_device(train, device)
     if device.type == "cpu" and hasattr(os, "getloadavg"):
         _advise_threads(torch.get_num_threads(), os.getloadavg()[0])
-    # the range test runs in one process
+    # Without epochs to train, time a single process, because the range test runs in one process.
     distributed = train.distributed if epochs else DistributedParams()
     speed = probe_speed(images, train_set, train, distributed.num_ranks)
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
@@ -149,25 +156,25 @@ def announce(
     if epochs:
         parts.append(f"{len(epochs)} {'epoch' if len(epochs) == 1 else 'epochs'} about {in_words(training)}")
     log.info(
-        "%s%s: about %.0f images/s; %s",
+        "training speed on %s%s: about %.0f images/s; estimated time: %s",
         f"{distributed.num_ranks} x " if distributed.num_ranks > 1 else "", speed.where, together, ", ".join(parts),
     )  # fmt: skip
     if device.type == "cpu" and speed.num_weights > BIG_NETWORK and searching + training > LONG_SECONDS:
         log.warning(
-            "this network (%.1f million weights) is meant for a GPU, but this run uses the CPU; --env=cpu has a "
-            "smaller network for CPUs, --env=sample takes two minutes; Ctrl-C ends this run",
+            "this network (%.1f million weights) is meant for a GPU, but this run uses the CPU; press Ctrl-C and use "
+            "--env=cpu, which has a smaller network, or --env=sample, which takes two minutes",
             speed.num_weights / 1e6,
         )
 
 
 def _advise_threads(num_threads: int, load: float) -> None:
-    """Warn if there are more threads than free cores, because each step waits for its slowest thread."""
-    # the load average counts the processes on all cores, including this one
+    """Warn if torch uses more threads than there are idle cores, because each step waits for its slowest thread."""
+    # Add 1 to the number of idle cores, because the load average counts this process too.
     free = max(1, min(num_cores(), int((os.cpu_count() or 1) + 1 - load)))
     if num_threads > free:
         found = num_threads, num_cores(), load, free
         log.warning(
-            "%d threads on %d cores are slow at a load average of %.1f; unless it falls, set OMP_NUM_THREADS=%d", *found
+            "%d threads on %d cores are slow at a load average of %.1f; free cores, or set OMP_NUM_THREADS=%d", *found
         )
 
 

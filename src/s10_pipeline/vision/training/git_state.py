@@ -8,7 +8,7 @@ from typing import Any
 
 @functools.cache
 def describe_git_state() -> dict[str, Any]:
-    """Return ``commit`` of the checkout that holds the package, and whether its files have ``uncommitted_changes``.
+    """Return the Git ``commit`` of the checkout with this package, and whether the package has ``uncommitted_changes``.
 
     Empty without a checkout or without Git. The first result is cached, so later changes do not show.
     """
@@ -21,7 +21,7 @@ def describe_git_state() -> dict[str, Any]:
         ).stdout.strip()
 
     try:
-        # fails if the package is installed inside the checkout of another project
+        # Fail if the package is only installed inside the checkout of another project, whose commit would mislead.
         git("ls-files", "--error-unmatch", "__init__.py")
         return {"commit": git("rev-parse", "HEAD"), "uncommitted_changes": bool(git("status", "--porcelain", "."))}
     except (OSError, subprocess.SubprocessError):

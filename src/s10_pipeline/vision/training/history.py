@@ -19,7 +19,7 @@ HISTORY_COLUMNS = (
 )  # fmt: skip
 TIMING_COLUMNS = ("epoch", "epoch_seconds", "images_per_second", "data_wait_fraction")
 
-# If waiting for batches takes a larger fraction of an epoch than this, a warning suggests a remedy.
+# If waiting for batches takes more than this fraction of an epoch, a warning suggests a remedy.
 LONG_WAIT = 0.2
 
 
@@ -32,7 +32,7 @@ class EpochTiming:
 
 
 class History:
-    """Collects one row per epoch for ``training_history`` (``rows``) and ``training_timing`` (``timing``).
+    """Collects the tables ``training_history`` (``rows``) and ``training_timing`` (``timing``), with one row per epoch.
 
     Args:
         num_workers: number of data-loading processes per training process.
@@ -53,7 +53,7 @@ class History:
         judged: dict[str, Any],
         timing: EpochTiming,
     ) -> None:
-        """Add the next epoch and log it.
+        """Add the next epoch's row to both tables, and log the epoch in one line.
 
         Args:
             lr: learning rate of the epoch's last step.
@@ -75,24 +75,25 @@ class History:
             epoch, self._params.epochs, train.mean_loss(), 100 * train.accuracy(), val.mean_loss(),
             100 * val.accuracy(), lr, short_count(images_per_second), left,
         )  # fmt: skip
-        if row["lr_dropped"] and epoch < self._params.epochs:  # after the last epoch, a drop has no effect
+        if row["lr_dropped"] and epoch < self._params.epochs:
+            # Log only drops of the learning rate before the last epoch, because a later drop has no effect.
             why = SCHEDULES[self._params.schedule].describe(row, self._params)
-            log.info("schedule: learning rate %.2g -> %.2g: %s", lr, row["lr_after"], why)
+            log.info("schedule: learning rate %.2g -> %.2g, because %s", lr, row["lr_after"], why)
         self._warn_of_waiting()
 
     def _warn_of_waiting(self) -> None:
         """Warn once if data loading is the bottleneck, with a remedy."""
         waited = self.timing[-1]["data_wait_fraction"]
-        # judge the second epoch of this process, because the first one also starts the workers
+        # Look at the second epoch of this process, because the time of the first includes starting the workers.
         if self._epochs_here != 2 or waited <= LONG_WAIT:
             return
         cores = num_cores() // self._params.distributed.num_processes
         remedy = "choose fewer or cheaper transforms in augment.train"
         if self._num_workers < cores - 1:
             remedy = f"raise train.num_workers (now {self._num_workers}; {cores} cores are available), or {remedy}"
-        log.warning("data is the bottleneck: %.0f %% of an epoch's time is waiting for it; %s", 100 * waited, remedy)
+        log.warning("data is the bottleneck: waiting for batches takes %.0f %% of an epoch; %s", 100 * waited, remedy)
 
 
 def short_count(number: float) -> str:
-    """Format a number below a million in at most four characters: 980, 9800, 16k."""
+    """Format a number below a million in at most four characters; from 10,000 on in thousands: 980, 9800, 16k."""
     return f"{number:.0f}" if number < 10_000 else f"{number / 1000:.0f}k"

@@ -1,4 +1,4 @@
-"""Margins: the label's logit minus the largest other logit, averaged over the epochs for each image.
+"""Compute margins, the label's logit minus the largest other logit, and average them over epochs for each image.
 
 This is the "area under the margin" of Pleiss et al. 2020 (arXiv:2001.10528). A low margin hints at a wrong label: only
 the image itself teaches the network its wrong label, while all similar images teach it the true class.
@@ -20,7 +20,7 @@ def margins_of(logits_bk: Tensor, labels_b: Tensor) -> Tensor:
 
 
 def margin_table(sums: dict[str, Tensor], epochs: int, data: TrainingData) -> pd.DataFrame:
-    """Return ``train_margins``: the mean margin over the epochs of each training, validation and test image.
+    """Return the table ``train_margins``: per image, the label's logit minus the largest other, averaged over epochs.
 
     Args:
         sums: margins summed over the epochs, one tensor each for all ``train_images`` ("train") and all

@@ -15,15 +15,19 @@ from .margins import margins_of
 from .metric_sums import MetricSums
 from .optimizer import training_loss
 
-# Images per batch; more on a GPU, which small batches would leave idle.
-BATCH_SIZE, BATCH_SIZE_CUDA = 500, 2048
+# Images per batch when measuring loss and accuracy on a CPU or Apple GPU.
+BATCH_SIZE = 500
 
-# Images are kept on the GPU if they need less than this share of its free memory.
+# Images per batch when measuring loss and accuracy on CUDA, where smaller batches would leave the GPU idle.
+BATCH_SIZE_CUDA = 2048
+
+# Validation and test images are kept in GPU memory if they need less than this share of the free memory; otherwise they
+# are copied there anew after each epoch.
 MAX_SHARE_OF_MEMORY = 1 / 8
 
 
 class MeasuredImages:
-    """Batches, in order, of the images that are measured after each epoch; kept in GPU memory if they fit.
+    """Batches of validation or test images, in order, to measure after each epoch; kept in GPU memory if they fit.
 
     Attributes:
         indices: int64 indices into ``images``.
@@ -54,8 +58,9 @@ class MeasuredImages:
 
 @torch.inference_mode()
 def measure(model: Classifier, batches: Iterable[Batch], precision: Precision) -> tuple[MetricSums, Tensor]:
-    """Evaluate without gradients; return the sums for loss and accuracy, and each image's margin (N,) in order.
+    """Measure a model without gradients: return sums of loss and correct predictions, and the margins (N,) of images.
 
+    Margins (:func:`.margins.margins_of`) are in the order of the images.
     The model's mode (training or evaluation) is restored afterwards.
     """
     was_training = model.training

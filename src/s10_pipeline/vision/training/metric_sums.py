@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class MetricSums(NamedTuple):
-    """Sums over images, as scalars on the device. Adding does not wait for the device; reading a value does.
+    """Sums of loss, correct predictions and images, as scalars on the device. Only reading one waits for the device.
 
     Attributes:
         loss: sum of per-image cross-entropies in nats, without label smoothing; float64, on MPS float32.
@@ -37,7 +37,7 @@ class MetricSums(NamedTuple):
         self.num_images.add_(len(labels_b))
 
     def copy(self) -> "MetricSums":
-        """Return a copy that later additions do not change."""
+        """Return a copy of the sums, which later calls of :meth:`add` do not change."""
         return MetricSums(*(tensor.clone() for tensor in self))
 
     def mean_loss(self) -> float:

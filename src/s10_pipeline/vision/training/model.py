@@ -14,9 +14,12 @@ from ..network.pretrained import read_pretrained
 from ..network.whitening import PatchWhitening
 from .params import StepParams
 
-# Number of images that a whitened stem (:class:`PatchWhitening`) is fitted to. Large images have more patches each, so
-# fewer are used: together they have at most this many pixels.
-NUM_WHITENED, NUM_WHITENED_PIXELS = 1000, 2**22
+# Number of training images that a whitened stem (:class:`PatchWhitening`) is fitted to.
+NUM_WHITENED = 1000
+
+# Largest total number of pixels of the images that a whitened stem is fitted to. Fewer images are used if they are
+# large, because each then has more patches.
+NUM_WHITENED_PIXELS = 2**22
 
 
 def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> Classifier:
@@ -49,7 +52,7 @@ def build_classifier(images: ImageSet, train_set: Split, params: StepParams) -> 
             model.freeze_backbone()
     elif isinstance(first, PatchWhitening):
         num_images = min(len(train_set), NUM_WHITENED, max(1, NUM_WHITENED_PIXELS // math.prod(images.image_size)))
-        # evenly spaced rows, because images from folders are sorted by class
+        # Take evenly spaced training images, because images from folders are sorted by class.
         rows = np.linspace(0, len(train_set) - 1, num_images).astype(int)
         some = images.images_nhwc[train_set.indices[rows]]
         first.fit(model.normalise(torch.from_numpy(some).permute(0, 3, 1, 2)))

@@ -1,4 +1,4 @@
-"""SGD with momentum, and the loss that it minimises."""
+"""Build the optimiser (SGD with momentum), and compute the loss that it minimises."""
 
 import numpy as np
 import torch

@@ -12,14 +12,18 @@ from ..params import Params
 
 
 class PlateauParams(Params):
-    """``torch.optim.lr_scheduler.ReduceLROnPlateau`` on the validation loss.
+    """Parameters of the schedule ``plateau``, which lowers the learning rate when the validation loss stops falling.
+
+    The schedule is ``torch.optim.lr_scheduler.ReduceLROnPlateau``.
 
     Attributes:
         factor: factor by which the learning rate is multiplied at each drop.
-        patience: number of epochs without improvement that are tolerated; the next such epoch drops the rate.
-        threshold: smallest relative improvement of the validation loss that counts as one.
-        cooldown: number of epochs after a drop in which epochs without improvement are not counted.
-        min_lr: lower bound of the rate for plateau drops; warm-up and annealing may go below it.
+        patience: number of epochs without improvement of the validation loss that are tolerated; the next such epoch
+            lowers the learning rate.
+        threshold: smallest relative decrease of the validation loss that counts as an improvement.
+        cooldown: number of epochs after a drop of the learning rate in which a lack of improvement does not count
+            towards ``patience``.
+        min_lr: lowest learning rate to which plateau drops may go; warm-up and annealing may go below it.
     """
 
     factor: float = Field(0.1, gt=0, lt=1)
@@ -33,10 +37,10 @@ class ResizingParams(Params):
     """Progressive resizing: train on smaller images in the first epochs (:mod:`.resizing`).
 
     Attributes:
-        epochs: number of epochs at the start of training in which images grow to full size (progressive resizing); 0:
-            full size throughout. The last epoch always has full size. The schedule does not act in these epochs,
-            because the validation loss may change with the image size.
-        start: side length in the first epoch, as a share of the full side.
+        epochs: number of epochs at the start in which images grow to full size (progressive resizing); 0: none. The
+            last training epoch always uses images of full size. While images grow, the plateau schedule does not act,
+            because the validation loss may change with their size.
+        start: side length of images in the first epoch, as a share of the full side (progressive resizing).
     """
 
     epochs: int = Field(0, ge=0)
@@ -59,11 +63,12 @@ class DistributedParams(Params):
     """Training on several GPUs, one process per GPU (DistributedDataParallel, elastic launcher).
 
     Attributes:
-        num_processes: number of processes on each host. All processes split each batch between them; one process on one
-            host trains in the main process.
-        num_nodes: number of hosts; each further host runs ``python -m s10_pipeline join HOST:PORT``.
-        rendezvous: ``HOST:PORT`` to which the other hosts connect, an address of this host and a free port; needed if
-            there are several hosts.
+        num_processes: number of training processes on each host. Each batch is split between the processes of all
+            hosts. A single process on a single host trains in the main process.
+        num_nodes: number of hosts that train together; each host besides the first runs ``python -m s10_pipeline join
+            HOST:PORT``.
+        rendezvous: ``HOST:PORT``, an address of the first host and a free port there, to which the other hosts connect;
+            needed for several hosts.
         max_restarts: how often training is resumed automatically from its checkpoint after one of its processes died.
     """
 
@@ -89,10 +94,10 @@ class DistributedParams(Params):
 
 
 class StepParams(Params):
-    """Parameters of the SGD step and the number of epochs; the learning-rate range test reads only these of ``train``.
+    """Parameters of training steps, and the number of epochs. The range test reads only these parameters of ``train``.
 
     Attributes:
-        epochs: number of training epochs; it also limits how many batches the range test may use.
+        epochs: number of training epochs; the range tests may use at most a quarter of the training's batches.
         batch_size: images per step, over all processes together.
         momentum: momentum of SGD.
         weight_decay: weight decay of SGD, on all weights unless ``decay_norm_and_bias`` is false.
@@ -100,11 +105,13 @@ class StepParams(Params):
         nesterov: use Nesterov momentum; needs ``momentum`` above 0.
         decay_norm_and_bias: whether weight decay also applies to BatchNorm weights and biases.
         label_smoothing: label smoothing of the training loss; losses in the history are without it.
-        class_weights: weights of the training loss. ``balanced`` (scikit-learn's rule) weights an image by n / (K n_k),
-            for n images in K classes and n_k images in its class, so that rare classes count as much as frequent ones.
+        class_weights: how images are weighted in the training loss. With ``none``, all images weigh the same. With
+            ``balanced`` (scikit-learn's rule), an image weighs n / (K n_k), for n images in K classes and n_k images in
+            its class, so that rare classes count as much as frequent ones.
         seed: seed of initial weights, batch order and augmentation.
-        device: ``auto`` uses the first available of cuda, mps and cpu.
-        precision: ``auto`` uses bf16 if the hardware supports it, fp16 on older CUDA GPUs, else fp32.
+        device: device that trains; ``auto`` uses the first available of cuda, mps and cpu.
+        precision: number format of training; ``auto`` uses bf16 if the hardware supports it, fp16 on older CUDA GPUs,
+            else fp32.
         num_workers: number of data-loading processes; ``auto`` chooses it by device and number of cores.
     """
 
@@ -125,7 +132,7 @@ class StepParams(Params):
     pretrained: PretrainedParams = PretrainedParams()
 
     def rate(self, best_lr: Mapping[str, Any]) -> float:
-        """Return the learning rate after warm-up: ``lr`` if given, else the one that the range test found."""
+        """Return the learning rate after warm-up: ``lr`` if it is given, else the rate that the range test found."""
         return float(best_lr["lr"] if self.lr is None else self.lr)
 
     @model_validator(mode="after")
@@ -135,7 +142,8 @@ class StepParams(Params):
         return self
 
 
-# Parameters that, unless 0, make the learning rates or image sizes of an epoch depend on ``epochs``.
+# Names of parameters that make an epoch's learning rate or image size depend on ``epochs``, unless they are 0. If one
+# is set, a training with another number of epochs starts from scratch.
 LOOK_AT_EPOCHS = ("anneal_epochs", "resizing.epochs")
 
 TRAINING = affects("train_resnet")
@@ -147,14 +155,16 @@ class TrainParams(StepParams):
     Attributes:
         schedule: schedule of the learning rate between warm-up and annealing; ``plateau`` is ReduceLROnPlateau on the
             validation loss.
-        warmup_epochs: number of epochs at the start in which the rate grows linearly to ``lr``; the schedule does not
-            act in them.
-        anneal_epochs: number of epochs at the end in which the rate falls linearly to 0; the schedule does not act in
-            them.
+        warmup_epochs: number of epochs at the start in which the learning rate grows linearly to ``lr``; the plateau
+            schedule does not act in them.
+        anneal_epochs: number of epochs at the end in which the learning rate falls linearly to 0; the plateau schedule
+            does not act in them.
         ema_decay: decay per step of an exponential moving average of the weights, smaller in early steps
-            (:func:`.ema.build_ema`). The average is then measured and stored instead of the weights. 0: no average.
-        deterministic: make runs on CUDA bit-identical too; slower.
-        cuda_graph: replay the training step as a CUDA graph; ``auto``: on a CUDA device with one process.
+            (:func:`.ema.build_ema`); 0: no average. If a decay is given, training measures and stores the averaged
+            weights instead of the last ones.
+        deterministic: make repeated runs on CUDA bit-identical, as they are on a CPU; slower.
+        cuda_graph: whether to replay the training step as a CUDA graph; ``auto`` does so on a CUDA device with one
+            process.
         keep_checkpoints: number of newest checkpoints of a training that are kept on disk.
     """
 
@@ -176,7 +186,7 @@ class TrainParams(StepParams):
 
     @property
     def resized_epochs(self) -> int:
-        """Number of epochs at the start that train on downscaled images."""
+        """Number of epochs at the start that train on downscaled images; 0 without progressive resizing."""
         return min(self.resizing.epochs, self.epochs - 1)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Describe how a model was made: enough to make it again, and for the report to state the origin of its figures."""
+"""Describe how a model was made, so that it can be made again and the report can state the origin of its numbers."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -18,7 +18,7 @@ from .params import TrainParams
 from .run_key import training_code
 from .schedule import describe_schedule
 
-# Libraries whose versions can change a result.
+# Libraries whose versions are recorded, because they can change a result.
 LIBRARIES = ("torch", "torchvision", "albumentations", "opencv-python-headless", "numpy", "pillow", "torch-lr-finder")
 
 
@@ -70,7 +70,7 @@ def describe_training(
 
 
 def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
-    """Return where the learning rate came from.
+    """Return the origin of the learning rate: "train.lr", "range test" or "interrupted training".
 
     A resumed training keeps its own rate, which an earlier range test found, so it can differ from ``best_lr``.
     """
@@ -82,5 +82,6 @@ def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # this project runs from source, or a library is installed under another package name
+    except PackageNotFoundError:
+        # The project runs from its source folder, or the library was installed by a package of another name.
         return "not installed as a package"

@@ -1,4 +1,4 @@
-"""A training process and its communication with the others; in this module there are no others."""
+"""Communication of a training process with the others; the class in this module is for a process that trains alone."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from .metric_sums import MetricSums
 
 
 class Ranks:
-    """A process that trains alone; :mod:`s10_pipeline.vision.distributed` has the subclass for several processes.
+    """Communication of a process that trains alone; the subclass ``ProcessGroup`` is for several processes.
 
     Attributes:
         rank: number of this process, from 0; rank 0 reports and saves.
@@ -19,22 +19,22 @@ class Ranks:
     count: int = 1
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
-        """Return the model wrapped so that gradients are averaged over all ranks; here, the model itself."""
+        """Return the model unchanged; the subclass wraps it so that gradients are averaged over all processes."""
         return model
 
     def sync_batchnorm(self, model: Classifier) -> Classifier:
-        """Return the model with BatchNorm synchronised across ranks where torch supports it; here, unchanged."""
+        """Return the model unchanged; the subclass synchronises BatchNorm across processes where torch can do so."""
         return model
 
     def broadcast_buffers(self, model: nn.Module) -> None:
         """Copy rank 0's BatchNorm statistics to all ranks, so that all measure the model that is saved."""
 
     def all_reduce(self, sums: MetricSums) -> MetricSums:
-        """Return the sums over the images of all ranks."""
+        """Return the sums of loss, correct predictions and images over all processes."""
         return MetricSums(*(self.add_up(value) for value in sums))
 
     def add_up(self, values: Tensor) -> Tensor:
-        """Return the sum of each value over all ranks."""
+        """Return the elementwise sum of ``values`` over all processes."""
         return values
 
 

@@ -10,12 +10,13 @@ from torch.nn import functional as F
 
 from .params import TrainParams
 
-# Side lengths are multiples of this, so that fewer border pixels are lost where the network halves its feature maps.
+# Side lengths of downscaled images are multiples of this number of pixels, so that fewer border pixels are lost where
+# the network halves its feature maps.
 STEP = 4
 
 
 def size_in(epoch: int, image_size: tuple[int, int], train: TrainParams) -> tuple[int, int]:
-    """Return the height and width in pixels of training images in an epoch (from 1).
+    """Return the height and width, in pixels, to which training images are scaled in an epoch (from 1).
 
     The side length grows linearly, from the share ``resizing.start`` of the full side in the first epoch. Images have
     full size after ``resizing.epochs`` epochs, and always in the last epoch.
@@ -28,7 +29,10 @@ def size_in(epoch: int, image_size: tuple[int, int], train: TrainParams) -> tupl
 
 
 def resize_batch(images_bchw: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize images (B, 3, H, W), 0-255, bilinearly with antialiasing, to float32; images of that size stay as is."""
+    """Resize images (B, 3, H, W), 0-255, bilinearly with antialiasing, to float32.
+
+    Images that have the size already are returned unchanged, with their own dtype.
+    """
     if tuple(images_bchw.shape[2:]) == size:
         return images_bchw
     return F.interpolate(images_bchw.to(torch.float32), size=size, mode="bilinear", antialias=True)

@@ -1,4 +1,4 @@
-"""The run key of a training: a digest of everything that its result depends on.
+"""Compute the run key of a training: a digest of everything that its result depends on.
 
 It names the folder of the training's checkpoints, so a run with an equal key resumes from them.
 """
@@ -29,7 +29,7 @@ ROOTS = (
     ("data.split", "Split"),
 )
 
-# Name of the input that is a file given by the user.
+# Name under which the digest of the user's file of pretrained weights is recorded.
 PRETRAINED = "train.pretrained.path"
 
 
@@ -45,7 +45,8 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
         f"train.{name}": v for name, v in flatten(values).items() if can_change(TrainParams, name, "train_resnet")
     }
     if not _what_looks_at_epochs(decides):
-        del decides["train.epochs"]  # it only decides when training stops, so it is not part of the key
+        # Leave the number of epochs out of the run key, because it only decides when training stops.
+        del decides["train.epochs"]
     sets = (data.train_set, data.val_set, data.test_set)
     weights = params.pretrained.path
     return {
@@ -61,30 +62,30 @@ def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: 
 
 
 def _what_looks_at_epochs(parameters: dict[str, Any]) -> list[str]:
-    """Return the parameters that make an epoch's learning rate or image size depend on ``train.epochs``."""
+    """Return the names of parameters that make an epoch's learning rate or image size depend on ``train.epochs``."""
     return [name for name in (f"train.{name}" for name in LOOK_AT_EPOCHS) if parameters[name]]
 
 
 def key_of(depends: Parts) -> str:
-    """Return the run key, which names the folder of the checkpoints."""
+    """Return the run key, a digest of all that a training depends on; its folder of checkpoints has this name."""
     return digest_of(depends)[:16]
 
 
 @functools.cache
 def training_code() -> dict[str, str]:
-    """Return a digest of each piece of code that computes the result of a training; cached at the first call."""
+    """Return a digest of each function, class and constant that the result of a training depends on (cached)."""
     package, folder = __name__.partition(".")[0], Path(__file__).parents[2]
     return reached_code(Package(package, folder))
 
 
 def reached_code(package: Package) -> dict[str, str]:
-    """Return a digest of each piece of code that :data:`ROOTS` reach, by reading the source without importing it."""
+    """Return a digest of each function, class and constant that :data:`ROOTS` use, found by reading source code."""
     starts = ((f"{package.name}.vision.{module}", name) for module, name in ROOTS)
     return Reach(package, *starts, computing=True).pieces
 
 
 def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> float | None:
-    """Return the learning rate of the newest unfinished training that differs from this one only in that rate.
+    """Return the rate at which to resume an interrupted training that differs from this one only in its learning rate.
 
     On another device or with another number of threads, the range test may find a slightly different rate. An
     interrupted training should resume nevertheless, with its own rate. Returns None if this training has checkpoints
@@ -104,12 +105,13 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
 
 
 def explain_fresh_start(checkpoints: RunCheckpoints, store: CheckpointStore, depends: Parts) -> str | None:
-    """Describe what changed since the last training that is recorded; None if there is no other or no difference."""
+    """Return in words what changed since the last recorded training; None if nothing changed or none is recorded."""
     others = [found for folder, found in store.described() if folder.name != checkpoints.folder.name]
     if not others:
         return None
     before, now = (dict(parts["parameters"]) for parts in (others[-1], depends))
-    if ("train.epochs" in before) != ("train.epochs" in now):  # report the cause instead
+    # If only one of the two run keys contains train.epochs, report the parameter that caused this, not train.epochs.
+    if ("train.epochs" in before) != ("train.epochs" in now):
         before.pop("train.epochs", None), now.pop("train.epochs", None)
     changes = changes_in_words({**others[-1], "parameters": before}, {**depends, "parameters": now})
     if before.get("train.epochs") != now.get("train.epochs"):

@@ -26,23 +26,25 @@ class Schedule(ABC):
         steps_per_epoch: batches per epoch.
     """
 
-    # Name, for people, of the measurement by which this schedule decides.
+    # Measurement by which this schedule lowers the rate, in words for the report, such as "validation loss".
     decided_by: ClassVar[str]
 
     def __init__(self, optimizer: "SGD", lr: float, params: TrainParams, steps_per_epoch: int) -> None:
         self._optimizer, self._full_lr, self._params, self._steps = optimizer, lr, params, steps_per_epoch
-        # the subclass decides in epochs above _act_after, up to and including _anneal_after
+        # Number of epochs at the start, with warm-up or downscaled images, in which the subclass leaves the rate alone.
         self._act_after = max(params.warmup_epochs, params.resized_epochs)
+        # Last epoch after which the subclass may lower the rate; in all later epochs the rate is annealed.
         self._anneal_after = max(params.warmup_epochs, params.epochs - params.anneal_epochs)
         self._anneal_from: float | None = None
-        self._last_lr = lr  # rate after the previous epoch was judged
+        # Learning rate at the end of the previous epoch, to tell whether the rate fell since then.
+        self._last_lr = lr
 
     @property
     def lr(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def before_step(self, epoch: int, step: int) -> float:
-        """Set and return the learning rate of a step (from 0) in an epoch (from 1)."""
+        """Set and return the learning rate of step number ``step`` (from 0, within its epoch) of an epoch (from 1)."""
         done = (epoch - 1) * self._steps + step
         warmup = self._params.warmup_epochs * self._steps
         if done < warmup:
@@ -55,7 +57,7 @@ class Schedule(ABC):
         return self.lr
 
     def after_epoch(self, epoch: int, val_loss: float) -> dict[str, Any]:
-        """Update the schedule with an epoch's validation loss.
+        """Adjust the learning rate after an epoch, by the epoch's validation loss.
 
         Returns:
             columns of this epoch's history row: ``lr_after``, the rate after the update; ``drop_reason``, what lowered
@@ -69,23 +71,23 @@ class Schedule(ABC):
         return {"best_val_loss": None, **judged, "lr_after": self.lr, "drop_reason": reason if lowered else ""}
 
     def _judge(self, val_loss: float) -> dict[str, Any]:
-        """Adjust the rate after an epoch with this validation loss; return further columns of its history row."""
+        """Lower the learning rate if the validation loss calls for it; return more columns of the training history."""
         return {}
 
     @classmethod
     def describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
-        """Explain why the rate fell, from a row of the history whose ``drop_reason`` is not empty.
+        """Return a sentence on why the learning rate fell, for a row of the training history with a ``drop_reason``.
 
         ``provenance`` stores this sentence, so the report need not simulate the schedule.
         """
         if row["drop_reason"] == "anneal":
-            return f"Annealing: from epoch {row['epoch']} on, the rate fell linearly to zero, whatever the losses said"
+            return f"From epoch {row['epoch']} on, the rate was annealed linearly to zero, whatever the losses said"
         return cls._describe(row, params)
 
     @classmethod
     @abstractmethod
     def _describe(cls, row: Mapping[Any, Any], params: TrainParams) -> str:
-        """Explain why this schedule lowered the rate."""
+        """Return a sentence on why this schedule lowered the learning rate after the epoch in ``row``."""
 
     def _set(self, lr: float) -> None:
         for group in self._optimizer.param_groups:
@@ -135,7 +137,7 @@ SCHEDULES: dict[str, type[Schedule]] = {"plateau": PlateauSchedule}
 
 
 def describe_schedule(rows: Iterable[Mapping[Any, Any]], params: TrainParams) -> dict[str, Any]:
-    """Describe how the learning rate changed during a training.
+    """Describe in sentences how the learning rate changed during a training.
 
     Args:
         rows: the rows of the training history.

@@ -24,12 +24,13 @@ from .params import TrainParams
 
 log = logging.getLogger(__name__)
 
-# Number of eager steps per batch shape before it is captured; they choose convolution algorithms and allocate momentum.
+# Number of steps per batch shape that run normally before a step is captured as a CUDA graph. These steps choose
+# convolution algorithms and allocate momentum.
 WARMUP_STEPS = 5
 
 
 class TrainStep:
-    """Trains a network, one batch per call of ``step(images, labels)``, without waiting for the device.
+    """Trains a network, one batch per call of ``step(images, labels)``, without waiting for the GPU to finish.
 
     On CUDA the optimiser gets the learning rate as a tensor during the step, because a captured graph would replay a
     Python number as a constant. Outside the step, the optimiser's parameter groups, which share one rate, hold numbers.
@@ -99,7 +100,7 @@ class TrainStep:
         return logits_bk.detach()
 
     def copy_lr(self) -> None:
-        """Copy the optimiser's learning rate to the device."""
+        """Copy the optimiser's learning rate to the device, where a captured CUDA graph reads it."""
         if self._lr is not None:
             self._lr.fill_(self.lr)
 
@@ -115,8 +116,8 @@ class TrainStep:
                 group["lr"] = number
 
 
-# A function that records the device operations of its argument without running them, and returns a function that
-# replays them and returns their result.
+# Type of functions that record the device operations of their argument as a CUDA graph, without running them. They
+# return a function that replays the graph and returns the argument's result.
 Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 
 
@@ -167,7 +168,7 @@ class CapturedStep(TrainStep):
 
 
 def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:
-    """Build the training step: captured on CUDA with one process unless ``cuda_graph`` is "off", else eager."""
+    """Build the training step, replayed as a CUDA graph in a single CUDA process unless ``cuda_graph`` is "off"."""
     parts = network, optimizer, precision, params.label_smoothing
     captured = precision.device.type == "cuda" and params.distributed.num_ranks == 1 and params.cuda_graph != "off"
     return CapturedStep(cuda_graphs(), *parts) if captured else TrainStep(*parts)
@@ -185,7 +186,7 @@ def cuda_graphs() -> Capture:
 
     def capture(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
         graph = torch.cuda.CUDAGraph()
-        # thread_local, because the thread that pins batches may allocate memory during the capture
+        # The mode "thread_local" lets the thread that pins batches allocate memory during the capture.
         with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"):
             result = compute()
 

@@ -29,11 +29,12 @@ from .resizing import resize_batch, size_in
 from .schedule import SCHEDULES
 from .step import TrainStep, build_step, own_stream
 
-# Loss and accuracy for the progress bar are on the device, and reading them waits for its queue, so read them rarely.
+# Seconds between updates of the progress bar. Updates are rare, because reading loss and accuracy waits until the GPU
+# has finished all its work.
 SECONDS_BETWEEN_PROGRESS = 0.5
 
 
-# Attributes of a trainer that change during training and have a ``state_dict``.
+# Names of the attributes of :class:`Trainer` whose ``state_dict`` is part of each checkpoint.
 STATEFUL = ("model", "optimizer", "scaler", "schedule")
 
 
@@ -42,7 +43,7 @@ class DivergedError(UserError):
 
 
 class Trainer:
-    """Trains a network; holds everything that changes from epoch to epoch.
+    """Trains a network; holds everything that a checkpoint stores, such as weights, optimiser, schedule and history.
 
     Args:
         lr: learning rate after warm-up.
@@ -77,7 +78,7 @@ class Trainer:
         mine = slice(ranks.rank, None, ranks.count)
         self.val_images = MeasuredImages(data.train_images, data.val_set.indices[mine], device)
         self.test_images = MeasuredImages(data.test_images, data.test_set.indices[mine], device)
-        # margin of each image, summed over all epochs so far
+        # Margin of each image (the label's logit minus the largest other logit), summed over all epochs so far.
         self.margins = {
             name: torch.zeros(len(images), device=device)
             for name, images in (("train", data.train_images), ("test", data.test_images))
@@ -86,7 +87,7 @@ class Trainer:
         self.epochs_done = 0
 
     def state(self) -> dict[str, Any]:
-        """Return the content of a checkpoint."""
+        """Return the training state that a checkpoint stores: weights, optimiser, schedule, margins and history."""
         return {
             **{name: getattr(self, name).state_dict() for name in STATEFUL},
             "average": self.ema.state_dict() if self.ema else None,
@@ -96,7 +97,7 @@ class Trainer:
         }
 
     def restore(self, epochs_done: int, state: dict[str, Any]) -> None:
-        """Restore the state after epoch ``epochs_done``, as :meth:`state` returned it."""
+        """Restore the training state after epoch ``epochs_done`` from ``state``, a checkpoint's content."""
         self.epochs_done = epochs_done
         for name in STATEFUL:
             getattr(self, name).load_state_dict(state[name])
@@ -106,7 +107,7 @@ class Trainer:
         self.history.rows, self.history.timing = state["history"], state["timing"]
 
     def train(self, save: Callable[[int, dict[str, Any]], None], show: Show) -> None:
-        """Train the epochs that are left of ``params.epochs``.
+        """Train the remaining epochs, up to epoch ``params.epochs``.
 
         Args:
             save: called on rank 0 after each epoch, with the epoch and :meth:`state`.
@@ -131,10 +132,10 @@ class Trainer:
         return self.loader.epoch(epoch) if epoch <= self.params.epochs else iter(())
 
     def _train_one_epoch(self, batches: Iterator[Batch], show: Show) -> Iterator[Batch]:
-        """Train, evaluate and log one epoch; return the next epoch's batches, which workers prepare meanwhile."""
+        """Train, evaluate and log one epoch; return the next epoch's batches, which workers already prepare."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
-        # Seed the global generator, which dropout uses, from rank, seed (below 2**32) and epoch (below 2**20) only, so
-        # that a resumed epoch equals an uninterrupted one
+        # Seed torch's global generator, which dropout uses, so that a resumed epoch equals an uninterrupted one. The
+        # epoch takes the lowest 20 bits, train.seed the next 32 bits, and the rank the bits above.
         torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
         size = size_in(epoch, self.image_size, self.params)
 
@@ -153,14 +154,16 @@ class Trainer:
             show(done, f"epoch {epoch}/{self.params.epochs}", f"{figures}  {short_count(speed)} img/s")
 
         sums, timing = train_epoch(self.step, batches, epoch=epoch, train_batch=train_batch, on_progress=on_progress)
-        following = self._batches_of(epoch + 1)  # before evaluating, so that workers prepare them meanwhile
+        # Ask for the next epoch's batches before evaluation, so that workers prepare them during it.
+        following = self._batches_of(epoch + 1)
         on_progress(sums, len(self.loader))
         self.ranks.broadcast_buffers(self._measured)
         train = self.ranks.all_reduce(sums)
         self._add_margins("train", np.concatenate([*self.loader.batches.rows(epoch)]), torch.cat(self.step.margins))
         val, test = self._measure("train", self.val_images), self._measure("test", self.test_images)
         if not math.isfinite(val.mean_loss()):
-            # a step's loss is computed before its update, so only validation shows that the last update diverged
+            # The last update diverged, so stop. The training loss cannot show it, because a step's loss is computed
+            # before the step's update.
             raise diverged(self.schedule.lr, epoch, len(self.loader))
         lr = self.schedule.lr
         judged = self.schedule.after_epoch(epoch, val.mean_loss())
