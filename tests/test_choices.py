@@ -94,8 +94,8 @@ def test_validation_takes_every_choice_and_nothing_else(name, values):
     ("page", "pattern", "choices"),
     [
         ("report.md", r"`explain\.method` takes (.*?)\. `explain\.layer`", CAM_METHODS),
-        ("report.md", r"`explain\.selection` takes (.*?) mistakes", SELECTIONS),
-        ("report.md", r"\| kind \| found if \|(.*?)\n\n", KINDS),
+        ("report.md", r"`explain\.selection` chooses (.*?)\. `explain\.num_images`", SELECTIONS),
+        ("report.md", r"\| `kind` \| `verdict` is `found` if \|(.*?)\n\n", KINDS),
         ("own-images.md", r"\| `ingest\.source` \| reads \|(.*?)\n\n", SOURCES),
         ("planted-faults.md", r"\| `ingest\.plant` \| effect \|(.*?)\n\n", FAULTS),
     ],

@@ -35,7 +35,8 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
     "default_run_env": "base",
     # "soft": the file of a Kedro environment replaces single values of conf/base, not whole groups.
     "merge_strategy": {"parameters": "soft", "catalog": "soft", "globals": "soft"},
-    # In a YAML file, ${env:NAME, default} reads the environment variable NAME; ${local:NAME, default} accepts no URL.
+    # In a YAML file, ${env:NAME, default} is the folder that the environment variable NAME holds, else the default.
+    # ${local:NAME, default} does the same, but also gives the default if the variable holds a URL.
     "custom_resolvers": {"env": folder_from_environment, "local": local_folder_from_environment},
 }
 

@@ -173,7 +173,7 @@ class Run(Plan):
             self.store.add(record)
 
     def _saved(self, node: Node, name: str) -> Content:
-        """Return version and digest of a saved output; link it to an earlier version with equal content, if any."""
+        """Return version and digest of a saved output; replace its file by a hard link to an equal earlier version."""
         dataset, memo = self.catalog.get(name), self.store.memo
         saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
         earlier = [record.outputs[name] for record in self.store.of(node.name) if name in record.outputs]

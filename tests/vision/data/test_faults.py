@@ -63,7 +63,9 @@ def test_every_source_plants_and_says_so():
     assert test.source["faults"] == {"shift:blur": list(range(20))}
 
 
-@pytest.mark.parametrize("text", ["label:0.1", "labels:1", "leak:x", "leak:3:rotated", "shift:noise", "", "starve:3"])
+@pytest.mark.parametrize(
+    "text", ["label:0.1", "labels:1", "labels:5", "leak:x", "leak:3:rotated", "shift:noise", "", "starve:3", "leak:0"]
+)
 def test_what_is_no_fault_is_refused_before_anything_runs(text):
     with pytest.raises(ValidationError, match="plant="):
         IngestParams(source="shapes10", plant=text)

@@ -201,4 +201,3 @@ def test_what_decided_the_schedule_is_what_happened(decided, drops, verdict):
     assert (judged.verdict, judged.value, list(judged.items)) == (verdict, len(drops), decided)
     assert ("validation loss" in judged.sentence.lower()) is ("validation loss" in decided)
     assert ("never dropped" in judged.sentence) is (not decided)
-    assert judge_schedule({}).verdict == "unknown"

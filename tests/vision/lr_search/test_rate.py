@@ -129,3 +129,12 @@ def test_what_a_training_can_afford(num_batches, plan):
 
 def test_more_is_affordable_in_a_long_training():
     assert PARAMS.model_copy(update={"num_tests": 4, "num_iterations": 500}).plan(20_000) == (4, 250)
+
+
+@pytest.mark.parametrize("num_tests", [1, 2, 20])
+def test_noise_alone_is_no_fall_however_many_tests(num_tests, caplog):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = curves(*(2.3 + rng.normal(0, 0.1, 150) for _ in range(num_tests)))
+        chosen(noise, 256, method="minimum")
+    assert len([message for message in warnings(caplog) if "chance" in message or "differ" in message]) == 20

@@ -152,7 +152,7 @@ def test_a_page_on_three_test_images(inputs: Inputs) -> None:
 def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inputs, figures: dict[str, Figure]) -> None:
     given = inputs()
     best_lr = {"lr": 0.3, "method": "train.lr", "candidates": {}}
-    provenance = {"model": {"lr": 0.3, "lr_from": "train.lr"}, "lr_search": best_lr}
+    provenance = given.provenance | {"model": {"lr": 0.3, "lr_from": "train.lr"}, "lr_search": best_lr}
     untested = dataclasses.replace(given, provenance=provenance, best_lr=best_lr, lr_curve=given.lr_curve.head(0))
     drawn = {name: figure for name, figure in figures.items() if name != "lr_curve_plot"}
     html = build_report(untested, drawn)
@@ -208,7 +208,7 @@ WENT_ON = {
     "model": {"lr": 0.04, "lr_from": "interrupted training"},
     "lr_search": {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": None}},
 }  # fmt: skip
-GIVEN = {"schedule": None, "model": {"lr": 0.3, "lr_from": "train.lr"}}
+GIVEN = {"model": {"lr": 0.3, "lr_from": "train.lr"}}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ GIVEN = {"schedule": None, "model": {"lr": 0.3, "lr_from": "train.lr"}}
             # the reading was not used
             "range-test": ["rule, checked by the range test 0.05 lowest loss", "interrupted training 0.04 yes"],
         }),
-        (GIVEN, {"training": ["Not recorded"], "summary": ["0.3, given as train.lr; the range test found 0.05"]}),
+        (GIVEN, {"summary": ["0.3, given as train.lr; the range test found 0.05"]}),
     ],
 )  # fmt: skip
 def test_what_made_the_model_is_told_and_nothing_else(html, inputs, changed, told) -> None:

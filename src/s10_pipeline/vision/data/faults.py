@@ -106,7 +106,7 @@ def _most_alike(images: ImageSet) -> Rows:
 
 def _duplicates(train: ImageSet, test: ImageSet, rng: Rng, number: str) -> Planted:
     """Replace training images and their labels by copies of other training images, preferably of the same class."""
-    rows = _some(rng, len(train), 2 * int(number), f"duplicates:{number}", "training images, two for each pair")
+    rows = _some(rng, len(train), 2 * int(number), f"duplicates:{number}", "training images (two for each pair)")
     # sort by label, so that where possible an image is replaced by a copy of an image of the same class
     rows = rows[np.argsort(train.labels[rows], kind="stable")]
     kept, replaced = rows[::2], rows[1::2]
@@ -139,10 +139,8 @@ def _shift(train: ImageSet, test: ImageSet, rng: Rng, how: str) -> Planted:
 
 
 def _some(rng: Rng, total: int, needed: int, fault: str, kind: str) -> Rows:
-    if not 0 < needed <= total:
-        raise UserError(
-            f"ingest.plant={fault}: needs {needed:,} images; 1 to {total:,} are possible ({kind}); change the number"
-        )
+    if needed > total:
+        raise UserError(f"ingest.plant={fault}: needs {needed:,} {kind}, but there are {total:,}; lower the number")
     rows: Rows = rng.choice(total, needed, replace=False)
     return rows
 
@@ -178,8 +176,8 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 FAULTS: dict[str, tuple[str, str, Callable[..., Planted]]] = {
     "labels": (r"(0?\.\d+)", "SHARE, below 1", _labels),
     "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", partial(_labels, similar=True)),
-    "duplicates": (r"(\d+)", "NUMBER", _duplicates),
-    "leak": (r"(\d+)(?::(reencoded|flipped|cropped))?", "NUMBER[:reencoded|flipped|cropped]", _leak),
-    "starve": (r"(.+):(\d+)", "CLASS:NUMBER", _starve),
+    "duplicates": (r"([1-9]\d*)", "NUMBER, 1 or more", _duplicates),
+    "leak": (r"([1-9]\d*)(?::(reencoded|flipped|cropped))?", "NUMBER[:reencoded|flipped|cropped]", _leak),
+    "starve": (r"(.+):([1-9]\d*)", "CLASS:NUMBER", _starve),
     "shift": (r"(blur|brightness)", "blur|brightness", _shift),
 }

@@ -72,7 +72,7 @@ class ImageSet:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def select(self, rows: NDArray[np.integer[Any]]) -> ImageSet:
-        """Return a copy of the images at these rows, in their order."""
+        """Return a new image set with copies of the images at ``rows``, in the order of ``rows``."""
         fields = self.by_row()
         pixels = allocate_pixels(len(rows), *self.image_size)
         np.take(fields.pop("images_nhwc"), rows, axis=0, out=pixels, mode="clip")  # mode="raise" would buffer it

@@ -156,7 +156,7 @@ class AugmentParams(Params):
         train: albumentations transforms of training images in their order, each written as ``NAME: {arguments}``.
         val_fraction: share of each class of the training images that is held out for validation, at least one image per
             class; unused if the source assigns validation images itself.
-        seed: seed of the validation split.
+        seed: seed of the validation split, and of the augmented examples in the preview figure.
         pixel_mean: mean of each colour channel (RGB) for normalisation, on the scale of pixel values 0-255; null:
             measured on the training images that remain after the split.
         pixel_std: standard deviation of each colour channel (RGB) for normalisation, on the scale of pixel values

@@ -131,7 +131,7 @@ def launch(job: Job | JoiningHost, show: Show, on_epoch: OnEpoch, rendezvous: Re
 
 
 def _cause(died: ChildFailedError, errors: list[Exception]) -> Exception:
-    """Return the error to report if processes failed: a UserError if any, else a bug's error, else a death."""
+    """Choose the error to raise: a UserError if any, else another that a restart would repeat, else a LostError."""
     for error in sorted(errors, key=lambda error: not isinstance(error, UserError)):
         if not isinstance(error, LostError):
             return error

@@ -212,10 +212,7 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
 
 def judge_schedule(provenance: dict[str, Any]) -> Verdict:
     """State what lowered the learning rate, from the reasons that the training history recorded."""
-    schedule = provenance.get("schedule")
-    if schedule is None:
-        told = "Not recorded. The version that trained this model did not note it"
-        return Verdict("decided_schedule", "unknown", 0, told)
+    schedule = provenance["schedule"]
     decided, drops = schedule["decided_by"], [str(drop["epoch"]) for drop in schedule["drops"]]
     n = provenance["train"].get("epochs", 0)
     sentences = list(schedule["falls"])

@@ -108,7 +108,8 @@ def evaluate_classifier(
     metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins)
     if params.test_time_flip:
         mirrored_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device, mirrored=True)
-        # the simplest test-time augmentation: average image and mirror image (Krizhevsky et al. 2012, section 4.1)
+        # Average the class probabilities of each image and of its mirror image, the simplest test-time augmentation
+        # (Krizhevsky et al. 2012, section 4.1).
         right = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
         metrics["test_accuracy_with_flip"] = right / len(labels)
         metrics["test_accuracy_with_flip_ci95"] = list(wilson(right, len(labels)))

@@ -14,7 +14,8 @@ SKIP_START = 10
 # is constant, the smoothed loss of 1 in 100 range tests varies by more.
 MAX_ERRORS = 9.0
 
-# Factor of the initial loss. Learning rates count as too high from where the loss of a range test stays above it.
+# A learning rate is too high if, from that rate on, the loss of a range test stays above BLOWN_UP times the initial
+# loss.
 BLOWN_UP = 1.5
 
 

@@ -57,7 +57,7 @@ def build_report(inputs: ReportInputs, figures: dict[str, Figure]) -> str:
             "metrics": inputs.metrics,
             "learning_rate": story.explain_learning_rate(inputs.provenance, inputs.best_lr),
             "training": tables.training_summary(inputs.training_history, inputs.training_timing),
-            "schedule": inputs.provenance.get("schedule"),
+            "schedule": inputs.provenance["schedule"],
             "classes": inputs.class_metrics.sort_values("f1", kind="stable").to_dict("records"),
             "most_confused": confused,
             "reliability": inputs.reliability.to_dict("records"),

@@ -59,7 +59,7 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], *, title: str, subtitle: str, empty_message: str) -> Figure:
-    """Draw panels as a grid: up to five per row if panels have one map, up to three if they have two maps.
+    """Draw a grid of panels: up to five per row, or up to three if each panel has two maps and so is wider.
 
     Only the first :data:`MAX_PANELS` panels are drawn.
 

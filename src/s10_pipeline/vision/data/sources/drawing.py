@@ -30,8 +30,8 @@ Ints = NDArray[np.intp]
 WORDS_PER_IMAGE = 576
 # Smallest and largest area of the object, relative to the area of the picture.
 OBJECT_AREA = (0.19, 0.38)
-# Largest radius of the object, relative to the picture's side. The object is then entirely in the picture, and its
-# shadow mostly.
+# Largest radius of the object, relative to the picture's side. The object is then entirely in the picture; a part of
+# its shadow may be cut off.
 MAX_RADIUS = 0.475
 # Smallest and largest width of a twig that crosses the object, relative to the square root of the object's area. The
 # largest width is so small that a twig hides at most a sixth of the object.
