@@ -72,7 +72,7 @@ class Reach:
             self._take(place, name, taken)
 
     def _load(self, *modules: str) -> None:
-        """Add to the code still to be searched what importing these modules runs: their statements with side effects."""
+        """Queue for the search what importing these modules runs: their statements with side effects."""
         self._todo += [(module, IMPORT) for module in modules if module in self._package.files]
 
     def _acts(self, place: str, statement: Statement) -> bool:
