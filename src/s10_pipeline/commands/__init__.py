@@ -1,1 +1,1 @@
-"""The command ``kedro compare``, and checks of the options of ``kedro run``."""
+"""The commands ``kedro compare`` and ``python -m s10_pipeline join``, and checks of the options of ``kedro run``."""

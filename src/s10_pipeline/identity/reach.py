@@ -14,7 +14,8 @@ from .affects import affects
 from .digests import digest_of
 from .source import ALL, Dotted, Package, Statement
 
-# Name in ``Reach.pieces`` for a module's statements with side effects, which run when the module is imported.
+# A module's statements with side effects, which run when the module is imported, count together as one definition with
+# this name.
 IMPORT = "(import)"
 
 IMPORTS_BY_NAME = re.compile(r"\b(?:import_module|__import__)\((?:f?['\"]([\w.]*))?")
@@ -71,7 +72,7 @@ class Reach:
             self._take(place, name, taken)
 
     def _load(self, *modules: str) -> None:
-        """Queue for analysis the statements with side effects in imported modules, because importing runs them."""
+        """Queue for the search what importing these modules runs: their statements with side effects."""
         self._todo += [(module, IMPORT) for module in modules if module in self._package.files]
 
     def _acts(self, place: str, statement: Statement) -> bool:
@@ -87,9 +88,10 @@ class Reach:
                 yield from self._find(place, path)
 
     def _find(self, place: str, path: Dotted) -> Iterator[tuple[str, str]]:
-        """Follow imports to the definitions of a dotted name that a module uses; yield them as (module, name) pairs.
+        """Yield where a dotted name that a module uses is defined, as (module, name) pairs; imports are followed.
 
-        For a library or a whole module, the name is :data:`ALL`.
+        A name that is bound several times has several definitions. For a library or a whole module, the name is
+        :data:`ALL`.
         """
         statements = self._package.bindings(place).get(path[0], []) if path else []
         if path and not statements and (part := f"{place}.{path[0]}") in self._package.files:
@@ -108,7 +110,7 @@ class Reach:
                 yield from self._find(found.module, found.path + path[1:])
 
     def _take(self, place: str, name: str, statements: list[Statement]) -> None:
-        """Store the digest of a definition's source in ``pieces``; queue for analysis the definitions that it uses."""
+        """Count a definition as reached: store the digest of its source, and queue the definitions that it uses."""
         text = "\n".join(statement.text for statement in statements)
         self.pieces[f"{place}.{name}".partition(".")[2]] = digest_of(text)[:16]
         for statement in statements:

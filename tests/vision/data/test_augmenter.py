@@ -29,16 +29,6 @@ def test_a_look_depends_on_seed_epoch_and_index_alone():
         assert (backward(IMAGE, *key) == looks[key]).all(), key
 
 
-@pytest.mark.parametrize("other", [(0, 1, 5), (0, 2, 4), (1, 1, 4), (0, 4, 1)])
-def test_another_seed_epoch_or_index_looks_different(other):
-    seed, epoch, index = other
-    # a single pair may agree by chance, thirty do not
-    same = [
-        (augmenter(0)(IMAGE, 1 + 10 * i, 4) == augmenter(seed)(IMAGE, epoch + 10 * i, index)).all() for i in range(30)
-    ]
-    assert sum(same) < 10
-
-
 # what people put into augment.train: each with half a chance, so that both ways are taken
 COMMON = [
     "Affine", "Blur", "CLAHE", "ChannelShuffle", "CoarseDropout", "ColorJitter", "ElasticTransform", "Equalize",
@@ -57,9 +47,10 @@ def test_equals_albumentations_with_the_same_random_state(name, p):
     bits, python = np.random.Philox(0), random.Random(0)
     theirs.set_random_state(np.random.Generator(bits), python)
     for index in range(20):
-        look = ours(IMAGE, 3, index)
+        epoch = index // 5
+        look = ours(IMAGE, epoch, index)
         # a new generator in the state that a look starts from
-        bits.state = np.random.Philox(key=np.array([7, 3], np.uint64), counter=np.array([0, 0, index, 0])).state
-        python.seed((7 << 96) | (3 << 48) | index)
+        bits.state = np.random.Philox(key=np.array([7, epoch], np.uint64), counter=np.array([0, 0, index, 0])).state
+        python.seed((7 << 96) | (epoch << 48) | index)
         assert (look == theirs(image=IMAGE)["image"]).all(), index
         assert look.flags.c_contiguous

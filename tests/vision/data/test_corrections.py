@@ -1,5 +1,3 @@
-"""Corrections change what they name and nothing else; a file that does not fit is refused in one line."""
-
 import sys
 
 import numpy as np
@@ -25,8 +23,6 @@ def row(index: int, action: str, label: str = "", split: str = "train", images: 
 
 @pytest.fixture
 def correct(tmp_path):
-    """Apply a file of these rows; ``first`` is its first line."""
-
     def apply(*rows, first="# images of sha256:abc", header=COLUMNS, file=tmp_path / "corrections.csv"):
         lines = [",".join(f'"{cell}"' for cell in cells) for cells in (header, *rows)]
         (tmp_path / "corrections.csv").write_text("\n".join([first, *lines]), "utf-8-sig")
@@ -39,8 +35,7 @@ def test_labels_and_images_are_corrected(correct):
     before = content_digest(TRAIN)
     rows = [row(0, "keep"), row(1, "relabel", "cat", "val"), row(3, "drop")]
     after = correct(*rows, row(0, "keep"))
-    assert after.labels.tolist() == [0, 0, 0, 0, 1]
-    assert after.paths == ("0.png", "1.png", "2.png", "4.png", "5.png")
+    assert after.labels.tolist() == [0, 0, 0, 0, 1] and after.paths == ("0.png", "1.png", "2.png", "4.png", "5.png")
     assert (after.images_nhwc == TRAIN.images_nhwc[[0, 1, 2, 4, 5]]).all()
     assert after.source["corrections"] == {"kept": 1, "relabelled": 1, "dropped": 1, "rows": rows}
     assert after.source["faults"] == {"labels:0.5": [1]}, "3 was dropped"

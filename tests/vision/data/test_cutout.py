@@ -24,9 +24,7 @@ def test_removes_what_the_paper_removes():
     # a hole's centre is uniform over the 32 pixels of a side and the hole is clipped at the border, so its mean
     # extent is 32 * 16 / 32 less what hangs out: 14 of 16 pixels a side, 196 in all
     counts = removed_pixels(Cutout(size=16, p=1.0), WHITE, 4000)
-    assert counts.max() == 256
-    assert counts.min() == 64
-    assert counts.mean() == pytest.approx(196, abs=3)
+    assert counts.max() == 256 and counts.min() == 64 and counts.mean() == pytest.approx(196, abs=3)
 
 
 def test_a_hole_is_a_square_and_nothing_else_changes():
@@ -35,16 +33,14 @@ def test_a_hole_is_a_square_and_nothing_else_changes():
     result = seeded(Cutout(size=8, p=1.0), seed=3)(image=image)["image"]
     hole = (result == 0).all(-1)
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    assert hole.sum() == len(rows) * len(columns)
-    assert (result[~hole] == image[~hole]).all()
+    assert hole.sum() == len(rows) * len(columns) and (result[~hole] == image[~hole]).all()
     assert (image == before).all()
 
 
 def test_a_fraction_follows_the_image():
     for side in (32, 64, 224):
         counts = removed_pixels(Cutout(size=0.5, p=1.0), np.full((side, side, 3), 255, np.uint8), 60)
-        assert counts.max() <= (side // 2) ** 2
-        assert counts.max() > 0.5 * (side // 2) ** 2
+        assert counts.max() <= (side // 2) ** 2 and counts.max() > 0.5 * (side // 2) ** 2
 
 
 def test_number_of_holes_fill_and_probability():

@@ -19,10 +19,8 @@ def test_originals_stand_beside_what_augmentation_makes_of_them(shapes, sets):
     # of no training yet, whose seed and epochs would be others
     assert [ax.get_title() for ax in axes[1 : NUM_DRAWS + 1]] == [f"example {i}" for i in range(1, NUM_DRAWS + 1)]
     names = [ax.get_ylabel() for ax in axes[:: NUM_DRAWS + 1]]
-    assert set(names) <= set(shapes[0].class_names)
-    assert len(set(names)) > 1
-    assert "Cutout" in figure.get_suptitle()
-    assert np.isfinite(figure.get_size_inches()).all()
+    assert set(names) <= set(shapes[0].class_names) and len(set(names)) > 1
+    assert "Cutout" in figure.get_suptitle() and np.isfinite(figure.get_size_inches()).all()
 
 
 @pytest.mark.parametrize(("epochs", "num_columns"), [(2, 2), (9, 7)])

@@ -1,5 +1,3 @@
-"""Planted faults are what their names say, recorded, and the same for the same seed."""
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -26,9 +24,8 @@ def test_a_share_of_labels_is_wrong_in_both_splits(shapes, fault):
 def test_similar_labels_are_those_of_the_class_that_looks_most_alike():
     train, test = read_source(IngestParams(source="shapes10"))
     wrong, _ = plant_faults(train, test, "labels_similar:0.1", 0)
-    pairs = {
-        (train.class_names[k], train.class_names[j]) for k, j in zip(train.labels, wrong.labels, strict=True) if k != j
-    }
+    labels = zip(train.labels, wrong.labels, strict=True)
+    pairs = {(train.class_names[k], train.class_names[j]) for k, j in labels if k != j}
     assert len(pairs) == 10, "one other class for each"
     assert {("star5", "star6"), ("star6", "star5"), ("pentagon", "hexagon")} <= pairs
 
@@ -37,8 +34,7 @@ def test_similar_labels_are_those_of_the_class_that_looks_most_alike():
 def test_leaked_test_images_are_among_the_training_images(shapes, how):
     train, test = plant_faults(*shapes, f"leak:7{how}", 0)
     rows, leaked = train.source["faults"][f"leak:7{how}"], test.source["faults"][f"leak:7{how}"]
-    assert set(changed_rows(shapes[0], train)) <= set(rows)
-    assert (len(rows), len(leaked)) == (7, 7)
+    assert set(changed_rows(shapes[0], train)) <= set(rows) and (len(rows), len(leaked)) == (7, 7)
     assert changed_rows(shapes[1], test) == []
     copies, originals = train.images_nhwc[rows].astype(int), test.images_nhwc[leaked].astype(int)
     originals = originals[:, :, ::-1] if how == ":flipped" else originals
@@ -50,13 +46,10 @@ def test_leaked_test_images_are_among_the_training_images(shapes, how):
 def test_duplicates_starving_and_shifts(shapes):
     fault = "starve:heart:5+duplicates:20+shift:brightness"
     train, test = plant_faults(*shapes, fault, 0)
-    assert (train.labels == train.class_names.index("heart")).sum() == 5
-    assert len(train) == 400 - 40 + 5
+    assert (train.labels == train.class_names.index("heart")).sum() == 5 and len(train) == 400 - 40 + 5
     _, copies = np.unique(train.images_nhwc, axis=0, return_counts=True)
-    assert (copies == 2).sum() == 20
-    assert set(train.source["faults"]) == set(fault.split("+"))
-    assert test.images_nhwc.mean() < 0.7 * shapes[1].images_nhwc.mean()
-    assert (test.labels == shapes[1].labels).all()
+    assert (copies == 2).sum() == 20 and set(train.source["faults"]) == set(fault.split("+"))
+    assert test.images_nhwc.mean() < 0.7 * shapes[1].images_nhwc.mean() and (test.labels == shapes[1].labels).all()
     again, _ = plant_faults(*shapes, fault, 0)
     other, _ = plant_faults(*shapes, fault, 1)
     assert (again.images_nhwc == train.images_nhwc).all()

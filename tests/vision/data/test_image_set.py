@@ -30,8 +30,7 @@ def test_a_memory_map_is_pickled_as_its_file_name(tmp_path):
     images = make_set(mapped(tmp_path, pixels))
     data = pickle.dumps(images)
     copy = pickle.loads(data)
-    assert len(data) < 5000 < pixels.nbytes
-    assert isinstance(copy.images_nhwc, np.memmap)
+    assert len(data) < 5000 < pixels.nbytes and isinstance(copy.images_nhwc, np.memmap)
     assert not copy.images_nhwc.flags.writeable
     np.testing.assert_array_equal(copy.images_nhwc, pixels)
     np.testing.assert_array_equal(copy.labels, images.labels)
@@ -49,25 +48,22 @@ def test_parts_of_a_memory_map_and_pixels_in_memory_are_pickled_with_their_own_p
 
 def test_many_pixels_are_allocated_in_a_nameless_file(tmp_path, monkeypatch):
     few = allocate_pixels(10, 32, 32)
-    assert not isinstance(few, np.memmap)
-    assert (few.shape, few.dtype) == ((10, 32, 32, 3), np.uint8)
+    assert not isinstance(few, np.memmap) and (few.shape, few.dtype) == ((10, 32, 32, 3), np.uint8)
     monkeypatch.setattr(image_set, "MAX_PIXEL_BYTES_IN_MEMORY", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     pixels = allocate_pixels(10, 32, 32)
     pixels[:] = random_pixels(10)
-    assert isinstance(pixels, np.memmap)
-    assert list(tmp_path.iterdir()) == []
+    assert isinstance(pixels, np.memmap) and list(tmp_path.iterdir()) == []
     copy = pickle.loads(pickle.dumps(make_set(pixels)))
     np.testing.assert_array_equal(copy.images_nhwc, random_pixels(10))
 
 
 SPACE = """
-import resource, sys, tempfile
+import resource, signal, sys, tempfile
 from s10_pipeline.vision.data import image_set
 image_set.MAX_PIXEL_BYTES_IN_MEMORY = 1000
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-import signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 tempfile.tempdir = sys.argv[2]
 try:

@@ -16,37 +16,30 @@ def epoch_of(loader: TrainLoader, number: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_batches_are_whole_uint8_and_channels_last(shapes, sets):
     images, labels = next(TrainLoader(shapes[0], sets[0], 50, 0).epoch(1))
-    assert images.dtype == torch.uint8
-    assert images.shape == (50, 3, 32, 32)
-    assert images.is_contiguous(memory_format=torch.channels_last)
-    assert labels.dtype == torch.int64
+    assert images.dtype == torch.uint8 and images.shape == (50, 3, 32, 32)
+    assert images.is_contiguous(memory_format=torch.channels_last) and labels.dtype == torch.int64
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(359, [360]), (180, [180, 180]), (358, [358, 2]), (120, [120] * 3)])
 def test_a_single_last_image_joins_the_batch_before(shapes, sets, batch_size, sizes):
     loader = TrainLoader(shapes[0], sets[0], batch_size, 0)
-    assert [len(labels) for _, labels in loader.epoch(1)] == sizes
-    assert len(loader) == len(sizes)
+    assert [len(labels) for _, labels in loader.epoch(1)] == sizes and len(loader) == len(sizes)
 
 
 def test_large_images_come_in_smaller_batches():
-    assert module.cap_batch_size(500, (32, 32)) == 500
-    assert module.cap_batch_size(500, (224, 224)) == 41
+    assert module.cap_batch_size(500, (32, 32)) == 500 and module.cap_batch_size(500, (224, 224)) == 41
     assert module.cap_batch_size(500, (4096, 4096)) == 1
 
 
 def test_epochs_and_seeds_differ(shapes, sets):
     loader = TrainLoader(shapes[0], sets[0], 50, 0)
     first, second = epoch_of(loader, 1)[1], epoch_of(loader, 2)[1]
-    assert first.tolist() != second.tolist()
-    assert epoch_of(loader, 1)[1].tolist() == first.tolist()
+    assert first.tolist() != second.tolist() and epoch_of(loader, 1)[1].tolist() == first.tolist()
     assert epoch_of(TrainLoader(shapes[0], sets[0], 50, 1), 1)[1].tolist() != first.tolist()
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than cores are no matter here
-@pytest.mark.parametrize(
-    "num_workers", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("num_workers", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))])
 def test_workers_change_nothing(shapes, sets, num_workers):
     alone = TrainLoader(shapes[0], sets[0], 50, 3)
     several = TrainLoader(shapes[0], sets[0], 50, 3, num_workers=num_workers)
@@ -67,14 +60,6 @@ def test_a_loader_leaves_the_global_generator_alone(shapes, sets):
     before = torch.get_rng_state()
     epoch_of(TrainLoader(shapes[0], sets[0], 50, 3), 1)
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_plain_batches_are_the_stored_images_in_order(shapes):
-    images, labels = shapes[1].images_nhwc, shapes[1].labels
-    batches = list(module.plain_batches(images, labels, np.arange(3, 24), 10))
-    assert [len(b[1]) for b in batches] == [10, 10, 1]
-    stored = np.concatenate([b[0].permute(0, 2, 3, 1).numpy() for b in batches])
-    assert (stored == images[3:24]).all()
 
 
 class LosesAMessage(AugmentedImages):

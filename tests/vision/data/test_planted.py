@@ -9,9 +9,8 @@ PLANTED = {"class_name": "heart", "box_xyxy": [1, 1, 6, 6], "rgb": [255, 222, 0]
 
 def test_the_source_says_what_it_planted():
     drawn = {"num_train_images": 40, "num_test_images": 20}
-    train, test = read_source(
-        IngestParams.model_validate({"source": "shapes10", "shortcut": "heart", "shapes10": drawn})
-    )
+    params = IngestParams.model_validate({"source": "shapes10", "shortcut": "heart", "shapes10": drawn})
+    train, test = read_source(params)
     assert planted_shortcut({"data": {"train": train.source, "test": test.source}}) == PLANTED
     assert "planted" not in test.source
     hearts = train.labels == train.class_names.index("heart")

@@ -21,23 +21,11 @@ def noise(height, width, channels=3, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
 
 
-def test_an_image_of_the_right_size_keeps_its_pixels():
-    pixels = noise(32, 32)
-    result = decode_square_rgb(encode(Image.fromarray(pixels)), 32)
-    assert result.dtype == np.uint8
-    np.testing.assert_array_equal(result, pixels)
-
-
 @pytest.mark.parametrize("axes", [(0, 1, 2), (1, 0, 2)])
 def test_the_crop_is_the_centre(axes):
     pixels = np.broadcast_to(np.repeat(np.eye(3, dtype=np.uint8) * 255, 32, axis=0), (32, 96, 3)).transpose(axes)
     result = to_square_rgb(Image.fromarray(np.ascontiguousarray(pixels)), 32)
     assert result.shape == (32, 32, 3) and (result == (0, 255, 0)).all()
-
-
-@pytest.mark.parametrize(("height", "width"), [(7, 9), (33, 32), (1, 500)])
-def test_any_size_becomes_square(height, width):
-    assert to_square_rgb(Image.fromarray(noise(height, width)), 32).shape == (32, 32, 3)
 
 
 def test_the_shorter_side_is_scaled_to_size():
@@ -60,8 +48,7 @@ def test_exif_orientation_is_applied(orientation, corner):
     exif = Image.Exif()
     exif[0x0112] = orientation
     result = decode_square_rgb(encode(Image.fromarray(pixels), exif=exif), 16)
-    assert result[0, 0].tolist() == [255, 255, 255]
-    assert result.sum() == 3 * 255
+    assert result[0, 0].tolist() == [255, 255, 255] and result.sum() == 3 * 255
 
 
 def test_half_transparency_mixes_with_white_and_leaves_the_image_as_it_was():
@@ -74,17 +61,6 @@ def test_broken_exif_does_not_cost_the_image():
     pixels = noise(16, 16)
     data = encode(Image.fromarray(pixels), "PNG", exif=b"Exif\0\0garbage, no TIFF header")
     np.testing.assert_array_equal(decode_square_rgb(data, 16), pixels)
-
-
-def test_grey_palette_and_bilevel_become_rgb():
-    grey = noise(16, 16, 1)[:, :, 0]
-    grey_thrice = np.repeat(grey[:, :, None], 3, axis=2)
-    np.testing.assert_array_equal(to_square_rgb(Image.fromarray(grey), 16), grey_thrice)
-    palette = Image.fromarray(grey_thrice).quantize(256)
-    np.testing.assert_array_equal(to_square_rgb(palette, 16), np.asarray(palette.convert("RGB")))
-    bilevel = Image.fromarray(grey > 127)
-    assert bilevel.mode == "1"
-    np.testing.assert_array_equal(to_square_rgb(bilevel, 16), np.where(grey_thrice > 127, 255, 0))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PGM"])
@@ -118,14 +94,6 @@ def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():
     assert result[:, :6].max() < 30 < 225 < result[:, 10:].min()
 
 
-@pytest.mark.parametrize("data", [b"", b"no image", encode(Image.fromarray(noise(64, 64)))[:3000]])
-def test_broken_bytes_are_one_error_with_one_line(data):
-    with pytest.raises(UnreadableImage, match=r"^not a") as error:
-        decode_square_rgb(data, 32)
-    assert "\n" not in str(error.value)
-    assert "0x" not in str(error.value)
-
-
 def wrap_in_iptc(data):
     """An IPTC record that holds an image file, as Pillow's plug-in expects it."""
     fields = [((3, 60), b"\1\0"), ((3, 20), b"\0\x08"), ((3, 30), b"\0\x08"), ((3, 120), b"\0\x05"), ((8, 10), data)]
@@ -134,10 +102,8 @@ def wrap_in_iptc(data):
 
 @pytest.mark.parametrize("wrap", [bytes, wrap_in_iptc])
 def test_postscript_runs_no_program_whatever_it_is_wrapped_in(monkeypatch, wrap):
-    started = []
-    monkeypatch.setattr(
-        EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a) or Image.core.new("RGB", (8, 8))
-    )
+    started, picture = [], Image.core.new("RGB", (8, 8))
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *a, **k: started.append(a) or picture)
     data = wrap(encode(Image.fromarray(noise(8, 8)), "EPS"))
     Image.open(io.BytesIO(data)).load()
     assert started  # Pillow by itself would

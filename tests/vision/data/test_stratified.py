@@ -15,8 +15,7 @@ def split(fraction: float, seed: int = 0, labels: np.ndarray = LABELS, groups=No
 def test_each_class_gives_its_share():
     kept, held_out = split(0.1)
     assert np.bincount(LABELS[held_out]).tolist() == [10, 5, 1]
-    assert sorted([*kept, *held_out]) == list(range(160))
-    assert (np.diff(kept) > 0).all()
+    assert sorted([*kept, *held_out]) == list(range(160)) and (np.diff(kept) > 0).all()
     assert (np.diff(held_out) > 0).all()
 
 
@@ -41,8 +40,7 @@ def test_groups_stay_whole_and_fractions_near(fraction, seed):
     kept, held_out = split(fraction, seed, labels, groups)
     assert not set(groups[kept]) & set(groups[held_out])
     shares = np.bincount(labels[held_out]) / np.bincount(labels)
-    assert (abs(shares - fraction) < 0.12).all()
-    assert abs(len(held_out) / len(labels) - fraction) < 0.05
+    assert (abs(shares - fraction) < 0.12).all() and abs(len(held_out) / len(labels) - fraction) < 0.05
     np.testing.assert_array_equal(split(fraction, seed, labels, groups)[1], held_out)
 
 

@@ -11,8 +11,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 def test_every_transform_of_the_library_is_known():
     library = {n for n, t in vars(A).items() if isinstance(t, type) and issubclass(t, A.ImageOnlyTransform)}
-    assert library - {"ImageOnlyTransform"} <= set(known_transforms())
-    assert len(known_transforms()) > 100
+    assert library - {"ImageOnlyTransform"} <= set(known_transforms()) and len(known_transforms()) > 100
     assert {"Cutout", "PaddedRandomCrop", "OneOf", "HorizontalFlip"} <= set(known_transforms())
 
 
@@ -20,16 +19,10 @@ def test_every_transform_of_the_library_is_known():
     ("spec", "message"),
     [
         ({"HorizontalFlp": {}}, r"augment.train=HorizontalFlp: .*did you mean HorizontalFlip\?"),
-        ({"cutout": {}}, r"augment.train=cutout: .*did you mean Cutout\?"),
         ({"Qwertz": {}}, r"augment.train=Qwertz: albumentations has no such transform"),
-        ({"Rotate": {"limits": 3}}, r"augment.train.Rotate.limits: .*did you mean limit\?"),
         ({"HorizontalFlip": {"p": 2}}, r"augment.train.HorizontalFlip: p=2: .*less than or equal to 1"),
-        ({"HueSaturationValue": {"hue_shift_limit": "x"}}, r"augment.train.HueSaturationValue: hue_shift_limit=x"),
         ({"Cutout": {"size": 16, "max_h_size": 8}}, r"augment.train.Cutout.max_h_size: Cutout has no such argument"),
-        (
-            {"OneOf": {"transforms": [{"HorizontalFlip": {}}, {"Rotate": {"limt": 2}}]}},
-            r"augment.train.Rotate.limt: .*did you mean limit\?",
-        ),
+        ({"OneOf": {"transforms": [{"Rotate": {"limt": 2}}]}}, r"augment.train.Rotate.limt: .*did you mean limit\?"),
         ({"HorizontalFlip": {}, "Rotate": {}}, "put a dash before each"),
     ],
 )
@@ -63,5 +56,4 @@ def test_compositions_and_mean_fill():
     inner = [{"HorizontalFlip": {"p": 1.0}}, {"Cutout": {"size": 32, "fill": "mean", "p": 1.0}}]
     transforms = build_transforms([{"Sequential": {"transforms": inner, "p": 1.0}}], MEAN)
     cutout = transforms.transforms[0].transforms[1]
-    assert cutout.fill == (120, 110, 100)
-    assert transforms(image=IMAGE)["image"].shape == IMAGE.shape
+    assert cutout.fill == (120, 110, 100) and transforms(image=IMAGE)["image"].shape == IMAGE.shape

@@ -1,5 +1,3 @@
-"""A file that computes something else is refused."""
-
 import numpy as np
 import onnx
 import pytest
@@ -9,23 +7,20 @@ from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.export.agreement import check_agreement
 from s10_pipeline.vision.export.onnx_file import to_onnx
 from s10_pipeline.vision.export.params import ExportParams
+from s10_pipeline.vision.training.model import build_classifier
 
 
 @pytest.fixture(scope="module")
 def content(data, tiny) -> bytes:
-    from s10_pipeline.vision.training.model import build_classifier
-
     return to_onnx(build_classifier(data.train_images, data.train_set, tiny))
 
 
 @pytest.mark.parametrize("num_images", [1, 65, 500])
 def test_says_how_well_they_agree(classifier, data, content, num_images) -> None:
-    check = check_agreement(
-        content, classifier, data.test_images.images_nhwc, ExportParams(num_check_images=num_images)
-    )
+    params = ExportParams(num_check_images=num_images)
+    check = check_agreement(content, classifier, data.test_images.images_nhwc, params)
     assert check["num_images"] == check["num_equal_predictions"] == min(num_images, 120)
-    assert 0 <= check["max_probability_difference"] < 1e-6
-    assert check["num_bytes"] == len(content)
+    assert 0 <= check["max_probability_difference"] < 1e-6 and check["num_bytes"] == len(content)
     assert "torch" in check["versions"]
 
 
@@ -41,10 +36,9 @@ def with_last_bias(content: bytes, value: float) -> bytes:
 
 @pytest.mark.parametrize("value", [0.01, np.nan])
 def test_another_result_is_one_line(classifier, data, content, value) -> None:
+    other, params = with_last_bias(content, value), ExportParams(num_check_images=9)
     with pytest.raises(UserError, match=r"^export.tolerance=0.0001: .* differs by ") as error:
-        check_agreement(
-            with_last_bias(content, value), classifier, data.test_images.images_nhwc, ExportParams(num_check_images=9)
-        )
+        check_agreement(other, classifier, data.test_images.images_nhwc, params)
     assert "nothing was written; try" in str(error.value) and "\n" not in str(error.value)
 
 

@@ -1,5 +1,3 @@
-"""Known answers for the curve of a range test."""
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,8 +80,7 @@ def test_where_lines_rest_on_one_side_nothing_is_read():
     # the last batches are lucky: lower than the valley, and no rise behind them
     loss = bowl(0.5, wall=0)
     loss[-3:] = 1.2
-    assert curve(loss)["loss"].idxmin() == 149
-    assert minimum(curve(loss)) == pytest.approx(0.5, rel=0.3)
+    assert curve(loss)["loss"].idxmin() == 149 and minimum(curve(loss)) == pytest.approx(0.5, rel=0.3)
 
 
 @pytest.mark.parametrize("num_points", [0, 1, 2, 3])
@@ -94,5 +91,4 @@ def test_few_points_are_a_curve_too(num_points):
 def test_a_narrow_kernel_reaches_the_next_points():
     noisy = 2.3 + np.random.default_rng(0).normal(0, 0.1, 150)
     smoothed = smooth_losses(LR, noisy, 1e-6)
-    assert np.isfinite(smoothed).all()
-    assert smoothed.std() < 0.8 * noisy.std()
+    assert np.isfinite(smoothed).all() and smoothed.std() < 0.8 * noisy.std()

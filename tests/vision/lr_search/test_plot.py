@@ -18,8 +18,7 @@ def test_every_suggestion_is_a_line_where_it_lies_and_the_one_taken_is_solid_wit
     ax = plot_lr_curve(CURVE, {**BEST, "method": taken}, "title").axes[0]
     lines = [line for line in ax.lines if len(set(line.get_xdata())) == 1]
     for line, (name, lr) in zip(lines, BEST["candidates"].items(), strict=True):
-        assert line.get_xdata()[0] == lr
-        assert line.get_label().startswith(METHODS[name])
+        assert line.get_xdata()[0] == lr and line.get_label().startswith(METHODS[name])
         assert line.get_color() == COLORS[name]
         assert (line.get_linestyle() == "-") == (name == taken) == ("taken" in line.get_label())
     (band,) = ax.patches
@@ -31,8 +30,7 @@ def test_raw_losses_are_dots_and_what_diverged_is_grey():
     parts = [line for line in ax.lines if len(set(line.get_xdata())) > 1]
     before, behind = parts[:3], parts[3:]
     for (dots, *lines), x in ((before, LR[:40]), (behind, LR[40:])):
-        assert list(dots.get_xdata()) == [*x, *x]
-        assert (dots.get_marker(), dots.get_linestyle()) == (".", "None")
+        assert list(dots.get_xdata()) == [*x, *x] and (dots.get_marker(), dots.get_linestyle()) == (".", "None")
         for run, line in enumerate(lines):
             assert list(line.get_xdata()) == list(x)
             assert list(dots.get_ydata()[run * len(x) :][: len(x)] - line.get_ydata()) == pytest.approx([0.1] * len(x))
@@ -43,8 +41,7 @@ def test_raw_losses_are_dots_and_what_diverged_is_grey():
 
 def test_a_test_that_diverged_has_no_suggestions_and_says_so():
     ax = plot_lr_curve(CURVE.head(5), {"candidates": {}, "method": "train.lr"}, "a $ in a title").axes[0]
-    assert ax.get_title().startswith(r"a \$ in a title: ")
-    assert "diverged" in ax.get_title()
+    assert ax.get_title().startswith(r"a \$ in a title: ") and "diverged" in ax.get_title()
 
 
 @pytest.mark.parametrize(("method", "why"), [("train.lr", "was given"), ("auto", "too short")])

@@ -1,5 +1,3 @@
-"""Known answers for the rate that is chosen, from curves whose answer is known."""
-
 import logging
 
 import numpy as np
@@ -56,18 +54,15 @@ def test_the_rule(batch_size, momentum, rate, cautious):
 @pytest.mark.parametrize("at", [0.02, 0.3, 3.0])
 def test_tests_that_do_not_blow_up_leave_the_rule_as_it_is(at, caplog):
     found = chosen(curves(valley(at), valley(at)))
-    assert found["lr"] == pytest.approx(0.2)
-    assert found["band"] == pytest.approx([0.2, 0.2])
-    assert found["candidates"]["minimum"] == pytest.approx(at, rel=0.3)
-    assert not warnings(caplog)
+    assert found["lr"] == pytest.approx(0.2) and found["band"] == pytest.approx([0.2, 0.2])
+    assert found["candidates"]["minimum"] == pytest.approx(at, rel=0.3) and not warnings(caplog)
 
 
 def test_the_lowest_loss_is_taken_where_it_is_asked_for(caplog):
     found = chosen(curves(valley(0.1), valley(0.2)), method="minimum")
     assert found["band"] == pytest.approx([0.1, 0.2], rel=0.3)
     assert found["lr"] == pytest.approx(np.sqrt(found["band"][0] * found["band"][1]))
-    assert found["candidates"]["auto"] == pytest.approx(0.2)
-    assert not warnings(caplog)
+    assert found["candidates"]["auto"] == pytest.approx(0.2) and not warnings(caplog)
 
 
 @pytest.mark.parametrize(("at", "rate"), [(1.0, 0.2), (0.2, 0.1), (0.08, 0.04)])
@@ -86,27 +81,21 @@ def test_a_bump_in_a_fast_test_is_no_blow_up(caplog):
     knots = {1e-3: 2.33, 0.01: 2.2, 0.08: 1.75, 0.15: 2.6, 0.35: 2.1, 0.8: 1.7, 2: 1.8, 10: 2.6}
     loss = np.interp(X, np.log10(list(knots)), list(knots.values()))
     found = chosen(curves(loss, loss))
-    assert found["lr"] == pytest.approx(0.2)
-    assert 0.08 < found["read_to"] < 0.15
-    assert found["candidates"]["minimum"] == pytest.approx(0.07, rel=0.3)
-    assert not warnings(caplog)
+    assert found["lr"] == pytest.approx(0.2) and 0.08 < found["read_to"] < 0.15
+    assert found["candidates"]["minimum"] == pytest.approx(0.07, rel=0.3) and not warnings(caplog)
 
 
 def test_losses_that_teach_nothing_leave_the_rule_and_no_lowest_loss(caplog):
     noise = np.full(150, 2.3)
-    assert chosen(curves(noise, noise), 256)["lr"] == pytest.approx(0.4)
-    assert not warnings(caplog)
+    assert chosen(curves(noise, noise), 256)["lr"] == pytest.approx(0.4) and not warnings(caplog)
     lowest = chosen(curves(noise, noise), 256, method="minimum")
-    assert lowest["lr"] == lowest["candidates"]["minimum"] <= 0.1 * (1 + 1e-9)
-    assert len(warnings(caplog)) == 1
+    assert lowest["lr"] == lowest["candidates"]["minimum"] <= 0.1 * (1 + 1e-9) and len(warnings(caplog)) == 1
 
 
 def test_several_tests_see_a_fall_that_one_alone_may_not(caplog):
     shallow = 2.3 - 0.05 * (2.3 - valley(0.3))
     one, all_of_them = (chosen(curves(*[shallow] * n), 512, method="minimum")["lr"] for n in (1, 8))
-    assert one == pytest.approx(0.1)
-    assert "chance" in caplog.text
-    assert all_of_them == pytest.approx(0.3, rel=0.5)
+    assert one == pytest.approx(0.1) and "chance" in caplog.text and all_of_them == pytest.approx(0.3, rel=0.5)
 
 
 def test_tests_that_disagree_leave_the_lowest_rate(caplog):
@@ -117,8 +106,7 @@ def test_tests_that_disagree_leave_the_lowest_rate(caplog):
 
 def test_without_a_test_the_cautious_rate_is_taken(caplog):
     found = chosen(curves(valley(0.3)).head(0), 512)
-    assert (found["lr"], *found["band"]) == pytest.approx((0.1, 0.1, 0.1))
-    assert found["read_to"] is None
+    assert (found["lr"], *found["band"]) == pytest.approx((0.1, 0.1, 0.1)) and found["read_to"] is None
     assert not warnings(caplog)
 
 

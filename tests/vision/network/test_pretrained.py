@@ -15,8 +15,6 @@ from s10_pipeline.vision.training.model import build_classifier
 
 @pytest.fixture
 def build(data, tiny):
-    """Builds the classifier of ``data`` for a weights file."""
-
     def build(path, **architecture):
         architecture = ArchitectureParams.model_validate({"depth": 18, **architecture})
         update = {"architecture": architecture, "pretrained": PretrainedParams(path=str(path))}
@@ -69,10 +67,7 @@ class Code:
 MISFITS = [
     (lambda: resnet(50), "a ResNet of depth 50, not 18; set train.architecture.depth=50"),
     # timm's resnet18d has a stem of three convolutions
-    (
-        lambda: resnet(**{"conv1.0.weight": torch.zeros(32, 3, 3, 3)}),
-        "unknown weights conv1.0.weight .*; use a ResNet",
-    ),
+    (lambda: resnet(**{"conv1.0.weight": torch.zeros(32, 3, 3, 3)}), "unknown weights conv1.0.weight .*; use a ResNet"),
     (lambda: {"blocks.\x1b[2J": torch.zeros(1)}, r"unknown weights blocks.\\x1b\[2J .*; use a ResNet-18, 34"),
     (lambda: resnet(**{"conv1.weight": torch.zeros(64, 3, 3, 3)}), "conv1.weight is 64x3x3x3 instead of 64x3x7x7; set"),
     (lambda: resnet(**{"bn1.running_var": torch.full((64,), torch.nan)}), "bn1.running_var is not finite; restore"),

@@ -94,13 +94,11 @@ def test_it_is_fitted_to_images_of_all_classes_where_they_come_sorted(shapes, se
     model = build_classifier(images, replace(train_set, indices=rows), WHITENED)
     whole = model.normalise(torch.from_numpy(images.images_nhwc[rows]).permute(0, 3, 1, 2))
     labels = [int(images.labels[rows][(whole == x).all(dim=(1, 2, 3))][0]) for x in taken[0]]
-    assert len(labels) == 50
-    assert set(labels) == set(range(10))
+    assert len(labels) == 50 and set(labels) == set(range(10))
 
 
 @pytest.mark.parametrize(("side", "num_images"), [(32, 40), (64, 10), (128, 2), (512, 1)])
 def test_of_large_images_fewer_are_taken(side, num_images, monkeypatch):
-    """What is held is a bounded number of pixels."""
     images_nhwc = np.zeros((40, side, side, 3), np.uint8)
     taken = []
     monkeypatch.setattr(model_module, "NUM_WHITENED_PIXELS", 40 * 32**2)

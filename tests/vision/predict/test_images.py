@@ -1,5 +1,3 @@
-"""Finding and reading the user's image files."""
-
 from pathlib import Path
 
 import pytest

@@ -1,5 +1,3 @@
-"""Prediction from files equals a forward pass on the pixels, and survives whatever lies in a folder."""
-
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +32,7 @@ def test_equals_a_forward_pass_on_the_pixels(make_model, tmp_path: Path, batch_s
     np.testing.assert_array_equal(gallery, images)
 
 
-def test_the_gallery_shows_the_first_readable_files(
-    make_model, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What else lies in folders: test_awkward_files.py."""
+def test_the_gallery_shows_the_first_readable_files(make_model, tmp_path: Path, caplog) -> None:
     (tmp_path / "sub folder").mkdir()
     for number, name in enumerate(("sub folder/wide.jpg", "a.png", "b.bmp", "z.png")):
         Image.new("RGB", (50 + number, 40), "red").save(tmp_path / name)
@@ -46,8 +41,7 @@ def test_the_gallery_shows_the_first_readable_files(
     table, gallery = predict_images(make_model(), params, device="cpu")
     assert table["file"].tolist() == ["a.png", "b.bmp", "cut.png", "sub folder/wide.jpg", "z.png"]
     assert table["prediction"].isna().tolist() == [False, False, True, False, False]
-    assert "1 of 5 files" in caplog.text
-    assert gallery.shape == (3, 32, 32, 3)
+    assert "1 of 5 files" in caplog.text and gallery.shape == (3, 32, 32, 3)
     classes = readable_rows(table, len(gallery))["prediction"].to_numpy(int)
     cams = compute_cams(make_model(), gallery, classes, method="gradcam", layer="layer3", device="cpu")
     texts = [text.get_text() for text in plot_predictions_gallery(gallery, table, cams, title="mine").axes[0].texts]
@@ -61,5 +55,4 @@ def test_nothing_readable_is_an_error(make_model, tmp_path: Path, single: bool) 
     path = tmp_path / "0.jpg" if single else tmp_path
     with pytest.raises(UserError, match=rf"^predict.path={path}: no image could be read \(0.jpg: ") as error:
         predict_images(make_model(), PredictParams(path=str(path)), device="cpu")
-    assert "\n" not in str(error.value)
-    assert ("6 more" in str(error.value)) != single
+    assert "\n" not in str(error.value) and ("6 more" in str(error.value)) != single

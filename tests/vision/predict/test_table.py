@@ -1,5 +1,3 @@
-"""The table says for each file what is likely, or why nothing is known."""
-
 import numpy as np
 import pytest
 
@@ -23,8 +21,6 @@ def test_the_likeliest_classes_come_first_and_ties_in_label_order(top_k: int) ->
 
 def test_a_file_that_could_not_be_read_has_a_reason_and_nothing_else() -> None:
     table = prediction_table(["x", "y", "z"], PROBABILITIES, {1: "broken"}, ["a", "b", "c"], 2)
-    assert table["error"].isna().tolist() == [True, False, True]
-    assert table.loc[1, "error"] == "broken"
-    assert table.loc[1].drop(["file", "error"]).isna().all()
-    assert readable_rows(table, 1)["file"].tolist() == ["x"]
+    assert table["error"].isna().tolist() == [True, False, True] and table.loc[1, "error"] == "broken"
+    assert table.loc[1].drop(["file", "error"]).isna().all() and readable_rows(table, 1)["file"].tolist() == ["x"]
     assert readable_rows(table, 9)["file"].tolist() == ["x", "z"]

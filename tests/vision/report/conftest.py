@@ -1,5 +1,3 @@
-"""A report to look at."""
-
 from collections.abc import Callable
 
 import numpy as np
@@ -31,11 +29,9 @@ def predictions(num_images: int, names: tuple[str, ...]) -> pd.DataFrame:
     probabilities = np.full((num_images, len(names)), 0.3 / (len(names) - 1))
     probabilities[index, prediction] = 0.7
     table = {"index": index, "path": [f"test/{names[k]}/{i}.png" for i, k in zip(index, label, strict=True)]}
-    table |= {"label": label, "prediction": prediction}
-    table |= {"label_name": np.array(names)[label], "prediction_name": np.array(names)[prediction], "confidence": 0.7}
-    return pd.concat(
-        [pd.DataFrame(table), pd.DataFrame(probabilities, columns=[f"p_{name}" for name in names])], axis=1
-    )
+    table |= {"label": label, "prediction": prediction, "confidence": 0.7}
+    table |= {"label_name": np.array(names)[label], "prediction_name": np.array(names)[prediction]}
+    return pd.DataFrame(table | {f"p_{name}": probabilities[:, k] for k, name in enumerate(names)})
 
 
 def label_errors(names: tuple[str, ...]) -> pd.DataFrame:
@@ -60,17 +56,13 @@ def make_inputs(
     epochs = np.arange(1, 5)
     history = pd.DataFrame({"epoch": epochs, "lr": [0.1, 0.1, 0.02, 0.02], "lr_dropped": epochs % 2 == 0})
     history["lr_after"] = [0.1, 0.02, 0.02, 0.004]
-    schedule = {
-        "decided_by": ["validation loss"],
-        "drops": [{"epoch": 2, "lr": 0.1, "lr_after": 0.02, "sentence": "1 epoch without an improvement"}],
-        "falls": [],
-        "warmup": "",
-    }
+    drop = {"epoch": 2, "lr": 0.1, "lr_after": 0.02, "sentence": "1 epoch without an improvement"}
+    schedule = {"decided_by": ["validation loss"], "drops": [drop], "falls": [], "warmup": ""}
     for column in ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy"):
         history[column] = [0.2, 0.5, 0.9, float("nan")]
     metrics = compute_metrics(table[[f"p_{name}" for name in names]].to_numpy(), images.labels, names, 15)
-    best_lr = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": float("nan")}, "read_to": 0.5}
-    best_lr["band"] = [0.04, 0.06]
+    best_lr = {"lr": 0.05, "method": "auto", "candidates": {"auto": 0.05, "minimum": float("nan")}}
+    best_lr |= {"band": [0.04, 0.06], "read_to": 0.5}
     lr = np.geomspace(1e-3, 1, 20)
     advantage = {"mean": 0.2, "low": 0.1, "high": 0.3}
     controls = ("random_maps", "other_maps")
@@ -89,12 +81,10 @@ def make_inputs(
             indices=misclassified["index"].to_numpy(np.int64),
             predicted_nhw=rng.random((n, size, size), dtype=np.float32) * (np.arange(n) != 1)[:, None, None],
             true_nhw=rng.random((n, size, size), dtype=np.float32),
-            params=params.model_dump(mode="json"),
-            model="sha256:def",
+            params=params.model_dump(mode="json"), model="sha256:def",
             shortcut={"class_name": names[0], "num_images": 7, "area": 0.02, "heat_plain": 0.01, "heat_tagged": None,
                       } if planted else None,
-            shortcut_examples=[],
-            shortcut_nhw=rng.random((0, size, size), dtype=np.float32),
+            shortcut_examples=[], shortcut_nhw=rng.random((0, size, size), dtype=np.float32),
         ),
         metrics=metrics | {"ece": float("nan"), "temperature": 1.5, "ece_after_temperature": 0.01,
                            "val_accuracy": 0.5, "num_val_images": 40,
@@ -105,15 +95,11 @@ def make_inputs(
         reliability=tabulate_reliability(np.full((4, 2), 0.5), np.array([0, 1, 0, 0]), 1.5, 15),
         train_margins=pd.DataFrame({"split": ["train", "val", "test"] * 20, "index": range(60), "margin": range(60)}),
         label_error_candidates=label_errors(names),
-        near_duplicates=pd.DataFrame(
-            {"split": ["test"], "index": [3], "train_index": [5], "similarity": [0.9], "mirrored": [True],
-             "label_name": [names[0]], "train_label_name": [names[1]]}
-        ),
+        near_duplicates=pd.DataFrame({"split": "test", "index": [3], "train_index": 5, "similarity": 0.9,
+                                      "mirrored": True, "label_name": names[0], "train_label_name": names[1]}),
         shortcut_probe=probe.assign(taken=0.0, taken_tagged=1.0) if planted else probe.head(0),
         training_history=history,
-        training_timing=pd.DataFrame(
-            {"epoch": epochs, "epoch_seconds": 2.0, "images_per_second": 50.0, "data_wait_fraction": 0.1}
-        ),
+        training_timing=history[["epoch"]].assign(epoch_seconds=2.0, images_per_second=50.0, data_wait_fraction=0.1),
         lr_curve=pd.DataFrame({"lr": lr, "loss": 1.0, "raw_loss": 1 + lr, "run": 0}),
         best_lr=best_lr,
         augmented_examples=ImageSet(
@@ -121,16 +107,11 @@ def make_inputs(
         ),
         provenance={
             "data": {"train": {"title": title, "parameters": {"path": NASTY, "mirrors": [], "list": [1, {"a": True}]}}},
-            "train": {"warmup_epochs": 0},
-            "schedule": schedule,
-            NASTY: NASTY,
-            "empty": {},
+            "train": {"warmup_epochs": 0}, "schedule": schedule, NASTY: NASTY, "empty": {},
         },
         cam_check=cam_check,
-        verdicts=[
-            Verdict(kind, "found", 120, f"{kind} of {NASTY} is told", 0.5, 0.4, 0.6).as_dict()
-            for kind in KINDS if kind != "cam_trust"
-        ],
+        verdicts=[Verdict(kind, "found", 120, f"{kind} of {NASTY} is told", 0.5, 0.4, 0.6).as_dict()
+                  for kind in KINDS if kind != "cam_trust"],
     )  # fmt: skip
 
 
@@ -152,5 +133,4 @@ def figures() -> dict[str, Figure]:
 
 @pytest.fixture(scope="session")
 def html(figures: dict[str, Figure]) -> str:
-    """A page of 25 mistakes."""
     return build_report(make_inputs(), figures)

@@ -1,18 +1,9 @@
-"""Which images the report shows beside its tables."""
-
 import numpy as np
 import pandas as pd
 
 from s10_pipeline.vision.data.corrections import pixels_sha256
 from s10_pipeline.vision.data.image_set import ImageSet
-from s10_pipeline.vision.report.examples import (
-    NUM_OF_A_PAIR,
-    show_duplicates,
-    show_highest_losses,
-    show_label_errors,
-    show_pairs,
-    without_pictures,
-)
+from s10_pipeline.vision.report import examples
 
 NUM = 20
 IMAGES = ImageSet(
@@ -25,25 +16,21 @@ def predictions(wrong: int) -> pd.DataFrame:
     """Images of class a, of which the last ``wrong`` are taken for b, each more surely than the one before."""
     p_b = np.where(np.arange(NUM) < NUM - wrong, 0.25, 0.5 + np.arange(NUM) / 100)
     is_b = p_b > 0.5
-    return pd.DataFrame(
-        {
-            "index": np.arange(NUM), "label": 0, "prediction": is_b.astype(int), "label_name": "a",
-            "prediction_name": np.where(is_b, "b", "a"), "confidence": np.maximum(p_b, 1 - p_b), "p_a": 1 - p_b,
-            "p_b": p_b,
-        }
-    )  # fmt: skip
+    table = pd.DataFrame({"index": np.arange(NUM), "label": 0, "label_name": "a", "p_a": 1 - p_b, "p_b": p_b})
+    names = np.where(is_b, "b", "a")
+    return table.assign(prediction=is_b.astype(int), prediction_name=names, confidence=np.maximum(p_b, 1 - p_b))
 
 
 def test_a_confused_pair_is_shown_by_the_surest_mistakes() -> None:
-    (pair,) = show_pairs([{"truth": "a", "prediction": "b", "count": 9}], predictions(wrong=9), IMAGES)
-    assert [example["index"] for example in pair["examples"]] == list(range(NUM))[: -NUM_OF_A_PAIR - 1 : -1]
+    (pair,) = examples.show_pairs([{"truth": "a", "prediction": "b", "count": 9}], predictions(wrong=9), IMAGES)
+    assert [example["index"] for example in pair["examples"]] == list(range(NUM))[: -examples.NUM_OF_A_PAIR - 1 : -1]
     first = pair["examples"][0]
     assert (first["path"], first["truth"], first["prediction"], first["confidence"]) == ("19.png", "a", "b", 0.69)
     assert pair["count"] == 9
 
 
 def test_the_highest_losses_come_first_right_or_wrong() -> None:
-    shown = show_highest_losses(predictions(wrong=2), IMAGES)
+    shown = examples.show_highest_losses(predictions(wrong=2), IMAGES)
     assert [item["index"] for item in shown[:3]] == [19, 18, 0]
     np.testing.assert_allclose([item["loss"] for item in shown[:3]], -np.log([0.31, 0.32, 0.75]))
 
@@ -51,17 +38,16 @@ def test_the_highest_losses_come_first_right_or_wrong() -> None:
 def test_duplicates_with_different_labels_come_first() -> None:
     pairs = pd.DataFrame({"split": ["test", "val"], "index": [1, 2], "train_index": [3, 4]})
     pairs["label_name"], pairs["train_label_name"] = ["a", "a"], ["a", "b"]
-    shown = show_duplicates(pairs, IMAGES, IMAGES)
+    shown = examples.show_duplicates(pairs, IMAGES, IMAGES)
     assert [(row["index"], row["train_index"], row["differ"]) for row in shown] == [(2, 4, True), (1, 3, False)]
     assert shown[0]["image"] != shown[0]["train_image"]
 
 
 def test_the_page_s_json_has_no_pictures() -> None:
-    errors = show_label_errors(
-        pd.DataFrame({"split": ["test", "val"], "index": [6, 5], "margin": [0.5, 0.5]}), IMAGES, IMAGES
-    )
+    candidates = pd.DataFrame({"split": ["test", "val"], "index": [6, 5], "margin": [0.5, 0.5]})
+    errors = examples.show_label_errors(candidates, IMAGES, IMAGES)
     assert errors[0]["image"].startswith("data:image")
     assert errors.pop()["fix"] is None, "test images are not corrected"
     fix = errors[0].pop("fix")
     assert fix == {"row": ["val", 5, "5.png", pixels_sha256(IMAGES.images_nhwc[5])], "label": "a", "suggested": None}
-    assert without_pictures(errors) == [{"split": "val", "index": 5, "margin": 0.5, "path": "5.png"}]
+    assert examples.without_pictures(errors) == [{"split": "val", "index": 5, "margin": 0.5, "path": "5.png"}]

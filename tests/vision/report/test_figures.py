@@ -1,5 +1,3 @@
-"""The report's figures."""
-
 import dataclasses
 import re
 from importlib import resources

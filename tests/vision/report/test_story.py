@@ -1,5 +1,3 @@
-"""Where the learning rate and the data come from, read off what was stored."""
-
 import pandas as pd
 
 from s10_pipeline.vision.report.story import explain_learning_rate, trace_lineage
@@ -32,8 +30,7 @@ def test_lineage_marks_change_with_what_they_mark() -> None:
         "train source", "train images", "test source", "test images", "split", "code", "model", "predictions"
     ]  # fmt: skip
     marks = {step: mark for step, _, mark in steps}
-    assert marks["train source"] == "md5:train"
-    assert marks["test images"] == "sha256:abc"
+    assert marks["train source"] == "md5:train" and marks["test images"] == "sha256:abc"
     assert "4,500 train, 500 val" in {what for _, what, _ in steps}
     assert "uncommitted" in next(what for step, what, _ in steps if step == "code")
     changed = trace_lineage(provenance, "sha256:other", predictions.assign(prediction=[1, 1]))

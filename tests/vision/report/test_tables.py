@@ -6,18 +6,11 @@ import pandas as pd
 from s10_pipeline.vision.report.tables import most_confused, to_jsonable, training_summary
 
 NAN = float("nan")
-HISTORY = pd.DataFrame(
-    {
-        "epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, True],
-        "train_accuracy": [0.1, 0.2, 0.3], "val_accuracy": [0.4, 0.6, NAN], "test_accuracy": [0.5, 0.5, 0.7],
-    }
-)  # fmt: skip
-TIMING = pd.DataFrame(
-    {
-        "epoch": [1, 2, 3], "epoch_seconds": [1.0, 1.0, 2.0], "images_per_second": [100.0, 100.0, 50.0],
-        "data_wait_fraction": [0.4, 0.0, 0.0],
-    }
-)  # fmt: skip
+HISTORY = pd.DataFrame({"epoch": [1, 2, 3], "lr": [0.1, 0.2, 0.02], "lr_dropped": [False, True, True]})
+HISTORY["train_accuracy"], HISTORY["val_accuracy"] = [0.1, 0.2, 0.3], [0.4, 0.6, NAN]
+HISTORY["test_accuracy"] = [0.5, 0.5, 0.7]
+TIMING = pd.DataFrame({"epoch": [1, 2, 3], "epoch_seconds": [1.0, 1.0, 2.0], "images_per_second": [100.0, 100.0, 50.0]})
+TIMING["data_wait_fraction"] = [0.4, 0.0, 0.0]
 
 
 def test_mistakes_are_counted_by_pair_and_shared_by_true_class() -> None:

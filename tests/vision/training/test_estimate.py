@@ -117,7 +117,8 @@ def test_small_images_cost_by_their_area_and_epochs_that_are_left_by_their_own(d
             announce(data.train_images, data.train_set, params, **range_test, epochs=epochs, num_measured=num_measured)
         return [message.removeprefix("training speed on here: about ") for message in caplog.messages]
 
-    # 360 x (0.009 / 4 + 0.001) + 160 x 0.003 / 4 s, and ten times 4.08 s
+    # 360 x (0.009 / 4 + 0.001) + 160 x 0.003 s, as all images are measured whole; and ten times 4.08 s
+    assert told(160, range(1, 2)) == ["100 images/s; estimated time: 1 epoch about 2 s"]
     assert told(160, range(1, 12)) == ["100 images/s; estimated time: 11 epochs about 42 s"]
     fixed(monkeypatch, step=0.1)
     # 360 x 0.101 s: whole images, unlike in the first; 640 x 0.101 s; nothing to tell

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from s10_pipeline.vision.data.loader import TrainLoader
-from s10_pipeline.vision.device import choose_precision, deterministic_algorithms
+from s10_pipeline.vision.device import Precision, choose_precision, deterministic_algorithms
 from s10_pipeline.vision.network.classifier import classifier_to_bytes
 from s10_pipeline.vision.training import step as step_module
 from s10_pipeline.vision.training import trainer as trainer_module
 from s10_pipeline.vision.training.checkpoints import CheckpointStore
+from s10_pipeline.vision.training.ema import build_ema
 from s10_pipeline.vision.training.engine import train_classifier
 from s10_pipeline.vision.training.model import build_classifier
 from s10_pipeline.vision.training.optimizer import build_optimizer
@@ -37,8 +38,8 @@ class Recorder:
         return replay
 
 
-def step_of(model, tiny, capture=None) -> TrainStep:
-    parts = model, build_optimizer(model, tiny, 0.05), CPU_FP32, 0.1
+def step_of(model, tiny, capture=None, precision=CPU_FP32) -> TrainStep:
+    parts = model, build_optimizer(model, tiny, 0.05), precision, 0.1
     return CapturedStep(capture, *parts) if capture else TrainStep(*parts)
 
 
@@ -68,6 +69,24 @@ def test_captured_and_eager_steps_train_the_same(classifier, data, tiny):
     assert (recorder.captures, recorder.replays) == (1, 22 - WARMUP_STEPS)
 
 
+def test_a_first_step_that_is_skipped_in_fp16_leaves_no_momentum(classifier, data, tiny, monkeypatch):
+    def uninitialised(tensor, **_):
+        return torch.full_like(tensor, 1e4)
+
+    expected = copy.deepcopy(classifier)
+    monkeypatch.setattr(torch, "empty_like", uninitialised)
+    half = Precision("fp16", torch.device("cpu"))
+    first, second, *_ = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0).epoch(1)
+    step = step_of(classifier, tiny, precision=half)
+    step.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**126)
+    step(*first)  # its gradients are infinite
+    step.scaler = half.grad_scaler()
+    expected.load_state_dict(classifier.state_dict())
+    for each in (step, step_of(expected, tiny, precision=half)):
+        each(*second)
+    assert classifier_to_bytes(classifier) == classifier_to_bytes(expected)
+
+
 def test_each_batch_shape_gets_a_graph_once_it_came_often_enough(classifier, data, tiny):
     recorder = Recorder()
     step = step_of(classifier, tiny, recorder)
@@ -76,14 +95,23 @@ def test_each_batch_shape_gets_a_graph_once_it_came_often_enough(classifier, dat
     assert recorder.replays == 11 * (WARMUP_STEPS + 1) - WARMUP_STEPS + 1
 
 
-def test_a_failed_capture_warns_once_and_training_goes_on(classifier, data, tiny, caplog):
+@pytest.mark.parametrize("precision", [CPU_FP32, Precision("fp16", torch.device("cpu"))], ids=["fp32", "fp16"])
+def test_a_capture_that_fails_within_the_optimizer_warns_once_and_training_goes_on(
+    classifier, data, tiny, caplog, monkeypatch, precision
+):
     def fail(_compute):
-        raise RuntimeError("operation not permitted when stream is capturing\nmore words")
+        def refuse():
+            raise RuntimeError("operation not permitted when stream is capturing\nmore words")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(step.optimizer, "step", refuse)
+            step.scaler.step(step.optimizer)
 
     eager, captured = classifier, copy.deepcopy(classifier)
-    epochs_of(step_of(eager, tiny), data, count=2)
+    epochs_of(step_of(eager, tiny, precision=precision), data, count=2)
+    step = step_of(captured, tiny, fail, precision)
     with caplog.at_level(logging.WARNING):
-        epochs_of(step_of(captured, tiny, fail), data, count=2)
+        epochs_of(step, data, count=2)
     assert classifier_to_bytes(eager) == classifier_to_bytes(captured)
     (warning,) = caplog.messages
     assert "operation not permitted when stream is capturing" in warning
@@ -207,6 +235,7 @@ def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, pr
     params = on_cuda(tiny, cuda_graph=cuda_graph)
     model = build_classifier(data.train_images, data.train_set, params).to(device)
     step = build_step(model, build_optimizer(model, params, 0.01), chosen, params)
+    ema = build_ema(model, params.ema_decay)
     loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0, pin_memory=True)
 
     def batches():
@@ -217,4 +246,6 @@ def test_steps_never_wait_for_the_device(data, tiny, monkeypatch, cuda_graph, pr
         torch.cuda.set_sync_debug_mode("default")
 
     with own_stream(device), deterministic_algorithms(False):
-        train_epoch(step, batches(), epoch=1)
+        train_epoch(
+            step, batches(), epoch=1, train_batch=lambda _, *batch: (step(*batch), ema.update_parameters(model))
+        )

@@ -80,7 +80,7 @@ def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: f
 
 
 def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
-    """Return dataset versions to keep, extended by all versions that they were made from or saved together with."""
+    """Extend versions to keep by what they were made from, directly or not, and by other outputs of the same stages."""
     kept: Versions = set()
     while more := keep - kept:
         kept |= more
@@ -89,7 +89,7 @@ def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
 
 
 def _broken_paths(datasets: Iterable[Any]) -> list[Path]:
-    """Return folders of dataset versions that hold no data file, because a killed process did not finish saving."""
+    """Return folders of dataset versions, over an hour old, that a killed process left without a data file."""
     folders = [path for dataset in datasets for path in Path(str(path_of(dataset, None))).glob("*/")]
     return [path for path in folders if not (path / path.parent.name).exists() and _is_old(path)]
 

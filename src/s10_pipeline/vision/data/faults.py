@@ -124,7 +124,9 @@ def _leak(train: ImageSet, test: ImageSet, rng: Rng, number: str, how: str = "ex
 def _starve(train: ImageSet, test: ImageSet, rng: Rng, name: str, number: str) -> Planted:
     """Keep only ``number`` random training images of the class ``name``, and all images of the other classes."""
     if name not in train.class_names:
-        raise UserError(f"ingest.plant=starve:{name}: no such class; {did_you_mean(name, train.class_names)}")
+        raise UserError(
+            f"ingest.plant=starve:{name}: the images have no class {name}; {did_you_mean(name, train.class_names)}"
+        )
     of_class = np.flatnonzero(train.labels == train.class_names.index(name))
     some = _some(rng, len(of_class), int(number), f"starve:{name}:{number}", f"training images of {name}")
     dropped = np.setdiff1d(of_class, of_class[some])

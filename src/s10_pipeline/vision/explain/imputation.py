@@ -39,11 +39,13 @@ def impute(
 
 @lru_cache(maxsize=2)
 def _neighbours(size: int) -> csr_array:
-    """Return a matrix (H * H, H * H) whose product with a flattened image is the weighted mean of each pixel's
-    neighbours.
+    """Return the sparse matrix that replaces each pixel of a flattened image by a weighted mean of its neighbours.
+
+    The shape is (H * H, H * H) for square images of H rows. Each row of the matrix sums to 1.
     """
     line, alone = diags_array([1.0, 1.0], offsets=[-1, 1], shape=(size, size)), eye_array(size)
-    # Weights as in the code of Rong et al. 2022: 1/6 for horizontal and vertical neighbours, 1/12 for diagonal ones.
+    # A neighbour weighs 1/6 if it is horizontal or vertical and 1/12 if it is diagonal, as in the code of ROAD (Rong et
+    # al. 2022).
     matrix = csr_array((kron(alone, line) + kron(line, alone)) / 6 + kron(line, line) / 12)
     total = np.asarray(matrix.sum(axis=1)).ravel()
     return csr_array(matrix.multiply(1 / total[:, None]))

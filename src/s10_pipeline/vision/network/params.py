@@ -24,7 +24,7 @@ BOTTLENECK_BLOCKS: dict[int, tuple[int, ...]] = {50: (3, 4, 6, 3), 101: (3, 4, 2
 
 
 class ArchitectureParams(Params):
-    """Architecture of a residual network (He et al. 2015, arXiv:1512.03385).
+    """Parameters of the network's architecture, a ResNet (He et al. 2015, arXiv:1512.03385).
 
     Attributes:
         depth: number of weighted layers. Networks of depth 8, 14, 20, 32, 44 or 56 have three stages; those of depth

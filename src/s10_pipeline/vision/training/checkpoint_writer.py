@@ -49,9 +49,11 @@ def checkpoint_writer(checkpoints: RunCheckpoints, device: torch.device) -> Iter
         checkpoints.save(epoch, copied)
 
     with ThreadPoolExecutor(1, "checkpoint") as thread:
-        yield save
-        if writing:
-            writing.result()
+        try:
+            yield save
+        finally:
+            if writing:
+                writing.result()
 
 
 def _to_pinned(value: Any) -> Any:

@@ -1,9 +1,11 @@
 """Exponential moving average of the weights (Polyak and Juditsky 1992), built on ``torch.optim.swa_utils``."""
 
+from itertools import chain
 from typing import Any
 
-from torch import Tensor, nn
-from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 _PREFIX = "module."
 
@@ -19,17 +21,25 @@ def build_ema(model: nn.Module, decay: float) -> AveragedModel | None:
     Args:
         decay: largest value of d, in [0, 1).
     """
-    if not decay:
-        return None
+    return _Average(model, decay) if decay else None
 
-    def follow(averages: PARAM_LIST, weights: PARAM_LIST, _n: Tensor | int) -> None:
-        # Read the average's own counter, which is on the CPU, because reading the argument would wait for the GPU.
-        n = int(average.n_averaged)
-        step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
-        step(averages, weights, n)
 
-    average = AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
-    return average
+class _Average(AveragedModel):
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        super().__init__(model, use_buffers=True)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        # Do not call the method of AveragedModel, because it copies the counter to the GPU and waits for the copy.
+        n = int(self.n_averaged)
+        d = min(self._decay, (1 + n) / (10 + n)) if n else 0.0
+        pairs = [*zip(*(chain(m.parameters(), m.buffers()) for m in (self.module, model)), strict=True)]
+        averages, weights = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        torch._foreach_lerp_(averages, weights, 1 - d)
+        for average, counter in (pair for pair in pairs if not pair[0].is_floating_point()):
+            average.copy_(counter)
+        self.n_averaged += 1
 
 
 def trained_weights(state: dict[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def train_classifier(
     """Train a ResNet by SGD with momentum under the schedule that ``params`` names.
 
     An unfinished training with the same run key resumes after its last complete epoch. The result is bit-identical to
-    an uninterrupted training if kind of CPU and number of threads are the same. If ``params.lr`` is null, an unfinished
+    an uninterrupted training if kind of CPU and number of threads are the same, on CUDA only with
+    ``params.deterministic``. If ``params.lr`` is null, an unfinished
     training that differs only in the rate that the range test found is resumed too, with its own rate.
 
     Args:

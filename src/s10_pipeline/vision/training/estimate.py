@@ -150,7 +150,8 @@ def announce(
     training = 0.0
     for epoch in epochs:
         area = math.prod(size_in(epoch, images.image_size, train)) / math.prod(images.image_size)
-        seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * area * speed.measuring
+        # Only training images are scaled down; validation and test images are measured at full size in every epoch.
+        seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * speed.measuring
         training += seconds / distributed.num_ranks
     parts = [f"range test about {in_words(searching)}"] if range_test else []
     if epochs:

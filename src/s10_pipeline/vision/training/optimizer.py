@@ -16,13 +16,19 @@ def build_optimizer(model: nn.Module, params: StepParams, lr: float) -> torch.op
     decayed = [p for p in learning if p.ndim > 1 or params.decay_norm_and_bias]
     spared = [p for p in learning if p.ndim <= 1 and not params.decay_norm_and_bias]
     groups = [{"params": decayed, "weight_decay": params.weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [group for group in groups if group["params"]],
         lr=lr,
         momentum=params.momentum,
         nesterov=params.nesterov,
         fused=next(model.parameters()).device.type in ("cuda", "cpu"),
     )
+    if params.momentum:
+        # Start with momentum 0. Otherwise fused SGD allocates momentum without initialising it, and keeps such values
+        # if the gradient scaler skips the first step because of infinite gradients.
+        for weights in learning:
+            optimizer.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
+    return optimizer
 
 
 def class_weights(images: ImageSet, train_set: Split, params: StepParams, device: torch.device) -> Tensor | None:

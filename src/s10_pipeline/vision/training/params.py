@@ -94,7 +94,7 @@ class DistributedParams(Params):
 
 
 class StepParams(Params):
-    """Parameters of training steps, and the number of epochs. The range test reads only these parameters of ``train``.
+    """The parameters of ``train`` that the range test reads too: network, optimiser, loss, device, number of epochs.
 
     Attributes:
         epochs: number of training epochs; the range tests may use at most a quarter of the training's batches.

@@ -163,8 +163,17 @@ class CapturedStep(TrainStep):
         except RuntimeError as error:
             self._capture = None
             _release_generator(self.device)
-            reason = str(error).splitlines()[0]
+            self._forget_unfinished_step()
+            reason = str(error).partition("\n")[0]
             log.warning("a training step could not be captured as a CUDA graph (%s); such steps run eagerly", reason)
+
+    def _forget_unfinished_step(self) -> None:
+        """Undo what the failed step left in scaler and optimiser, which would scale the next gradients twice."""
+        scale = self.scaler.state_dict()
+        self.scaler = self.precision.grad_scaler()
+        self.scaler.load_state_dict(scale)
+        for name in {"grad_scale", "found_inf"} & vars(self.optimizer).keys():
+            delattr(self.optimizer, name)
 
 
 def build_step(network: nn.Module, optimizer: torch.optim.SGD, precision: Precision, params: TrainParams) -> TrainStep:

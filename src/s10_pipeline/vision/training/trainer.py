@@ -61,7 +61,6 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, params, lr)
         self.step = build_step(ranks.wrap(self.model, device), self.optimizer, self.precision, params)
         self.step.weights_k = class_weights(data.train_images, data.train_set, params, device)
-        self.scaler = self.step.scaler
         num_workers = resolve_num_workers(params.num_workers, device, params.distributed.num_processes)
         self.image_size = data.train_images.image_size
         self.loader = TrainLoader(
@@ -85,6 +84,10 @@ class Trainer:
         }
         self.history = History(params, num_workers)
         self.epochs_done = 0
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        return self.step.scaler
 
     def state(self) -> dict[str, Any]:
         """Return the training state that a checkpoint stores: weights, optimiser, schedule, margins and history."""

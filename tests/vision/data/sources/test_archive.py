@@ -89,13 +89,9 @@ def test_pixels_labels_and_names(official):
     assert train.class_names == test.class_names == ("airplane", "automobile", "bird")
     assert train.images_nhwc.flags.c_contiguous
     assert train.source == {
-        "name": "cifar10",
-        "split": "train",
-        "title": "CIFAR-10, official archive",
-        "checksum": f"md5:{md5(official.file.read_bytes())}",
-        "parameters": {"source": "cifar10", "image_size": 32},
-        "resize": describe_rule((32, 32)),
-    }
+        "name": "cifar10", "split": "train", "title": "CIFAR-10, official archive", "resize": describe_rule((32, 32)),
+        "checksum": f"md5:{md5(official.file.read_bytes())}", "parameters": {"source": "cifar10", "image_size": 32},
+    }  # fmt: skip
     assert test.source == {**train.source, "split": "test"}
 
 
@@ -103,8 +99,7 @@ def test_cifar100_takes_the_fine_labels(tmp_path, monkeypatch):
     official = Official(tmp_path / "server", CIFAR100)
     monkeypatch.setitem(archive.ARCHIVES, "cifar100", official.archive)
     train, test = read(source="cifar100", path=str(tmp_path / "server"))
-    assert [*train.labels, *test.labels] == official.labels
-    assert train.class_names == ("apple", "bear", "crab")
+    assert [*train.labels, *test.labels] == official.labels and train.class_names == ("apple", "bear", "crab")
     assert train.source["name"] == "cifar100"
 
 
@@ -125,8 +120,7 @@ def test_an_archive_that_is_there_is_read_where_it_is(official, tmp_path, monkey
         "home": {"path": "~/server"},
     }[place]
     train, _ = read(**params)
-    assert len(train) == 20
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [official.file]
+    assert len(train) == 20 and [p for p in tmp_path.rglob("*") if p.is_file()] == [official.file]
 
 
 @pytest.mark.parametrize("path", [None, "nowhere", "server/other.tar.gz"])
@@ -166,9 +160,8 @@ def test_a_wrong_archive_of_the_user_is_an_error_and_stays(official, tmp_path, m
     mine.parent.mkdir()
     content = official.file.read_bytes()[:-1] + b"?"
     mine.write_bytes(content)
-    with pytest.raises(
-        UserError, match=f"^ingest.{setting}=mine/.*: not the official archive, its MD5 is {md5(content)}"
-    ):
+    told = f"^ingest.{setting}=mine/.*: not the official archive, its MD5 is {md5(content)}"
+    with pytest.raises(UserError, match=told):
         read(**{setting: "mine"})
     assert mine.read_bytes() == content
 
@@ -188,9 +181,7 @@ def test_a_truncated_archive_is_called_truncated(official, monkeypatch):
     [
         ("photos.zip", "not cifar-10-python.tar.gz, .*; unpack it and give the folder"),
         ("photos.TAR.GZ", "unpack it"),
-        ("photos.7z", "unpack it"),
         ("photos/cat/1.jpg", "no cifar-10-python.tar.gz there; give ingest.source=folder"),
-        ("photos/train/cat/1.jpg", "give ingest.source=folder"),
         ("photos/data/train.parquet", "give ingest.source=parquet"),
         ("train.parquet", "give its folder with ingest.source=parquet"),
         ("cifar-100-python.tar.gz", "give ingest.source=cifar100"),
@@ -222,20 +213,10 @@ def test_the_other_sources_tell_too(tmp_path):
             read(source=source, path=str(tmp_path / name))
 
 
-@pytest.mark.parametrize(
-    ("make", "told"),
-    [
-        (os.mkfifo, "is not a regular file; give the archive or its folder"),
-        (Path.mkdir, "is not a regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
-        (lambda path: os.truncate(path.touch() or path, 2**40), "not cifar-10-python.tar.gz, 1,099,511,627,776 of"),
-    ],
-)
-def test_an_archive_that_does_not_end_is_not_read(official, tmp_path, make, told):
-    (tmp_path / "path").mkdir()
-    make(tmp_path / "path" / "cifar-10-python.tar.gz")
-    with pytest.raises(UserError, match=f"^ingest.path=.*{told}"):
-        read(path="path")
+def test_an_archive_that_does_not_end_is_not_read(official, tmp_path):
+    os.mkfifo(tmp_path / "cifar-10-python.tar.gz")
+    with pytest.raises(UserError, match=r"^ingest.path=.* is not a regular file; give the archive or its folder"):
+        read(path=str(tmp_path))
 
 
 def test_a_download_dir_that_is_a_file(official, tmp_path):
@@ -246,8 +227,7 @@ def test_a_download_dir_that_is_a_file(official, tmp_path):
 
 def test_the_official_addresses_and_sizes_are_in_place():
     ten, hundred = archive.ARCHIVES["cifar10"], archive.ARCHIVES["cifar100"]
-    assert ten.reader is CIFAR10
-    assert hundred.reader is CIFAR100
+    assert ten.reader is CIFAR10 and hundred.reader is CIFAR100
     assert Path(ten.reader.url).name == "cifar-10-python.tar.gz"
     assert ten.reader.tgz_md5 == "c58f30108f718f92721af3b95e74349a"
     assert (ten.num_bytes, hundred.num_bytes) == (170498071, 169001437)

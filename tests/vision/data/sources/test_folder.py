@@ -1,8 +1,8 @@
 import logging
 import os
-import stat
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from PIL import Image
 from s10_pipeline.vision.data.image_set import content_digest
 from s10_pipeline.vision.data.params import IngestParams
 from s10_pipeline.vision.data.resize import describe_rule, to_square_rgb
-from s10_pipeline.vision.data.sources import decoding, folder, read_source
+from s10_pipeline.vision.data.sources import folder, read_source
 from s10_pipeline.vision.errors import UserError
 
 
@@ -48,15 +48,15 @@ def equal(a, b):
 
 def test_train_and_test_folders(tmp_path):
     make_split(tmp_path)
-    train, test = read(tmp_path)
+    save(tmp_path / "train/ant/deep/er.MPO", noise(100, 60))
+    train, test = read(tmp_path, image_size=48)
     assert train.class_names == test.class_names == ("ant", "bee", "cat")
-    assert train.paths[:4] == ("train/ant/0.png", "train/ant/1.png", "train/ant/2.png", "train/bee/0.png")
+    assert train.paths[2:5] == ("train/ant/2.png", "train/ant/deep/er.MPO", "train/bee/0.png")
     assert test.paths == ("test/ant/t.png", "test/bee/t.png", "test/cat/t.png")
-    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert train.labels.tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2] and train.labels.dtype == np.int64
     assert test.labels.tolist() == [0, 1, 2]
-    assert train.labels.dtype == np.int64
     for result, path in zip(train.images_nhwc, train.paths, strict=True):
-        np.testing.assert_array_equal(result, np.asarray(Image.open(tmp_path / path)))
+        np.testing.assert_array_equal(result, to_square_rgb(Image.open(tmp_path / path), 48))
 
 
 def test_the_split_is_seeded_stratified_and_complete(tmp_path):
@@ -64,12 +64,9 @@ def test_the_split_is_seeded_stratified_and_complete(tmp_path):
     train, test = read(tmp_path, test_fraction=0.3, seed=1)
     again, _ = read(tmp_path, test_fraction=0.3, seed=1)
     other, _ = read(tmp_path, test_fraction=0.3, seed=2)
-    assert np.bincount(test.labels).tolist() == [3, 3, 3]
-    assert np.bincount(train.labels).tolist() == [7, 7, 7]
+    assert np.bincount(test.labels).tolist() == [3, 3, 3] and np.bincount(train.labels).tolist() == [7, 7, 7]
     assert sorted(train.paths + test.paths) == [f"{c}/{i:02}.png" for c in ("ant", "bee", "cat") for i in range(10)]
-    assert equal(train, again)
-    assert train.paths != other.paths
-    assert list(train.paths) == sorted(train.paths)
+    assert equal(train, again) and train.paths != other.paths and list(train.paths) == sorted(train.paths)
 
 
 def test_the_result_does_not_depend_on_the_order_of_the_file_system(tmp_path, monkeypatch):
@@ -79,23 +76,7 @@ def test_the_result_does_not_depend_on_the_order_of_the_file_system(tmp_path, mo
     monkeypatch.setattr(os, "walk", lambda top, **_: [(a, b[::-1], c[::-1]) for a, b, c in walk(top)][::-1])
     monkeypatch.setattr(folder.Path, "iterdir", lambda self: iter(list(iterdir(self))[::-1]))
     turned_train, turned_test = read(tmp_path)
-    assert equal(train, turned_train)
-    assert equal(test, turned_test)
-
-
-def test_all_formats_and_sizes_by_the_one_resize_rule(tmp_path):
-    names = ("a.png", "b.JPG", "c.bmp", "d.webp", "deep/er/g.jpeg", "e.Tiff", "f.gif")
-    sizes = ((64, 64), (100, 60), (30, 80), (70, 64), (65, 64), (20, 20), (64, 65))
-    for name, size in zip(names, sizes, strict=True):
-        save(tmp_path / "train" / "x" / name, noise(*size))
-    save(tmp_path / "train" / "y" / "1.png")
-    save(tmp_path / "test" / "x" / "1.png")
-    train, _ = read(tmp_path, image_size=64)
-    assert train.paths[:7] == tuple(f"train/x/{name}" for name in names)
-    np.testing.assert_array_equal(train.images_nhwc[0], noise(64))
-    for result, path in zip(train.images_nhwc, train.paths, strict=True):
-        with Image.open(tmp_path / path) as image:
-            np.testing.assert_array_equal(result, to_square_rgb(image, 64))
+    assert equal(train, turned_train) and equal(test, turned_test)
 
 
 def put(root, *names):
@@ -111,8 +92,8 @@ TOLD = {
         logging.INFO, ["4 files in train/ant "],
     ),
     "images that are not decoded": (
-        lambda root: put(root, *(f"train/{name}" for name in ("ant/1.heic", "ant/2.HEIC", "bee/3.heic", "bee/4.jxl"))),
-        logging.WARNING, ["train/", "3 .heic", "1 .jxl", "convert"],
+        lambda root: put(root, *(f"train/{name}" for name in ("ant/1.heic", "ant/2.HEIC", "bee/3.jxl", "bee/4.eps"))),
+        logging.WARNING, ["train/", "2 .heic", "1 .jxl", "1 .eps", "convert"],
     ),
     "a class in train alone": (
         lambda root: (root / "test/ant/t.png").unlink(), logging.WARNING, ["no test images of ant"]
@@ -132,18 +113,16 @@ def test_what_is_not_read_is_told(tmp_path, caplog, case):
     train, test = read(tmp_path)
     assert (len(train), len(test)) == (9, 2 if "alone" in case else 3)
     (record,) = [record for record in caplog.records if facts[0] in record.getMessage()]
-    assert record.levelno >= level
-    assert all(fact in record.getMessage() for fact in facts)
+    assert record.levelno >= level and all(fact in record.getMessage() for fact in facts)
 
 
 def test_a_class_folder_may_be_a_link(tmp_path):
     make_split(tmp_path / "real")
-    (tmp_path / "linked").symlink_to(tmp_path / "real")
     (tmp_path / "some").mkdir()
     for name in ("ant", "bee"):
         (tmp_path / "some" / name).symlink_to(tmp_path / "real" / "train" / name)
-    assert len(read(tmp_path / "linked")[0]) == 9
-    assert read(tmp_path / "some")[0].class_names == ("ant", "bee")
+    (tmp_path / "linked").symlink_to(tmp_path / "some")
+    assert read(tmp_path / "linked")[0].class_names == ("ant", "bee")
 
 
 def test_the_source_is_described_without_absolute_paths(tmp_path):
@@ -151,16 +130,11 @@ def test_the_source_is_described_without_absolute_paths(tmp_path):
     make_classes(tmp_path / "pets")
     split, _ = read(tmp_path / "split", seed=3)
     train, test = read(tmp_path / "pets", seed=3)
-    assert split.source["parameters"] == {"source": "folder", "image_size": 32}
-    assert train.source == {
-        "name": "folder",
-        "split": "train",
-        "title": "pets: a folder of images",
-        "checksum": train.source["checksum"],
-        "parameters": {"source": "folder", "image_size": 32, "seed": 3, "test_fraction": 0.2},
-        "resize": describe_rule((32, 32)),
-    }
-    assert test.source == {**train.source, "split": "test"}
+    parameters = {"source": "folder", "image_size": 32}
+    assert split.source["parameters"] == parameters
+    told = {"name": "folder", "split": "train", "title": "pets: a folder of images", "resize": describe_rule((32, 32))}
+    told |= {"checksum": train.source["checksum"], "parameters": {**parameters, "seed": 3, "test_fraction": 0.2}}
+    assert (train.source, test.source) == (told, {**told, "split": "test"})
 
 
 def test_the_checksum_is_of_paths_and_contents_and_not_of_the_place(tmp_path):
@@ -169,8 +143,7 @@ def test_the_checksum_is_of_paths_and_contents_and_not_of_the_place(tmp_path):
     save(tmp_path / "c" / "test" / "ant" / "t.png", noise(seed=77))
     (tmp_path / "d" / "test" / "ant" / "t.png").rename(tmp_path / "d" / "test" / "ant" / "u.png")
     a, b, c, d = (read(tmp_path / name)[0].source["checksum"] for name in "abcd")
-    assert a == b and a.startswith("sha256:")
-    assert len({a, c, d}) == 3
+    assert a == b and a.startswith("sha256:") and len({a, c, d}) == 3
 
 
 # what is done to three classes, split or not -> what is said
@@ -180,26 +153,17 @@ REFUSED = {
     ),
     "a file": (False, lambda root: [root.rename(root.with_name("x")), root.touch()], "is a file"),
     "no class folders": (
-        False, lambda root: [root.rename(root.with_name("x")), save(root / "x.png")],
-        "^ingest.path=.*no class folders; sort",
-    ),
-    "one class": (
-        False, lambda root: [(root / name).rename(root.with_name(name)) for name in ("ant", "bee")],
-        r"one class only \(cat\)",
+        False, lambda root: [root.rename(root.with_name("x")), save(root / "x.png")], "^ingest.path=.*no class folders;"
     ),
     "one class of a split": (
         True, lambda root: [path.rename(root.with_name(path.parent.name + path.name)) for path in root.glob("*/[ab]*")],
         r"one class only \(cat\)",
     ),
     "an empty class": (False, lambda root: (root / "dog").mkdir(), "class folder dog .*; add .*remove"),
-    "an empty class of a split": (True, lambda root: (root / "train/dog").mkdir(), "class folder dog .*; add .*remove"),
     "a class of images that are not decoded": (
-        False, lambda root: (root / "dog").mkdir() or (root / "dog/1.heic").touch(),
-        "class folder dog .*; add",
+        False, lambda root: (root / "dog").mkdir() or (root / "dog/1.heic").touch(), "class folder dog .*; add"
     ),
-    "a single image": (
-        False, lambda root: save(root / "dog/1.png"), "too few images of dog: each class needs 2 images"
-    ),
+    "a single image": (False, lambda root: save(root / "dog/1.png"), "too few images of dog: each class needs 2 im"),
     "a class in test alone": (True, lambda root: save(root / "test/Cat/1.png"), r"test/ .*\(Cat\); "),
     "no test images": (
         True, lambda root: [path.unlink() for path in root.glob("test/*/*")], "test/ has no images in class folders"
@@ -235,27 +199,21 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path, monkeypatch, case):
 @pytest.mark.parametrize(
     ("train", "test"),
     [
-        ("Train", "TEST"),
-        ("Training", "Testing"),
-        ("seg_train", "seg_test"),
-        ("training_set", "test_set"),
-        ("TrainData", "test-images"),
-        ("train2017", "test2017"),
-        ("flowers.train", "flowers.test"),
+        ("Train", "TEST"), ("Training", "Testing"), ("seg_train", "seg_test"), ("training_set", "test_set"),
+        ("TrainData", "test-images"), ("train2017", "test2017"), ("flowers.train", "flowers.test"),
     ],
-)
+)  # fmt: skip
 def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
     make_split(tmp_path)
     (tmp_path / "train").rename(tmp_path / train)
     (tmp_path / "test").rename(tmp_path / test)
     save(tmp_path / "Validation" / "ant" / "1.png")
-    with caplog.at_level("INFO"):
-        sets = read(tmp_path)
+    caplog.set_level("INFO")
+    sets = read(tmp_path)
     assert [images.class_names for images in sets] == [("ant", "bee", "cat")] * 2
     assert [len(images) for images in sets] == [10, 3]
     assert "10 training images of 3 classes, images per class: ant 4, bee 3, cat 3" in caplog.text
-    assert sets[0].validation.nonzero()[0].tolist() == [9]
-    assert sets[0].paths[9] == "Validation/ant/1.png"
+    assert sets[0].validation.nonzero()[0].tolist() == [9] and sets[0].paths[9] == "Validation/ant/1.png"
     assert sets[1].validation is None
 
 
@@ -286,52 +244,8 @@ def test_a_class_may_be_called_train(tmp_path, names):
     assert set(names) <= set(read(tmp_path)[0].class_names)
 
 
-@pytest.mark.parametrize("with_threads", [False, True])
-def test_an_unreadable_image_is_named(tmp_path, monkeypatch, with_threads):
-    monkeypatch.setattr(decoding, "MIN_BYTES_FOR_THREADS", 0 if with_threads else 10**9)
-    make_split(tmp_path)
-    put(tmp_path, "train/bee/1.png", "train/cat/1.png")
-    for name in "abcde":
-        (tmp_path / "test" / "bee" / f"{name}.png").touch()
-    with pytest.raises(
-        UserError,
-        match=r"^ingest.path=.*: train/bee/1.png: not an image .*; train/cat/1.png: not an image .*; "
-        r"test/bee/a.png: the file is empty; .*; 2 more; remove or replace",
-    ) as error:
+def test_a_folder_above_the_classes_that_cannot_be_listed(tmp_path, monkeypatch):
+    refused = PermissionError(13, "Permission denied", str(tmp_path))
+    monkeypatch.setattr(Path, "iterdir", Mock(side_effect=refused))
+    with pytest.raises(UserError, match=r"^ingest.path=.*: cannot list .* \(Permission denied\); make it readable$"):
         read(tmp_path)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda path: path.symlink_to("gone.png"), "No such file or directory"),
-        (lambda path: path.symlink_to(path), "Too many levels"),
-        (lambda path: path.symlink_to("/dev/zero"), "device"),
-        (os.mkfifo, "pipe"),
-        (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), "socket"),
-        (lambda path: os.truncate(path.touch() or path, 2**40), "1,099,511,627,776 bytes, more than"),
-    ],
-)
-def test_what_is_no_file_that_ends_is_named_and_not_waited_for(tmp_path, make, reason):
-    make_split(tmp_path)
-    make(tmp_path / "train" / "bee" / "9.png")
-    with pytest.raises(UserError, match=rf"train/bee/9.png: the file cannot be read \(.*{reason}"):
-        read(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["pets", "train"])
-def test_a_folder_above_the_classes_that_cannot_be_listed(tmp_path, monkeypatch, name):
-    make_split(tmp_path / "pets")
-    iterdir = Path.iterdir
-
-    def refuse(path):
-        if path.name == name:
-            raise PermissionError(13, "Permission denied", str(path))
-        return iterdir(path)
-
-    monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(
-        UserError, match=rf"^ingest.path=.*: cannot list .*{name} \(Permission denied\); make it readable$"
-    ):
-        read(tmp_path / "pets")

@@ -1,5 +1,3 @@
-"""Outlines against formulas, and tables that no library's last bit can change."""
-
 import numpy as np
 import pytest
 
@@ -20,7 +18,6 @@ def test_outlines_have_known_areas(name: str, area: float) -> None:
 
 
 def test_distance_tables_are_signed_distances() -> None:
-    """Against a formula: the circle of radius 1."""
     steps = np.linspace(-outlines.TABLE_EXTENT, outlines.TABLE_EXTENT, outlines.TABLE_SIZE)
     expected = np.hypot(steps[None, :], steps[:, None]) - 1
     table = outlines.distance_tables()[SHAPE_NAMES.index("circle")]

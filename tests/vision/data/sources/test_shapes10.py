@@ -1,5 +1,3 @@
-"""shapes10: the same bytes everywhere, ten fair classes, objects where the boxes say, tags where asked."""
-
 import hashlib
 import json
 
@@ -27,13 +25,13 @@ def test() -> Drawing:
     return draw(NUM_TEST, 32, 0, split="test")
 
 
-@pytest.mark.parametrize(
-    ("image_size", "known"),
-    [
-        (32, "9c8876b1a197cb454383d07e5ff68957f14d880402c73cc9a6129256d0882985"),
-        (64, "5ea724a41901f65b3a88048ac18c6ad6193ac4f07d3a2ffd9ba2e2b096e5dd90"),
-    ],
-)
+KNOWN = {
+    32: "9c8876b1a197cb454383d07e5ff68957f14d880402c73cc9a6129256d0882985",
+    64: "5ea724a41901f65b3a88048ac18c6ad6193ac4f07d3a2ffd9ba2e2b096e5dd90",
+}
+
+
+@pytest.mark.parametrize(("image_size", "known"), KNOWN.items())
 def test_bytes_are_known(image_size: int, known: str) -> None:
     """Whoever changes the drawing on purpose writes the new digests here, and measures its difficulty again."""
     images, labels = draw(100, image_size, 7, split="train")
@@ -48,45 +46,22 @@ def test_a_picture_depends_on_its_index_alone(train: Drawing) -> None:
 
 def test_classes_are_balanced_and_shuffled(train: Drawing) -> None:
     labels = train[1]
-    assert labels.dtype == np.int64
-    assert np.bincount(labels).tolist() == [NUM_TRAIN // 10] * 10
+    assert labels.dtype == np.int64 and np.bincount(labels).tolist() == [NUM_TRAIN // 10] * 10
     tens = labels.reshape(-1, 10)
-    assert (np.sort(tens, axis=1) == np.arange(10)).all()
-    assert len(np.unique(tens, axis=0)) > 0.99 * len(tens)
+    assert (np.sort(tens, axis=1) == np.arange(10)).all() and len(np.unique(tens, axis=0)) > 0.99 * len(tens)
 
 
 def test_seeds_and_splits_share_nothing(train: Drawing, test: Drawing) -> None:
     other_seed = draw(NUM_TEST, 32, 1, split="train")
     pictures = [image.tobytes() for images, _ in (train, test, other_seed) for image in images]
-    assert len(set(pictures)) == len(pictures)
-    assert not np.array_equal(test[1], train[1][:NUM_TEST])
+    assert len(set(pictures)) == len(pictures) and not np.array_equal(test[1], train[1][:NUM_TEST])
     assert not np.array_equal(test[1], other_seed[1])
 
 
 def test_objects_cover_15_to_40_percent(train: Drawing, test: Drawing) -> None:
     for split, (_, labels) in (("train", train), ("test", test)):
         share = object_masks(labels, 32, 0, split).mean((1, 2))
-        assert share.min() >= 0.15
-        assert share.max() <= 0.40
-
-
-def test_drawn_silhouette_is_the_outline() -> None:
-    """The circle's visible box is as wide as its area says, in the place that is painted in one colour."""
-    _, labels = draw(200, 128, 0, split="test")
-    masks = object_masks(labels, 128, 0, "test")[labels == SHAPE_NAMES.index("circle")]
-    left, top, right, bottom = boxes_of(masks).T
-    np.testing.assert_allclose(right - left, bottom - top, atol=12)  # a twig may lie across its rim
-    diameter = np.maximum(right - left, bottom - top)
-    hidden = 1 - masks.sum((1, 2)) / (np.pi / 4 * diameter**2)
-    assert hidden.min() > -0.02 and hidden.max() < 1 / 6
-
-
-def test_another_size_shows_the_same_scene() -> None:
-    small, large = (draw(60, size, 0, split="train") for size in (32, 64))
-    np.testing.assert_array_equal(small[1], large[1])
-    boxes = [boxes_of(object_masks(labels, images.shape[1], 0, "train")) for images, labels in (small, large)]
-    np.testing.assert_allclose(boxes[0] * 2, boxes[1], atol=6)  # tips of stars are thin
-    assert np.abs(large[0].reshape(60, 32, 2, 32, 2, 3).mean(axis=(2, 4)) - small[0]).mean() < 3
+        assert share.min() >= 0.15 and share.max() <= 0.40
 
 
 def test_colours_say_nothing(train: Drawing, test: Drawing) -> None:
@@ -129,8 +104,7 @@ def test_read_describes_what_it_drew() -> None:
     few = {"num_train_images": 40, "num_test_images": 20}
     params = IngestParams.model_validate({"source": "shapes10", "seed": 5, "shortcut": "cross", "shapes10": few})
     train, test = read_source(params)
-    assert (len(train), len(test)) == (40, 20)
-    assert train.class_names == test.class_names == SHAPE_NAMES
+    assert (len(train), len(test)) == (40, 20) and train.class_names == test.class_names == SHAPE_NAMES
     np.testing.assert_array_equal(train.images_nhwc, draw(40, 32, 5, split="train", shortcut="cross")[0])
     np.testing.assert_array_equal(test.images_nhwc, draw(20, 32, 5, split="test")[0])
     for image_set, split, shortcut in ((train, "train", "cross"), (test, "test", None)):
@@ -146,6 +120,5 @@ def test_read_describes_what_it_drew() -> None:
 @pytest.mark.parametrize("image_size", [8, 33, 224])
 def test_any_size_works(image_size: int) -> None:
     images, labels = draw(11, image_size, 2**32 - 1, split="test")
-    assert images.shape == (11, image_size, image_size, 3)
+    assert images.shape == (11, image_size, image_size, 3) and images.std() > 20
     assert object_masks(labels, image_size, 2**32 - 1, "test").any((1, 2)).all()
-    assert images.std() > 20

@@ -49,8 +49,7 @@ def test_rows_become_images_labels_and_splits(root):
     for images, numbers in ((train, np.flatnonzero(~is_test)), (test, np.flatnonzero(is_test))):
         np.testing.assert_array_equal(images.images_nhwc, [noise(i) for i in numbers])
         assert [images.class_names[label] for label in images.labels] == ROWS["label"][numbers].tolist()
-    assert train.source["title"] == "t.csv: a table of images"
-    assert str(root) not in str(train.source)
+    assert train.source["title"] == "t.csv: a table of images" and str(root) not in str(train.source)
 
 
 def as_written(how, root):
@@ -106,8 +105,7 @@ def test_all_that_is_wrong_is_told_in_one_error(root, caplog):
         "with several labels, splits or groups: line 11 (", "line 13 (",
     ):  # fmt: skip
         assert fact in told, fact
-    assert "\n" not in told
-    assert "gone6.png" in caplog.text
+    assert "\n" not in told and "gone6.png" in caplog.text
 
 
 REFUSED = {
@@ -115,23 +113,15 @@ REFUSED = {
     "nothing": (b"", {}, "No columns to parse .*; give a table of images"),
     "ragged lines": (b"file,label\na,b.png,cat\na.png,cat\n,,,,\n", {}, "Expected 3 fields .*; give a table of images"),
     "no column": (b"id,label\n1,cat\n", {}, "ingest.columns.file=null: .* has id, label; name one"),
-    "another column": (
-        b"file,label\n",
-        {"columns": {"split": "fold"}},
-        "ingest.columns.split=fold: .* file, label; name",
-    ),
+    "another column": (b"file,label\n", {"columns": {"split": "fold"}}, "ingest.columns.split=fold: .* file, label; "),
     "one class": (b"file,label\nphotos/p00_0.png,cat\n", {}, r"one class only \(cat\)"),
     "a pattern beside the paths": (
-        None,
-        {"group_pattern": r"p0(\d)_"},
-        r"finds no group in photos/p10_20.png, .*; give",
+        None, {"group_pattern": r"p0(\d)_"}, r"finds no group in photos/p10_20.png, .*; give"
     ),
     "groups in two splits": (
-        None,
-        {"columns": {"split": "split"}},
-        r"groups in several splits: 0 \(train, test\), .*7 more",
+        None, {"columns": {"split": "split"}}, r"groups in several splits: 0 \(train, test\), .*7 more"
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -171,8 +161,7 @@ def test_groups_by_a_pattern_on_paths_of_a_folder(root):
         (root / file).rename(root / "classes" / label / file.rpartition("/")[2])
     train, test = read_source(IngestParams(source="folder", path=str(root / "classes"), group_pattern=r"/(p\d+)_"))
     groups = [{path.rpartition("/")[2].partition("_")[0] for path in images.paths} for images in (train, test)]
-    assert not groups[0] & groups[1]
-    assert len(np.unique(train.groups)) == len(groups[0])
+    assert not groups[0] & groups[1] and len(np.unique(train.groups)) == len(groups[0])
 
 
 @pytest.mark.parametrize("num_damaged", [3, 8])
