@@ -227,11 +227,14 @@ def test_the_usual_words_for_train_and_test(tmp_path, caplog, train, test):
         (("testing", "validation"), "has validation/<class>/ but no train/"),
         (("train", "val", "valid"), "train, val, valid all look like"),
         (("train_clean", "train_other", "test"), "train_clean, train_other, test all look like"),
+        (("train/1.png", "val/1.png"), "train, val look like split folders, but .* in train, val;"),
+        (("Training", "Training/1.png", "Testing", "Testing/1.png"), "but images lie directly in Testing, Training;"),
+        (("train", "train/1.png", "val"), "train, val look like split folders, but .* in train;"),
     ],
 )
 def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
     for name in folders:
-        make_classes(tmp_path / name, num_images=2)
+        save(tmp_path / name) if name.endswith(".png") else make_classes(tmp_path / name, num_images=2)
     with pytest.raises(UserError, match=message):
         read(tmp_path)
 

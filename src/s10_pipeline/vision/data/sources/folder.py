@@ -65,7 +65,8 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
         split -> folder name, with at least train and one other split; None if the folders in ``root`` are classes.
 
     Raises:
-        UserError: one split has several folders, or there is a folder of training or test images alone.
+        UserError: one split has several folders, there is a folder of training or test images alone, or images lie
+            directly in split folders.
     """
     folders = _folders_in(root)
     words = {name: match.lastgroup for name in folders if (match := SPLIT.search(name.lower()))}
@@ -87,6 +88,12 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
         if others := [name for name in folders if name not in found]:
             _log.warning("%s: reading only the split folders %s, not %s", setting, ", ".join(found), ", ".join(others))
         return {split: names[0] for split, names in named.items() if names}
+    loose = [name for name in folders if name not in found and _loose_images(root / name)]
+    if loose and len(set(words.values())) > 1 and all(SPLIT.fullmatch(name.lower()) for name in folders):
+        raise UserError(
+            f"{setting}: {', '.join(folders)} look like split folders, but images lie directly in "
+            f"{', '.join(loose)}; sort these images into class folders, or remove them"
+        )
     if found:
         present, missing = found[0], "test" if named["train"] else "train"
         raise UserError(
@@ -103,8 +110,13 @@ def _folders_in(folder: Path) -> list[str]:
 
 def _holds_only_folders(folder: Path) -> bool:
     """Return whether the folder has sub-folders and directly contains no image."""
+    return not _loose_images(folder) and bool(_folders_in(folder))
+
+
+def _loose_images(folder: Path) -> list[Path]:
+    """Return the image files that lie directly in the folder, without hidden ones."""
     files = [p for p in folder.iterdir() if p.suffix.lower() in image_extensions() and not p.name.startswith(".")]
-    return not any(p.is_file() for p in files) and bool(_folders_in(folder))
+    return [p for p in files if p.is_file()]
 
 
 def _list_classes(root: Path, split: str, setting: str) -> Files:
