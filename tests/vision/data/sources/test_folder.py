@@ -95,6 +95,10 @@ TOLD = {
         lambda root: put(root, *(f"train/{name}" for name in ("ant/1.heic", "ant/2.HEIC", "bee/3.jxl", "bee/4.eps"))),
         logging.WARNING, ["train/", "2 .heic", "1 .jxl", "1 .eps", "convert"],
     ),
+    "images outside class folders": (
+        lambda root: put(root, "train/1.png", "train/2.jpg", "train/.3.png"),
+        logging.WARNING, ["outside class folders (2)", "train/"],
+    ),
     "a class in train alone": (
         lambda root: (root / "test/ant/t.png").unlink(), logging.WARNING, ["no test images of ant"]
     ),
@@ -239,7 +243,9 @@ def test_folders_that_may_be_splits_or_classes(tmp_path, folders, message):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("names", [("bus", "train"), ("bullet train", "test tube"), ("contest", "valley", "strain")])
+@pytest.mark.parametrize(
+    "names", [("bus", "train", "__none__"), ("bullet train", "test tube"), ("contest", "valley", "strain")]
+)
 def test_a_class_may_be_called_train(tmp_path, names):
     make_classes(tmp_path, names=names)
     for name in ("contest/in/here.png", "valley/deeper/there.png", "contest/two.png", "valley/two.png"):

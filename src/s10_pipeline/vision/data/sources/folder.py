@@ -104,8 +104,8 @@ def _find_splits(root: Path, setting: str) -> dict[str, str] | None:
 
 
 def _folders_in(folder: Path) -> list[str]:
-    """Return sorted names of sub-folders, without hidden ones and those that archivers leave (``__MACOSX``)."""
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    """Return sorted names of sub-folders, without hidden ones and the one that archivers leave (``__MACOSX``)."""
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
 
 
 def _holds_only_folders(folder: Path) -> bool:
@@ -154,6 +154,9 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
     """Return the image files of each class folder in ``root/split``, and log which files are ignored."""
     files: Files = {}
     undecoded: Counter[str] = Counter()
+    where = _where(split, setting)
+    if loose := _loose_images(root / split):
+        _log.warning("%s: ignored images outside class folders (%d); move them into class folders", where, len(loose))
     for name in _folders_in(root / split):
         folder = root / split / name
         found = walk_images(folder, setting)
@@ -169,7 +172,6 @@ def _list_images(root: Path, split: str, setting: str) -> Files:
                 )
     if undecoded:
         listed = ", ".join(f"{number:,} {extension}" for extension, number in sorted(undecoded.items()))
-        where = _where(split, setting)
         _log.warning("%s: ignored files in unsupported formats (%s); convert them to PNG or JPEG", where, listed)
     return files
 
