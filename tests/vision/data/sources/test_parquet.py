@@ -155,6 +155,8 @@ def test_files_that_disagree_about_names(tmp_path, train, test):
         (["0-of-00002", "5-of-00002"], "1 of 2 .* train-00001"),
         (["0-of-00001", "0-of-00002", "1-of-00002"], r"train-\* .*one of [12] shards and one"),
         (["0-of-99999"], "99998 of 99999 .* train-00001"),
+        (["0-of-00001", "0-of-00001-1a2b"], "train-00000-of-00001-1a2b-8f2a.* and .*1-8f2a.* are the same shard"),
+        (["0-of-00001", "s"], "train-0000s-8f2a.parquet .* beside the shards train-.*two data sets"),
     ],
 )
 def test_shards_that_are_not_whole(tmp_path, shards, message):

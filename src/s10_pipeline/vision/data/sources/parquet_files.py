@@ -51,7 +51,8 @@ def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
     test files may be missing too.
 
     Raises:
-        UserError: training or test files are missing, are in several folders, or lack some of their shards.
+        UserError: training or test files are missing, are in several folders, lack some of their shards, or are
+            of two data sets.
     """
     names: dict[str, list[str]] = {split: [] for split in SPLITS}
     unread: list[str] = []
@@ -71,23 +72,33 @@ def find_files(folder: Path, setting: str) -> list[tuple[str, str]]:
         if len(folders) > 1:
             raise UserError(f"{setting}: {split}*.parquet in several folders ({', '.join(folders)}); give one of them")
         _check_shards(found, setting)
+        if len(found) > 1:
+            _log.info("%s: reading %d parquet files of split %s", setting, len(found), split)
     return [(split, name) for split, found in names.items() for name in found]
 
 
 def _check_shards(names: Sequence[str], setting: str) -> None:
-    """Raise UserError if shards such as ``...-00000-of-00003.parquet`` are missing, or their totals differ."""
-    shards: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+    """Raise UserError if shards such as ``...-00000-of-00003.parquet`` are missing or duplicate, or totals differ."""
+    shards: defaultdict[tuple[str, int], dict[int, str]] = defaultdict(dict)
+    whole: list[str] = []
     for name in names:
-        if match := re.match(r"(.+-)(\d+)-of-(\d{1,6})\b", name):
-            shards[match[1], int(match[3])].add(int(match[2]))
+        if not (match := re.match(r"(.+-)(\d+)-of-(\d{1,6})\b", name)):
+            whole.append(name)
+        elif (first := shards[match[1], int(match[3])].setdefault(int(match[2]), name)) != name:
+            raise UserError(f"{setting}: {first} and {name} are the same shard; remove one of these files")
     prefixes = [prefix for prefix, _ in shards]
+    if whole and prefixes:
+        raise UserError(
+            f"{setting}: {whole[0]} lies beside the shards {prefixes[0]}*, so these files are of two data sets; remove "
+            "the files of one data set"
+        )
     for (prefix, total), numbers in shards.items():
         if prefixes.count(prefix) > 1:
             raise UserError(
                 f"{setting}: the files {prefix}* are of two data sets, one of {total} shards and one of another "
                 "number of shards; remove the files of one data set"
             )
-        if missing := sorted(set(range(total)) - numbers):
+        if missing := sorted(set(range(total)) - numbers.keys()):
             raise UserError(
                 f"{setting}: {len(missing)} of {total} shards are missing, the first is {prefix}{missing[0]:05}; "
                 "copy or download the missing parquet files"
