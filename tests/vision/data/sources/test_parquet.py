@@ -257,13 +257,13 @@ def test_missing_columns_are_named_with_those_that_are_there(tmp_path, columns):
         read(tmp_path)
 
 
-TEXTS = pa.array(["cat", "ape", "cat", "bee", "ape", "bee"])
+TEXTS = pa.array(["cat", "ape", "cat ", "bee", "ape", "bee"])
 
 
 @pytest.mark.parametrize("labels", [TEXTS, TEXTS.dictionary_encode(), pa.array([2, 0, 2, 1, 0, 1])])
 def test_plain_bytes_texts_and_columns_that_are_named(tmp_path, labels):
     images = [encode(pixels) for pixels in noise(6)]
-    table = pa.table({"photo": pa.array(images, pa.large_binary()), "kind": labels, "patient": ["x", "y"] * 3})
+    table = pa.table({"photo": pa.array(images, pa.large_binary()), "kind": labels, "patient": ["x", "y "] * 3})
     for name, rows in (("train-0", slice(0, 4)), ("valid", slice(4, 6)), ("test", slice(0, 4))):
         pq.write_table(table[rows], tmp_path / f"{name}.parquet")
     train, _ = read(tmp_path, columns={"file": "photo", "label": "kind"})
@@ -276,13 +276,15 @@ def test_plain_bytes_texts_and_columns_that_are_named(tmp_path, labels):
 
 
 @pytest.mark.parametrize(
-    ("label", "rule"), [(-1, "is -1, labels are 0 to 2"), (3, "is 3, labels are 0 to 2"), (None, "is null")]
+    ("label", "rule"),
+    [(-1, "is -1, labels are 0 to 2"), (3, "is 3, labels are 0 to 2"), (None, "is null"), (" ", "is empty")],
 )
 def test_a_wrong_label_is_found_in_its_file_and_row(tmp_path, monkeypatch, label, rule):
     monkeypatch.setattr(parquet, "BATCH_ROWS", 4)
-    write(tmp_path / "train-0.parquet", noise(3), [0, 1, 2], metadata=hub_metadata(NAMES))
-    write(tmp_path / "train-1.parquet", noise(6), [0, 1, 2, 0, 1, label], metadata=hub_metadata(NAMES))
-    write(tmp_path / "test.parquet", noise(1), [0], metadata=hub_metadata(NAMES))
+    labels, kind = ([*"ababa", label], pa.string()) if label == " " else ([0, 1, 2, 0, 1, label], pa.int64())
+    write(tmp_path / "train-0.parquet", noise(3), labels[:3], label_type=kind, metadata=hub_metadata(NAMES))
+    write(tmp_path / "train-1.parquet", noise(6), labels, label_type=kind, metadata=hub_metadata(NAMES))
+    write(tmp_path / "test.parquet", noise(1), labels[:1], label_type=kind, metadata=hub_metadata(NAMES))
     with pytest.raises(UserError, match=rf"train-1.parquet, row 5 \(from 0\): its label {rule}"):
         read(tmp_path)
 

@@ -77,6 +77,7 @@ def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.Da
     """Return a table of the images in a parquet file, without pixels: one row per image with its split and label.
 
     The columns are ``place`` (file and row, for messages), ``split``, ``label`` and, if the user named one, ``group``.
+    Texts are stripped.
 
     Args:
         codes: translation of the file's labels (:func:`.class_names.codes_of`); None if labels are texts.
@@ -88,12 +89,15 @@ def _list_rows(table: Table, codes: Sequence[int] | None, setting: str) -> pd.Da
         raise corrupt(setting, table.name, error) from error
     if read.num_rows != (claimed := table.file.metadata.num_rows):
         raise corrupt(setting, table.name, f"{read.num_rows:,} rows of {claimed:,}")
-    values: dict[str, list[Any]] = {role: read[column].to_pylist() for role, column in columns.items()}
+    values: dict[str, list[Any]] = {
+        role: [value.strip() if isinstance(value, str) else value for value in read[column].to_pylist()]
+        for role, column in columns.items()
+    }
     places = [f"{table.name}, row {row} (from 0)" for row in range(read.num_rows)]
     for role, found in values.items():
         for parquet_row, value in zip(places, found, strict=True):
-            if value is None or (role == "label" and codes is not None and not 0 <= value < len(codes)):
-                wrong_value = "null" if value is None else f"{value}, labels are 0 to {len(codes or ()) - 1}"
+            if value in (None, "") or (role == "label" and codes is not None and not 0 <= value < len(codes)):
+                wrong_value = {None: "null", "": "empty"}.get(value, f"{value}, labels are 0 to {len(codes or ()) - 1}")
                 raise UserError(f"{setting}: {parquet_row}: its {role} is {wrong_value}; remove or correct this row")
     if codes is not None:
         values["label"] = [codes[label] for label in values["label"]]
