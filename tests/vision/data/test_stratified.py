@@ -49,3 +49,12 @@ def test_a_class_of_two_groups_is_on_both_sides_without_raising_the_fraction_of_
     labels = np.repeat([0] * 30 + [1] * 30 + [2] * 2, 5)
     held_out = split(0.1, labels=labels, groups=groups)[1]
     assert np.bincount(labels[held_out]).tolist() == [15, 15, 5]
+
+
+@pytest.mark.parametrize("sizes", [[2, 2, 2, 2, 30], [1, 1, 1, 20]])
+def test_groups_of_a_rare_class_suffice_for_a_second_hold_out(sizes):
+    groups = np.repeat(np.arange(len(sizes) + 30), sizes + [5] * 30)
+    labels = np.int64(groups >= len(sizes))
+    for seed in range(5):
+        kept, _ = split(0.2, seed, labels, groups)
+        split(0.1, seed, labels[kept], groups[kept])
