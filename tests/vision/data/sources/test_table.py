@@ -1,4 +1,5 @@
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,8 @@ def as_written(how, root):
         rows.assign(LABEL=rows["LABEL"].astype("category"), thumbnail=b"x").to_parquet(table)
     else:
         rows.to_csv(table, **options)
+    if "tabs" in how:  # also at the end of each row
+        table.write_text(re.sub("(?<=[0-9])\n", "\t\n", table.read_text()))
     return table, params
 
 
@@ -112,6 +115,9 @@ REFUSED = {
     "another encoding": ("file,label\nphotos/p00_0.png,Kätzchen\n".encode("latin-1"), {}, "line 2 is not UTF-8; save"),
     "nothing": (b"", {}, "No columns to parse .*; give a table of images"),
     "ragged lines": (b"file,label\na,b.png,cat\na.png,cat\n,,,,\n", {}, "Expected 3 fields .*; give a table of images"),
+    "commas without quotes": (
+        b"file,label\n0.png,salmon,raw\n1.png,salmon,cooked\n2.png,cod,raw\n", {}, "more cells .*; put quotes around"
+    ),
     "no column": (b"id,label\n1,cat\n", {}, "ingest.columns.file=null: .* has id, label; name one"),
     "another column": (b"file,label\n", {"columns": {"split": "fold"}}, "ingest.columns.split=fold: .* file, label; "),
     "one class": (b"file,label\nphotos/p00_0.png,cat\n", {}, r"one class only \(cat\)"),

@@ -3,8 +3,10 @@
 import io
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -101,13 +103,22 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
         else:
             text = data.decode("utf-8-sig")
             separator = max(",;\t|", key=text.lstrip().partition("\n")[0].count)
-            table = pd.read_csv(
-                io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=False,
-                index_col=False,
-            )  # fmt: skip
+            options: dict[str, Any] = {
+                "sep": separator, "dtype": str, "keep_default_na": False, "skip_blank_lines": False, "index_col": False
+            }  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                try:
+                    table = pd.read_csv(io.StringIO(text), **options)
+                except pd.errors.ParserWarning:
+                    # the engine python accepts an additional cell at the end of rows if all of these cells are empty
+                    table = pd.read_csv(io.StringIO(text), engine="python", **options)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(f"{setting}: line {line} is not UTF-8; save the table as UTF-8 (CSV UTF-8)") from error
+    except pd.errors.ParserWarning as error:
+        remedy = f"put quotes around texts that contain {separator!r}"
+        raise UserError(f"{setting}: rows have more cells than the header; {remedy}") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{setting}: {one_line(error)}; give a table of images as CSV, TSV or parquet") from error
     table = pd.DataFrame({str(name).strip(): table[name].fillna("").str.strip() for name in table.columns})
