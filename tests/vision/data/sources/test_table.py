@@ -67,6 +67,7 @@ def as_written(how, root):
     elif how == "other names":
         rows["FILE"] = "./" + rows["FILE"].str.removeprefix("photos/") + " "
         rows.columns = ["scan", " diagnosis", "case"]
+        rows.insert(0, "Diagnosis", "benign")
         columns = {"file": "Scan", "label": "diagnosis", "group": "case"}
         params = {"image_root": str(root / "photos"), "columns": columns}
     table = root / "t.csv"
@@ -97,15 +98,15 @@ def test_tables_as_programs_write_them(root, how, caplog):
 def test_all_that_is_wrong_is_told_in_one_error(root, caplog):
     wrong = ROWS.assign(split=ROWS["split"].replace("Test", "val")).astype(str)
     wrong.loc[[0, 2, 4, 6, 8, 10, 12], "file"] = [f"gone{i}.png" for i in range(7)]
-    wrong.loc[1, "label"], wrong.loc[3, "patient"], wrong.loc[5, "split"] = " ", "", "holdout"
+    wrong.loc[1, "label"], wrong.loc[3, "patient"], wrong.loc[5, "split"] = " \n", "", "holdout"
     wrong.loc[7, "label"], wrong.loc[9, "file"] = "dog", wrong["file"][11]
     with pytest.raises(UserError) as error:
         read(root / "t.csv", wrong)
     told = str(error.value)
     for fact in (
-        "no such file: line 2 (", "gone0.png", "gone4.png", "2 more", "no label: line 3 (", "no group: line 5 (",
-        "split is none of train, val, test: line 7 (", "holdout", "no training image of this class: line 9 (dog",
-        "with several labels, splits or groups: line 11 (", "line 13 (",
+        "no such file: row 2 (", "gone0.png", "gone4.png", "2 more", "no label: row 3 (", "no group: row 5 (",
+        "split is none of train, val, test: row 7 (", "holdout", "no training image of this class: row 9 (dog",
+        "with several labels, splits or groups: row 11 (", "row 13 (",
     ):  # fmt: skip
         assert fact in told, fact
     assert "\n" not in told and "gone6.png" in caplog.text

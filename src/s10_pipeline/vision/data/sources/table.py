@@ -59,7 +59,7 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
 
     Returns:
         rows: columns ``place`` (path), ``label``, ``split`` and, if the table has one, ``group``, all as texts. The
-            index names the line or row of the table; ``attrs`` maps roles (``file``, ``label``, ...) to column names.
+            index names the row of the table; ``attrs`` maps roles (``file``, ``label``, ...) to column names.
         root: the folder that paths are relative to.
         setting: the text ``ingest.path=...`` that begins messages.
 
@@ -71,7 +71,9 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
     if image_root and not root.is_dir():
         raise UserError(f"ingest.image_root={image_root}: no such folder; give the one that paths are relative to")
     cells = _read_table(path, setting)
-    by_name = {name.casefold(): name for name in reversed(cells.columns)}
+    # the exact name has priority, then the first column whose name differs only in upper and lower case
+    exact = [name for name in cells.columns if name in given.values()]
+    by_name = {name.casefold(): name for name in [*reversed(cells.columns), *exact]}
     columns: dict[str, str] = {}
     for role, usual in USUAL_COLUMNS.items():
         asked = given.get(role)
@@ -92,7 +94,8 @@ def list_rows(table: str, image_root: str | None, given: Mapping[str, str | None
 def _read_table(path: Path, setting: str) -> pd.DataFrame:
     """Return the cells of a table of images as stripped texts, "" for missing cells.
 
-    The index names each row for messages: ``line 2`` of a CSV or TSV file, ``row 0`` of a parquet file.
+    The index names each row for messages, from ``row 2`` (after the header, as in a spreadsheet) in a CSV or TSV file
+    and from ``row 0`` in a parquet file.
     """
     try:
         data = regular_file(path, max_bytes=2**30).read_bytes()
@@ -122,7 +125,7 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{setting}: {one_line(error)}; give a table of images as CSV, TSV or parquet") from error
     table = pd.DataFrame({str(name).strip(): table[name].fillna("").str.strip() for name in table.columns})
-    table.index = pd.Index([f"row {i}" if is_parquet else f"line {i + 2}" for i in range(len(table))])
+    table.index = pd.Index([f"row {i if is_parquet else i + 2}" for i in range(len(table))])
     return table.loc[(table != "").any(axis=1)]
 
 
