@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,11 @@ def test_batches_are_whole_uint8_and_channels_last(shapes, sets):
     images, labels = next(TrainLoader(shapes[0], sets[0], 50, 0).epoch(1))
     assert images.dtype == torch.uint8 and images.shape == (50, 3, 32, 32)
     assert images.is_contiguous(memory_format=torch.channels_last) and labels.dtype == torch.int64
+
+
+def test_a_transform_to_floats_is_an_error(shapes, sets):
+    with pytest.raises(TypeError, match="float32"):
+        next(TrainLoader(shapes[0], replace(sets[0], transforms=[{"ToFloat": {"p": 1.0}}]), 50, 0).epoch(1))
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(359, [360]), (180, [180, 180]), (358, [358, 2]), (120, [120] * 3)])

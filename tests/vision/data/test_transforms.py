@@ -39,6 +39,13 @@ def test_mistakes_are_named_in_one_line(spec, message):
         ({"RandomCrop": {"height": 16, "width": 16}}, "RandomCrop: changes uint8 32x32x3 to uint8 16x16x3"),
         ({"RandomCrop": {"height": 64, "width": 64}}, "RandomCrop: fails on an image of 32x32"),
         ({"ToGray": {"num_output_channels": 1}}, "ToGray: .* to uint8 32x32;"),
+        ({"RandomScale": {"scale_limit": 0.02}}, "RandomScale: changes"),
+        ({"OneOf": {"transforms": [{"HorizontalFlip": {"p": 0.9}}, {"RandomScale": {"p": 0.1}}]}}, "OneOf: changes"),
+        (
+            {"OneOrOther": {"transforms": [{"HorizontalFlip": {}}, {"Normalize": {"p": 1}}]}},
+            "OneOrOther: .* to float32",
+        ),
+        ({"Sequential": {"transforms": [{"ToFloat": {"p": 0.1}}]}}, "Sequential: .* to float32"),
     ],
 )
 def test_transforms_must_keep_size_and_type(spec, message):

@@ -61,7 +61,7 @@ class AugmentedImages(Dataset[Message]):
         images_nhwc = np.array(self._images.images_nhwc[indices])
         if self._subset.transforms:
             for image, (epoch, index) in zip(images_nhwc, keys, strict=True):
-                image[...] = self._augment(image, epoch, index)
+                np.copyto(image, self._augment(image, epoch, index), casting="no")  # raises an error for floats
         return *_as_batch(images_nhwc, self._images.labels[indices]), [len(batch) for batch in batches]
 
     @cached_property

@@ -17,6 +17,9 @@ from .cutout import OUR_TRANSFORMS
 # OpenCV's own threads are slower on small images, and compete with the data-loading processes for cores.
 cv2.setNumThreads(0)
 
+# Number of times that a transform is applied in the check, because some change an image's size or type only at times.
+NUM_DRAWS = 100
+
 TransformSpec = dict[str, dict[str, Any]]
 
 
@@ -82,7 +85,7 @@ def _reason(error: BaseException) -> str:
 
 
 def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> None:
-    """Apply each transform with probability 1 to one image, and check that shape and type are kept.
+    """Apply each transform with probability 1 to one image ``NUM_DRAWS`` times; check that shape and type are kept.
 
     Raises:
         UserError: a transform changes shape or type, or fails on an image alone.
@@ -91,9 +94,11 @@ def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> N
         name = type(transform).__name__
         alone = A.Compose([transform], p=1.0)
         alone.set_random_state(np.random.default_rng(0), random.Random(0))
-        chance, transform.p = transform.p, 1.0
+        chance = transform.p
+        if not isinstance(transform, A.OneOrOther):  # its p chooses between two transforms
+            transform.p = 1.0
         try:
-            result = alone(image=image_hwc)["image"]
+            kinds = [_kind(alone(image=image_hwc)["image"]) for _ in range(NUM_DRAWS)]
         except Exception as error:
             raise UserError(
                 f"augment.train.{name}: fails on an image of {image_hwc.shape[0]}x{image_hwc.shape[1]} pixels "
@@ -101,10 +106,14 @@ def check_keeps_images(transforms: A.Compose, image_hwc: NDArray[np.uint8]) -> N
             ) from error
         finally:
             transform.p = chance
-        if result.dtype != np.uint8 or result.shape != image_hwc.shape:
-            before = f"uint8 {'x'.join(map(str, image_hwc.shape))}"
-            after = f"{result.dtype} {'x'.join(map(str, result.shape))}"
+        before, *others = dict.fromkeys([_kind(image_hwc), *kinds])
+        if others:
             raise UserError(
-                f"augment.train.{name}: changes {before} to {after}; use transforms that keep size and type "
+                f"augment.train.{name}: changes {before} to {others[0]}; use transforms that keep size and type "
                 "(the model normalises images itself; PaddedRandomCrop crops without changing the size)"
             )
+
+
+def _kind(image: NDArray[Any]) -> str:
+    """Return data type and shape of an image as text, such as "uint8 32x32x3"."""
+    return f"{image.dtype} {'x'.join(map(str, image.shape))}"
