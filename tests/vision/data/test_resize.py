@@ -76,11 +76,17 @@ def test_sixteen_bit_grey_is_scaled_and_not_clipped(kind, top):
 
 @pytest.mark.parametrize(
     ("dtype", "top", "scale"),
-    [(np.int32, 255, 1), (np.int32, 65535, 255 / 65535), (np.float32, 1, 255), (np.float32, 250, 1)],
-)
+    [
+        (np.int32, 255, 1), (np.int32, 65535, 255 / 65535), (np.float32, 1, 255), (np.float32, 250, 1),
+        (np.int32, 10**6, 255e-6), (np.float32, 10**6, 255e-6),
+    ],
+)  # fmt: skip
 def test_grey_without_a_range_of_its_own(dtype, top, scale):
     grey = np.linspace(0, top, 256).astype(dtype).reshape(16, 16)
-    result = decode_square_rgb(encode(Image.fromarray(grey), "TIFF"), 16)
+    image = grey.copy()
+    if dtype == np.float32:
+        grey[0, :3], image[0, :3] = 0, (np.inf, -np.inf, np.nan)
+    result = decode_square_rgb(encode(Image.fromarray(image), "TIFF"), 16)
     np.testing.assert_allclose(result[:, :, 1], grey * scale, atol=0.5001)
 
 

@@ -98,7 +98,8 @@ def to_square_rgb(image: Image.Image, size: int) -> NDArray[np.uint8]:
     An image that is already ``size`` x ``size`` keeps its pixels. Transparent images are composed over white. Only the
     first frame or page is used. Grey values of more than 8 bits are scaled, not clipped: 16 bits by 255/65535 (also for
     PGM, which Pillow converts to 16 bits). 32-bit integers and floats have no declared range; they are scaled from the
-    smallest of 0-1 (floats only), 0-255 and 0-65535 that contains the image's maximum.
+    smallest of 0-1 (floats only), 0-255 and 0-65535 that contains the image's maximum; a larger maximum becomes 255.
+    Negative, infinite and undefined values become 0.
 
     Args:
         image: image of any Pillow mode; it is not changed.
@@ -132,7 +133,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     """Convert a grey image with 16-bit, 32-bit or float pixels (Pillow modes I;16*, I, F) to uint8 (H, W), 0-255."""
-    grey = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0)
+    grey = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     top = float(grey.max())
     sixteen_bits = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
     if image.mode == "F" and top <= 1:
@@ -140,5 +141,5 @@ def _to_eight_bits(image: Image.Image) -> NDArray[np.uint8]:
     elif top <= 255 and not sixteen_bits:
         scale = 1.0
     else:
-        scale = 255 / 65535
+        scale = 255 / max(65535, top)
     return (grey * scale).clip(0, 255).round().astype(np.uint8)
