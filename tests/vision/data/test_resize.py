@@ -2,11 +2,13 @@
 
 import io
 import struct
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
+from s10_pipeline.vision.data import resize
 from s10_pipeline.vision.data.image_files import large_images_allowed
 from s10_pipeline.vision.data.resize import UnreadableImage, decode_square_rgb, to_square_rgb
 
@@ -88,6 +90,12 @@ def test_grey_without_a_range_of_its_own(dtype, top, scale):
         grey[0, :3], image[0, :3] = 0, (np.inf, -np.inf, np.nan)
     result = decode_square_rgb(encode(Image.fromarray(image), "TIFF"), 16)
     np.testing.assert_allclose(result[:, :, 1], grey * scale, atol=0.5001)
+
+
+def test_a_lack_of_memory_is_no_damage(monkeypatch):
+    monkeypatch.setattr(resize, "to_square_rgb", Mock(side_effect=MemoryError))
+    with pytest.raises(MemoryError):
+        decode_square_rgb(encode(Image.fromarray(noise(8, 8))), 8)
 
 
 def test_an_orientation_counts_beside_a_damaged_tag_and_without_a_warning():

@@ -88,6 +88,8 @@ def decode_square_rgb(data: bytes | BinaryIO, size: int) -> NDArray[np.uint8]:
     except UnidentifiedImageError as error:
         # do not quote Pillow's message: it contains the memory address of the buffer, which differs from run to run
         raise UnreadableImage("not an image in a format that is decoded here") from error
+    except MemoryError:
+        raise  # the image may be undamaged
     except Exception as error:  # Pillow raises OSError, SyntaxError, KeyError, ... on a broken file
         raise UnreadableImage(f"not a readable image ({one_line(error)})") from error
 
