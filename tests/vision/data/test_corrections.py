@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ TRAIN = ImageSet(
     tuple(f"{i}.png" for i in range(6)), SOURCE,
 )  # fmt: skip
 TRAIN.images_nhwc[5] = TRAIN.images_nhwc[2]  # the same picture under two labels
+SPLIT = replace(TRAIN, validation=np.arange(6) == 3)
 TEST = ImageSet(RNG.integers(0, 256, (2, 8, 8, 3), np.uint8), np.array([0, 1]), TRAIN.class_names)
 
 
@@ -23,10 +25,10 @@ def row(index: int, action: str, label: str = "", split: str = "train", images: 
 
 @pytest.fixture
 def correct(tmp_path):
-    def apply(*rows, first="# images of sha256:abc", header=COLUMNS, file=tmp_path / "corrections.csv"):
+    def apply(*rows, first="# images of sha256:abc", header=COLUMNS, file=tmp_path / "corrections.csv", train=TRAIN):
         lines = [",".join(f'"{cell}"' for cell in cells) for cells in (header, *rows)]
         (tmp_path / "corrections.csv").write_text("\n".join([first, *lines]), "utf-8-sig")
-        return apply_corrections(TRAIN, TEST, str(file))
+        return apply_corrections(train, TEST, str(file))
 
     return apply
 
@@ -72,6 +74,8 @@ def test_a_second_round_goes_on_from_the_first(correct):
         ([row(1, "relabel", "cat", images=TEST)], {}, "line 3: corrects a test image"),
         ([["train", "0", "", "0" * 64, "keep", ""]], {}, "000: no training image has these pixels; remove the line"),
         ([row(i, "drop") for i in range(6)], {}, "drops every training image; keep some"),
+        ([row(3, "drop")], {"train": SPLIT}, "drops every validation image; keep some"),
+        ([row(i, "drop") for i in (0, 1, 2, 4)], {"train": SPLIT}, "drops every training image; keep some"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_in_one_line(correct, rows, options, message):

@@ -45,7 +45,8 @@ def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
 
     Raises:
         UserError: the file cannot be read, has a wrong format or belongs to another source; a row names an unknown
-            image, class or action, contradicts an earlier row, or corrects a test image; no image would be left.
+            image, class or action, contradicts an earlier row, or corrects a test image; no training or no
+            validation image would be left.
     """
     file = printable(path)
     first_line, rows = _read(path)
@@ -73,13 +74,15 @@ def apply_corrections(train: ImageSet, test: ImageSet, path: str) -> ImageSet:
             labels[copies] = train.class_names.index(row["label"])
         elif row["action"] == "drop":
             dropped += copies
-    if len(dropped) == len(train):
-        raise UserError(f"ingest.corrections={file}: drops every training image; keep some images of each class")
+    left = np.setdiff1d(np.arange(len(train)), dropped)
+    validation = np.zeros(len(train), bool) if train.validation is None else train.validation
+    for split, part in (("training", ~validation), ("validation", validation)):
+        if part.any() and not part[left].any():
+            raise UserError(f"ingest.corrections={file}: drops every {split} image; keep some images of each class")
     _log.info(
         "ingest.corrections=%s: of %d training images, %d were checked and kept, %d relabelled and %d dropped",
         file, len(train), *counts.values(),
     )  # fmt: skip
-    left = np.setdiff1d(np.arange(len(train)), dropped)
     faults = train.source.get("faults", {})
     faults = {name: np.flatnonzero(np.isin(left, indices)).tolist() for name, indices in faults.items()}
     noted = {"corrections": {**counts, "rows": [list(row.values()) for row in chosen.values()]}}
