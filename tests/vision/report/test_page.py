@@ -145,8 +145,12 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
 def test_a_page_on_three_test_images(inputs: Inputs) -> None:
     given = judged(inputs(), accuracy="unknown", baseline="unknown")
     given.verdicts[0]["value"] = None
-    words = section(build_report(given, {}), "summary")
+    given.metrics.update({"num_test_groups": 9, "num_test_images_effective": 7.5})
+    html = build_report(given, {})
+    words = section(html, "summary")
     assert "How good is it? accuracy of" in words and "50.00%" not in words
+    assert "of 120 test images in 9 groups are right" in section(html, "metrics")
+    assert "count images of one group as independent" in section(html, "classes")
 
 
 def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inputs, figures: dict[str, Figure]) -> None:
