@@ -9,7 +9,7 @@ from s10_pipeline.vision.evaluation.verdict import Verdict
 
 def side(digest, predictions):
     table = pd.DataFrame({"index": range(len(predictions)), "label": 0, "prediction": predictions})
-    return {"provenance": {"data": {"test": {"digest": digest}}}, "test_predictions": table}
+    return {"provenance": {"data": {"test": {"digest": digest}}}, "test_predictions": table, "metrics": {}}
 
 
 def test_the_two_are_tested_on_the_images_that_they_disagree_on():
@@ -19,7 +19,9 @@ def test_the_two_are_tested_on_the_images_that_they_disagree_on():
     test, told = _mcnemar(a, b).splitlines()
     numbers = re.findall(r"\d+", test.partition("on ")[2])
     assert numbers == ["5", "1", "2", "1"], "images, right by A alone, by B alone, p"
-    assert "+20.00 points" in told and "cannot be told from 5 images" in told
+    assert "+20.00 points" in told and "cannot be told from 5 images" in told and "group" not in told
+    a["metrics"]["num_test_groups"] = 2
+    assert "count images of one group as independent" in _mcnemar(a, b)
 
 
 @pytest.mark.parametrize("digest", [None, "y"])

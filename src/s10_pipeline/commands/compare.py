@@ -101,7 +101,9 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
     result = compare_mistakes(a["test_predictions"], b["test_predictions"])
     alone = f"{result.only_first} right by A alone, {result.only_second} by B alone"
     test = f"McNemar's test on {result.num_images} test images: {alone}, p = {result.p_value:.3g}"
-    return f"{test}\n{result.in_words()}"
+    grouped = any("num_test_groups" in side["metrics"] for side in (a, b))
+    caution = "; both count images of one group as independent, so p and the interval may be too small" * grouped
+    return f"{test}\n{result.in_words()}{caution}"
 
 
 def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:

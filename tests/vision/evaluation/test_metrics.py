@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from s10_pipeline.vision.evaluation.intervals import wilson
 from s10_pipeline.vision.evaluation.metrics import (
     accuracy_without,
     calibrate,
@@ -81,6 +82,17 @@ def test_a_test_time_flip_is_the_mean_of_both_views_beside_the_plain_figures(cla
     low, high = both.pop("test_accuracy_with_flip_ci95")
     assert low < both.pop("test_accuracy_with_flip") == right / 120 < high
     assert both == plain
+
+
+def test_groups_are_those_of_the_images_in_the_split(classifier, data):
+    test, train = (dataclasses.replace(i, groups=i.labels // 2) for i in (data.test_images, data.train_images))
+    params, cpu = EvaluateParams(test_time_flip=True), torch.device("cpu")
+    metrics, table = evaluate_classifier(classifier, test, data.test_set, params, cpu)
+    metrics |= calibrate(classifier, train, data.val_set, table, params, cpu)[0]
+    assert metrics["num_test_groups"] == metrics["num_val_groups"] == 5
+    for name in ("test_accuracy", "test_accuracy_with_flip"):
+        low, high = metrics[f"{name}_ci95"]
+        assert high - low > np.diff(wilson(round(120 * metrics[name]), 120))
 
 
 def test_the_flip_is_of_left_and_right(classifier, data):

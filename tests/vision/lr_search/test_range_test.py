@@ -79,6 +79,7 @@ def test_divergence_at_once_is_an_error_that_restores_torch_s_global_flags(shape
 def test_all_suggestions_are_given_and_the_method_chooses(found):
     curve, best_lr = found
     assert best_lr["candidates"].keys() == METHODS.keys() and best_lr["lr"] == best_lr["candidates"]["auto"]
+    assert best_lr["num_tests"] == 2 and best_lr["unread"] is None
     assert best_lr["method"] == "auto" and best_lr["band"] == sorted(best_lr["band"])
     # each test has a network and batches of its own
     first, second = (test["raw_loss"].to_numpy() for _, test in curve.groupby("run"))
@@ -92,10 +93,15 @@ def test_a_training_too_short_for_a_test_takes_the_cautious_rate(shapes, sets, t
         curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, short)
     assert curve.empty and tuple(curve.columns) == COLUMNS
     assert best_lr["lr"] == pytest.approx(0.1) and "too short for a range test" in caplog.text
+    assert (best_lr["num_tests"], best_lr["candidates"]) == (0, {}) and "too short" in best_lr["unread"]
+    always = PARAMS.model_copy(update={"always": True})
+    _, best_lr = find_learning_rate(shapes[0], sets[0], always, short.model_copy(update={"lr": 0.05}))
+    assert (best_lr["lr"], best_lr["num_tests"]) == (0.05, 0) and "too short" in best_lr["unread"]
     # nor does a test run where the rate is given
     curve, best_lr = find_learning_rate(shapes[0], sets[0], PARAMS, tiny.model_copy(update={"lr": 0.05}))
     assert tuple(curve.columns) == COLUMNS and curve.empty
     assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
+    assert best_lr["num_tests"] == 0 and "train.lr was given" in best_lr["unread"]
 
 
 def test_nan_stops_the_test_and_is_not_in_the_curve(shapes, sets, tiny, monkeypatch):
@@ -121,6 +127,7 @@ def test_a_given_rate_survives_a_divergence(shapes, sets, tiny, caplog):
     given = tiny.model_copy(update={"lr": 0.05})
     curve, best_lr = find_learning_rate(shapes[0], sets[0], params, given)
     assert (best_lr["lr"], best_lr["method"], best_lr["candidates"]) == (0.05, "train.lr", {})
+    assert best_lr["num_tests"] == 2 and "diverged" in best_lr["unread"]
     assert "continuing with the given train.lr=0.05" in caplog.text and (curve.groupby("run").size() < 17).all()
 
 

@@ -145,21 +145,41 @@ def test_the_summary_tells_each_verdict_as_it_was_judged(html: str, inputs: Inpu
 def test_a_page_on_three_test_images(inputs: Inputs) -> None:
     given = judged(inputs(), accuracy="unknown", baseline="unknown")
     given.verdicts[0]["value"] = None
-    words = section(build_report(given, {}), "summary")
+    given.metrics.update({"num_test_groups": 9, "num_test_images_effective": 7.5})
+    html = build_report(given, {})
+    words = section(html, "summary")
     assert "How good is it? accuracy of" in words and "50.00%" not in words
+    assert "of 120 test images in 9 groups are right" in section(html, "metrics")
+    assert "count images of one group as independent" in section(html, "classes")
 
 
-def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(inputs: Inputs, figures: dict[str, Figure]) -> None:
+@pytest.mark.parametrize(
+    ("taken_from", "num_tests", "reason", "told", "summary"),
+    [
+        (
+            "train.lr",
+            0,
+            "train.lr was given",
+            "0.3 was given as train.lr. No range test was run",
+            "0.3, given as train.lr.",
+        ),
+        ("train.lr", 2, "it diverged", "0.3 was given as train.lr. No range test was used", "0.3, given as train.lr."),
+        ("rule", 0, "it is too short", "0.3 is a cautious rate", "0.3, a cautious rate that no range test checked"),
+    ],
+)
+def test_without_a_range_test_neither_plot_nor_table_of_it_is_shown(
+    inputs: Inputs, figures: dict[str, Figure], taken_from, num_tests, reason, told, summary
+) -> None:
     given = inputs()
-    best_lr = {"lr": 0.3, "method": "train.lr", "candidates": {}}
-    provenance = given.provenance | {"model": {"lr": 0.3, "lr_from": "train.lr"}, "lr_search": best_lr}
+    best_lr = {"lr": 0.3, "method": "minimum", "candidates": {}, "num_tests": num_tests, "unread": reason}
+    provenance = given.provenance | {"model": {"lr": 0.3, "lr_from": taken_from}, "lr_search": best_lr}
     untested = dataclasses.replace(given, provenance=provenance, best_lr=best_lr, lr_curve=given.lr_curve.head(0))
     drawn = {name: figure for name, figure in figures.items() if name != "lr_curve_plot"}
     html = build_report(untested, drawn)
     found = section_html(html, "range-test")
-    assert "0.3 was given as train.lr" in section(html, "range-test")
-    assert "<table" not in found and "<svg" not in found
-    assert "0.3, given as train.lr. Range test" in section(html, "summary")
+    assert told in section(html, "range-test") and f"because {reason}." in section(html, "range-test")
+    assert "<table" not in found and "<svg" not in found and "Short tests" not in found
+    assert summary in section(html, "summary") and "lowest loss" not in section(html, "summary")
 
 
 def test_training_is_told_with_its_drops_and_its_time_but_no_second_accuracy_of_test_images(html: str) -> None:

@@ -27,6 +27,8 @@ def test_it_says_what_made_the_model(data, tiny, tmp_path):
     assert len(told["code"]["digest"]) == 64
     typed = describe_training(data, BEST_LR, params.model_copy(update={"lr": 0.05}), result)
     assert typed["model"]["lr_from"] == "train.lr"
+    short = describe_training(data, {**BEST_LR, "unread": "the training is too short for one"}, params, result)
+    assert short["model"]["lr_from"] == "rule"
     # an interrupted training went on at its own rate
     went_on = describe_training(data, {**BEST_LR, "lr": 0.07}, params, result)
     assert (went_on["model"]["lr"], went_on["model"]["lr_from"]) == (0.05, "interrupted training")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..data.image_set import MAX_RATIO
 from .calibration import calibration_error_interval, temperature_interval
 from .classes import class_names, probabilities
+from .groups import in_groups, independent_trials
 from .intervals import difference, wilson
 from .label_errors import FALSE_DISCOVERIES
 from .verdict import Verdict
@@ -42,8 +43,8 @@ def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
     """State accuracy and balanced accuracy; "unknown" if the accuracy's interval is wider than 20 percentage points."""
     n, (low, high) = metrics["num_test_images"], metrics["test_accuracy_ci95"]
     told = (
-        f"{metrics['test_accuracy']:.2%} of {n:,} test images are classified correctly (95% interval "
-        f"{_range(low, high)}); if all classes count equally, {metrics['balanced_accuracy']:.1%}"
+        f"{metrics['test_accuracy']:.2%} of {n:,} test images{in_groups(metrics, 'test')} are classified correctly "
+        f"(95% interval {_range(low, high)}); if all classes count equally, {metrics['balanced_accuracy']:.1%}"
     )
     if high - low > WIDEST:
         return Verdict("accuracy", "unknown", n, f"Cannot be told from {_images(n)}: {told}", None, low, high)
@@ -136,12 +137,11 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
 
 def judge_shift(metrics: dict[str, Any]) -> Verdict:
     """Judge whether the model is worse on test images than on validation images, which resemble the training images."""
-    sizes = metrics["num_val_images"], metrics["num_test_images"]
-    right = [round(metrics[name] * n) for name, n in zip(("val_accuracy", "test_accuracy"), sizes, strict=True)]
-    value, low, high = difference((right[0], sizes[0]), (right[1], sizes[1]), SHIFT_LEVEL)
+    sizes, grouped = (metrics["num_val_images"], metrics["num_test_images"]), in_groups(metrics, "val", "test")
+    value, low, high = difference(independent_trials(metrics, "val"), independent_trials(metrics, "test"), SHIFT_LEVEL)
     told = (
         f"accuracy on validation images minus that on test images is {100 * value:+.1f} points (99% interval "
-        f"{100 * low:+.1f} to {100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
+        f"{100 * low:+.1f} to {100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images{grouped})"
     )
     return _differing("train_test_shift", sum(sizes), told, (value, low, high))
 

@@ -16,6 +16,7 @@ from ..progress import progress_bar
 from .calibration import apply_temperature, expected_calibration_error, fit_temperature, losses, tabulate_reliability
 from .checks import check_same_data
 from .classes import probabilities
+from .groups import count_groups, effective_number
 from .intervals import wilson
 from .params import EvaluateParams
 
@@ -68,30 +69,41 @@ def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, su
 
 
 def compute_metrics(
-    probabilities_nk: NDArray[np.float64], labels: NDArray[np.int64], class_names: tuple[str, ...], num_bins: int
+    probabilities_nk: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    class_names: tuple[str, ...],
+    num_bins: int,
+    groups: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """Return ``metrics``, a dictionary with the accuracy, loss, macro F1 and calibration error on the test images.
 
     Values are fractions in [0, 1], except ``test_loss``, the mean cross-entropy in nats, and ``num_test_images``.
     ``test_accuracy_ci95`` is Wilson's score interval; ``balanced_accuracy`` and ``macro_f1`` weight all classes that
     have test images equally; ``per_class_accuracy`` is None for a class without test images; ``ece`` is the expected
-    calibration error.
+    calibration error. With ``groups`` (N,), the interval is that of the effective number of images, and the metrics of
+    :func:`.groups.count_groups` are added.
     """
     predictions = probabilities_nk.argmax(1)
-    num_correct, present = int((predictions == labels).sum()), np.unique(labels)
+    right, present = predictions == labels, np.unique(labels)
     recall = recall_score(labels, predictions, labels=present, average=None)
     per_class: dict[str, float | None] = dict.fromkeys(class_names)
     per_class.update({class_names[k]: float(r) for k, r in zip(present, recall, strict=True)})
     return {
-        "test_accuracy": num_correct / len(labels),
-        "test_accuracy_ci95": list(wilson(num_correct, len(labels))),
+        "test_accuracy": float(right.mean()),
+        "test_accuracy_ci95": _interval(right, groups),
         "test_loss": float(losses(probabilities_nk, labels).mean()),
         "balanced_accuracy": float(recall.mean()),
         "macro_f1": float(f1_score(labels, predictions, labels=present, average="macro", zero_division=0.0)),
         "per_class_accuracy": per_class,
         "ece": expected_calibration_error(probabilities_nk, labels, num_bins),
         "num_test_images": len(labels),
+        **count_groups("test", right, groups),
     }
+
+
+def _interval(right: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> list[float]:
+    trials = effective_number(right, groups)
+    return list(wilson(right.sum() * trials / len(right), trials))
 
 
 def evaluate_classifier(
@@ -105,14 +117,15 @@ def evaluate_classifier(
     check_same_data(model, images)
     probabilities_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device)
     labels = images.labels[subset.indices]
-    metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins)
+    groups = None if images.groups is None else images.groups[subset.indices]
+    metrics = compute_metrics(probabilities_nk, labels, images.class_names, params.num_bins, groups)
     if params.test_time_flip:
         mirrored_nk = predict_probabilities(model, images, subset.indices, params.batch_size, device, mirrored=True)
         # Average the class probabilities of each image and of its mirror image, the simplest test-time augmentation
         # (Krizhevsky et al. 2012, section 4.1).
-        right = int(((probabilities_nk + mirrored_nk).argmax(1) == labels).sum())
-        metrics["test_accuracy_with_flip"] = right / len(labels)
-        metrics["test_accuracy_with_flip_ci95"] = list(wilson(right, len(labels)))
+        right = (probabilities_nk + mirrored_nk).argmax(1) == labels
+        metrics["test_accuracy_with_flip"] = float(right.mean())
+        metrics["test_accuracy_with_flip_ci95"] = _interval(right, groups)
     return metrics, prediction_table(probabilities_nk, images, subset)
 
 
@@ -130,8 +143,8 @@ def calibrate(
         val_images: the image set that holds the validation images, which is ``train_images``.
 
     Returns:
-        A dictionary with ``temperature``, ``ece_after_temperature``, ``val_accuracy`` and ``num_val_images``, and the
-        table ``reliability`` (:func:`tabulate_reliability`).
+        A dictionary with ``temperature``, ``ece_after_temperature``, ``val_accuracy``, ``num_val_images`` and what
+        :func:`.groups.count_groups` gives, and the table ``reliability`` (:func:`tabulate_reliability`).
     """
     p_val = predict_probabilities(model, val_images, val_set.indices, params.batch_size, device)
     val_labels = val_images.labels[val_set.indices]
@@ -139,7 +152,9 @@ def calibrate(
     p_test, labels = probabilities(test_predictions), test_predictions["label"].to_numpy()
     ece = expected_calibration_error(apply_temperature(p_test, temperature), labels, params.num_bins)
     measured = {"temperature": temperature, "ece_after_temperature": ece}
-    measured |= {"val_accuracy": float((p_val.argmax(1) == val_labels).mean()), "num_val_images": len(val_labels)}
+    right = p_val.argmax(1) == val_labels
+    measured |= {"val_accuracy": float(right.mean()), "num_val_images": len(val_labels)}
+    measured |= count_groups("val", right, None if val_images.groups is None else val_images.groups[val_set.indices])
     return measured, tabulate_reliability(p_test, labels, temperature, params.num_bins)
 
 

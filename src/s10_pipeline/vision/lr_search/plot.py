@@ -23,8 +23,7 @@ def plot_lr_curve(lr_curve: pd.DataFrame, best_lr: dict[str, Any], title: str) -
     ax = figure.subplots()
     if lr_curve.empty:
         ax.set_axis_off()
-        why = "train.lr was given" if best_lr["method"] == "train.lr" else "the training is too short for one"
-        ax.text(0.5, 0.5, f"no range test at {best_lr['lr']:g}: {why}", ha="center")
+        ax.text(0.5, 0.5, f"no range test at {best_lr['lr']:g}: {best_lr['unread']}", ha="center")
         ax.set_title(title)
         return figure
     read_to = best_lr.get("read_to") or float("inf")

@@ -50,7 +50,8 @@ def find_learning_rate(
         ``lr_curve`` (columns :data:`COLUMNS`; ``loss`` is smoothed, ``run`` is the number of the test from 0; empty
         without a test) and ``best_lr``, a dictionary: ``lr``; ``method``; ``candidates`` (method -> rate); ``band``
         (lowest and highest rate from a single test); ``read_to`` (first rate that was not used to find the lowest loss;
-        None: all were); ``parameters``.
+        None: all were); ``num_tests``, the number of tests that ran; ``unread``, the reason why no rate was read from
+        tests (None: one was); ``parameters``.
 
     Raises:
         UserError: a batch is larger than the training set, or the loss diverged too early to choose a rate. In the
@@ -62,6 +63,8 @@ def find_learning_rate(
         "candidates": {},
         "band": [train.lr, train.lr],
         "read_to": None,
+        "num_tests": 0,
+        "unread": "train.lr was given and lr_search.always is false",
         "parameters": params.model_dump(),
     }
     if not params.runs_test(train.lr):
@@ -78,7 +81,7 @@ def find_learning_rate(
         if train.lr is None:
             raise
         log.warning("range test not used: %s; continuing with the given train.lr=%g", error, train.lr)
-        return lr_curve, given
+        return lr_curve, {**given, "num_tests": num_tests, "unread": "the loss diverged too early"}
     taken = f"{best_lr['lr']:.2g}" if train.lr is None else f"train.lr={train.lr:g}"
     if num_tests:
         listed = ", ".join(f"{METHODS[name]} {lr:.2g}" for name, lr in best_lr["candidates"].items())
@@ -88,6 +91,7 @@ def find_learning_rate(
         )
     else:
         log.info("this training is too short for a range test; using the learning rate %s, unchecked", taken)
+        best_lr = best_lr if train.lr is None else {**given, "unread": best_lr["unread"]}
     return lr_curve, best_lr
 
 

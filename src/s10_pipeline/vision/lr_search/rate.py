@@ -140,8 +140,10 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     return {
         "lr": rate,
         "method": params.method,
-        "candidates": {**rates, params.method: rate},
+        "candidates": {**rates, params.method: rate} if tests else {},
         "band": [low, high],
         "read_to": read_to if np.isfinite(read_to) else None,
+        "num_tests": len(tests),
+        "unread": None if tests else "the training is too short for one",
         "parameters": params.model_dump(),
     }

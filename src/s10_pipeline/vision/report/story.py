@@ -16,8 +16,9 @@ def resized_epochs(provenance: dict[str, Any]) -> int:
 def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -> dict[str, Any]:
     """Return the learning rate of training after warm-up (``lr``) and where it comes from (``taken_from``).
 
-    ``taken_from`` is ``range test``, ``interrupted training`` or ``train.lr``. ``method``, ``suggested``,
-    ``candidates`` and ``band`` are results of the range test. ``same_test``: whether training read the stored one.
+    ``taken_from`` is ``range test``, ``rule`` (no test ran), ``interrupted training`` or ``train.lr``. ``method``,
+    ``suggested``, ``candidates``, ``band``, ``num_tests`` and ``unread`` (reason why no rate was read) are results of
+    the range test. ``same_test``: whether training read the stored one.
     """
     model, searched = provenance.get("model", {}), provenance.get("lr_search") or best_lr
     return {
@@ -27,6 +28,8 @@ def explain_learning_rate(provenance: dict[str, Any], best_lr: dict[str, Any]) -
         "suggested": searched.get("lr"),
         "candidates": searched.get("candidates", {}),
         "band": searched.get("band"),
+        "num_tests": searched.get("num_tests"),
+        "unread": searched.get("unread"),
         "same_test": searched.get("candidates") == best_lr.get("candidates"),
     }
 

@@ -70,13 +70,17 @@ def describe_training(
 
 
 def _origin_of(lr: float, best_lr: dict[str, Any], params: TrainParams) -> str:
-    """Return the origin of the learning rate: "train.lr", "range test" or "interrupted training".
+    """Return the origin of the learning rate: "train.lr", "range test", "rule" or "interrupted training".
+
+    "rule" is a rate that no range test checked, because the training is too short for one.
 
     A resumed training keeps its own rate, which an earlier range test found, so it can differ from ``best_lr``.
     """
     if params.lr is not None:
         return "train.lr"
-    return "range test" if lr == best_lr["lr"] else "interrupted training"
+    if lr != best_lr["lr"]:
+        return "interrupted training"
+    return "rule" if best_lr.get("unread") else "range test"
 
 
 def _version(package: str) -> str:
