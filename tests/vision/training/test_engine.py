@@ -1,6 +1,6 @@
 import dataclasses
 import logging
-import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from s10_pipeline.vision.training.checkpoints import CheckpointStore, RunCheckpo
 from s10_pipeline.vision.training.engine import epochs_left, train_classifier
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
 from s10_pipeline.vision.training.params import PlateauParams
-from s10_pipeline.vision.training.trainer import DivergedError
+from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 
 
 @pytest.fixture
@@ -23,7 +23,10 @@ def store(tmp_path):
 
 
 def test_history_and_timing(data, tiny, store):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
     result = train_classifier(data, 0.05, tiny, store)
+    assert torch.equal(before, torch.get_rng_state())
     history, timing = result.history, result.timing
     assert tuple(history.columns) == HISTORY_COLUMNS
     assert tuple(timing.columns) == TIMING_COLUMNS
@@ -80,22 +83,19 @@ def test_class_weights_change_the_training_and_leave_its_losses_plain(data, tiny
 @pytest.fixture
 def kill(monkeypatch):
     """Lets so many epochs of the next training pass, and interrupts it in the one after them."""
-    plain = trainer.train_epoch
 
     def after(num_epochs: int, *arguments) -> None:
-        calls = 0
+        calls = iter(range(num_epochs))
 
         def killed(*a, **options):
-            nonlocal calls
-            calls += 1
-            if calls > num_epochs:
+            if next(calls, None) is None:
                 raise KeyboardInterrupt
-            return plain(*a, **options)
+            return train_epoch(*a, **options)
 
         monkeypatch.setattr(trainer, "train_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
             train_classifier(*arguments)
-        monkeypatch.setattr(trainer, "train_epoch", plain)
+        monkeypatch.setattr(trainer, "train_epoch", train_epoch)
 
     return after
 
@@ -103,13 +103,9 @@ def kill(monkeypatch):
 @pytest.mark.parametrize("killed_after", [1, 2])
 def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, killed_after, kill):
     # dropout, plateau and momentum all have a state that must survive
-    params = tiny.model_copy(
-        update={
-            "epochs": 4,
-            "plateau": PlateauParams(patience=0, threshold=0.5, factor=0.5),
-            "architecture": tiny.architecture.model_copy(update={"dropout": 0.2}),
-        }
-    )
+    plateau = PlateauParams(patience=0, threshold=0.5, factor=0.5)
+    architecture = tiny.architecture.model_copy(update={"dropout": 0.2})
+    params = tiny.model_copy(update={"epochs": 4, "plateau": plateau, "architecture": architecture})
     whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
     store = CheckpointStore(tmp_path / "parts")
     kill(killed_after, data, 0.05, params, store)
@@ -144,13 +140,7 @@ def test_its_own_interrupted_training_comes_before_another_rate_s(data, tiny, st
 
 @pytest.mark.parametrize(
     ("first", "then"),
-    [
-        ({}, {"lr": 0.07}),
-        ({"lr": 0.05}, {}),
-        ({}, {"weight_decay": 0.1}),
-        ({}, {"seed": 1}),
-        ({}, {"epochs": 1}),
-    ],
+    [({}, {"lr": 0.07}), ({"lr": 0.05}, {}), ({}, {"weight_decay": 0.1}), ({}, {"seed": 1}), ({}, {"epochs": 1})],
     ids=["a given rate", "after a given rate", "another decay", "another seed", "fewer epochs than are done"],
 )
 def test_another_rate_starts_afresh_where_the_user_set_it_or_more_differs(data, tiny, store, kill, first, then):
@@ -171,16 +161,12 @@ def test_a_finished_training_is_not_taken_up_unless_it_was_made_longer(data, tin
 
 
 def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
-    trained: list[int] = []
-    plain = trainer.train_epoch
-    monkeypatch.setattr(trainer, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
-
     def train(epochs: int, **changes: object) -> list[int]:
-        trained.clear()
+        monkeypatch.setattr(trainer, "train_epoch", spy := Mock(wraps=train_epoch))
         result = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": epochs, **changes}), store)
         assert result.history["epoch"].tolist() == list(range(1, epochs + 1))
         store.mark_finished(result.run_key, epochs)
-        return list(trained)
+        return [call.kwargs["epoch"] for call in spy.mock_calls]
 
     assert train(1) == [1]
     assert train(2) == [2]
@@ -200,24 +186,15 @@ def test_the_plateau_lowers_the_rate_and_says_so(data, tiny, store, caplog):
     assert sum("learning rate 0.05 -> 0.005" in r.message for r in caplog.records) == 1
 
 
-def test_divergence_keeps_what_was_saved(data, tiny, store):
-    params = tiny.model_copy(update={"epochs": 3})
+def test_divergence_in_warm_up_tells_the_rate_of_then_as_no_parameter_and_keeps_what_was_saved(data, tiny, store):
     train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-    with pytest.raises(DivergedError, match=r"at learning rate 1e\+30, in epoch 1, batch"):
-        train_classifier(data, 1e30, params.model_copy(update={"lr": 1e30}), store)
-    assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
-
-
-def test_divergence_in_warm_up_tells_the_rate_of_then_as_no_parameter(data, tiny, store):
     # the first epoch's six steps warm up; the first batch's loss is that of the fresh network
-    params = tiny.model_copy(update={"warmup_epochs": 1})
-    with pytest.raises(DivergedError) as caught:
-        train_classifier(data, 6e30, params, store)
-    message = str(caught.value)
-    assert "train.lr=" not in message
-    assert "train.lr, or null" in message
-    assert "\n" not in message
-    assert re.search(r"at learning rate [1-6]e\+30, in epoch 1, batch", message)
+    with pytest.raises(
+        DivergedError, match=r"at learning rate [1-6]e\+30, in epoch 1, batch .*train.lr, or null"
+    ) as caught:
+        train_classifier(data, 6e30, tiny.model_copy(update={"warmup_epochs": 1}), store)
+    assert "train.lr=" not in str(caught.value) and "\n" not in str(caught.value)
+    assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
 
 
 def test_a_last_step_that_diverges_is_noticed_and_not_kept(data, tiny, store):
@@ -271,23 +248,16 @@ def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):
 
 def test_deterministic_asks_torch_and_gives_back(data, tiny, store, monkeypatch):
     seen = []
-    plain = trainer.train_epoch
-    monkeypatch.setattr(
-        trainer,
-        "train_epoch",
-        lambda *a, **o: (seen.append(torch.are_deterministic_algorithms_enabled()), plain(*a, **o))[1],
-    )
+
+    def watched(*arguments, **options):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return train_epoch(*arguments, **options)
+
+    monkeypatch.setattr(trainer, "train_epoch", watched)
     for wanted in (True, False):
         train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1, "deterministic": wanted}), store)
     assert seen == [True, False]
     assert not torch.are_deterministic_algorithms_enabled()
-
-
-def test_training_leaves_the_global_generator_alone(data, tiny, store):
-    torch.manual_seed(3)
-    before = torch.get_rng_state()
-    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why(data, tiny, store, caplog):
@@ -301,28 +271,23 @@ def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why
     assert longer.history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05 / 6])
 
 
+FULL = r"train.batch_size=64: does not fit into the memory of cpu"
+
+
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+    ("error", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), (UserError, FULL)),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), (UserError, FULL)),
+        (RuntimeError("a mistake in the program"), (RuntimeError, "^a mistake in the program$")),
+    ],
 )
-def test_out_of_memory_names_the_batch_size_and_keeps_what_was_saved(data, tiny, store, monkeypatch, error):
+def test_out_of_memory_names_the_batch_size_and_keeps_what_was_saved(data, tiny, store, monkeypatch, error, told):
     train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-
-    def full(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(trainer, "train_epoch", full)
-    with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu"):
+    monkeypatch.setattr(trainer, "train_epoch", Mock(side_effect=error))
+    with pytest.raises(told[0], match=told[1]):
         train_classifier(data, 0.05, tiny, store)
     assert list(store.root.glob("*/epoch-00001.pt"))
-
-
-def test_another_error_stays_what_it_is(data, tiny, store, monkeypatch):
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a mistake in the program")
-
-    monkeypatch.setattr(trainer, "train_epoch", broken)
-    with pytest.raises(RuntimeError, match="^a mistake in the program$"):
-        train_classifier(data, 0.05, tiny, store)
 
 
 def test_fp16_with_its_scaler_trains_as_fp32_and_resumes(data, tiny, tmp_path, monkeypatch):
