@@ -125,7 +125,7 @@ def test_blank_maps_are_zero_and_told(model: Classifier) -> None:
 
 
 def test_wrong_requests_say_what_is_there(model: Classifier) -> None:
-    with pytest.raises(UserError, match=r"^explain.layer=layer4: .* layer1, layer2, layer3;"):
+    with pytest.raises(UserError, match=r"^explain.layer=layer4: .* layer1, layer2, layer3, "):
         compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer4")
     with pytest.raises(UserError, match=r"^explain.method=gradcam\+: .* did you mean gradcam"):
         compute_cams(model, IMAGES, TARGETS, method="gradcam+", layer="layer3")
