@@ -2,9 +2,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from s10_pipeline.vision.evaluation import judge
 from s10_pipeline.vision.evaluation.classes import measure_classes
 from s10_pipeline.vision.evaluation.intervals import wilson
+from s10_pipeline.vision.evaluation.judge import (
+    judge_accuracy,
+    judge_baseline,
+    judge_calibration,
+    judge_classes,
+    judge_duplicates,
+    judge_labels,
+    judge_schedule,
+    judge_shift,
+    judge_shortcut,
+)
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
 
 NAMES = ("cat", "dog", "eel")
@@ -29,27 +39,23 @@ def test_400_30_30_photos_where_one_class_is_never_recognised():
     """89 % is no better than always saying cat, and the page must say so."""
     table, metrics = predicted([[80, 0, 0], [4, 2, 0], [6, 0, 0]])
     train = train_labels(320, 24, 24)
-    baseline = judge.judge_baseline(train, table)
+    baseline = judge_baseline(train, table)
     assert (baseline.verdict, baseline.n) == ("found", 92)
     assert baseline.value == pytest.approx(80 / 92)
     assert (baseline.low, baseline.high) == wilson(82, 92)
     assert "cat" in baseline.sentence
-    starved = judge.judge_classes(train, measure_classes(table))
+    starved = judge_classes(train, measure_classes(table))
     assert starved.verdict == "found"
     assert [item["class_name"] for item in starved.items] == ["dog", "eel"]
     assert starved.items[1]["recall"] == 0
-    assert judge.judge_accuracy(metrics).value == pytest.approx(82 / 92)
+    assert judge_accuracy(metrics).value == pytest.approx(82 / 92)
 
 
 def test_a_better_model_on_equal_classes_has_none_of_it():
     table, metrics = predicted([[90, 5, 5], [5, 90, 5], [5, 5, 90]])
     train = train_labels(300, 300, 290)
-    assert (
-        judge.judge_baseline(train, table).verdict
-        == judge.judge_classes(train, measure_classes(table)).verdict
-        == "not_found"
-    )
-    assert judge.judge_accuracy(metrics).verdict == "found"
+    assert judge_baseline(train, table).verdict == judge_classes(train, measure_classes(table)).verdict == "not_found"
+    assert judge_accuracy(metrics).verdict == "found"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +68,7 @@ def test_a_better_model_on_equal_classes_has_none_of_it():
     ],
 )
 def test_starved_classes(counts, train, verdict):
-    judged = judge.judge_classes(train_labels(*train), measure_classes(predicted(counts)[0]))
+    judged = judge_classes(train_labels(*train), measure_classes(predicted(counts)[0]))
     assert judged.verdict == verdict
     assert [item["class_name"] for item in judged.items] == ["eel"]
 
@@ -70,15 +76,15 @@ def test_starved_classes(counts, train, verdict):
 def test_three_images_tell_nothing():
     table, metrics = predicted([[1, 0, 0], [0, 1, 0], [1, 0, 0]])
     train = train_labels(30, 30, 30)
-    of_metrics = judge.judge_accuracy(metrics), judge.judge_shift(metrics), judge.judge_calibration(metrics, table, 15)
-    of_classes = judge.judge_baseline(train, table), judge.judge_classes(train, measure_classes(table))
+    of_metrics = judge_accuracy(metrics), judge_shift(metrics), judge_calibration(metrics, table, 15)
+    of_classes = judge_baseline(train, table), judge_classes(train, measure_classes(table))
     assert {judged.verdict for judged in of_metrics + of_classes} == {"unknown"}
 
 
 @pytest.mark.parametrize(("sureness", "words"), [(0.99, "Overconfident"), (0.6, "Underconfident"), (0.9, "cannot be")])
 def test_calibration_is_judged_by_the_interval_of_the_temperature(sureness, words):
     table, metrics = predicted([[90, 5, 5], [5, 90, 5], [5, 5, 90]], sureness)
-    judged = judge.judge_calibration(metrics, table, 15)
+    judged = judge_calibration(metrics, table, 15)
     assert words in judged.sentence
     assert (judged.verdict == "unknown") is (judged.low <= 1 <= judged.high) is (sureness == 0.9)
     (errors,) = judged.items
@@ -91,7 +97,7 @@ def test_calibration_is_judged_by_the_interval_of_the_temperature(sureness, word
 )
 def test_a_shift_is_a_difference_between_validation_and_test(val, test, verdict):
     metrics = {"val_accuracy": val / 400, "num_val_images": 400, "test_accuracy": test / 1000, "num_test_images": 1000}
-    judged = judge.judge_shift(metrics)
+    judged = judge_shift(metrics)
     assert judged.verdict == verdict
     assert judged.value == pytest.approx(val / 400 - test / 1000)
 
@@ -122,7 +128,7 @@ def candidates(**listed: str) -> pd.DataFrame:
 def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(listed, verdict, num_items):
     sizes = {"train": 3600, "val": 400, "test": 1000}
     margins = pd.DataFrame({"split": np.repeat(list(sizes), list(sizes.values()))})
-    judged = judge.judge_labels(candidates(**listed), margins, SURE)
+    judged = judge_labels(candidates(**listed), margins, SURE)
     assert (judged.verdict, len(judged.items), judged.n) == (verdict, num_items, 5000)
     assert judged.sentence.partition(":")[0].lower().replace(" ", "_") in (verdict, "cannot_be_told")
     assert judged.sentence.startswith("Cannot be told") is (verdict == "unknown")
@@ -132,20 +138,20 @@ def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(l
 
 def test_a_large_split_may_list_two_of_a_thousand():
     margins = pd.DataFrame({"split": ["train"] * 50_000})
-    assert judge.judge_labels(candidates(train="cde" * 33), margins, SURE).verdict == "not_found"
+    assert judge_labels(candidates(train="cde" * 33), margins, SURE).verdict == "not_found"
     table = candidates(train="cde" * 34)
-    assert judge.judge_labels(table, margins, SURE).verdict == "found"
-    assert judge.judge_labels(table.assign(q_value=0.1), margins, SURE).verdict == "not_found"
+    assert judge_labels(table, margins, SURE).verdict == "found"
+    assert judge_labels(table.assign(q_value=0.1), margins, SURE).verdict == "not_found"
 
 
 def test_labels_are_not_judged_by_a_model_that_knows_little_or_on_images_that_differ():
     margins = pd.DataFrame({"split": ["train"] * 3600 + ["val"] * 400 + ["test"] * 1000})
     worse = SURE | {"test_accuracy": 0.7}
-    assert judge.judge_labels(candidates(test="cde" * 9), margins, worse).verdict == "unknown"
+    assert judge_labels(candidates(test="cde" * 9), margins, worse).verdict == "unknown"
     for test in ("cde" * 9, ""):
-        judged = judge.judge_labels(candidates(train="cde" * 9, test=test), margins, worse)
+        judged = judge_labels(candidates(train="cde" * 9, test=test), margins, worse)
         assert (judged.verdict, len(judged.items)) == ("found", 27)
-    judged = judge.judge_labels(candidates(train="cde" * 9), margins, SURE | {"val_accuracy": 0.4})
+    judged = judge_labels(candidates(train="cde" * 9), margins, SURE | {"val_accuracy": 0.4})
     assert (judged.verdict, len(judged.items)) == ("unknown", 0)
 
 
@@ -154,10 +160,10 @@ def test_a_planted_tag(taken, verdict):
     probe = pd.DataFrame({"class_name": NAMES, "num_images": 100, "taken": [0.9, 0.02, 0.02]})
     probe["taken_tagged"] = [0.95, taken, taken]
     planted = {"data": {"train": {"planted": {"class_name": "cat"}}}}
-    judged = judge.judge_shortcut(probe, planted)
+    judged = judge_shortcut(probe, planted)
     assert (judged.verdict, judged.n) == (verdict, 200)
     assert judged.value == pytest.approx(taken - 0.02)
-    assert judge.judge_shortcut(probe.head(0), {}).verdict == "unknown"
+    assert judge_shortcut(probe.head(0), {}).verdict == "unknown"
 
 
 def test_copies_are_told_by_split_with_the_accuracy_without_them():
@@ -165,15 +171,15 @@ def test_copies_are_told_by_split_with_the_accuracy_without_them():
     copies = pd.DataFrame(columns)
     metrics = {"num_test_images": 300, "num_val_images": 100, "num_near_duplicates": 1}
     metrics["test_accuracy_without_near_duplicates"] = 0.875
-    judged = judge.judge_duplicates(copies, metrics)
+    judged = judge_duplicates(copies, metrics)
     assert (judged.verdict, judged.n, judged.value) == ("found", 400, 0.005)
     assert [item["index"] for item in judged.items] == [3, 5]
     assert "87.50%" in judged.sentence
-    assert judge.judge_duplicates(copies.head(0), metrics).verdict == "not_found"
-    alike = judge.judge_duplicates(copies.assign(similarity=[0.9, 0.86]), metrics)
+    assert judge_duplicates(copies.head(0), metrics).verdict == "not_found"
+    alike = judge_duplicates(copies.assign(similarity=[0.9, 0.86]), metrics)
     assert (alike.verdict, list(alike.items)) == ("unknown", []), "drawn images reach 0.87 by chance"
     not_looked_for = {"num_test_images": 300, "num_val_images": 100}
-    assert judge.judge_duplicates(copies.head(0), not_looked_for).verdict == "unknown"
+    assert judge_duplicates(copies.head(0), not_looked_for).verdict == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +189,7 @@ def test_copies_are_told_by_split_with_the_accuracy_without_them():
 def test_what_decided_the_schedule_is_what_happened(decided, drops, verdict):
     told = {"drops": [{"epoch": epoch} for epoch in drops], "falls": ["It fell"] * bool(decided)}
     schedule = told | {"decided_by": decided}
-    judged = judge.judge_schedule({"schedule": schedule, "train": {"epochs": 9}})
+    judged = judge_schedule({"schedule": schedule, "train": {"epochs": 9}})
     assert (judged.verdict, judged.value, list(judged.items)) == (verdict, len(drops), decided)
     assert ("validation loss" in judged.sentence.lower()) is ("validation loss" in decided)
     assert ("never dropped" in judged.sentence) is (not decided)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from s10_pipeline.vision.errors import UserError
+from s10_pipeline.vision.network.classifier import Classifier
 from s10_pipeline.vision.training import estimate
 from s10_pipeline.vision.training.estimate import Speed, announce, in_words, probe_speed
 from s10_pipeline.vision.training.model import build_classifier
@@ -19,34 +20,27 @@ def test_a_probe_measures_and_leaves_no_trace(data, tiny):
     speed = probe_speed(data.train_images, data.train_set, tiny)
     assert torch.equal(torch.rand(3), expected)
     assert min(speed.step, speed.data, speed.measuring) > 0
-    assert speed.num_weights == sum(
-        p.numel() for p in build_classifier(data.train_images, data.train_set, tiny).parameters()
-    )
+    model = build_classifier(data.train_images, data.train_set, tiny)
+    assert speed.num_weights == sum(p.numel() for p in model.parameters())
     assert speed.where == f"cpu ({torch.get_num_threads()} threads), fp32"
 
 
 @pytest.fixture
 def before_each_pass(monkeypatch):
-    """Call the given with the network that is tried, and its inputs."""
+    """Call the given with the network that is tried, and its images."""
 
     def call(hook) -> None:
-        def build(*args: object):
-            model = build_classifier(*args)
-            model.register_forward_pre_hook(hook)
-            return model
-
-        monkeypatch.setattr(estimate, "build_classifier", build)
+        forward = Classifier.forward
+        monkeypatch.setattr(Classifier, "forward", lambda self, images: (hook(self, images), forward(self, images))[1])
 
     return call
 
 
 @pytest.mark.parametrize(("training", "num_slow", "limit"), [(False, 1, 0.5), (True, 2, 0.3)])
-def test_the_first_two_steps_and_the_first_evaluation_do_not_count(
-    data, tiny, before_each_pass, training, num_slow, limit
-):
+def test_first_steps_and_the_first_evaluation_do_not_count(data, tiny, before_each_pass, training, num_slow, limit):
     passes = []
 
-    def slow_at_first(model, _inputs: object) -> None:
+    def slow_at_first(model, _) -> None:
         if model.training is training:
             time.sleep(1.5 if len(passes) < num_slow else 0)
             passes.append(1)
@@ -58,17 +52,13 @@ def test_the_first_two_steps_and_the_first_evaluation_do_not_count(
     assert len(passes) > num_slow
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "num_processes", "sizes"), [(64, 1, {64, 40}), (64, 4, {16, 10}), (360, 1, {360})]
-)
-def test_a_process_s_share_of_a_batch_is_tried(
-    data, tiny, monkeypatch, before_each_pass, batch_size, num_processes, sizes
-):
+@pytest.mark.parametrize(("of", "processes", "sizes"), [(64, 1, {64, 40}), (64, 4, {16, 10}), (360, 1, {360})])
+def test_a_process_s_share_of_a_batch_is_tried(data, tiny, monkeypatch, before_each_pass, of, processes, sizes):
     seen = set()
-    before_each_pass(lambda _, inputs: seen.add(len(inputs[0])))
+    before_each_pass(lambda _, images: seen.add(len(images)))
     monkeypatch.setattr(estimate, "MAX_SECONDS", 60)
-    params = tiny.model_copy(update={"batch_size": batch_size})
-    assert probe_speed(data.train_images, data.train_set, params, num_processes).step > 0
+    params = tiny.model_copy(update={"batch_size": of})
+    assert probe_speed(data.train_images, data.train_set, params, processes).step > 0
     assert seen == sizes
 
 
