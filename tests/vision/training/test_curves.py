@@ -30,3 +30,4 @@ def test_learning_rate_drops_are_marked_where_they_act():
     # the drop after the last epoch changed nothing any more
     assert marks == [2.5]
     assert [text.get_text() for text in ax.texts] == ["lr 0.01"]
+    assert plot_accuracy_curves(HISTORY.head(1), "title").axes[0].lines, "one epoch is enough"
