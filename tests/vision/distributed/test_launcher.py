@@ -81,8 +81,7 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     with caplog.at_level(logging.INFO):
         store = CheckpointStore(tmp_path / "two", rows.append)
         several = train_classifier(data, lr, two.model_copy(update=changes), store, choose_run(two))
-    for name, weights in one.model.state_dict().items():
-        torch.testing.assert_close(several.model.state_dict()[name], weights, rtol=1e-4, atol=1e-6, msg=name)
+    torch.testing.assert_close(several.model.state_dict(), one.model.state_dict(), rtol=1e-4, atol=1e-6)
     pd.testing.assert_frame_equal(pd.DataFrame(rows)[several.history.columns], several.history)
     losses = [c for c in one.history if c.endswith("loss")]
     assert np.allclose(one.history[losses], several.history[losses], rtol=1e-4, equal_nan=True)
@@ -91,9 +90,8 @@ def test_without_batch_norm_two_processes_equal_one(data, two, tiny, tmp_path, m
     assert np.allclose(one.history[accuracies], several.history[accuracies], atol=1.5 / 40)
     pd.testing.assert_series_equal(one.history["lr"], several.history["lr"])
     assert np.allclose(one.margins["margin"], several.margins["margin"], atol=1e-3)
-    told = [
-        message for message in caplog.messages if re.match(r"\d/3  train ", message)
-    ]  # a slow epoch also tells its batches
+    # a slow epoch also tells its batches
+    told = [message for message in caplog.messages if re.match(r"\d/3  train ", message)]
     assert len(told) == 3, "the first process alone reports, once an epoch"
 
 
@@ -111,9 +109,8 @@ def test_a_killed_process_goes_on_from_the_checkpoint(data, two, whole, tmp_path
     with caplog.at_level(logging.INFO):
         restarted = train_classifier(data, 0.05, two, CheckpointStore(tmp_path / "restarted"), choose_run(two))
     assert (tmp_path / "killed").exists()
-    warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert len(warnings) == 1
-    assert warnings[0].startswith("restart 1 of 1, from epoch 2 on: ")
+    (warning,) = (r.message for r in caplog.records if r.levelno == logging.WARNING)
+    assert warning.startswith("restart 1 of 1, from epoch 2 on: ")
     assert restarted.history.equals(whole.history)
     assert restarted.margins.equals(whole.margins)
     assert classifier_to_bytes(restarted.model) == classifier_to_bytes(whole.model)

@@ -1,5 +1,3 @@
-"""What training processes send, and what the bar of the one that started them makes of it."""
-
 import pytest
 import torch
 

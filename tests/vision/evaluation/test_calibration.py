@@ -4,18 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from s10_pipeline.vision.evaluation.calibration import (
-    MAX_TEMPERATURE,
-    MIN_TEMPERATURE,
-    apply_temperature,
-    calibration_error_interval,
-    expected_calibration_error,
-    fit_temperature,
-    measure_reliability,
-    plot_reliability,
-    tabulate_reliability,
-    temperature_interval,
-)
+from s10_pipeline.vision.evaluation import calibration
+from s10_pipeline.vision.evaluation.calibration import MAX_TEMPERATURE, MIN_TEMPERATURE, fit_temperature
 
 
 def drawn_labels(logits: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -28,12 +18,13 @@ def drawn_labels(logits: np.ndarray, seed: int = 0) -> np.ndarray:
 def test_finds_the_temperature_that_the_labels_were_drawn_with(true_temperature):
     logits = np.random.default_rng(1).normal(0, 2, (20_000, 10))
     labels = drawn_labels(logits / true_temperature)
-    fitted = fit_temperature(softmax(logits, axis=1), labels)
+    p_nk = softmax(logits, axis=1)
+    fitted = fit_temperature(p_nk, labels)
     assert fitted == pytest.approx(true_temperature, rel=0.03)
-    before = expected_calibration_error(softmax(logits, axis=1), labels, 15)
-    after = expected_calibration_error(apply_temperature(softmax(logits, axis=1), fitted), labels, 15)
-    assert after < 0.015
-    assert after < before or true_temperature == 1.0
+    assert calibration.expected_calibration_error(p_nk, labels, 15) > 0.015 or true_temperature == 1.0
+    rescaled = calibration.apply_temperature(p_nk, true_temperature)
+    np.testing.assert_allclose(rescaled, softmax(logits / true_temperature, axis=1), atol=1e-12)
+    assert calibration.expected_calibration_error(rescaled, labels, 15) < 0.015
 
 
 @pytest.mark.parametrize(("sureness", "told"), [(0.4, True), (0.9, True), (0.999, False), (1.0, False)])
@@ -44,7 +35,7 @@ def test_images_that_are_all_right_tell_underconfidence_where_some_should_be_wro
     probabilities[np.arange(40), labels] = sureness
     fitted = fit_temperature(probabilities, labels)
     assert fitted == pytest.approx(MIN_TEMPERATURE, rel=1e-3)
-    best, low, high = temperature_interval(probabilities, labels)
+    best, low, high = calibration.temperature_interval(probabilities, labels)
     assert best == fitted
     assert low == pytest.approx(MIN_TEMPERATURE)
     assert (high < 1) == told
@@ -56,7 +47,8 @@ def test_the_interval_excludes_one_for_the_miscalibrated(temperature, lowest, hi
     rng, excluded = np.random.default_rng(0), 0
     for seed in range(200):
         logits = rng.normal(0, 2, (400, 10))
-        low, high = temperature_interval(softmax(temperature * logits, axis=1), drawn_labels(logits, seed))[1:]
+        p_nk = softmax(temperature * logits, axis=1)
+        _, low, high = calibration.temperature_interval(p_nk, drawn_labels(logits, seed))
         excluded += not low <= 1 <= high
     assert lowest <= excluded / 200 <= highest
 
@@ -64,20 +56,13 @@ def test_the_interval_excludes_one_for_the_miscalibrated(temperature, lowest, hi
 def test_a_calibrated_model_has_a_calibration_error_and_an_interval_that_holds_none():
     logits = np.random.default_rng(0).normal(0, 2, (400, 10))
     p_nk, labels = softmax(logits, axis=1), drawn_labels(logits)
-    low, high, usual = calibration_error_interval(p_nk, labels, 15)
+    low, high, usual = calibration.calibration_error_interval(p_nk, labels, 15)
     assert low == 0.0
-    assert usual == pytest.approx(expected_calibration_error(p_nk, labels, 15), abs=0.03)
+    assert usual == pytest.approx(calibration.expected_calibration_error(p_nk, labels, 15), abs=0.03)
     assert high > 0.01
     overconfident = softmax(3 * logits, axis=1)
-    low, high, usual = calibration_error_interval(overconfident, labels, 15)
-    assert usual < low < expected_calibration_error(overconfident, labels, 15) < high + 0.02
-
-
-def test_dividing_logits_and_rescaling_probabilities_agree():
-    logits = np.random.default_rng(0).normal(0, 5, (50, 7))
-    np.testing.assert_allclose(
-        apply_temperature(softmax(logits, axis=1), 1.7), softmax(logits / 1.7, axis=1), atol=1e-12
-    )
+    low, high, usual = calibration.calibration_error_interval(overconfident, labels, 15)
+    assert usual < low < calibration.expected_calibration_error(overconfident, labels, 15) < high + 0.02
 
 
 def test_probabilities_of_zero_and_perfect_answers_stay_in_bounds():
@@ -86,21 +71,12 @@ def test_probabilities_of_zero_and_perfect_answers_stay_in_bounds():
     assert MIN_TEMPERATURE <= fit_temperature(nearly, np.array([0, 1, 2, 0])) < 0.1
     assert MIN_TEMPERATURE <= fit_temperature(certain, np.array([0, 1, 2, 0])) <= MAX_TEMPERATURE
     assert fit_temperature(certain, np.array([1, 2, 0, 1])) == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
-    assert np.isfinite(apply_temperature(certain, 20.0)).all()
-
-
-def test_calibration_error_of_the_calibrated_and_the_overconfident():
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.5, 1.0, 20_000)
-    probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    calibrated = (rng.random(20_000) > confidence).astype(int)
-    assert expected_calibration_error(probabilities, calibrated, 15) < 0.02
-    assert expected_calibration_error(np.array([[1.0, 0.0]] * 10), np.array([0] * 5 + [1] * 5), 15) == 0.5
+    assert np.isfinite(calibration.apply_temperature(certain, 20.0)).all()
 
 
 def test_bins_hold_each_image_once_with_upper_ends_inclusive():
     probabilities = np.array([[0.5, 0.5], [0.8, 0.2], [0.81, 0.19], [1.0, 0.0]])
-    bins = measure_reliability(probabilities, np.array([0, 0, 1, 0]), 5)
+    bins = calibration.measure_reliability(probabilities, np.array([0, 0, 1, 0]), 5)
     assert bins["count"].tolist() == [0, 0, 1, 1, 2]
     assert bins["accuracy"].tolist()[2:] == [1.0, 1.0, 0.5]
     assert bins["confidence"].iloc[4] == pytest.approx(0.905)
@@ -109,8 +85,8 @@ def test_bins_hold_each_image_once_with_upper_ends_inclusive():
 
 def test_the_figure_shows_counts_before_and_after():
     logits = np.random.default_rng(0).normal(0, 3, (300, 5))
-    table = tabulate_reliability(softmax(logits, axis=1), drawn_labels(logits / 2), 2.0, 10)
-    figure = plot_reliability(table, "a $ title $")
+    table = calibration.tabulate_reliability(softmax(logits, axis=1), drawn_labels(logits / 2), 2.0, 10)
+    figure = calibration.plot_reliability(table, "a $ title $")
     figure.savefig(io.BytesIO())
     tops, bottoms = figure.axes[:2], figure.axes[2:]
     assert "temperature 2.00" in tops[1].get_title()

@@ -1,5 +1,3 @@
-"""A model, images and a set that do not belong together are refused, by name; those that do are not."""
-
 import dataclasses
 
 import numpy as np
@@ -29,9 +27,8 @@ def test_images_are_known_by_their_content(data, split):
     # equal content from elsewhere is the same
     check_provenance(provenance, **{split: dataclasses.replace(images, source={}, digest=None)})
     others = dataclasses.replace(images, images_nhwc=images.images_nhwc[::-1].copy(), digest=None)
-    with pytest.raises(
-        UserError, match=rf"^{split}_images: .*what it read before.*--load-versions={split}_images:VERSION"
-    ):
+    message = rf"^{split}_images: .*what it read before.*--load-versions={split}_images:VERSION"
+    with pytest.raises(UserError, match=message):
         check_provenance(provenance, **{split: others})
     with pytest.raises(UserError, match=f"^{split}_images: "):
         check_provenance({}, **{split: images})
@@ -41,9 +38,8 @@ def test_a_split_is_known_by_its_indices(data):
     trained = {"val_fraction": 0.1, "seed": 0, "split_digests": {"val": indices_digest(data.val_set)}}
     check_provenance({"augment": trained}, data.val_set)
     _, other, _ = build_sets(data.train_images, data.test_images, AugmentParams(seed=1))
-    with pytest.raises(
-        UserError, match=r"^val_set: .*augment.seed=0 then.*augment.seed=1 now.*--load-versions=val_set:"
-    ):
+    message = r"^val_set: .*augment.seed=0 then.*augment.seed=1 now.*--load-versions=val_set:"
+    with pytest.raises(UserError, match=message):
         check_provenance({"augment": trained}, other)
     with pytest.raises(UserError, match=r"^val_set: .*by source then"):
         check_provenance({}, other)

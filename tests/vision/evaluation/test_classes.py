@@ -21,12 +21,9 @@ def test_equals_scikit_learn_and_wilson():
     for name, expected in (("precision", precision), ("recall", recall), ("f1", f1), ("support", support)):
         np.testing.assert_allclose(measured[name], expected)
     counts = count_confusions(table)
-    assert measured.loc[0, ["recall_low", "recall_high"]].tolist() == pytest.approx(
-        wilson(counts[0, 0], counts[0].sum())
-    )
-    assert measured.loc[1, ["precision_low", "precision_high"]].tolist() == pytest.approx(
-        wilson(counts[1, 1], counts[:, 1].sum())
-    )
+    intervals = wilson(counts[0, 0], counts[0].sum()), wilson(counts[1, 1], counts[:, 1].sum())
+    assert measured.loc[0, ["recall_low", "recall_high"]].tolist() == pytest.approx(intervals[0])
+    assert measured.loc[1, ["precision_low", "precision_high"]].tolist() == pytest.approx(intervals[1])
     for name in ("precision", "recall", "f1"):
         assert (measured[f"{name}_low"] < measured[name]).all()
         assert (measured[name] < measured[f"{name}_high"]).all()

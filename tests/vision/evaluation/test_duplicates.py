@@ -52,33 +52,18 @@ def test_finds_altered_copies_and_nothing_else(scenes):
     assert found.loc[found["mirrored"], "index"].tolist() == [60]
 
 
-def test_blocks_change_nothing(scenes, monkeypatch):
-    train, test = image_set(scenes[:200]), image_set(scenes[150:])
-    whole = copies(train, test, 0.85)
-    monkeypatch.setattr(duplicates, "_BLOCK", 512 * 17)
-    in_blocks = copies(train, test, 0.85)
-    assert len(whole) == 50
-    order = ["index", "train_index"]
-    assert (
-        whole[order].sort_values(order).to_numpy().tolist() == in_blocks[order].sort_values(order).to_numpy().tolist()
-    )
-
-
-@pytest.mark.parametrize("num_test", [1, 3, 100])
-def test_steps_are_small(scenes, monkeypatch, num_test):
+@pytest.mark.parametrize(("num_test", "block"), [(1, 2**24), (3, 2**24), (100, 2**24), (50, 512 * 17)])
+def test_steps_and_blocks_are_small_and_change_nothing(scenes, monkeypatch, num_test, block):
     """However few test images: the thumbnails of all training images at once would take gigabytes."""
     train, test = image_set(scenes), image_set(scenes[:num_test].copy())
     whole = copies(train, test, 0.85)
     at_once, details = [], duplicates._details
-
-    def watched(images_nhwc):
-        at_once.append(len(images_nhwc))
-        return details(images_nhwc)
-
     monkeypatch.setattr(duplicates, "_STEP", 64)
-    monkeypatch.setattr(duplicates, "_details", watched)
+    monkeypatch.setattr(duplicates, "_BLOCK", block)
+    monkeypatch.setattr(duplicates, "_details", lambda images: (at_once.append(len(images)), details(images))[1])
     found = copies(train, test, 0.85)
-    assert at_once == [num_test, 64, 64, 64, 64, 44]
+    assert at_once == [num_test, 64, 64, 64, 64, 44] if block == 2**24 else max(at_once) == 64
+    assert len(whole) == num_test
     # rounding orders the most similar ones, which are all at 1
     by_index = [table.sort_values("index", ignore_index=True) for table in (found, whole)]
     pd.testing.assert_frame_equal(*by_index, rtol=1e-5)

@@ -1,5 +1,3 @@
-"""Each verdict on data whose answer is known by hand."""
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,14 +76,9 @@ def test_starved_classes(counts, train, verdict):
 def test_three_images_tell_nothing():
     table, metrics = predicted([[1, 0, 0], [0, 1, 0], [1, 0, 0]])
     train = train_labels(30, 30, 30)
-    verdicts = [
-        judge_accuracy(metrics),
-        judge_baseline(train, table),
-        judge_classes(train, measure_classes(table)),
-        judge_shift(metrics),
-        judge_calibration(metrics, table, 15),
-    ]
-    assert {verdict.verdict for verdict in verdicts} == {"unknown"}
+    of_metrics = judge_accuracy(metrics), judge_shift(metrics), judge_calibration(metrics, table, 15)
+    of_classes = judge_baseline(train, table), judge_classes(train, measure_classes(table))
+    assert {judged.verdict for judged in of_metrics + of_classes} == {"unknown"}
 
 
 @pytest.mark.parametrize(("sureness", "words"), [(0.99, "Overconfident"), (0.6, "Underconfident"), (0.9, "cannot be")])
@@ -194,11 +187,8 @@ def test_copies_are_told_by_split_with_the_accuracy_without_them():
     [(["annealing"], [], "found"), (["validation loss", "annealing"], [3, 5], "found"), ([], [], "not_found")],
 )
 def test_what_decided_the_schedule_is_what_happened(decided, drops, verdict):
-    schedule = {
-        "decided_by": decided,
-        "drops": [{"epoch": epoch} for epoch in drops],
-        "falls": ["It fell"] * bool(decided),
-    }
+    told = {"drops": [{"epoch": epoch} for epoch in drops], "falls": ["It fell"] * bool(decided)}
+    schedule = told | {"decided_by": decided}
     judged = judge_schedule({"schedule": schedule, "train": {"epochs": 9}})
     assert (judged.verdict, judged.value, list(judged.items)) == (verdict, len(drops), decided)
     assert ("validation loss" in judged.sentence.lower()) is ("validation loss" in decided)

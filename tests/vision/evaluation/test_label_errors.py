@@ -24,20 +24,14 @@ def test_listed_are_the_margins_that_scatter_does_not_explain():
         margins[split][rows] = -9 + np.arange(len(rows))
     table, images = searched(margins)
     found = find_label_errors(table, *images, lambda _, rows: np.tile([0.5, 0.3, 0.2], (len(rows), 1)))
-    assert {split: sorted(rows["index"]) for split, rows in found.groupby("split")} == {
-        "train": [4, 699, 1999], "test": [10],
-    }  # fmt: skip
+    listed = {split: sorted(rows["index"]) for split, rows in found.groupby("split")}
+    assert listed == {"train": [4, 699, 1999], "test": [10]}
     assert found.iloc[0][["split", "index", "margin"]].tolist() in (["train", 4, -9], ["test", 10, -9])
     # the model's best guess is a cat, and where the label says so, a dog
     by_index = found.set_index("index")
-    assert by_index.loc[4, ["label_name", "suggested_name", "p_label", "p_suggested"]].tolist() == [
-        "dog",
-        "cat",
-        0.3,
-        0.5,
-    ]
-    assert by_index.loc[1999, ["label_name", "suggested_name"]].tolist() == ["dog", "cat"]
-    assert by_index.loc[699, ["label_name", "suggested_name", "p_label"]].tolist() == ["cat", "dog", 0.5]
+    columns = ["label_name", "suggested_name", "p_label", "p_suggested"]
+    assert by_index.loc[[4, 1999], columns].to_numpy().tolist() == [["dog", "cat", 0.3, 0.5]] * 2
+    assert by_index.loc[699, columns].tolist() == ["cat", "dog", 0.5, 0.3]
 
 
 @pytest.mark.parametrize("num_wrong", [100, 200])
@@ -59,7 +53,5 @@ def test_the_deviation_is_that_of_the_lower_half():
 def test_an_empty_list_has_all_columns():
     table, images = searched({"train": np.zeros(5), "test": np.zeros(3)})
     found = find_label_errors(table, *images, lambda *_: pytest.fail("nothing to classify"))
-    assert found.columns.tolist() == [
-        "split", "index", "label_name", "suggested_name", "p_label", "p_suggested", "margin", "q_value",
-    ]  # fmt: skip
-    assert len(found) == 0
+    columns = "split index label_name suggested_name p_label p_suggested margin q_value"
+    assert found.columns.tolist() == columns.split() and found.empty

@@ -5,14 +5,13 @@ import pandas as pd
 import pytest
 import torch
 
+from s10_pipeline.vision.evaluation import metrics as module
 from s10_pipeline.vision.evaluation.intervals import wilson
 from s10_pipeline.vision.evaluation.metrics import (
-    accuracy_without,
     calibrate,
     compute_metrics,
     evaluate_classifier,
     predict_probabilities,
-    prediction_table,
 )
 from s10_pipeline.vision.evaluation.params import EvaluateParams
 
@@ -50,9 +49,8 @@ def test_a_class_without_test_images_does_not_count():
 
 
 def test_a_row_an_image(classifier, data):
-    metrics, table = evaluate_classifier(
-        classifier, data.test_images, data.test_set, EvaluateParams(batch_size=7), torch.device("cpu")
-    )
+    given = classifier, data.test_images, data.test_set
+    metrics, table = evaluate_classifier(*given, EvaluateParams(batch_size=7), torch.device("cpu"))
     names = data.test_images.class_names
     assert list(table.columns) == [
         "index", "label", "prediction", "label_name", "prediction_name", "confidence", *[f"p_{n}" for n in names]
@@ -99,16 +97,16 @@ def test_the_flip_is_of_left_and_right(classifier, data):
     cpu = torch.device("cpu")
     pixels = np.ascontiguousarray(data.test_images.images_nhwc[:, :, ::-1])
     mirror_images = dataclasses.replace(data.test_images, images_nhwc=pixels)
-    expected = predict_probabilities(classifier, mirror_images, data.test_set.indices, 50, cpu)
-    found = predict_probabilities(classifier, data.test_images, data.test_set.indices, 50, cpu, mirrored=True)
-    assert found == pytest.approx(expected, abs=1e-6)
-    plain = predict_probabilities(classifier, data.test_images, data.test_set.indices, 50, cpu)
+    rows = data.test_set.indices
+    found = predict_probabilities(classifier, data.test_images, rows, 50, cpu, mirrored=True)
+    assert found == pytest.approx(predict_probabilities(classifier, mirror_images, rows, 50, cpu), abs=1e-6)
+    plain = predict_probabilities(classifier, data.test_images, rows, 50, cpu)
     assert found != pytest.approx(plain, abs=1e-3)
 
 
 def test_paths_are_told_where_there_are_files(data):
     images = dataclasses.replace(data.test_images, paths=tuple(f"test/{i}.png" for i in range(120)))
-    table = prediction_table(np.full((120, 10), 0.1), images, data.test_set)
+    table = module.prediction_table(np.full((120, 10), 0.1), images, data.test_set)
     assert list(table.columns[:2]) == ["index", "path"]
     assert table["path"].iloc[7] == "test/7.png"
 
@@ -116,12 +114,12 @@ def test_paths_are_told_where_there_are_files(data):
 def test_the_temperature_comes_from_validation_images_alone(classifier, data):
     params, device = EvaluateParams(), torch.device("cpu")
     metrics, table = evaluate_classifier(classifier, data.test_images, data.test_set, params, device)
-    fitted, reliability = calibrate(classifier, data.train_images, data.val_set, table, params, device)
+    fitted, reliability = module.calibrate(classifier, data.train_images, data.val_set, table, params, device)
     shuffled = table.assign(label=np.roll(table["label"], 1))
-    again, _ = calibrate(classifier, data.train_images, data.val_set, shuffled, params, device)
+    again, _ = module.calibrate(classifier, data.train_images, data.val_set, shuffled, params, device)
     assert fitted["temperature"] == again["temperature"]
     other_labels = dataclasses.replace(data.train_images, labels=np.roll(data.train_images.labels, 1), digest=None)
-    other, _ = calibrate(classifier, other_labels, data.val_set, table, params, device)
+    other, _ = module.calibrate(classifier, other_labels, data.val_set, table, params, device)
     assert fitted["temperature"] != other["temperature"]
     before, after = reliability.iloc[:15], reliability.iloc[15:]
     assert before["count"].sum() == after["count"].sum() == 120
@@ -132,6 +130,7 @@ def test_the_temperature_comes_from_validation_images_alone(classifier, data):
 def test_accuracy_without_copies():
     table = pd.DataFrame({"index": [3, 4, 5, 6], "label": [0, 0, 1, 1], "prediction": [0, 1, 1, 0]})
     copies = pd.DataFrame({"split": ["test", "test", "val"], "index": [3, 5, 6]})
-    assert accuracy_without(table, copies) == {"num_near_duplicates": 2, "test_accuracy_without_near_duplicates": 0.0}
+    without = module.accuracy_without(table, copies)
+    assert without == {"num_near_duplicates": 2, "test_accuracy_without_near_duplicates": 0.0}
     all_of_them = pd.DataFrame({"split": "test", "index": [3, 4, 5, 6]})
-    assert accuracy_without(table, all_of_them)["test_accuracy_without_near_duplicates"] is None
+    assert module.accuracy_without(table, all_of_them)["test_accuracy_without_near_duplicates"] is None

@@ -22,9 +22,8 @@ class SeesTheTagAlone(Classifier):
 
 def test_measures_what_the_tag_does(data):
     names = data.test_images.class_names
-    spec = ClassifierSpec(
-        {"depth": 8, "width": 4, "stem": "cifar"}, names, (0,) * 3, (1,) * 3, {"image_size": [32, 32]}
-    )
+    architecture = {"depth": 8, "width": 4, "stem": "cifar"}
+    spec = ClassifierSpec(architecture, names, (0,) * 3, (1,) * 3, {"image_size": [32, 32]})
     before = data.test_images.images_nhwc.copy()
     table = probe_shortcut(SeesTheTagAlone(spec), data.test_images, data.test_set, PLANTED, EvaluateParams(), CPU)
     assert table["class_name"].tolist() == list(names)

@@ -1,5 +1,3 @@
-"""The check of the maps tells good maps from bad ones."""
-
 import json
 
 import numpy as np
@@ -28,9 +26,8 @@ class LooksAtOnePlace(Classifier):
 
 def scene(size: int = 32) -> tuple[LooksAtOnePlace, np.ndarray, np.ndarray]:
     """A model, images whose bright patch lies in one of 16 places, and maps that point there."""
-    spec = ClassifierSpec(
-        {"depth": 8, "width": 4, "stem": "cifar"}, ("a", "b"), (0,) * 3, (60,) * 3, {"image_size": [32, 32]}
-    )
+    architecture = {"depth": 8, "width": 4, "stem": "cifar"}
+    spec = ClassifierSpec(architecture, ("a", "b"), (0,) * 3, (60,) * 3, {"image_size": [32, 32]})
     images = np.full((NUM, size, size, 3), 40, np.uint8)
     cams = np.zeros((NUM, size, size), np.float32)
     side = size // 4
@@ -100,10 +97,8 @@ def test_blank_maps_are_left_out_and_few_are_not_judged() -> None:
     ],
 )
 def test_verdicts(ends: list[tuple[float, float]], verdict: str, decides: int) -> None:
-    advantage = {
-        name: {"mean": (low + high) / 2, "low": low, "high": high}
-        for name, (low, high) in zip(CONTROLS, ends, strict=True)
-    }
+    intervals = [{"mean": (low + high) / 2, "low": low, "high": high} for low, high in ends]
+    advantage = dict(zip(CONTROLS, intervals, strict=True))
     judged = judge(advantage, 100)
     assert (judged.verdict, judged.n, (judged.low, judged.high)) == (verdict, 100, ends[decides])
 

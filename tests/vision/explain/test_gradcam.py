@@ -1,5 +1,3 @@
-"""Class activation maps equal a few lines of Grad-CAM written here, and leave the model alone."""
-
 import contextlib
 from contextlib import AbstractContextManager
 

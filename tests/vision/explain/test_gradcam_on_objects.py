@@ -1,5 +1,3 @@
-"""Grad-CAM of trained networks on drawn images, of which it is known where the object, or the planted tag, is."""
-
 from functools import partial
 
 import numpy as np
@@ -31,20 +29,14 @@ def train(folder, shortcut=None, epochs=12, num_images=4000):
     """A network trained on drawn images, and what it was trained on."""
     drawn = {"num_train_images": num_images, "num_test_images": NUM_TEST}
     images = read(IngestParams.model_validate({"source": "shapes10", "shortcut": shortcut, "shapes10": drawn}))
-    augment = AugmentParams.model_validate({"train": [{"PaddedRandomCrop": {"padding": 2}}, "HorizontalFlip"]})
-    if shortcut is not None:
-        # neither moved nor mirrored: the tag stays where test images will carry it
-        augment = AugmentParams()
+    # a tag is neither moved nor mirrored, and stays where test images will carry it
+    moved = [] if shortcut else [{"PaddedRandomCrop": {"padding": 2}}, "HorizontalFlip"]
     params = TrainParams(
-        epochs=epochs,
-        batch_size=64,
-        nesterov=True,
-        device="cpu",
-        warmup_epochs=min(2, epochs - 1),
+        epochs=epochs, batch_size=64, nesterov=True, device="cpu", warmup_epochs=2,
         plateau=PlateauParams(patience=1, factor=0.2, threshold=0.05),
-        architecture=ArchitectureParams(depth=8, width=16 if shortcut is None else 8),
-    )
-    data = TrainingData(*images, *build_sets(*images, augment))
+        architecture=ArchitectureParams(depth=8, width=8 if shortcut else 16),
+    )  # fmt: skip
+    data = TrainingData(*images, *build_sets(*images, AugmentParams.model_validate({"train": moved})))
     return train_classifier(data, 0.2, params, CheckpointStore(folder)).model, data
 
 

@@ -1,5 +1,3 @@
-"""Imputation equals the published code's, and what can be known about it."""
-
 import numpy as np
 import pytest
 import torch

@@ -1,5 +1,3 @@
-"""Which mistakes are explained, and in what order."""
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,12 +9,8 @@ from s10_pipeline.vision.explain.selection import draw_mistakes, select_misclass
 def predictions(num_images: int = 100) -> pd.DataFrame:
     """Every third image is wrong; confidences repeat, so that ties occur."""
     index = np.arange(num_images)
-    label = index % 2
-    prediction = np.where(index % 3 == 0, 1 - label, label)
-    confidence = 0.5 + (index % 5) / 10
-    table = pd.DataFrame(
-        {"index": index, "label": label, "prediction": prediction, "confidence": confidence, "p_a": 1 - confidence}
-    )
+    table = pd.DataFrame({"index": index, "label": index % 2, "confidence": 0.5 + (index % 5) / 10})
+    table["prediction"] = table["label"] ^ (index % 3 == 0)
     return table.sample(frac=1, random_state=0)
 
 

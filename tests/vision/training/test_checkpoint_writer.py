@@ -1,5 +1,3 @@
-"""Checkpoints are saved at once on the CPU, by a thread on CUDA."""
-
 import threading
 
 import pytest

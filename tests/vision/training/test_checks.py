@@ -19,11 +19,7 @@ HOSTS = {"num_nodes": 2, "rendezvous": "node1:29400"}
 
 @pytest.mark.parametrize(
     ("distributed", "device", "reason"),
-    [
-        ({}, "cpu", "uses cpu"),
-        ({"num_processes": 2}, "cuda", "num_processes=2"),
-        (HOSTS, "cuda", "on each of 2"),
-    ],
+    [({}, "cpu", "uses cpu"), ({"num_processes": 2}, "cuda", "num_processes=2"), (HOSTS, "cuda", "on each of 2")],
 )
 def test_a_cuda_graph_is_for_one_process_on_cuda(distributed, device, reason, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -1,6 +1,6 @@
 import dataclasses
 import logging
-import re
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from s10_pipeline.vision.training.checkpoints import CheckpointStore, RunCheckpo
 from s10_pipeline.vision.training.engine import epochs_left, train_classifier
 from s10_pipeline.vision.training.history import HISTORY_COLUMNS, TIMING_COLUMNS
 from s10_pipeline.vision.training.params import PlateauParams
-from s10_pipeline.vision.training.trainer import DivergedError
+from s10_pipeline.vision.training.trainer import DivergedError, train_epoch
 
 
 @pytest.fixture
@@ -22,8 +22,21 @@ def store(tmp_path):
     return CheckpointStore(tmp_path / "checkpoints")
 
 
-def test_history_and_timing(data, tiny, store):
-    result = train_classifier(data, 0.05, tiny, store)
+@pytest.fixture
+def train(data, tiny, tmp_path, store):
+    """Trains with parameters that are changed so."""
+
+    def trained(rate: float = 0.05, at: str = store.root.name, of=data, **changes):
+        return train_classifier(of, rate, tiny.model_copy(update=changes), CheckpointStore(tmp_path / at))
+
+    return trained
+
+
+def test_history_and_timing(train):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    result = train()
+    assert torch.equal(before, torch.get_rng_state())
     history, timing = result.history, result.timing
     assert tuple(history.columns) == HISTORY_COLUMNS
     assert tuple(timing.columns) == TIMING_COLUMNS
@@ -38,193 +51,143 @@ def test_history_and_timing(data, tiny, store):
     assert not result.model.training
 
 
-def test_it_learns(data, tiny, store):
-    params = tiny.model_copy(update={"epochs": 8, "architecture": tiny.architecture.model_copy(update={"width": 16})})
-    history = train_classifier(data, 0.05, params, store).history
-    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0] - 0.15
+def test_one_seed_repeats_and_another_differs(train, tiny):
+    architecture = tiny.architecture.model_copy(update={"dropout": 0.2})
+    changes = {"seed": 1}, {"seed": 1, "num_workers": 1}, {"seed": 2}
+    results = (train(at=str(i), architecture=architecture, **change) for i, change in enumerate(changes))
+    first, again, other = (classifier_to_bytes(result.model) for result in results)
+    assert first == again != other
 
 
-def test_one_seed_repeats_and_another_differs(data, tiny, tmp_path):
-    params = tiny.model_copy(update={"architecture": tiny.architecture.model_copy(update={"dropout": 0.2})})
-    models = [
-        classifier_to_bytes(
-            train_classifier(data, 0.05, params.model_copy(update=change), CheckpointStore(tmp_path / str(i))).model
-        )
-        for i, change in enumerate([{"seed": 1}, {"seed": 1, "num_workers": 1}, {"seed": 2}])
-    ]
-    assert models[0] == models[1]
-    assert models[0] != models[2]
-
-
-def test_a_frozen_training_changes_the_head_alone(data, tiny, store, pretrained):
-    before, params = pretrained[0], tiny.model_copy(update={"pretrained": pretrained[1], "ema_decay": 0.5})
-    model = train_classifier(data, 0.05, params, store).model
+def test_a_frozen_training_changes_the_head_alone(train, pretrained):
+    before, model = pretrained[0], train(pretrained=pretrained[1], ema_decay=0.5).model
     changed = {name for name, t in before.state_dict().items() if not torch.equal(t, model.state_dict()[name])}
     assert changed == {"network.head.weight", "network.head.bias"}
     assert (model.spec.mean, model.spec.std) == (before.spec.mean, before.spec.std)
 
 
-def test_class_weights_change_the_training_and_leave_its_losses_plain(data, tiny, tmp_path):
+def test_class_weights_change_the_training_and_leave_its_losses_plain(data, train):
     some = data.train_set.indices[data.train_images.labels[data.train_set.indices] != 3]
     unequal = dataclasses.replace(data, train_set=dataclasses.replace(data.train_set, indices=some[:200]))
     # at so low a rate the losses are those of equal networks
-    results = [
-        train_classifier(unequal, 1e-12, tiny.model_copy(update={"class_weights": w}), CheckpointStore(tmp_path / w))
-        for w in ("none", "balanced")
-    ]
+    results = [train(1e-12, at=weights, of=unequal, class_weights=weights) for weights in ("none", "balanced")]
     plain, weighted = (r.history[["train_loss", "val_loss", "test_loss"]].to_numpy() for r in results)
     assert weighted == pytest.approx(plain, rel=1e-5)
     assert classifier_to_bytes(results[0].model) != classifier_to_bytes(results[1].model)
 
 
 @pytest.fixture
-def kill(monkeypatch):
+def kill(train, monkeypatch):
     """Lets so many epochs of the next training pass, and interrupts it in the one after them."""
-    plain = trainer.train_epoch
 
-    def after(num_epochs: int, *arguments) -> None:
-        calls = 0
+    def after(num_epochs: int, rate: float = 0.05, **how) -> None:
+        calls = iter(range(num_epochs))
 
-        def killed(*a, **options):
-            nonlocal calls
-            calls += 1
-            if calls > num_epochs:
+        def killed(*arguments, **options):
+            if next(calls, None) is None:
                 raise KeyboardInterrupt
-            return plain(*a, **options)
+            return train_epoch(*arguments, **options)
 
         monkeypatch.setattr(trainer, "train_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_classifier(*arguments)
-        monkeypatch.setattr(trainer, "train_epoch", plain)
+            train(rate, **how)
+        monkeypatch.setattr(trainer, "train_epoch", train_epoch)
 
     return after
 
 
 @pytest.mark.parametrize("killed_after", [1, 2])
-def test_interrupted_and_resumed_equals_uninterrupted(data, tiny, tmp_path, killed_after, kill):
+def test_interrupted_and_resumed_equals_uninterrupted(train, tiny, killed_after, kill):
     # dropout, plateau and momentum all have a state that must survive
-    params = tiny.model_copy(
-        update={
-            "epochs": 4,
-            "plateau": PlateauParams(patience=0, threshold=0.5, factor=0.5),
-            "architecture": tiny.architecture.model_copy(update={"dropout": 0.2}),
-        }
-    )
-    whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
-    store = CheckpointStore(tmp_path / "parts")
-    kill(killed_after, data, 0.05, params, store)
-    resumed = train_classifier(data, 0.05, params, store)
+    plateau = PlateauParams(patience=0, threshold=0.5, factor=0.5)
+    architecture = tiny.architecture.model_copy(update={"dropout": 0.2})
+    params = {"epochs": 4, "plateau": plateau, "architecture": architecture}
+    whole = train(at="whole", **params)
+    kill(killed_after, **params)
+    resumed = train(**params)
     assert resumed.history.equals(whole.history)
     assert resumed.margins.equals(whole.margins)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
     assert resumed.timing["epoch"].tolist() == [1, 2, 3, 4]
 
 
-def test_interrupted_it_goes_on_at_the_rate_that_was_found_first(data, tiny, tmp_path, kill, caplog):
-    params = tiny.model_copy(update={"epochs": 3, "anneal_epochs": 1})
-    whole = train_classifier(data, 0.05, params, CheckpointStore(tmp_path / "whole"))
-    store = CheckpointStore(tmp_path / "parts")
-    kill(2, data, 0.05, params, store)
-    assert epochs_left(data, 0.07, params, store) == range(3, 4)
+def test_interrupted_it_goes_on_at_the_rate_that_was_found_first(data, tiny, store, train, kill, caplog):
+    params = {"epochs": 3, "anneal_epochs": 1}
+    whole = train(at="whole", **params)
+    kill(2, **params)
+    assert epochs_left(data, 0.07, tiny.model_copy(update=params), store) == range(3, 4)
     with caplog.at_level(logging.INFO):
-        resumed = train_classifier(data, 0.07, params, store)
+        resumed = train(0.07, **params)
     assert "learning rate 0.05; the range test now finds 0.07" in caplog.text
-    assert resumed.lr == 0.05
-    assert resumed.run_key == whole.run_key
+    assert (resumed.lr, resumed.run_key) == (0.05, whole.run_key)
     assert resumed.history.equals(whole.history)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
 
 
-def test_its_own_interrupted_training_comes_before_another_rate_s(data, tiny, store, kill):
-    params = tiny.model_copy(update={"epochs": 3})
-    kill(1, data, 0.07, params.model_copy(update={"lr": 0.07}), store)
-    kill(2, data, 0.05, params, store)
-    assert train_classifier(data, 0.07, params, store).lr == 0.07
+def test_its_own_interrupted_training_comes_before_another_rate_s(train, kill):
+    kill(1, 0.07, epochs=3, lr=0.07)
+    kill(2, epochs=3)
+    assert train(0.07, epochs=3).lr == 0.07
 
 
 @pytest.mark.parametrize(
     ("first", "then"),
-    [
-        ({}, {"lr": 0.07}),
-        ({"lr": 0.05}, {}),
-        ({}, {"weight_decay": 0.1}),
-        ({}, {"seed": 1}),
-        ({}, {"epochs": 1}),
-    ],
+    [({}, {"lr": 0.07}), ({"lr": 0.05}, {}), ({}, {"weight_decay": 0.1}), ({}, {"seed": 1}), ({}, {"epochs": 1})],
     ids=["a given rate", "after a given rate", "another decay", "another seed", "fewer epochs than are done"],
 )
-def test_another_rate_starts_afresh_where_the_user_set_it_or_more_differs(data, tiny, store, kill, first, then):
-    params = tiny.model_copy(update={"epochs": 3})
-    kill(2, data, 0.05, params.model_copy(update=first), store)
-    assert train_classifier(data, 0.07, params.model_copy(update=then), store).lr == 0.07
+def test_another_rate_starts_afresh_where_the_user_set_it_or_more_differs(train, kill, first, then):
+    kill(2, epochs=3, **first)
+    assert train(0.07, **{"epochs": 3, **then}).lr == 0.07
 
 
-def test_a_finished_training_is_not_taken_up_unless_it_was_made_longer(data, tiny, store, kill):
-    params = tiny.model_copy(update={"epochs": 1})
-    store.mark_finished(train_classifier(data, 0.05, params, store).run_key, 1)
-    newer = train_classifier(data, 0.07, params, store)
+def test_a_finished_training_is_not_taken_up_unless_it_was_made_longer(store, train, kill):
+    store.mark_finished(train(epochs=1).run_key, 1)
+    newer = train(0.07, epochs=1)
     assert newer.lr == 0.07
-    longer = params.model_copy(update={"epochs": 3})
-    kill(1, data, 0.05, longer, store)
+    kill(1, epochs=3)
     store.mark_finished(newer.run_key, 1)
-    assert train_classifier(data, 0.06, longer, store).lr == 0.05
+    assert train(0.06, epochs=3).lr == 0.05
 
 
-def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
-    trained: list[int] = []
-    plain = trainer.train_epoch
-    monkeypatch.setattr(trainer, "train_epoch", lambda *a, **o: (trained.append(o["epoch"]), plain(*a, **o))[1])
-
-    def train(epochs: int, **changes: object) -> list[int]:
-        trained.clear()
-        result = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": epochs, **changes}), store)
+def test_more_epochs_go_on_and_fewer_start_afresh(store, train, monkeypatch):
+    def trained(epochs: int, **changes: object) -> list[int]:
+        monkeypatch.setattr(trainer, "train_epoch", spy := Mock(wraps=train_epoch))
+        result = train(epochs=epochs, **changes)
         assert result.history["epoch"].tolist() == list(range(1, epochs + 1))
         store.mark_finished(result.run_key, epochs)
-        return list(trained)
+        return [call.kwargs["epoch"] for call in spy.mock_calls]
 
-    assert train(1) == [1]
-    assert train(2) == [2]
-    assert train(2) == [1, 2], "a finished training is done again when it is asked for again"
-    assert train(1) == [1]
-    assert train(1, num_workers=1, keep_checkpoints=5) == [1]
-    assert train(1, weight_decay=0.1) == [1]
+    assert trained(1) == [1]
+    assert trained(2) == [2]
+    assert trained(2) == [1, 2], "a finished training is done again when it is asked for again"
+    assert trained(1) == [1]
+    assert trained(1, num_workers=1, keep_checkpoints=5) == [1]
+    assert trained(1, weight_decay=0.1) == [1]
 
 
-def test_the_plateau_lowers_the_rate_and_says_so(data, tiny, store, caplog):
-    params = tiny.model_copy(update={"epochs": 4, "plateau": PlateauParams(patience=1, threshold=0.99, factor=0.1)})
+def test_the_plateau_lowers_the_rate_and_says_so(train, caplog):
     with caplog.at_level(logging.INFO):
-        history = train_classifier(data, 0.05, params, store).history
+        history = train(epochs=4, plateau=PlateauParams(patience=1, threshold=0.99, factor=0.1)).history
     # the first epoch is the best, the second and third are bad: patience 1 drops on the second bad one
     assert history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05, 0.005])
     assert history["lr_dropped"].tolist() == [False, False, True, False]
-    assert sum("learning rate 0.05 -> 0.005" in r.message for r in caplog.records) == 1
+    assert sum("learning rate 0.05 -> 0.005" in message for message in caplog.messages) == 1
 
 
-def test_divergence_keeps_what_was_saved(data, tiny, store):
-    params = tiny.model_copy(update={"epochs": 3})
-    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-    with pytest.raises(DivergedError, match=r"at learning rate 1e\+30, in epoch 1, batch"):
-        train_classifier(data, 1e30, params.model_copy(update={"lr": 1e30}), store)
+def test_divergence_in_warm_up_tells_the_rate_of_then_as_no_parameter_and_keeps_what_was_saved(store, train):
+    train(epochs=1)
+    # the first epoch's six steps warm up; the first batch's loss is that of the fresh network
+    message = r"at learning rate [1-6]e\+30, in epoch 1, batch .*train.lr, or null"
+    with pytest.raises(DivergedError, match=message) as caught:
+        train(6e30, warmup_epochs=1)
+    assert "train.lr=" not in str(caught.value) and "\n" not in str(caught.value)
     assert len(list(store.root.glob("*/epoch-00001.pt"))) == 1
 
 
-def test_divergence_in_warm_up_tells_the_rate_of_then_as_no_parameter(data, tiny, store):
-    # the first epoch's six steps warm up; the first batch's loss is that of the fresh network
-    params = tiny.model_copy(update={"warmup_epochs": 1})
-    with pytest.raises(DivergedError) as caught:
-        train_classifier(data, 6e30, params, store)
-    message = str(caught.value)
-    assert "train.lr=" not in message
-    assert "train.lr, or null" in message
-    assert "\n" not in message
-    assert re.search(r"at learning rate [1-6]e\+30, in epoch 1, batch", message)
-
-
-def test_a_last_step_that_diverges_is_noticed_and_not_kept(data, tiny, store):
+def test_a_last_step_that_diverges_is_noticed_and_not_kept(store, train):
     # one batch an epoch: its loss is that of the fresh network, and only the step ruins the weights
-    params = tiny.model_copy(update={"batch_size": 360, "epochs": 3})
-    with pytest.raises(DivergedError, match=r"epoch 1, batch 1"):
-        train_classifier(data, 1e30, params, store)
+    with pytest.raises(DivergedError, match=r"at learning rate 1e\+30, in epoch 1, batch 1;"):
+        train(1e30, batch_size=360, epochs=3)
     assert not list(store.root.glob("*/epoch-*.pt"))
 
 
@@ -249,93 +212,73 @@ def widened(state: dict) -> dict:
         lambda state: None,
     ],
 )
-def test_a_checkpoint_of_another_shape_is_one_line_and_stays(data, tiny, store, change):
-    key = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store).run_key
-    checkpoints = RunCheckpoints(store.root / key)
+def test_a_checkpoint_of_another_shape_is_one_line_and_stays(store, train, change):
+    checkpoints = RunCheckpoints(store.root / train(epochs=1).run_key)
     checkpoints.save(1, change(checkpoints.last()[1]))
     with pytest.raises(UserError, match=r"^checkpoint of epoch 1 in .*; remove its file") as caught:
-        train_classifier(data, 0.05, tiny, store)
+        train()
     assert "\n" not in str(caught.value)
     assert [epoch for epoch, _ in checkpoints.saved()] == [1]
 
 
-def test_a_short_trial_does_not_cost_a_long_training(data, tiny, store):
-    long = tiny.model_copy(update={"epochs": 3})
-    whole = train_classifier(data, 0.05, long, store)
-    short = train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
+def test_a_short_trial_does_not_cost_a_long_training(store, train):
+    whole, short = train(epochs=3), train(epochs=1)
     assert len(short.history) == 1
     assert short.run_key != whole.run_key
     assert (store.root / whole.run_key / "epoch-00003.pt").exists()
-    assert train_classifier(data, 0.05, long, store).history.equals(whole.history)
+    assert train(epochs=3).history.equals(whole.history)
 
 
-def test_deterministic_asks_torch_and_gives_back(data, tiny, store, monkeypatch):
+@pytest.mark.parametrize("wanted", [True, False])
+def test_deterministic_asks_torch_and_gives_back(train, monkeypatch, wanted):
     seen = []
-    plain = trainer.train_epoch
-    monkeypatch.setattr(
-        trainer,
-        "train_epoch",
-        lambda *a, **o: (seen.append(torch.are_deterministic_algorithms_enabled()), plain(*a, **o))[1],
-    )
-    for wanted in (True, False):
-        train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1, "deterministic": wanted}), store)
-    assert seen == [True, False]
-    assert not torch.are_deterministic_algorithms_enabled()
+
+    def watched(*arguments, **options):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return train_epoch(*arguments, **options)
+
+    monkeypatch.setattr(trainer, "train_epoch", watched)
+    train(epochs=1, deterministic=wanted)
+    assert (seen, torch.are_deterministic_algorithms_enabled()) == ([wanted], False)
 
 
-def test_training_leaves_the_global_generator_alone(data, tiny, store):
-    torch.manual_seed(3)
-    before = torch.get_rng_state()
-    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-    assert torch.equal(before, torch.get_rng_state())
-
-
-def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why(data, tiny, store, caplog):
-    params = tiny.model_copy(update={"anneal_epochs": 1})
-    train_classifier(data, 0.05, params, store)
+def test_more_epochs_start_afresh_where_the_schedule_depends_on_them_and_say_why(train, caplog):
+    train(anneal_epochs=1)
     with caplog.at_level(logging.INFO):
-        longer = train_classifier(data, 0.05, params.model_copy(update={"epochs": 3}), store)
+        longer = train(anneal_epochs=1, epochs=3)
     (told,) = (message for message in caplog.messages if message.startswith("training from scratch (epoch 1)"))
-    assert "train.epochs 2 -> 3" in told
-    assert "train.anneal_epochs" in told
+    assert "train.epochs 2 -> 3" in told and "train.anneal_epochs" in told
     assert longer.history["lr"].tolist() == pytest.approx([0.05, 0.05, 0.05 / 6])
 
 
+FULL = r"train.batch_size=64: does not fit into the memory of cpu"
+
+
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+    ("error", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), (UserError, FULL)),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), (UserError, FULL)),
+        (RuntimeError("a mistake in the program"), (RuntimeError, "^a mistake in the program$")),
+    ],
 )
-def test_out_of_memory_names_the_batch_size_and_keeps_what_was_saved(data, tiny, store, monkeypatch, error):
-    train_classifier(data, 0.05, tiny.model_copy(update={"epochs": 1}), store)
-
-    def full(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(trainer, "train_epoch", full)
-    with pytest.raises(UserError, match=r"train.batch_size=64: does not fit into the memory of cpu"):
-        train_classifier(data, 0.05, tiny, store)
+def test_out_of_memory_names_the_batch_size_and_keeps_what_was_saved(store, train, monkeypatch, error, told):
+    train(epochs=1)
+    monkeypatch.setattr(trainer, "train_epoch", Mock(side_effect=error))
+    with pytest.raises(told[0], match=told[1]):
+        train()
     assert list(store.root.glob("*/epoch-00001.pt"))
 
 
-def test_another_error_stays_what_it_is(data, tiny, store, monkeypatch):
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("a mistake in the program")
-
-    monkeypatch.setattr(trainer, "train_epoch", broken)
-    with pytest.raises(RuntimeError, match="^a mistake in the program$"):
-        train_classifier(data, 0.05, tiny, store)
-
-
-def test_fp16_with_its_scaler_trains_as_fp32_and_resumes(data, tiny, tmp_path, monkeypatch):
+def test_fp16_with_its_scaler_trains_as_fp32_and_resumes(train, tmp_path, monkeypatch):
     """On a CPU, which the program itself refuses: the same calls as on an older card."""
     for module in (engine, trainer):
         monkeypatch.setattr(module, "choose_precision", Precision)
-    half = tiny.model_copy(update={"precision": "fp16"})
-    plain, whole = (train_classifier(data, 0.05, p, CheckpointStore(tmp_path / p.precision)) for p in (tiny, half))
+    plain, whole = train(), train(at="fp16", precision="fp16")
     assert whole.precision == "fp16"
     assert whole.history["train_loss"].to_numpy() == pytest.approx(plain.history["train_loss"].to_numpy(), rel=0.01)
-    store = CheckpointStore(tmp_path / "parts")
-    train_classifier(data, 0.05, half.model_copy(update={"epochs": 1}), store)
-    resumed = train_classifier(data, 0.05, half, store)
+    train(at="parts", precision="fp16", epochs=1)
+    resumed = train(at="parts", precision="fp16")
     assert resumed.history.equals(whole.history)
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
     scalers = [RunCheckpoints(tmp_path / n / whole.run_key).last()[1]["scaler"] for n in ("fp16", "parts")]
@@ -346,9 +289,8 @@ def test_fp16_with_its_scaler_trains_as_fp32_and_resumes(data, tiny, tmp_path, m
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["auto", "fp16"])
-def test_deterministic_training_repeats_on_cuda(data, tiny, tmp_path, precision):
-    params = tiny.model_copy(update={"device": "cuda", "precision": precision, "deterministic": True})
-    first, second = (train_classifier(data, 0.05, params, CheckpointStore(tmp_path / str(i))) for i in range(2))
+def test_deterministic_training_repeats_on_cuda(train, precision):
+    first, second = (train(at=str(i), device="cuda", precision=precision, deterministic=True) for i in range(2))
     assert precision in ("auto", first.precision)
     assert first.history["train_loss"].iloc[-1] < first.history["train_loss"].iloc[0]
     assert classifier_to_bytes(first.model) == classifier_to_bytes(second.model)

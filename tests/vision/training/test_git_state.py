@@ -1,6 +1,4 @@
-"""Which state of the code ran, in copies of the file that lie in checkouts made for it."""
-
-import importlib.util
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,25 +9,17 @@ from s10_pipeline.vision.training import git_state
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
+def package(tmp_path):
     """A package with a copy of the module, in no checkout yet."""
-    folder = tmp_path / "repository" / "package"
-    (folder / "vision" / "training").mkdir(parents=True)
-    (folder / "__init__.py").touch()
-    (folder.parent / ".gitignore").write_text("__pycache__/\n")
-    shutil.copy(git_state.__file__, module_of(folder))
-    return folder
-
-
-def module_of(package: Path) -> Path:
-    return package / "vision" / "training" / "git_state.py"
+    module = tmp_path / "repository/package/vision/training/git_state.py"
+    module.parent.mkdir(parents=True)
+    shutil.copy(git_state.__file__, module)
+    (module.parents[2] / "__init__.py").touch()
+    return module.parents[2]
 
 
 def describe(package: Path) -> dict[str, object]:
-    spec = importlib.util.spec_from_file_location("copy_of_git_state", module_of(package))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.describe_git_state()
+    return runpy.run_path(str(package / "vision/training/git_state.py"))["describe_git_state"]()
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -45,7 +35,7 @@ def test_commit_and_changes_of_the_package_alone(package: Path) -> None:
     head = git(package.parent, "rev-parse", "HEAD")
     (package.parent / "elsewhere.txt").write_text("no part of the package")
     assert describe(package) == {"commit": head, "uncommitted_changes": False}
-    module_of(package).write_text(module_of(package).read_text() + "\n# edited\n")
+    (package / "__init__.py").write_text("# edited")
     assert describe(package) == {"commit": head, "uncommitted_changes": True}
 
 

@@ -11,26 +11,20 @@ from s10_pipeline.vision.training.measuring import MeasuredImages, measure
 CPU_FP32 = choose_precision("fp32", torch.device("cpu"))
 
 
-def test_measuring_sums_over_batches_of_any_size(classifier, data):
-    images = data.test_images
+def test_measuring_sums_over_batches_of_any_size_and_leaves_the_model_alone(classifier, data):
+    images, before = data.test_images, copy.deepcopy(classifier.state_dict())
+    classifier.train()
     (one, margins), (several, same_margins) = (
         measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, size), CPU_FP32)
         for size in (120, 7)
     )
+    assert classifier.training
+    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
     assert int(one.num_images) == int(several.num_images) == 120
     assert one.mean_loss() == pytest.approx(several.mean_loss(), rel=1e-5)
     assert one.accuracy() == several.accuracy()
     assert margins == pytest.approx(same_margins, abs=1e-5)
     assert (margins > 0).float().mean() == pytest.approx(one.accuracy())
-
-
-def test_measuring_leaves_the_model_alone(classifier, data):
-    before = copy.deepcopy(classifier.state_dict())
-    classifier.train()
-    images = data.test_images
-    measure(classifier, plain_batches(images.images_nhwc, images.labels, data.test_set.indices, 50), CPU_FP32)
-    assert classifier.training
-    assert all(torch.equal(value, before[name]) for name, value in classifier.state_dict().items())
 
 
 def test_each_chosen_image_comes_once_and_in_order(data, monkeypatch):

@@ -17,21 +17,6 @@ def test_weight_decay_may_spare_norms_and_biases(classifier, tiny):
     assert sum(len(group["params"]) for group in groups) == len(list(classifier.parameters()))
 
 
-def test_steps_are_those_of_sgd_with_momentum(tiny):
-    layer = nn.Linear(1, 1, bias=False)
-    nn.init.ones_(layer.weight)
-    params = tiny.model_copy(update={"momentum": 0.5, "nesterov": False, "weight_decay": 0.1})
-    optimizer = build_optimizer(layer, params, lr=0.2)
-    weight, velocity = 1.0, 0.0
-    for _ in range(3):
-        optimizer.zero_grad()
-        layer(torch.full((1, 1), 3.0)).sum().backward()
-        optimizer.step()
-        velocity = 0.5 * velocity + 3.0 + 0.1 * weight
-        weight -= 0.2 * velocity
-        assert layer.weight.item() == pytest.approx(weight)
-
-
 def test_the_loss_is_computed_in_fp32_and_smoothed():
     logits, labels = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])
     log_p = logits.log_softmax(1)[0]

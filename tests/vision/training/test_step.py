@@ -118,8 +118,9 @@ def test_a_capture_that_fails_within_the_optimizer_warns_once_and_training_goes_
     assert "more words" not in warning
 
 
-def test_a_captured_loss_that_is_not_finite_names_its_batch(classifier, data, tiny):
-    step = step_of(classifier, tiny, Recorder())
+@pytest.mark.parametrize("capture", [None, Recorder()], ids=["eager", "captured"])
+def test_a_loss_that_is_not_finite_stops_naming_place_and_rate(classifier, data, tiny, capture):
+    step = step_of(classifier, tiny, capture)
     epochs_of(step, data)
     loader = TrainLoader(data.train_images, data.train_set, BATCH_SIZE, 0)
 
@@ -127,9 +128,10 @@ def test_a_captured_loss_that_is_not_finite_names_its_batch(classifier, data, ti
         if number == 7:
             with torch.no_grad():
                 classifier.network.head.weight.fill_(float("inf"))
+        step.optimizer.param_groups[0]["lr"] = 0.01 * (1 + number)
         step(*batch)
 
-    with pytest.raises(DivergedError, match="in epoch 2, batch 8"):
+    with pytest.raises(DivergedError, match=r"not finite at learning rate 0.08, in epoch 2, batch 8; give"):
         train_epoch(step, loader.epoch(2), epoch=2, train_batch=explode)
 
 
