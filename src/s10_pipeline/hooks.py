@@ -67,6 +67,9 @@ class ProjectHooks:
         self._order = tuple(node.name for node in pipeline.nodes)
         self._trains = "train_resnet" in self._order
         for name, version in (run_params.get("load_versions") or {}).items():
+            if name in pipeline.all_outputs():
+                remedy = "choose stages that only read it with --pipeline or --nodes"
+                raise UserError(f"--load-versions={name}:{version}: this run makes {name} anew; {remedy}")
             if name in pipeline.datasets() and not catalog.exists(name):
                 raise UserError(f"--load-versions={name}:{version}: no such version; see the sub-folders of {name}")
         checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
