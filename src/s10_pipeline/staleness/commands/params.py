@@ -36,7 +36,7 @@ class Params(click.Option):
         super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=self._merge, help=help_text)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        # Without ``--params``, click passes the dictionary from the file of ``--config``, which ``_merge`` reads itself.
+        # Without ``--params``, click passes the dictionary from the file of ``--config``, which ``_merge`` adds anyway.
         return () if isinstance(value, dict) else super().type_cast_value(ctx, value)
 
     def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
