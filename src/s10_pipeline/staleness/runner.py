@@ -1,6 +1,7 @@
 """A sequential Kedro runner that writes run records and, on request, runs only missing or stale nodes."""
 
 import logging
+import shlex
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, Task
 
 from ..identity.affects import can_change
+from ..identity.differences import flatten
 from .commands.params import spell
 from .contents import Content, content_of, link_version, versions_of
 from .fingerprint import Rules
@@ -125,9 +127,7 @@ class Run(Plan):
         plan.chosen.clear()
         plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
         others = self._other_parameters(plan)
-        env = getattr(click.get_current_context(silent=True), "params", {}).get("env")
-        options = [f"--env={env}"] * bool(env) + ["--only-missing-outputs"] + [spell(others)] * bool(others)
-        again = " ".join(["kedro run", *options])
+        again = self._command(others)
         if others:
             names = ", ".join(made_elsewhere)
             log.info("%s: made with other parameters than this run uses; to use the recorded ones: %s", names, again)
@@ -136,6 +136,15 @@ class Run(Plan):
             if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
                 why = decision.why or "the version that fits is not the newest"
                 log.warning("%s: stale output of stage %s (%s); to renew it: %s", stale, decision.node.name, why, again)
+
+    def _command(self, others: dict[str, Any]) -> str:
+        """Return this call's command line for the whole pipeline, with ``others`` instead of this call's parameters."""
+        given = getattr(click.get_current_context(silent=True), "params", {})
+        names = flatten(given["params"]) if given.get("params") else ()
+        values = {name: self.catalog.get(f"params:{name}").load() for name in names} | others
+        options = {"--env": given.get("env"), "--conf-source": given.get("conf_source")}
+        places = [f"{option}={shlex.quote(place)}" for option, place in options.items() if place]
+        return " ".join(["kedro run", *places, "--only-missing-outputs", *([spell(values)] if values else [])])
 
     def _other_parameters(self, plan: Plan) -> dict[str, Any]:
         """Return the parameters that made the stored inputs, if different from this run's: name -> recorded value."""
