@@ -1,6 +1,7 @@
 """Write files atomically, so that readers never see an incomplete file."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to; at the end, flush that file to disk and rename it to ``path``.
 
-    The temporary file is hidden and in the same folder. A reader sees the old file or the new one, never a part of it.
-    A killed process leaves at most a ``.partial`` file.
+    The temporary file is hidden, in the same folder, and of this call alone, so that several processes and threads may
+    write ``path`` at once. A reader sees the old file or the new one, never a part of it. A killed process leaves at
+    most a ``.partial`` file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.partial")
     try:
         yield partial
         with open(partial, "rb+") as file:
