@@ -1,5 +1,6 @@
 """Write files atomically, so that readers never see an incomplete file."""
 
+import fnmatch
 import os
 import secrets
 from collections.abc import Iterator
@@ -26,12 +27,18 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove incomplete files that killed processes of this machine left in ``folder`` and its sub-folders."""
-    for partial in folder.rglob(".*.partial"):
-        pid = partial.name.split(".")[-2]
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _is_alive(int(pid))):
-            partial.unlink(missing_ok=True)
+def remove_leftovers(folder: Path, apart: str) -> None:
+    """Remove incomplete files that killed processes of this machine left in ``folder`` and its sub-folders.
+
+    Args:
+        apart: name of a file or folder; sub-folders that contain it are left alone, with all that they contain.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, apart).exists()]
+        for name in fnmatch.filter(files, ".*.partial"):
+            pid = name.split(".")[-2]
+            if pid.isdecimal() and (int(pid) == os.getpid() or not _is_alive(int(pid))):
+                Path(place, name).unlink(missing_ok=True)
 
 
 def _is_alive(pid: int) -> bool:
