@@ -32,6 +32,7 @@ def parse(*given: str, model: type[BaseModel] | None = Model):
         ([""], {}),
         (["a.number=1,c=x"], {"a": {"number": 1}, "c": "x"}),
         (["a.number=1, a.text=2", "a.number=3"], {"a": {"number": 3, "text": "2"}}),
+        (["a.number=010,c=-08"], {"a": {"number": 10}, "c": -8}),
         (["a=1", "a.text=x"], {"a": {"text": "x"}}),
         (["a={number: 1}", "a.text=x"], {"a": {"number": 1, "text": "x"}}),
         (["a.text=,a.number=null"], {"a": {"text": "", "number": None}}),

@@ -98,6 +98,8 @@ def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
         # and Literal do; number types do not.
         TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
         return text
+    if re.fullmatch(r"[+-]?0\d{1,99}", text):
+        return int(text)  # YAML 1.1 would read 010 as the octal number 8
     parsed = None
     # Keep the text if it cannot be parsed as YAML. A YAML list that contains itself raises RecursionError.
     with suppress(YAMLError, OmegaConfBaseException, RecursionError):
