@@ -9,6 +9,7 @@ import shlex
 import click
 import pytest
 from kedro.io import MemoryDataset
+from kedro.pipeline import Pipeline, node
 from small_project import ALL, PARAMETERS, SmallProject
 
 from s10_pipeline.identity.digests import Memo
@@ -291,6 +292,27 @@ def test_where_records_cannot_be_kept_every_stage_runs_and_it_is_told_first(proj
     project.runner().run(project.pipeline(), catalog, run_id=run_id, only_missing_outputs=only_missing)
     assert "every stage runs" in caplog.messages[0]
     assert all(len(project.versions(name)) == 2 for name in ("raw", "model", "score", "labels"))
+
+
+def test_without_records_too_a_run_reads_what_it_made_itself(project):
+    earlier, later = "2026-03-01T00.00.00.000Z", "2026-03-02T00.00.00.000Z"
+
+    def run(version, fit):
+        catalog = project.catalog(version)
+        catalog["records"] = RecordsDataset(filepath="memory://.records")
+        judge = node(lambda model, table: [model, table], ["model", "table"], "score", name="judge")
+        project.runner().run(Pipeline([node(fit, None, "model", name="fit"), judge]), catalog, run_id=version)
+
+    def fit():  # meanwhile, another run starts and saves everything, also a new table
+        project.catalog(later).save("table", -1)
+        run(later, lambda: "of another run")
+        return "own"
+
+    project.pipeline()
+    table = project.stored("table")
+    run(earlier, fit)
+    assert project.stored("score", earlier) == ["own", table]
+    assert project.stored("score", later) == ["of another run", -1]
 
 
 def test_loading_and_saving_in_threads(project):

@@ -19,7 +19,7 @@ from ..identity.differences import flatten
 from .commands.params import spell
 from .contents import Content, content_of, link_version, versions_of
 from .fingerprint import Rules
-from .kedro_internals import bind_version, is_async, is_versioned, release_datasets
+from .kedro_internals import bind_version, is_async, is_versioned, release_datasets, version_of
 from .plan import RUNS, Plan
 from .records import Record, RecordStore
 
@@ -56,9 +56,10 @@ class StalenessRunner(SequentialRunner):
 
     def _run(self, pipeline: Pipeline, catalog: Any, hook_manager: Any = None, run_id: str | None = None) -> None:
         store = self._store
-        if store is None:
-            return super()._run(pipeline, catalog, hook_manager, run_id)
         run_id = run_id or generate_timestamp()
+        if store is None:
+            bind_versions(pipeline, catalog, run_id)
+            return super()._run(pipeline, catalog, hook_manager, run_id)
         load_counts = Counter(name for node in pipeline.nodes for name in node.inputs)
 
         def execute(node: Node) -> None:
@@ -77,6 +78,16 @@ class StalenessRunner(SequentialRunner):
 def newest_version(pipeline: Pipeline, catalog: Any) -> str:
     """Return the latest version name among the stored outputs of a pipeline, or an empty text if none is stored."""
     return max((version for name in pipeline.all_outputs() for version in versions_of(catalog.get(name))), default="")
+
+
+def bind_versions(pipeline: Pipeline, catalog: Any, run_id: str) -> None:
+    """Make a run without records read its own outputs and, of other datasets, the versions that are the newest now."""
+    outputs = pipeline.all_outputs()
+    for name in pipeline.datasets():
+        version = version_of(dataset := catalog.get(name))
+        if version and not version.load:
+            load = run_id if name in outputs else next(iter(versions_of(dataset)), None)
+            bind_version(dataset, load, run_id)
 
 
 class Run(Plan):
