@@ -22,8 +22,9 @@ def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
     """Compare two models: differing parameters, metrics, verdicts, and McNemar's test of their mistakes."""
-    names = [e or "base" for e in envs or (env, env)]
-    catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
+    # Open contexts lazily: each catalog must be built before the next context replaces OmegaConf's global resolvers.
+    contexts = (open_context(e, conf_source) for e in envs or (env, env))
+    names, catalogs = zip(*((context.env or "base", context.catalog) for context in contexts), strict=True)
     # Rank of each model to compare among the stored versions: 0 is the newest, 1 the version before.
     ranks = (0, 0) if envs else (1, 0)
     chosen = versions or [*map(_newest, catalogs, ranks, names)]
