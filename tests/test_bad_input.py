@@ -63,6 +63,7 @@ LAYER = "--params=explain.layer=layer2+layer4"
         (["--load-versions=modle:2026"], "modle"),
         (["--load-versions=model"], "'dataset_name:YYYY-MM-DDThh.mm.ss.sssZ',found model instead; kedro run --help"),
         (["--load-versions=model:../x"], "'../x' is not allowed"),
+        (["--load-versions=model:2026"], "--load-versions=model:2026: this run makes model anew; choose stages"),
         (["--pipeline=explain", "--load-versions=model:2026"], "--load-versions=model:2026: no such version"),
     ],
 )

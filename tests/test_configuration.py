@@ -16,6 +16,7 @@ from s10_pipeline.configuration import CONFIG_LOADER_ARGS, ConfigLoader, folder_
         ("runs", str(Path.cwd() / "runs")),
         ("../runs/", str(Path.cwd().parent / "runs")),
         ("/runs", "/runs"),
+        ("file:///runs", "/runs"),
     ],
 )
 def test_a_folder_is_relative_to_the_working_directory(value, folder, monkeypatch):

@@ -293,7 +293,8 @@ def test_only_what_is_stale_runs(copied, ran):
         assert ran() == expected
     assert len(pd.read_parquet(newest(copied, "misclassified.parquet"))) == 25
     for array in (copied / "sample/02_intermediate/arrays").iterdir():
-        array.unlink()
+        os.truncate(array, 200)
+    assert "train_images was changed after it was saved" in command(copied, "stages", *SMALL)
     kedro(copied, *up_to_date)
     assert ran() == ["ingest_cifar"]
 
@@ -396,8 +397,11 @@ def test_compare_and_prune(copied, ran):
     assert "a run is in progress (2026-01-01T00.00.00.000Z)" in beside
 
 
-def test_compare_two_environments(copied):
+def test_compare_two_environments(copied, monkeypatch):
     few = "environment cpu has too few stored models"
+    with monkeypatch.context() as patch:
+        patch.setenv("KEDRO_ENV", "cpu")
+        assert few in command(copied, "compare", code=1)
     for arguments, told in (
         (["--envs", "sample", "cpu"], f"{few} (0 of 1); train one with kedro run --env=cpu"),
         (["--envs", "sample", "smaple"], "--env=smaple: no such environment; did you mean sample?"),

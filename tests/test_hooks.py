@@ -143,3 +143,13 @@ def test_the_last_lines_tell_the_verdicts_and_the_report_alone(caplog, tmp_path,
     hooks.before_node_run(NODES["check_cams"], {})
     number = 1 + [node.name for node in pipeline.nodes].index("check_cams")
     assert caplog.messages == [f"{number}/3 check_cams"]
+
+
+def test_an_output_without_versions_may_exist_already(tmp_path):
+    pipeline = Pipeline([NODES["gradcam_report"]])
+    catalog = DataCatalog(dict.fromkeys(pipeline.inputs(), MemoryDataset({})))
+    catalog["report"] = HTMLDataset(filepath=str(tmp_path / "report.html"))
+    catalog.save("report", "<html></html>")
+    hooks = ProjectHooks()
+    hooks.before_pipeline_run({}, pipeline, catalog)
+    hooks.before_node_run(NODES["gradcam_report"], {})

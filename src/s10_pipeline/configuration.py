@@ -13,9 +13,9 @@ def folder_from_environment(name: str, default: str) -> str:
     """Return the folder that an environment variable names, or ``default`` if it is unset or empty.
 
     ``~`` is expanded. The path is relative to the working directory, as paths in parameters are, whereas Kedro would
-    make it relative to the project. A URL such as ``s3://bucket`` is returned unchanged.
+    make it relative to the project. Of ``file://PATH``, the path is used; another URL is returned unchanged.
     """
-    folder = os.environ.get(name)
+    folder = os.environ.get(name, "").removeprefix("file://")
     if not folder:
         return default
     return folder if "://" in folder else os.path.abspath(os.path.expanduser(folder))

@@ -19,7 +19,7 @@ from .datasets.atomic import path_from_here
 from .datasets.classifier import ClassifierDataset
 from .datasets.image_set import ImageSetDataset
 from .parameters import Parameters, validate_parameters
-from .staleness.kedro_internals import file_system_of, is_local, load_path
+from .staleness.kedro_internals import file_system_of, is_local, is_versioned, load_path
 from .vision.data.faults import PLANTED
 from .vision.errors import UserError, did_you_mean
 from .vision.evaluation.verdict import in_lines
@@ -67,6 +67,9 @@ class ProjectHooks:
         self._order = tuple(node.name for node in pipeline.nodes)
         self._trains = "train_resnet" in self._order
         for name, version in (run_params.get("load_versions") or {}).items():
+            if name in pipeline.all_outputs():
+                remedy = "choose stages that only read it with --pipeline or --nodes"
+                raise UserError(f"--load-versions={name}:{version}: this run makes {name} anew; {remedy}")
             if name in pipeline.datasets() and not catalog.exists(name):
                 raise UserError(f"--load-versions={name}:{version}: no such version; see the sub-folders of {name}")
         checkpoints: Any = catalog.get("checkpoints") if "checkpoints" in pipeline.inputs() else None
@@ -146,7 +149,9 @@ class ProjectHooks:
         for name in sorted(pipeline.all_outputs() | ({"checkpoints"} & inputs)):
             dataset = self._catalog.get(name)
             if is_local(dataset) and (path := getattr(dataset, "filepath", None)):
-                _check_writable(Path(path))
+                # A dataset without versions replaces its file, so the folder of the file must be writable.
+                replaces = Path(path).is_file() and not is_versioned(dataset)
+                _check_writable(Path(path).parent if replaces else Path(path))
         if inputs & {"params:train", "params:train.device"}:
             from .vision.device import choose_device, choose_precision
 

@@ -2,8 +2,12 @@ import re
 
 import pandas as pd
 import pytest
+from kedro.io import DataCatalog
 
-from s10_pipeline.commands.compare import _made_with, _mcnemar, _metrics, _table, _verdicts
+from s10_pipeline.commands.compare import _made_with, _mcnemar, _metrics, _read, _table, _verdicts
+from s10_pipeline.identity.digests import hash_file
+from s10_pipeline.staleness.records import Record
+from s10_pipeline.vision.errors import UserError
 from s10_pipeline.vision.evaluation.verdict import Verdict
 
 
@@ -46,3 +50,25 @@ def test_metrics_are_numbers_and_verdicts_stand_in_order():
     ]
     assert list(_verdicts({"verdicts": judged}).values()) == ["not found 0.1", "unknown 1.1 0.9 1.3"]
     assert _verdicts({"verdicts": []}) == {}
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_model_never_gets_the_metrics_of_another(tmp_path, recorded):
+    kind, names = "s10_pipeline.datasets.kedro_types.JSONDataset", ["model", "provenance", "metrics"]
+    names += ["test_predictions", "verdicts"]
+    config = {n: {"type": kind, "filepath": f"{tmp_path}/{n}", "versioned": True} for n in names}
+    config["records"] = {"type": "s10_pipeline.staleness.records.RecordsDataset", "filepath": f"{tmp_path}/.records"}
+    for version in ("1", "2"):
+        catalog = DataCatalog.from_config(config, save_version=version)
+        for name in names:
+            catalog.save(name, [name, version])
+    digest = hash_file(str(tmp_path / "model/1/model"))
+    for name in ("metrics", "test_predictions") if recorded else ():  # run 2 evaluated model 1
+        record = Record(name, "2", {"inputs": {"model": digest}}, {}, {name: {"version": "2", "digest": None}})
+        catalog.load("records").add(record)
+    assert _read("1", catalog, "base")["metrics"] == ["metrics", "2" if recorded else "1"]
+    if recorded:
+        with pytest.raises(UserError, match="metrics: not stored for model version 2; evaluate this model"):
+            _read("2", catalog, "base")
+    else:
+        assert _read("2", catalog, "base")["metrics"] == ["metrics", "2"]

@@ -4,6 +4,7 @@ import os
 from unittest.mock import Mock
 
 import fsspec
+import numpy as np
 from kedro.io.core import Version
 
 from s10_pipeline.datasets.image_set import ImageSetDataset
@@ -25,11 +26,18 @@ def test_other_file_systems_have_digests_too(tmp_path):
     assert content_of(dataset, "1", memo).digest != content_of(local, "1", memo).digest
 
 
-def test_an_image_set_is_there_only_with_its_arrays(shapes, tmp_path):
+def test_an_image_set_is_there_only_with_its_whole_arrays(shapes, tmp_path):
     dataset = ImageSetDataset(filepath=str(tmp_path / "images.json"), version=Version(None, "1"))
     dataset.save(shapes[0])
     memo = Memo(tmp_path / "memo.json")
-    assert content_of(dataset, "1", memo).digest is not None
+    whole = content_of(dataset, "1", memo).digest
+    for damage in (lambda file: os.truncate(file, 90), lambda file: file.write_bytes(bytes(file.stat().st_size))):
+        for file in (tmp_path / "arrays").iterdir():
+            damage(file)
+            assert content_of(dataset, "1", memo).digest not in (whole, None), "changed, not missing"
+        dataset.encode(shapes[0])  # a later save mends the files
+        assert content_of(dataset, "1", memo).digest == whole
+        assert np.array_equal(dataset.load().images_nhwc, shapes[0].images_nhwc)
     next((tmp_path / "arrays").iterdir()).unlink()
     assert content_of(dataset, "1", memo).digest is None
 

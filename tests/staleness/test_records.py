@@ -85,5 +85,10 @@ def test_what_killed_runs_left_goes_at_the_next_start(tmp_path):
         with store.running("2"):
             assert sorted(p.name for p in store.folder.glob("running/*")) == ["1.lock", "2.lock"]
             assert (arrays / partial).exists(), "the first run may be writing it"
+    other = tmp_path / "sample" / "02"
+    for folder in (other, other.parent / ".records"):
+        folder.mkdir(parents=True)
+    (other / partial).touch()
     with store.running("3"):
         assert not list(arrays.iterdir())
+        assert (other / partial).exists(), "a run of another environment may be writing it"

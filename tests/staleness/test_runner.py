@@ -1,15 +1,19 @@
 """Which nodes of a small project run, and what they leave."""
 
+import importlib
 import json
 import logging
 import os
 import shlex
 
+import click
 import pytest
 from kedro.io import MemoryDataset
-from small_project import ALL, SmallProject
+from kedro.pipeline import Pipeline, node
+from small_project import ALL, PARAMETERS, SmallProject
 
 from s10_pipeline.identity.digests import Memo
+from s10_pipeline.staleness.commands.params import Params
 from s10_pipeline.staleness.records import RecordsDataset
 
 IN_MEMORY = ["prepare"]  # its result is only in memory, so it runs each time
@@ -218,18 +222,25 @@ def test_a_slice_warns_of_what_is_stale(project, registered, caplog):
 def test_a_stored_result_goes_by_its_own_parameters(project, registered, caplog):
     caplog.set_level(logging.INFO)
     project.parameters["fit"]["epochs"] = "a, 'b'"  # Any
-    project.parameters["fit"]["rate"] = 1
+    project.parameters["fit"]["rate"] = 2
     project.edit("nodes.py", ' + fit["epochs"]', " + 9")
     assert project.run("prepare", "fit") == ["prepare", "fit"]
     registered(project)
     project.parameters["fit"] |= {"epochs": 3, "device": "gpu"}
     project.parameters["source"]["start"] = 1
     caplog.clear()
-    project.run("judge", "label", force=True)
+    with click.Context(click.Command("run")) as context:  # of a call that set this parameter again
+        context.params = {"params": {"fit": {"rate": 2}}, "env": None, "conf_source": "my conf"}
+        project.run("judge", "label", force=True)
     assert not warned(caplog)
     (line,) = [message for message in caplog.messages if "to use the recorded ones" in message]
     assert line.startswith("model, table: ")
-    assert shlex.split(line)[-1] == """--params=source.start=5,fit.epochs="a, 'b'\""""
+    assert shlex.split(line)[-3:-1] == ["--conf-source=my conf", "--only-missing-outputs"]
+    option = Params(importlib.import_module("small.params").Parameters)
+    again = click.Command("run", params=[option]).make_context("run", shlex.split(line)[-1:]).params["params"]
+    assert again == {"source": {"start": 5}, "fit": {"rate": 2, "epochs": "a, 'b'"}}
+    project.parameters = {group: values | again.get(group, {}) for group, values in PARAMETERS.items()}
+    assert project.run() == IN_MEMORY
 
 
 def test_a_slice_passes_over_what_an_unfinished_run_left(project, registered, caplog):
@@ -281,6 +292,27 @@ def test_where_records_cannot_be_kept_every_stage_runs_and_it_is_told_first(proj
     project.runner().run(project.pipeline(), catalog, run_id=run_id, only_missing_outputs=only_missing)
     assert "every stage runs" in caplog.messages[0]
     assert all(len(project.versions(name)) == 2 for name in ("raw", "model", "score", "labels"))
+
+
+def test_without_records_too_a_run_reads_what_it_made_itself(project):
+    earlier, later = "2026-03-01T00.00.00.000Z", "2026-03-02T00.00.00.000Z"
+
+    def run(version, fit):
+        catalog = project.catalog(version)
+        catalog["records"] = RecordsDataset(filepath="memory://.records")
+        judge = node(lambda model, table: [model, table], ["model", "table"], "score", name="judge")
+        project.runner().run(Pipeline([node(fit, None, "model", name="fit"), judge]), catalog, run_id=version)
+
+    def fit():  # meanwhile, another run starts and saves everything, also a new table
+        project.catalog(later).save("table", -1)
+        run(later, lambda: "of another run")
+        return "own"
+
+    project.pipeline()
+    table = project.stored("table")
+    run(earlier, fit)
+    assert project.stored("score", earlier) == ["own", table]
+    assert project.stored("score", later) == ["of another run", -1]
 
 
 def test_loading_and_saving_in_threads(project):

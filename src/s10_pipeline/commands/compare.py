@@ -22,8 +22,9 @@ def compare(
     versions: tuple[str, str] | None, envs: tuple[str, str] | None, env: str | None, conf_source: str | None
 ) -> None:
     """Compare two models: differing parameters, metrics, verdicts, and McNemar's test of their mistakes."""
-    names = [e or "base" for e in envs or (env, env)]
-    catalogs = [open_context(e, conf_source).catalog for e in envs or (env, env)]
+    # Open contexts lazily: each catalog must be built before the next context replaces OmegaConf's global resolvers.
+    contexts = (open_context(e, conf_source) for e in envs or (env, env))
+    names, catalogs = zip(*((context.env or "base", context.catalog) for context in contexts), strict=True)
     # Rank of each model to compare among the stored versions: 0 is the newest, 1 the version before.
     ranks = (0, 0) if envs else (1, 0)
     chosen = versions or [*map(_newest, catalogs, ranks, names)]
@@ -48,32 +49,36 @@ def _read(version: str, catalog: Any, env: str) -> dict[str, Any]:
     """Load a stored model's provenance, metrics, test predictions and verdicts (an empty list if none are stored).
 
     The versions of metrics, predictions and verdicts are looked up in the run records (JSON files that store what each
-    node read and wrote). Without a run record, they are assumed to equal the model's version.
+    node read and wrote). If no run record tells what made that version, they are assumed to equal the model's version.
     """
     store = open_records(catalog)
     model = content_of(catalog["model"], version, store.memo).digest
     if model is None:
         raise UserError(f"model: no version {version}; versions are the names of the folders in model.safetensors/")
-    chosen = {name: _made_from("model", model, name, store) or version for name in ("metrics", "test_predictions")}
+    chosen = {name: _made_from("model", model, name, store, version) for name in ("metrics", "test_predictions")}
     found = {}
     for name, chosen_version in {"provenance": version, **chosen}.items():
         dataset = at_version(catalog[name], chosen_version)
-        if not dataset.exists():
+        if not (chosen_version and dataset.exists()):
             made = ",".join(f"{output}:{version}" for output in ("model", "provenance", "train_margins"))
             evaluate = f"kedro run --env={env} --pipeline=evaluation --load-versions={made}"
             raise UserError(f"{name}: not stored for model version {version}; evaluate this model with {evaluate}")
         found[name] = dataset.load()
     metrics = content_of(catalog["metrics"], chosen["metrics"], store.memo).digest
-    judged = at_version(catalog["verdicts"], _made_from("metrics", metrics, "verdicts", store) or version)
-    return {**found, "verdicts": judged.load() if judged.exists() else []}
+    judged = _made_from("metrics", metrics, "verdicts", store, version)
+    verdicts = at_version(catalog["verdicts"], judged)
+    return {**found, "verdicts": verdicts.load() if judged and verdicts.exists() else []}
 
 
-def _made_from(source: str, digest: str | None, name: str, store: RecordStore) -> str | None:
-    """Return the newest version of ``name`` that was made from content ``digest`` of dataset ``source``, or None."""
-    made = (
-        r.outputs[name]["version"] for r in store.all() if r.parts["inputs"].get(source) == digest and name in r.outputs
-    )
-    return next(made, None)
+def _made_from(source: str, digest: str | None, name: str, store: RecordStore, version: str) -> str | None:
+    """Return the newest version of ``name`` that was made from content ``digest`` of dataset ``source``.
+
+    If there is none, return ``version``, or None if a run record shows that this version was made from other content.
+    """
+    records = [record for record in store.all() if name in record.outputs]
+    made = (r.outputs[name]["version"] for r in records if r.parts["inputs"].get(source) == digest)
+    is_recorded = any(record.outputs[name]["version"] == version for record in records)
+    return next(made, None if is_recorded else version)
 
 
 def _made_with(side: dict[str, Any]) -> dict[str, str]:

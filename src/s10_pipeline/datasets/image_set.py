@@ -112,14 +112,25 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
         with self._local(path) as local:
             return json.loads(local.read_text(encoding="utf-8"))
 
+    def is_intact(self, file: str | Path) -> bool:
+        """Return whether a local array file exists and has the content whose digest is its name."""
+        with suppress(OSError, ValueError, EOFError):
+            path = regular_file(file)
+            return path.name == _name_of(np.load(path, mmap_mode="r") if path.suffix == ".npy" else path.read_bytes())
+        return False
+
     def _store(self, content: NDArray[Any] | bytes) -> str:
-        """Write an array or JSON into the folder ``arrays`` if no file there has this content; return the file name."""
+        """Write an array or JSON into the folder ``arrays`` and return the file name.
+
+        An existing file is kept; if it is local and damaged, it is replaced.
+        """
         name = _name_of(content)
-        if not self._fs.exists(str(self.shared_folder / name)):
+        path = str(self.shared_folder / name)
+        if not (self.is_intact(path) if self._protocol == "file" else self._fs.exists(path)):
             if isinstance(content, bytes):
-                self._write(str(self.shared_folder / name), lambda file: file.write(content))
+                self._write(path, lambda file: file.write(content))
             else:
-                self._write(str(self.shared_folder / name), lambda file: np.save(file, content))
+                self._write(path, lambda file: np.save(file, content))
         return name
 
     def _local_copy(self, name: str) -> Path:
@@ -139,10 +150,8 @@ class ImageSetDataset(AtomicDataset[ImageSet]):
             if fetch:
                 with replacing(copy) as partial:
                     self._fs.get_file(remote, str(partial))
-            with suppress(OSError, ValueError, EOFError):
-                content = np.load(copy, mmap_mode="r") if name.endswith(".npy") else copy.read_bytes()
-                if _name_of(content) == name:
-                    return copy
+            if self.is_intact(copy):
+                return copy
         what = "the file is damaged: its content does not have the digest in its name"
         raise UserError(f"{remote}: {what}; remove the file and run the stage again")
 

@@ -1,6 +1,8 @@
 """Write files atomically, so that readers never see an incomplete file."""
 
+import fnmatch
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +12,12 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path to write to; at the end, flush that file to disk and rename it to ``path``.
 
-    The temporary file is hidden and in the same folder. A reader sees the old file or the new one, never a part of it.
-    A killed process leaves at most a ``.partial`` file.
+    The temporary file is hidden, in the same folder, and of this call alone, so that several processes and threads may
+    write ``path`` at once. A reader sees the old file or the new one, never a part of it. A killed process leaves at
+    most a ``.partial`` file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.{os.getpid()}.partial")
     try:
         yield partial
         with open(partial, "rb+") as file:
@@ -24,12 +27,18 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove incomplete files that killed processes of this machine left in ``folder`` and its sub-folders."""
-    for partial in folder.rglob(".*.partial"):
-        pid = partial.name.split(".")[-2]
-        if pid.isdecimal() and (int(pid) == os.getpid() or not _is_alive(int(pid))):
-            partial.unlink(missing_ok=True)
+def remove_leftovers(folder: Path, apart: str) -> None:
+    """Remove incomplete files that killed processes of this machine left in ``folder`` and its sub-folders.
+
+    Args:
+        apart: name of a file or folder; sub-folders that contain it are left alone, with all that they contain.
+    """
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not Path(place, name, apart).exists()]
+        for name in fnmatch.filter(files, ".*.partial"):
+            pid = name.split(".")[-2]
+            if pid.isdecimal() and (int(pid) == os.getpid() or not _is_alive(int(pid))):
+                Path(place, name).unlink(missing_ok=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -2,11 +2,12 @@
 
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..identity.atomic import replacing
-from ..identity.digests import Memo
+from ..identity.digests import Memo, digest_of
 from .kedro_internals import file_system_of, is_local, is_versioned, path_of
 
 
@@ -27,11 +28,19 @@ def versions_of(dataset: Any) -> list[str]:
 
 
 def content_of(dataset: Any, version: str | None, memo: Memo) -> Content:
-    """Return version and digest of a stored dataset; the digest is None if one of its files is missing."""
+    """Return version and digest of a stored dataset; the digest is None if one of its files is missing.
+
+    If the dataset shares files between versions and one of them is damaged, the digest differs from that at the saving.
+    """
     path, fs = path_of(dataset, version), file_system_of(dataset)
     digest = memo.digest(path, fs) if path else None
     shared = dataset.shared_files(path) if digest and hasattr(dataset, "shared_files") else ()
-    return Content(version, digest if all(map(fs.exists, shared)) else None)
+    if not all(map(fs.exists, shared)):
+        return Content(version, None)
+    for file in shared if is_local(dataset) else ():
+        if not memo.get_or_compute(f"intact {file}", memo.digest(file), partial(dataset.is_intact, file)):
+            digest = digest_of([digest, file])
+    return Content(version, digest)
 
 
 def link_version(dataset: Any, old: str, new: str) -> bool:

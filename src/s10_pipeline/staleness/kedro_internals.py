@@ -50,8 +50,8 @@ def bind_version(dataset: Any, load: str | None, save: str) -> None:
     dataset._version = Version(load, save)
 
 
-def at_version(dataset: Any, version: str) -> Any:
-    """Return a copy of a versioned dataset that loads the given version."""
+def at_version(dataset: Any, version: str | None) -> Any:
+    """Return a copy of a versioned dataset that loads the given version; if None, the newest."""
     return dataset._copy(_version=Version(version, None))
 
 

@@ -122,12 +122,13 @@ class RecordStore:
             lock = FileLock(self.folder / "running" / f"{run}.lock")
             lock.acquire()
             # Remove the lock files of killed runs. Remove partial files only if no other run is in progress, because
-            # processes on other machines, which may be writing them, are not visible here.
+            # processes on other machines, which may be writing them, are not visible here. Leave out sub-folders with
+            # records of their own: they belong to other environments, whose runs in progress are not known here.
             for path in self.folder.glob("running/*.lock"):
                 if path.stem not in (run, *going_on):
                     path.unlink(missing_ok=True)
             if not going_on:
-                remove_leftovers(self.folder.parent)
+                remove_leftovers(self.folder.parent, apart=self.folder.name)
         try:
             yield run
         finally:

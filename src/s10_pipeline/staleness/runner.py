@@ -1,6 +1,7 @@
 """A sequential Kedro runner that writes run records and, on request, runs only missing or stale nodes."""
 
 import logging
+import shlex
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, Task
 
 from ..identity.affects import can_change
+from ..identity.differences import flatten
 from .commands.params import spell
 from .contents import Content, content_of, link_version, versions_of
 from .fingerprint import Rules
-from .kedro_internals import bind_version, is_async, is_versioned, release_datasets
+from .kedro_internals import bind_version, is_async, is_versioned, release_datasets, version_of
 from .plan import RUNS, Plan
 from .records import Record, RecordStore
 
@@ -54,9 +56,10 @@ class StalenessRunner(SequentialRunner):
 
     def _run(self, pipeline: Pipeline, catalog: Any, hook_manager: Any = None, run_id: str | None = None) -> None:
         store = self._store
-        if store is None:
-            return super()._run(pipeline, catalog, hook_manager, run_id)
         run_id = run_id or generate_timestamp()
+        if store is None:
+            bind_versions(pipeline, catalog, run_id)
+            return super()._run(pipeline, catalog, hook_manager, run_id)
         load_counts = Counter(name for node in pipeline.nodes for name in node.inputs)
 
         def execute(node: Node) -> None:
@@ -75,6 +78,16 @@ class StalenessRunner(SequentialRunner):
 def newest_version(pipeline: Pipeline, catalog: Any) -> str:
     """Return the latest version name among the stored outputs of a pipeline, or an empty text if none is stored."""
     return max((version for name in pipeline.all_outputs() for version in versions_of(catalog.get(name))), default="")
+
+
+def bind_versions(pipeline: Pipeline, catalog: Any, run_id: str) -> None:
+    """Make a run without records read its own outputs and, of other datasets, the versions that are the newest now."""
+    outputs = pipeline.all_outputs()
+    for name in pipeline.datasets():
+        version = version_of(dataset := catalog.get(name))
+        if version and not version.load:
+            load = run_id if name in outputs else next(iter(versions_of(dataset)), None)
+            bind_version(dataset, load, run_id)
 
 
 class Run(Plan):
@@ -125,9 +138,7 @@ class Run(Plan):
         plan.chosen.clear()
         plan.go_by_stored((name, read[name].version) for name in made_elsewhere)
         others = self._other_parameters(plan)
-        env = getattr(click.get_current_context(silent=True), "params", {}).get("env")
-        options = [f"--env={env}"] * bool(env) + ["--only-missing-outputs"] + [spell(others)] * bool(others)
-        again = " ".join(["kedro run", *options])
+        again = self._command(others)
         if others:
             names = ", ".join(made_elsewhere)
             log.info("%s: made with other parameters than this run uses; to use the recorded ones: %s", names, again)
@@ -136,6 +147,15 @@ class Run(Plan):
             if stale := ", ".join(name for name in outputs if plan.known[name].digest != read[name].digest):
                 why = decision.why or "the version that fits is not the newest"
                 log.warning("%s: stale output of stage %s (%s); to renew it: %s", stale, decision.node.name, why, again)
+
+    def _command(self, others: dict[str, Any]) -> str:
+        """Return this call's command line for the whole pipeline, with ``others`` instead of this call's parameters."""
+        given = getattr(click.get_current_context(silent=True), "params", {})
+        names = flatten(given["params"]) if given.get("params") else ()
+        values = {name: self.catalog.get(f"params:{name}").load() for name in names} | others
+        options = {"--env": given.get("env"), "--conf-source": given.get("conf_source")}
+        places = [f"{option}={shlex.quote(place)}" for option, place in options.items() if place]
+        return " ".join(["kedro run", *places, "--only-missing-outputs", *([spell(values)] if values else [])])
 
     def _other_parameters(self, plan: Plan) -> dict[str, Any]:
         """Return the parameters that made the stored inputs, if different from this run's: name -> recorded value."""

@@ -7,6 +7,7 @@ import click
 import pytest
 from pydantic import BaseModel, create_model
 
+from s10_pipeline.staleness.commands.options import run_command
 from s10_pipeline.staleness.commands.params import Params, spell
 
 
@@ -31,6 +32,7 @@ def parse(*given: str, model: type[BaseModel] | None = Model):
         ([""], {}),
         (["a.number=1,c=x"], {"a": {"number": 1}, "c": "x"}),
         (["a.number=1, a.text=2", "a.number=3"], {"a": {"number": 3, "text": "2"}}),
+        (["a.number=010,c=-08"], {"a": {"number": 10}, "c": -8}),
         (["a=1", "a.text=x"], {"a": {"text": "x"}}),
         (["a={number: 1}", "a.text=x"], {"a": {"number": 1, "text": "x"}}),
         (["a.text=,a.number=null"], {"a": {"text": "", "number": None}}),
@@ -41,6 +43,14 @@ def parse(*given: str, model: type[BaseModel] | None = Model):
 )
 def test_given_once_or_several_times_parameters_add_up_and_the_last_wins(given, params):
     assert parse(*given) == params
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_file_of_parameters_and_typed_ones_add_up(tmp_path, order):
+    (tmp_path / "run.yml").write_text("run: {params: {a: {number: 7, text: x}, c: 1}}")
+    given = [f"--config={tmp_path}/run.yml", "--params=a.number=1"][::order]
+    params = run_command("runner", Model).make_context("run", given).params["params"]
+    assert params == {"a": {"number": 1, "text": "x"}, "c": 1}
 
 
 def test_what_nobody_declared_is_yaml_unless_it_is_quoted():

@@ -17,6 +17,7 @@ def run_command(runner: str, parameters: Any = None) -> click.Command:
     """Return Kedro's ``run`` command with another default runner and with the typed ``--params`` of :class:`Params`."""
     command, options = copy.copy(kedro_run), {str(p.name): copy.copy(p) for p in kedro_run.params}
     options["runner"].default = runner
+    options["config"].is_eager = True  # read the file of --config first, because --params adds to its parameters
     command.params = [*(options | {"params": Params(parameters)}).values()]
     return command
 

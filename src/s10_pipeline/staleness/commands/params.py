@@ -23,6 +23,8 @@ ITEM = re.compile(rf"\s*({NAME})=(?:({QUOTED})|([^,]*))(?:,(.*))?", re.DOTALL)
 class Params(click.Option):
     """The option ``--params``. It may be repeated; the last value of a parameter counts.
 
+    Parameters from the file of ``--config`` are kept, except those that ``--params`` sets.
+
     Args:
         model: pydantic model of all parameters. If a parameter's type accepts text, the value is used as typed;
             otherwise it is parsed as YAML. For parameters that the model does not have, a quoted value is text.
@@ -34,15 +36,12 @@ class Params(click.Option):
         super().__init__(["--params"], type=click.UNPROCESSED, multiple=True, callback=self._merge, help=help_text)
 
     def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
-        # With ``kedro run --config=FILE``, the value is a dictionary read from YAML, so there is no text to convert.
-        return (value,) if isinstance(value, dict) else super().type_cast_value(ctx, value)
+        # Without ``--params``, click passes the dictionary from the file of ``--config``, which ``_merge`` adds anyway.
+        return () if isinstance(value, dict) else super().type_cast_value(ctx, value)
 
-    def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> dict[str, Any]:
-        merged = OmegaConf.create()
+    def _merge(self, ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
+        merged = OmegaConf.create((ctx.default_map or {}).get("params", {}))
         for value in given:
-            if isinstance(value, dict):
-                merged.merge_with(value)
-                continue
             for name, text, is_quoted in _split(value):
                 typed = _literally(_typed(text, is_quoted, self._declared(name)))
                 OmegaConf.update(merged, name, typed, force_add=True)
@@ -99,6 +98,8 @@ def _typed(text: str, is_quoted: bool, declared: Any) -> Any:
         # and Literal do; number types do not.
         TypeAdapter(declared or (str if is_quoted else None)).validate_json(json.dumps(text), strict=True)
         return text
+    if re.fullmatch(r"[+-]?0\d{1,99}", text):
+        return int(text)  # YAML 1.1 would read 010 as the octal number 8
     parsed = None
     # Keep the text if it cannot be parsed as YAML. A YAML list that contains itself raises RecursionError.
     with suppress(YAMLError, OmegaConfBaseException, RecursionError):
