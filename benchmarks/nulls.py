@@ -21,8 +21,8 @@ from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.evaluation.calibration import temperature_interval
 from s10_pipeline.vision.evaluation.duplicates import find_copies
 from s10_pipeline.vision.evaluation.intervals import wilson
-from s10_pipeline.vision.evaluation.judge import judge_baseline, judge_classes, judge_labels, judge_shift
-from s10_pipeline.vision.evaluation.label_errors import find_label_errors
+from s10_pipeline.vision.evaluation.judge import judge_baseline, judge_classes, judge_shift
+from s10_pipeline.vision.evaluation.label_errors import find_label_errors, judge_labels
 from s10_pipeline.vision.explain.faithfulness import crossed_mean
 from s10_pipeline.vision.training.margins import margins_of
 from setting import hardware, keep, versions

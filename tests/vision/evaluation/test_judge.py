@@ -12,11 +12,11 @@ from s10_pipeline.vision.evaluation.judge import (
     judge_calibration,
     judge_classes,
     judge_duplicates,
-    judge_labels,
     judge_schedule,
     judge_shift,
     judge_shortcut,
 )
+from s10_pipeline.vision.evaluation.label_errors import judge_labels
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
 
 NAMES = ("cat", "dog", "eel")

@@ -15,7 +15,6 @@ from ..data.image_set import MAX_RATIO
 from .calibration import calibration_error_interval, temperature_interval
 from .classes import class_names, probabilities
 from .intervals import difference, wilson
-from .label_errors import FALSE_DISCOVERIES
 from .verdict import Verdict
 
 # If the 95 % interval of the test accuracy is wider than this (20 points), verdicts on the accuracy are "unknown".
@@ -26,13 +25,6 @@ FEW_IMAGES = 10
 SHIFT_LEVEL = 0.99
 # If the upper end of a difference's 99 % interval is below this (5 percentage points), the verdict is "not_found".
 SHIFT = 0.05
-# Wrong labels are "found" if over 9 images and over 0.2 % of a split have a q-value (false discovery rate) up to 0.05.
-LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
-# If over 2/3 of a split's candidates for a wrong label have one label, the model may not have learned that class.
-ONE_CLASS = 2 / 3
-# Below this validation accuracy, the model is too weak to find wrong labels, so the verdict on labels is "unknown".
-LEARNED = 0.5
-SPLITS = {"train": "training", "val": "validation", "test": "test"}
 # Two images with at least this similarity count as copies. For images drawn by the program (benchmarks/nulls.py), it is
 # at most 0.896 for 8,000 test images without a copy, and at least 0.919 for 200 copies saved as JPEG 75.
 COPY = 0.91
@@ -144,49 +136,6 @@ def judge_shift(metrics: dict[str, Any]) -> Verdict:
         f"{100 * low:+.1f} to {100 * high:+.1f}; {sizes[0]:,} and {sizes[1]:,} images)"
     )
     return _differing("train_test_shift", sum(sizes), told, (value, low, high))
-
-
-def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
-    """Judge whether the data has wrong labels: more candidates for a wrong label than right labels give by chance.
-
-    "unknown" if the model is right on fewer than half of the validation images. Not counted, and not in ``items``, are
-    a split where most listed images have one label, because the model may not have learned that class, and test images
-    that :func:`judge_shift` found to differ. ``value`` is the share of all images that is listed.
-
-    Args:
-        candidates: from :func:`.label_errors.find_label_errors`.
-        train_margins: from training, one row per image (:func:`..training.margins.margin_table`).
-    """
-    told, items = [], []
-    shifted = judge_shift(metrics).verdict == "found"
-    verdict: Literal["found", "not_found", "unknown"] = "not_found"
-    for split, name in SPLITS.items():
-        listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
-        told.append(f"{len(listed):,} of {n:,} {name} images")
-        many = (listed["q_value"] <= LOW).sum() > max(LOW_BY_CHANCE, LOW_SHARE * n)
-        labels = listed["label_name"].value_counts()
-        one_class = len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed)
-        if one_class or (shifted and split == "test"):
-            known = f"mostly {labels.index[0]}, which the model may not have learned" if one_class else None
-            told[-1] += f" ({known or 'which differ from the others'})"
-            verdict = "unknown" if many and verdict == "not_found" else verdict
-            continue
-        verdict = "found" if many else verdict
-        items += listed[["split", "index", "label_name", "suggested_name"]].to_dict("records")
-    total, n = len(candidates), len(train_margins)
-    sentence = f"the labels of {', '.join(told)} score lower than other classes by more than right labels do by chance"
-    if metrics["val_accuracy"] < LEARNED:
-        told_of = f"the model is right on {metrics['val_accuracy']:.0%} of the validation images"
-        return Verdict("label_errors", "unknown", n, f"Cannot be told, because {told_of}: {sentence}", total / n)
-    if verdict == "found":
-        sentence = (
-            f"Found: {sentence}; if right labels vary alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
-        )
-    elif verdict == "unknown":
-        sentence, items = f"Cannot be told: {sentence}", []
-    else:
-        sentence, items = f"Not found: {sentence}; so few may do so even if all labels are right", []
-    return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)
 
 
 def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, num_bins: int) -> Verdict:
