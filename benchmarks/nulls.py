@@ -98,6 +98,14 @@ def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
     return {verdict.kind: verdict.verdict == "found" for verdict in verdicts}
 
 
+def baseline_of(rng: np.random.Generator, share: float, rare_right: float, common_wrong: float) -> str:
+    """Return the verdict on a model of two unequal classes, 400 test images and the given shares of right and wrong."""
+    labels, drawn = (rng.random(400) > share).astype(int), rng.random(400)
+    predictions = (drawn < np.where(labels == 1, rare_right, common_wrong)).astype(int)
+    table = pd.DataFrame({"index": np.arange(400), "label": labels, "prediction": predictions, "p_0": 0.5, "p_1": 0.5})
+    return judge_baseline(np.zeros(1, int), table).verdict
+
+
 def chance_similarities(num_sets: int) -> np.ndarray:
     """Return, for each test image of drawn sets without copies, the similarity of the most similar training image."""
     best = []
@@ -169,6 +177,14 @@ def main() -> None:
     for accuracy, *sizes in ((0.6, 400, 1000), (0.9, 400, 1000), (0.95, 400, 1000), (0.9, 5000, 10_000)):
         found = [shifts(rng, accuracy, *sizes) for _ in range(20_000)]
         lines.append(f"| {accuracy:.0%} | {sizes[0]:,} | {sizes[1]:,} | {share(found)} |")
+    lines += ["", "Of baseline, two unequal classes, 400 test images, 1,000 draws:", ""]
+    lines += ["| larger class | right of the smaller | wrong of the larger | gain | found | unknown | not_found |"]
+    lines += ["| ---: " * 7 + "|"]
+    for shares in ((0.95, 0.6, 0.005), (0.9, 0.5, 0.01), (0.95, 0.3, 0.02), (0.9, 0.09, 0.01), (0.95, 0.0, 0.0)):
+        told = [baseline_of(rng, *shares) for _ in range(1000)]
+        gain = (1 - shares[0]) * shares[1] - shares[0] * shares[2]
+        counts = " | ".join(f"{told.count(verdict):,}" for verdict in ("found", "unknown", "not_found"))
+        lines.append(f"| {' | '.join(f'{value:.1%}' for value in shares)} | {gain:+.2%} | {counts} |")
     similarity = chance_similarities(8)
     lines += [
         "",

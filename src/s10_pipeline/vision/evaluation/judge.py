@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from ..data.image_set import MAX_RATIO
 from .calibration import calibration_error_interval, temperature_interval
 from .classes import class_names, probabilities
+from .comparison import compare_mistakes
 from .duplicates import COPY
-from .intervals import difference, wilson
+from .intervals import LEVEL, difference, wilson
 from .verdict import Verdict
 
-# If the 95 % interval of the test accuracy is wider than this (20 points), verdicts on the accuracy are "unknown".
+# If the 95 % interval of the test accuracy, or of its difference to a constant guess, is wider than this (20 points),
+# the verdict is "unknown".
 WIDEST = 0.2
 # A class with fewer test images than this is not judged on whether the model ever predicts it.
 FEW_IMAGES = 10
@@ -44,19 +46,24 @@ def judge_accuracy(metrics: dict[str, Any]) -> Verdict:
 
 
 def judge_baseline(train_labels: NDArray[np.int64], test_predictions: pd.DataFrame) -> Verdict:
-    """Judge whether the model is no better ("found") than always predicting the class with most training images."""
-    labels, n = test_predictions["label"].to_numpy(), len(test_predictions)
-    largest = int(np.bincount(train_labels).argmax())
-    name, share = class_names(test_predictions)[largest], float((labels == largest).mean())
-    low, high = wilson(int((test_predictions["prediction"] == labels).sum()), n)
+    """Judge whether the model is no better ("found") than always predicting the class with most training images.
+
+    McNemar's test compares the two on the same test images. ``value`` is the model's accuracy minus that of always
+    predicting this class; the verdict is "unknown" if ``value`` is above 0, but may be so by chance (p >= 0.05).
+    """
+    largest, n = int(np.bincount(train_labels).argmax()), len(test_predictions)
+    own = test_predictions[["index", "label", "prediction"]]
+    compared = compare_mistakes(own.assign(prediction=largest), own)
+    value, low, high = ends = compared.difference()
+    name, share = class_names(test_predictions)[largest], float((own["label"] == largest).mean())
     always = f"always predicting {name}, which is right for {share:.1%} of the test images"
-    if low > share:
-        return Verdict("baseline", "not_found", n, f"It is better than {always}", share, low, high)
-    if high - low > WIDEST:
-        told = f"Whether it is better than {always} cannot be told from {_images(n)}"
-        return Verdict("baseline", "unknown", n, told, share, low, high)
-    told = f"It is no better than {always}: its own accuracy lies between {low:.1%} and {high:.1%}"
-    return Verdict("baseline", "found", n, told, share, low, high)
+    by = f"its accuracy minus that is {100 * value:+.1f} points (95% interval {100 * low:+.1f} to {100 * high:+.1f})"
+    if compared.p_value < 1 - LEVEL and low > 0:
+        return Verdict("baseline", "not_found", n, f"It is better than {always}", *ends)
+    if value <= 0 and high - low <= WIDEST:
+        return Verdict("baseline", "found", n, f"It is no better than {always}: {by}", *ends)
+    told = f"Whether it is better than {always} cannot be told from {_images(n)}: {by}"
+    return Verdict("baseline", "unknown", n, told, *ends)
 
 
 def judge_classes(train_labels: NDArray[np.int64], class_metrics: pd.DataFrame) -> Verdict:
