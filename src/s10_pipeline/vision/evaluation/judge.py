@@ -171,9 +171,13 @@ def judge_calibration(metrics: dict[str, Any], test_predictions: pd.DataFrame, n
     if low <= 1 <= high:
         sentence = f"Whether its confidence is too high or too low cannot be told from {_images(n)}: {told}"
         return Verdict("calibration", "unknown", n, sentence, value, low, high, items)
+    confidence, accuracy = float(p_nk.max(1).mean()), float((p_nk.argmax(1) == labels).mean())
     words = "Overconfident: more confident" if value > 1 else "Underconfident: less confident"
-    sentence = f"{words} than accurate; {told}"
-    return Verdict("calibration", "found", n, sentence, value, low, high, items)
+    words += " than accurate"
+    if (confidence > accuracy) != (value > 1):
+        words = "Overconfident: too sure of its mistakes" if value > 1 else "Underconfident: too unsure when right"
+        words += f", although its mean confidence is {confidence:.1%} and its accuracy {accuracy:.1%}"
+    return Verdict("calibration", "found", n, f"{words}; {told}", value, low, high, items)
 
 
 def judge_schedule(provenance: dict[str, Any]) -> Verdict:
