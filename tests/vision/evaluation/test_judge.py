@@ -112,7 +112,7 @@ def test_calibration_is_judged_by_the_interval_of_the_temperature(sureness, word
 
 
 def test_a_temperature_above_1_need_not_mean_more_confident_than_accurate():
-    """1,400 images with a confidence of almost 1, of which 97 % are right, and 600 with 0.8, of which 95 % are right."""
+    """Of 1,400 images with a confidence of almost 1, 97 % are right; of 600 with a confidence of 0.8, 95 % are."""
     sure, unsure = (
         predicted([[1358, 42, 0], [0, 0, 0], [0] * 3], 0.99999),
         predicted([[570, 30, 0], [0] * 3, [0] * 3], 0.8),
