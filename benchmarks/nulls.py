@@ -83,14 +83,16 @@ def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
     metrics = {"test_accuracy": right, "num_test_images": n, "num_val_images": 400}
     metrics["val_accuracy"] = float((validation.argmax(1) == val_labels).mean())
     by_class = [np.bincount(of, minlength=NUM_CLASSES) for of in (labels, p_nk.argmax(1))]
-    counts = pd.DataFrame({"class_name": range(NUM_CLASSES), "support": by_class[0], "predicted": by_class[1]})
+    names = tuple(map(str, range(NUM_CLASSES)))
+    counts = pd.DataFrame({"class_name": names, "support": by_class[0], "predicted": by_class[1]})
     counts["recall"] = np.nan
     train_labels = rng.integers(0, NUM_CLASSES, 4000)
     margin = margins_of(torch.from_numpy(np.log(p_nk)), torch.from_numpy(labels))
     margins = pd.DataFrame({"split": "test", "index": np.arange(n), "margin": margin})
-    images = ImageSet(np.zeros((n, 1, 1, 3), np.uint8), labels, tuple(map(str, range(NUM_CLASSES))), None, {})
+    images = ImageSet(np.zeros((n, 1, 1, 3), np.uint8), labels, names, None, {})
+    suspicious = find_label_errors(margins, images, images, lambda _, rows: p_nk[rows])
     verdicts = [
-        judge_labels(find_label_errors(margins, images, images, lambda _, rows: p_nk[rows]), margins, metrics),
+        judge_labels(suspicious, margins, counts, metrics),
         judge_shift(metrics),
         judge_baseline(train_labels, table),
         judge_classes(train_labels, counts),

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from s10_pipeline.vision.data.image_set import ImageSet
 from s10_pipeline.vision.evaluation.classes import measure_classes
 from s10_pipeline.vision.evaluation.judge import (
     judge_accuracy,
@@ -15,7 +16,7 @@ from s10_pipeline.vision.evaluation.judge import (
     judge_shift,
     judge_shortcut,
 )
-from s10_pipeline.vision.evaluation.label_errors import judge_labels
+from s10_pipeline.vision.evaluation.label_errors import find_label_errors, judge_labels
 from s10_pipeline.vision.evaluation.metrics import compute_metrics
 
 NAMES = ("cat", "dog", "eel")
@@ -135,6 +136,9 @@ def test_a_shift_is_a_difference_between_validation_and_test(val, test, verdict)
 SURE = {"val_accuracy": 0.9, "num_val_images": 400, "test_accuracy": 0.9, "num_test_images": 1000}
 
 
+EQUAL = pd.DataFrame({"class_name": NAMES, "support": 100})
+
+
 def candidates(**listed: str) -> pd.DataFrame:
     """A list of suspicious labels: of each split the first letters of their names."""
     rows = [(split, i, letter) for split, letters in listed.items() for i, letter in enumerate(letters)]
@@ -158,7 +162,7 @@ def candidates(**listed: str) -> pd.DataFrame:
 def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(listed, verdict, num_items):
     sizes = {"train": 3600, "val": 400, "test": 1000}
     margins = pd.DataFrame({"split": np.repeat(list(sizes), list(sizes.values()))})
-    judged = judge_labels(candidates(**listed), margins, SURE)
+    judged = judge_labels(candidates(**listed), margins, EQUAL, SURE)
     assert (judged.verdict, len(judged.items), judged.n) == (verdict, num_items, 5000)
     assert judged.sentence.partition(":")[0].lower().replace(" ", "_") in (verdict, "cannot_be_told")
     assert judged.sentence.startswith("Cannot be told") is (verdict == "unknown")
@@ -166,22 +170,43 @@ def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(l
     assert judged.low <= judged.value <= judged.high
 
 
+@pytest.mark.parametrize(
+    ("hard", "wrong", "num_images", "verdict"),
+    [
+        (2, 0, 4000, "unknown"),  # the model has not learned two of twenty classes
+        (0, 0, 4000, "not_found"),
+        (0, 200, 4000, "found"),
+    ],
+)
+def test_two_classes_that_are_hard_are_no_wrong_labels(hard, wrong, num_images, verdict):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(0, 20, num_images)
+        margin = np.where(labels < hard, rng.normal(1, 2, num_images), rng.normal(6, 1.5, num_images))
+        margin[:wrong] = rng.normal(-10, 1, wrong)
+        margins = pd.DataFrame({"split": "train", "index": np.arange(num_images), "margin": margin})
+        images = ImageSet(np.zeros((num_images, 1, 1, 3), np.uint8), labels, tuple(map(str, range(20))))
+        found = find_label_errors(margins, images, images, lambda _, rows: np.full((len(rows), 20), 0.05))
+        classes = pd.DataFrame({"class_name": images.class_names, "support": 50})
+        assert judge_labels(found, margins, classes, SURE).verdict == verdict, seed
+
+
 def test_a_large_split_may_list_two_of_a_thousand():
     margins = pd.DataFrame({"split": ["train"] * 50_000})
-    assert judge_labels(candidates(train="cde" * 33), margins, SURE).verdict == "not_found"
+    assert judge_labels(candidates(train="cde" * 33), margins, EQUAL, SURE).verdict == "not_found"
     table = candidates(train="cde" * 34)
-    assert judge_labels(table, margins, SURE).verdict == "found"
-    assert judge_labels(table.assign(q_value=0.1), margins, SURE).verdict == "not_found"
+    assert judge_labels(table, margins, EQUAL, SURE).verdict == "found"
+    assert judge_labels(table.assign(q_value=0.1), margins, EQUAL, SURE).verdict == "not_found"
 
 
 def test_labels_are_not_judged_by_a_model_that_knows_little_or_on_images_that_differ():
     margins = pd.DataFrame({"split": ["train"] * 3600 + ["val"] * 400 + ["test"] * 1000})
     worse = SURE | {"test_accuracy": 0.7}
-    assert judge_labels(candidates(test="cde" * 9), margins, worse).verdict == "unknown"
+    assert judge_labels(candidates(test="cde" * 9), margins, EQUAL, worse).verdict == "unknown"
     for test in ("cde" * 9, ""):
-        judged = judge_labels(candidates(train="cde" * 9, test=test), margins, worse)
+        judged = judge_labels(candidates(train="cde" * 9, test=test), margins, EQUAL, worse)
         assert (judged.verdict, len(judged.items)) == ("found", 27)
-    judged = judge_labels(candidates(train="cde" * 9), margins, SURE | {"val_accuracy": 0.4})
+    judged = judge_labels(candidates(train="cde" * 9), margins, EQUAL, SURE | {"val_accuracy": 0.4})
     assert (judged.verdict, len(judged.items)) == ("unknown", 0)
 
 

@@ -137,7 +137,7 @@ def judge(
         judges.judge_shortcut(shortcut_probe, provenance),
         judges.judge_duplicates(near_duplicates, metrics),
         judges.judge_shift(metrics),
-        judge_labels(label_error_candidates, train_margins, metrics),
+        judge_labels(label_error_candidates, train_margins, class_metrics, metrics),
         judges.judge_calibration(metrics, test_predictions, evaluate.num_bins),
         judges.judge_schedule(provenance),
     )

@@ -22,8 +22,9 @@ from .verdict import Verdict
 FALSE_DISCOVERIES = 0.2
 # Wrong labels are "found" if over 9 images and over 0.2 % of a split have a q-value (false discovery rate) up to 0.05.
 LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
-# If over 2/3 of a split's candidates for a wrong label have one label, the model may not have learned that class.
-ONE_CLASS = 2 / 3
+# If over 2/3 of a split's candidates for a wrong label have one label, or over 80 % one of two labels that at most 1/3 of
+# the images have, the model may not have learned these classes. Wrong labels of similar classes gave two labels 75 %.
+ONE_CLASS, TWO_CLASSES, RARE = 2 / 3, 0.8, 1 / 3
 # Below this validation accuracy, the model is too weak to find wrong labels, so the verdict on labels is "unknown".
 LEARNED = 0.5
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -84,18 +85,23 @@ def q_values(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(false_discovery_control(norm.cdf((margins - median) / deviation)))
 
 
-def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics: dict[str, Any]) -> Verdict:
+def judge_labels(
+    candidates: pd.DataFrame, train_margins: pd.DataFrame, class_metrics: pd.DataFrame, metrics: dict[str, Any]
+) -> Verdict:
     """Judge whether the data has wrong labels: more candidates for a wrong label than right labels give by chance.
 
     "unknown" if the model is right on fewer than half of the validation images. Not counted, and not in ``items``, are
-    a split where most listed images have one label, because the model may not have learned that class, and test images
-    that :func:`.judge.judge_shift` found to differ. ``value`` is the share of all images that is listed.
+    test images that :func:`.judge.judge_shift` found to differ, and a split where most listed images have one of one or
+    two labels, because the model may not have learned these classes. ``value`` is the share of all images that is
+    listed.
 
     Args:
         candidates: from :func:`find_label_errors`.
         train_margins: from training, one row per image (:func:`..training.margins.margin_table`).
+        class_metrics: columns ``class_name`` and ``support``, the number of test images.
     """
     told, items = [], []
+    support = class_metrics.set_index("class_name")["support"]
     shifted = judge_shift(metrics).verdict == "found"
     verdict: Literal["found", "not_found", "unknown"] = "not_found"
     for split, name in SPLITS.items():
@@ -103,9 +109,14 @@ def judge_labels(candidates: pd.DataFrame, train_margins: pd.DataFrame, metrics:
         told.append(f"{len(listed):,} of {n:,} {name} images")
         many = (listed["q_value"] <= LOW).sum() > max(LOW_BY_CHANCE, LOW_SHARE * n)
         labels = listed["label_name"].value_counts()
-        one_class = len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed)
-        if one_class or (shifted and split == "test"):
-            known = f"mostly {labels.index[0]}, which the model may not have learned" if one_class else None
+        hard = None
+        if len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed):
+            hard = labels.index[0]
+        elif len(listed) > LOW_BY_CHANCE and labels.iloc[:2].sum() > TWO_CLASSES * len(listed):
+            two = labels.index[:2]
+            hard = " and ".join(two) if support[two].sum() <= RARE * support.sum() else None
+        if hard or (shifted and split == "test"):
+            known = f"mostly {hard}, which the model may not have learned" if hard else None
             told[-1] += f" ({known or 'which differ from the others'})"
             verdict = "unknown" if many and verdict == "not_found" else verdict
             continue
