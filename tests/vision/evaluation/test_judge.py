@@ -176,6 +176,8 @@ def test_wrong_labels_are_told_where_more_are_listed_than_right_labels_explain(l
         (2, 0, 4000, "unknown"),  # the model has not learned two of twenty classes
         (0, 0, 4000, "not_found"),
         (0, 200, 4000, "found"),
+        (0, 6, 150, "unknown"),  # too few to call them many, but no right label has such a margin
+        (0, 0, 400, "not_found"),
     ],
 )
 def test_two_classes_that_are_hard_are_no_wrong_labels(hard, wrong, num_images, verdict):

@@ -21,9 +21,10 @@ from .verdict import Verdict
 # Maximum false discovery rate: the expected share of images with a right label among those listed as mislabelled.
 FALSE_DISCOVERIES = 0.2
 # Wrong labels are "found" if over 9 images and over 0.2 % of a split have a q-value (false discovery rate) up to 0.05.
-LOW_BY_CHANCE, LOW_SHARE, LOW = 9, 0.002, 0.05
-# If over 2/3 of a split's candidates for a wrong label have one label, or over 80 % one of two labels that at most 1/3 of
-# the images have, the model may not have learned these classes. Wrong labels of similar classes gave two labels 75 %.
+# Of a split of fewer than 1,000 images, 0.9 % with such a q-value make the verdict "unknown" instead of "not_found".
+LOW_BY_CHANCE, LOW_SHARE, LOW, SMALL = 9, 0.002, 0.05, 1000
+# If over 2/3 of a split's candidates for a wrong label have one label, or over 80 % one of two labels that at most 1/3
+# of the images have, the model may not have learned these classes. Wrong labels of similar classes: 75 %.
 ONE_CLASS, TWO_CLASSES, RARE = 2 / 3, 0.8, 1 / 3
 # Below this validation accuracy, the model is too weak to find wrong labels, so the verdict on labels is "unknown".
 LEARNED = 0.5
@@ -107,7 +108,8 @@ def judge_labels(
     for split, name in SPLITS.items():
         listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
         told.append(f"{len(listed):,} of {n:,} {name} images")
-        many = (listed["q_value"] <= LOW).sum() > max(LOW_BY_CHANCE, LOW_SHARE * n)
+        num_low = (listed["q_value"] <= LOW).sum()
+        many = num_low > max(LOW_BY_CHANCE, LOW_SHARE * n)
         labels = listed["label_name"].value_counts()
         hard = None
         if len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed):
@@ -121,6 +123,9 @@ def judge_labels(
             verdict = "unknown" if many and verdict == "not_found" else verdict
             continue
         verdict = "found" if many else verdict
+        if num_low > LOW_BY_CHANCE * n / SMALL and verdict == "not_found":
+            verdict = "unknown"
+            told[-1] += " (too few images to tell, so look at the candidates)"
         items += listed[["split", "index", "label_name", "suggested_name"]].to_dict("records")
     total, n = len(candidates), len(train_margins)
     sentence = f"the labels of {', '.join(told)} score lower than other classes by more than right labels do by chance"
