@@ -126,9 +126,9 @@ def judge_duplicates(near_duplicates: pd.DataFrame, metrics: dict[str, Any]) -> 
     if items:
         number = " and ".join((_images(counts["test"], "test image"), _images(counts["val"], "validation image")))
         told = f"Look like copies of training images (similarity of at least {COPY}): {number}"
-        if (alike := int(near_duplicates["similarity"].between(ALIKE, COPY, "left").sum())) > ALIKE_SHARE * n:
+        if (nearly := int(near_duplicates["similarity"].between(ALIKE, COPY, "left").sum())) > ALIKE_SHARE * n:
             told = "Cannot be told, because many images of this data look alike: the similarity to a training image "
-            told += f"is {ALIKE} to {COPY} for {_images(alike)}, and at least {COPY} for {number}"
+            told += f"is {ALIKE} to {COPY} for {_images(nearly)}, and at least {COPY} for {number}"
             return Verdict("near_duplicates", "unknown", n, told, len(items) / n, low, high)
         if (rest := metrics["test_accuracy_without_near_duplicates"]) is not None and counts["test"]:
             alike = _images(metrics["num_near_duplicates"], "test image")
