@@ -21,8 +21,8 @@ from s10_pipeline.vision.data.sources import read_source
 from s10_pipeline.vision.evaluation.calibration import temperature_interval
 from s10_pipeline.vision.evaluation.duplicates import find_copies
 from s10_pipeline.vision.evaluation.intervals import wilson
-from s10_pipeline.vision.evaluation.judge import judge_baseline, judge_classes, judge_labels, judge_shift
-from s10_pipeline.vision.evaluation.label_errors import find_label_errors
+from s10_pipeline.vision.evaluation.judge import judge_baseline, judge_classes, judge_shift
+from s10_pipeline.vision.evaluation.label_errors import find_label_errors, judge_labels
 from s10_pipeline.vision.explain.faithfulness import crossed_mean
 from s10_pipeline.vision.training.margins import margins_of
 from setting import hardware, keep, versions
@@ -83,19 +83,29 @@ def alarms(rng: np.random.Generator, scale: float, n: int) -> dict[str, bool]:
     metrics = {"test_accuracy": right, "num_test_images": n, "num_val_images": 400}
     metrics["val_accuracy"] = float((validation.argmax(1) == val_labels).mean())
     by_class = [np.bincount(of, minlength=NUM_CLASSES) for of in (labels, p_nk.argmax(1))]
-    counts = pd.DataFrame({"class_name": range(NUM_CLASSES), "support": by_class[0], "predicted": by_class[1]})
+    names = tuple(map(str, range(NUM_CLASSES)))
+    counts = pd.DataFrame({"class_name": names, "support": by_class[0], "predicted": by_class[1]})
     counts["recall"] = np.nan
     train_labels = rng.integers(0, NUM_CLASSES, 4000)
     margin = margins_of(torch.from_numpy(np.log(p_nk)), torch.from_numpy(labels))
     margins = pd.DataFrame({"split": "test", "index": np.arange(n), "margin": margin})
-    images = ImageSet(np.zeros((n, 1, 1, 3), np.uint8), labels, tuple(map(str, range(NUM_CLASSES))), None, {})
+    images = ImageSet(np.zeros((n, 1, 1, 3), np.uint8), labels, names, None, {})
+    suspicious = find_label_errors(margins, images, images, lambda _, rows: p_nk[rows])
     verdicts = [
-        judge_labels(find_label_errors(margins, images, images, lambda _, rows: p_nk[rows]), margins, metrics),
+        judge_labels(suspicious, margins, counts, metrics),
         judge_shift(metrics),
         judge_baseline(train_labels, table),
         judge_classes(train_labels, counts),
     ]
     return {verdict.kind: verdict.verdict == "found" for verdict in verdicts}
+
+
+def baseline_of(rng: np.random.Generator, share: float, rare_right: float, common_wrong: float) -> str:
+    """Return the verdict on a model of two unequal classes, 400 test images and the given shares of right and wrong."""
+    labels, drawn = (rng.random(400) > share).astype(int), rng.random(400)
+    predictions = (drawn < np.where(labels == 1, rare_right, common_wrong)).astype(int)
+    table = pd.DataFrame({"index": np.arange(400), "label": labels, "prediction": predictions, "p_0": 0.5, "p_1": 0.5})
+    return judge_baseline(np.zeros(1, int), table).verdict
 
 
 def chance_similarities(num_sets: int) -> np.ndarray:
@@ -169,6 +179,14 @@ def main() -> None:
     for accuracy, *sizes in ((0.6, 400, 1000), (0.9, 400, 1000), (0.95, 400, 1000), (0.9, 5000, 10_000)):
         found = [shifts(rng, accuracy, *sizes) for _ in range(20_000)]
         lines.append(f"| {accuracy:.0%} | {sizes[0]:,} | {sizes[1]:,} | {share(found)} |")
+    lines += ["", "Of baseline, two unequal classes, 400 test images, 1,000 draws:", ""]
+    lines += ["| larger class | right of the smaller | wrong of the larger | gain | found | unknown | not_found |"]
+    lines += ["| ---: " * 7 + "|"]
+    for shares in ((0.95, 0.6, 0.005), (0.9, 0.5, 0.01), (0.95, 0.3, 0.02), (0.9, 0.09, 0.01), (0.95, 0.0, 0.0)):
+        told = [baseline_of(rng, *shares) for _ in range(1000)]
+        gain = (1 - shares[0]) * shares[1] - shares[0] * shares[2]
+        counts = " | ".join(f"{told.count(verdict):,}" for verdict in ("found", "unknown", "not_found"))
+        lines.append(f"| {' | '.join(f'{value:.1%}' for value in shares)} | {gain:+.2%} | {counts} |")
     similarity = chance_similarities(8)
     lines += [
         "",

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pandas as pd
@@ -38,6 +39,10 @@ def test_what_differs_is_shown_on_both_sides(capsys):
     _table("differs", *(_made_with({"provenance": provenance}) for provenance in made))
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert shown == [["differs", "A", "B"], ["lr", "0.1", '"' + "a" * 36 + "..."], ["only", "[1]", "-"], []]
+    long = [json.dumps([{"PaddedRandomCrop": {"padding": 0.125}}, {"Cutout": {"size": size}}]) for size in (0.5, 0.25)]
+    _table("differs", *({"train": text} for text in long))
+    row = capsys.readouterr().out.splitlines()[1]
+    assert "0.5" in row and "0.25" in row
     _table("differs", {"a": "1"}, {"a": "1"})
     assert "nothing" in capsys.readouterr().out
 

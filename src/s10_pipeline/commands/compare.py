@@ -114,7 +114,7 @@ def _mcnemar(a: dict[str, Any], b: dict[str, Any]) -> str:
 def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:
     """Print a table with one row per named value of models A and B; the table ``differs`` leaves out equal values."""
     names = [name for name in {**a, **b} if title != "differs" or a.get(name) != b.get(name)]
-    rows = [(title, "A", "B"), *((name, _short(a.get(name, "-")), _short(b.get(name, "-"))) for name in names)]
+    rows = [(title, "A", "B"), *((name, *_short(a.get(name, "-"), b.get(name, "-"))) for name in names)]
     rows += [("nothing", "", "")] * (not names)
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for row in rows:
@@ -122,5 +122,9 @@ def _table(title: str, a: dict[str, str], b: dict[str, str]) -> None:
     click.echo()
 
 
-def _short(text: str, longest: int = 40) -> str:
-    return text if len(text) <= longest else text[: longest - 3] + "..."
+def _short(a: str, b: str, longest: int = 40) -> list[str]:
+    """Cut long texts: first all but 10 characters of their common beginning, if it would hide where they differ."""
+    common = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    if a != b and common >= longest - 3:
+        a, b = (f"...{text[common - 10 :]}" for text in (a, b))
+    return [text if len(text) <= longest else text[: longest - 3] + "..." for text in (a, b)]

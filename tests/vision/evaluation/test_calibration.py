@@ -60,6 +60,11 @@ def test_a_calibrated_model_has_a_calibration_error_and_an_interval_that_holds_n
     assert low == 0.0
     assert usual == pytest.approx(calibration.expected_calibration_error(p_nk, labels, 15), abs=0.03)
     assert high > 0.01
+    for seed in range(40):
+        labels = drawn_labels(logits, seed)
+        low, high, _ = calibration.calibration_error_interval(p_nk, labels, 15)
+        assert low <= calibration.expected_calibration_error(p_nk, labels, 15) <= high + 1e-12, seed
+    labels = drawn_labels(logits)
     overconfident = softmax(3 * logits, axis=1)
     low, high, usual = calibration.calibration_error_interval(overconfident, labels, 15)
     assert usual < low < calibration.expected_calibration_error(overconfident, labels, 15) < high + 0.02

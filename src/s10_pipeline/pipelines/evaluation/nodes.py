@@ -126,6 +126,7 @@ def judge(
         verdicts: one per question; each is found, not found or unknown.
     """
     from ...vision.evaluation import judge as judges
+    from ...vision.evaluation.label_errors import judge_labels
 
     check_provenance(provenance, train_set, train=train_images)
     train_labels = train_images.labels[train_set.indices]
@@ -136,7 +137,7 @@ def judge(
         judges.judge_shortcut(shortcut_probe, provenance),
         judges.judge_duplicates(near_duplicates, metrics),
         judges.judge_shift(metrics),
-        judges.judge_labels(label_error_candidates, train_margins, metrics),
+        judge_labels(label_error_candidates, train_margins, class_metrics, metrics),
         judges.judge_calibration(metrics, test_predictions, evaluate.num_bins),
         judges.judge_schedule(provenance),
     )

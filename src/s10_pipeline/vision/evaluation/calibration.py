@@ -171,7 +171,8 @@ def calibration_error_interval(
     # If a calibrated model shows an error at least as large as the observed one in 5 % of the simulations or more, the
     # true error may be zero. The interval then starts at 0.
     low = 0.0 if observed <= np.percentile(usual, 100 * LEVEL) else max(0.0, low)
-    return float(low), max(0.0, float(high)), float(usual.mean())
+    # On few images, subtracting the bias may move the whole interval below the observed error.
+    return float(min(low, observed)), float(max(high, observed)), float(usual.mean())
 
 
 def _bins(confidence: Floats, num_bins: int) -> NDArray[np.int64]:

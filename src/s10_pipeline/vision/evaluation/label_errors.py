@@ -6,6 +6,7 @@ of the distribution, where wrong labels are rare (the empirical null of Efron 20
 """
 
 from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,21 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, norm
 
 from ..data.image_set import ImageSet
+from .intervals import wilson
+from .judge import judge_shift
+from .verdict import Verdict
 
 # Maximum false discovery rate: the expected share of images with a right label among those listed as mislabelled.
 FALSE_DISCOVERIES = 0.2
+# Wrong labels are "found" if over 9 images and over 0.2 % of a split have a q-value (false discovery rate) up to 0.05.
+# Of a split of fewer than 1,000 images, 0.9 % with such a q-value make the verdict "unknown" instead of "not_found".
+LOW_BY_CHANCE, LOW_SHARE, LOW, SMALL = 9, 0.002, 0.05, 1000
+# If over 2/3 of a split's candidates for a wrong label have one label, or over 80 % one of two labels that at most 1/3
+# of the images have, the model may not have learned these classes. Wrong labels of similar classes: 75 %.
+ONE_CLASS, TWO_CLASSES, RARE = 2 / 3, 0.8, 1 / 3
+# Below this validation accuracy, the model is too weak to find wrong labels, so the verdict on labels is "unknown".
+LEARNED = 0.5
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 # Type of a function that takes an image set and row indices (N,), and returns the model's class probabilities (N, K).
 Classify = Callable[[ImageSet, NDArray[np.int64]], NDArray[np.float64]]
@@ -71,3 +84,60 @@ def q_values(margins: NDArray[np.float64]) -> NDArray[np.float64]:
     lower_quartile, median = np.quantile(margins, [0.25, 0.5])
     deviation = max((median - lower_quartile) / norm.ppf(0.75), 1e-9)
     return np.asarray(false_discovery_control(norm.cdf((margins - median) / deviation)))
+
+
+def judge_labels(
+    candidates: pd.DataFrame, train_margins: pd.DataFrame, class_metrics: pd.DataFrame, metrics: dict[str, Any]
+) -> Verdict:
+    """Judge whether the data has wrong labels: more candidates for a wrong label than right labels give by chance.
+
+    "unknown" if the model is right on fewer than half of the validation images. Not counted, and not in ``items``, are
+    test images that :func:`.judge.judge_shift` found to differ, and a split where most listed images have one of one or
+    two labels, because the model may not have learned these classes. ``value`` is the share of all images that is
+    listed.
+
+    Args:
+        candidates: from :func:`find_label_errors`.
+        train_margins: from training, one row per image (:func:`..training.margins.margin_table`).
+        class_metrics: columns ``class_name`` and ``support``, the number of test images.
+    """
+    told, items = [], []
+    support = class_metrics.set_index("class_name")["support"]
+    shifted = judge_shift(metrics).verdict == "found"
+    verdict: Literal["found", "not_found", "unknown"] = "not_found"
+    for split, name in SPLITS.items():
+        listed, n = candidates[candidates["split"] == split], int((train_margins["split"] == split).sum())
+        told.append(f"{len(listed):,} of {n:,} {name} images")
+        num_low = (listed["q_value"] <= LOW).sum()
+        many = num_low > max(LOW_BY_CHANCE, LOW_SHARE * n)
+        labels = listed["label_name"].value_counts()
+        hard = None
+        if len(listed) > LOW_BY_CHANCE and labels.iloc[0] > ONE_CLASS * len(listed):
+            hard = labels.index[0]
+        elif len(listed) > LOW_BY_CHANCE and labels.iloc[:2].sum() > TWO_CLASSES * len(listed):
+            two = labels.index[:2]
+            hard = " and ".join(two) if support[two].sum() <= RARE * support.sum() else None
+        if hard or (shifted and split == "test"):
+            known = f"mostly {hard}, which the model may not have learned" if hard else None
+            told[-1] += f" ({known or 'which differ from the others'})"
+            verdict = "unknown" if many and verdict == "not_found" else verdict
+            continue
+        verdict = "found" if many else verdict
+        if num_low > LOW_BY_CHANCE * n / SMALL and verdict == "not_found":
+            verdict = "unknown"
+            told[-1] += " (too few images to tell, so look at the candidates)"
+        items += listed[["split", "index", "label_name", "suggested_name"]].to_dict("records")
+    total, n = len(candidates), len(train_margins)
+    sentence = f"the labels of {', '.join(told)} score lower than other classes by more than right labels do by chance"
+    if metrics["val_accuracy"] < LEARNED:
+        told_of = f"the model is right on {metrics['val_accuracy']:.0%} of the validation images"
+        return Verdict("label_errors", "unknown", n, f"Cannot be told, because {told_of}: {sentence}", total / n)
+    if verdict == "found":
+        sentence = (
+            f"Found: {sentence}; if right labels vary alike, at least {1 - FALSE_DISCOVERIES:.0%} of these are wrong"
+        )
+    elif verdict == "unknown":
+        sentence, items = f"Cannot be told: {sentence}", []
+    else:
+        sentence, items = f"Not found: {sentence}; so few may do so even if all labels are right", []
+    return Verdict("label_errors", verdict, n, sentence, total / n, *wilson(total, n), items)

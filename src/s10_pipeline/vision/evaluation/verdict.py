@@ -10,7 +10,7 @@ KINDS = {
     "baseline": "a model no better than a constant guess",
     "class_starved": "classes with few images or never predicted",
     "shortcut": "planted shortcut",
-    "near_duplicates": "copies of training images",
+    "near_duplicates": "apparent copies of training images",
     "train_test_shift": "test images unlike the training images",
     "label_errors": "wrong labels",
     "calibration": "calibration",

@@ -120,12 +120,12 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
     falls = [test.fall_by_chance for test in tests]
     fell = bool(tests) and np.mean(falls) > CONSTANT_MEAN + 3.4 * CONSTANT_DEVIATION / np.sqrt(len(tests))
     largest_fall = 100 * max((test.fall for test in tests), default=0.0)
-    if high > MAX_BAND * low:
+    if tests and params.method == "minimum" and not fell:
+        rate, reason = cautious, f"the loss fell by only {largest_fall:.2g} %, which may be chance"
+    elif high > MAX_BAND * low:
         rate, reason = low, f"tests differ from {low:.2g} to {high:.2g}"
     elif tests and params.method == "auto" and low < by_rule:
         reason = f"the loss rises steeply at {low / SAFE_SHARE:.2g}, near the usual rate of {by_rule:.2g}"
-    elif tests and params.method == "minimum" and not fell:
-        rate, reason = cautious, f"the loss fell by only {largest_fall:.2g} %, which may be chance"
     elif tests and not fell:
         log.info(
             "range tests: the usual learning rate %.2g is used; the loss fell by only %.2g %%, too little for the "
