@@ -1,5 +1,7 @@
 """The public surface gives what the pipeline gives, for every kind of image."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -49,14 +51,20 @@ def test_arrays_are_images_in_rgb(model, data):
     assert predict(model, []).probabilities_nk.shape == (0, len(model.class_names))
 
 
-@pytest.mark.parametrize("array", [np.zeros((8, 8, 3)), np.zeros((8, 8, 4), np.uint8), np.zeros((2, 8), np.uint8)])
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((8, 8, 3)), *(np.zeros(shape, np.uint8) for shape in [(8, 8, 4), (2, 8), (0, 5, 3), (5, 0, 3)])],
+)
 def test_other_arrays_are_refused(model, array):
     with pytest.raises(UserError, match="uint8"):
         predict(model, [array])
 
 
-def test_what_cannot_be_read_is_named(model, tmp_path):
-    with pytest.raises(UserError, match="gone.png"):
-        predict(model, [tmp_path / "gone.png"])
+def test_what_cannot_be_read_is_named(model, files, tmp_path):
+    cut = Image.open(io.BytesIO(files[0].read_bytes()[:600]))
+    images = {"gone.png": tmp_path / "gone.png", "~nobody": "~nobody/a.png", "RGB image of 50 x 40 pixels": cut}
+    for name, image in {**images, "RGB image of 0 x 5 pixels": Image.new("RGB", (0, 5))}.items():
+        with pytest.raises(UserError, match=f"^images: .*{name}"):
+            predict(model, [image])
     with pytest.raises(UserError, match="gone.safetensors"):
         load_classifier(tmp_path / "gone.safetensors")

@@ -166,7 +166,7 @@ def save_awkward_images(folder: Path) -> None:
     grey.save(folder / "one-grey-level-transparent.png", transparency=128)
     rgb.quantize(64).save(folder / "palette-transparent.png", transparency=bytes(range(0, 256, 4)))
     rgb.quantize(64).save(folder / "palette.gif", transparency=3)
-    for size, name in (((60, 90), "sixteen-bits.png"), ((32, 32), "sixteen-bits-of-the-models-size.tif")):
+    for size, name in (((60, 90), "sixteen-bits.png"), ((60, 90), "a.pgm"), ((32, 32), "of-the-models-size.tif")):
         Image.fromarray(rng.integers(0, 65536, size, np.uint16)).save(folder / name)
     rgb.convert("CMYK").save(folder / "cmyk.jpg")
     grey.convert("1").save(folder / "bits.png")

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import pickle
 import re
@@ -5,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from project_nodes import NODES, call
 from s10_pipeline.vision.data.params import AugmentParams
@@ -79,6 +81,21 @@ def test_another_split_and_maps_of_other_mistakes_are_refused(explained):
         call("compute_cams", explained, train_set=other)
     with pytest.raises(UserError, match="^cams: .* misclassified"):
         call("gradcam_report", explained, misclassified=explained["misclassified"].head(5))
+
+
+def test_predictions_of_another_model_are_refused(explained):
+    """As after a new training without evaluation; ``explained`` shows that the model's own predictions are accepted."""
+    other = copy.deepcopy(explained["model"])
+    with torch.no_grad():
+        other.network.head.weight.neg_()
+    predictions = explained["test_predictions"]
+    for changed in (
+        {"model": other},
+        {"test_predictions": predictions.assign(index=predictions["index"] + 1)},
+        {"test_predictions": predictions.rename(columns={"p_heart": "p_horse"})},
+    ):
+        with pytest.raises(UserError, match="^test_predictions: .*kedro run --pipeline=evaluation$"):
+            call("compute_cams", explained, **changed)
 
 
 def test_the_report_reads_what_made_the_model_not_this_call(artifacts):

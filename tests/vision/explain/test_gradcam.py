@@ -79,6 +79,21 @@ def test_every_method_explains_the_class_that_is_asked_for(model: Classifier, me
     assert np.abs(cams - others).max() > 0.1
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_no_map_is_inverted_whatever_the_sign_of_a_singular_vector(
+    model: Classifier, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cams, by_sum = (
+        compute_cams(model, IMAGES, TARGETS, method=name, layer="layer3").reshape(5, -1)
+        for name in (method, "hirescam")
+    )
+    assert min(np.corrcoef(pair)[0, 1] for pair in zip(cams, by_sum, strict=True)) > 0
+    svd = np.linalg.svd
+    monkeypatch.setattr(np.linalg, "svd", lambda *args, **options: (None, None, -svd(*args, **options)[2]))
+    again = compute_cams(model, IMAGES, TARGETS, method=method, layer="layer3")
+    np.testing.assert_array_equal(again.reshape(5, -1), cams)
+
+
 @pytest.mark.parametrize("context", [torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16)])
 def test_does_not_depend_on_the_callers_context(model: Classifier, context: AbstractContextManager[None]) -> None:
     plain = compute_cams(model, IMAGES, TARGETS, method="gradcam", layer="layer3")

@@ -23,7 +23,8 @@ def test_a_file_is_taken_whatever_its_name(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_mistakes_are_said_in_one_line(tmp_path: Path) -> None:
-    for path, rule in ((None, "names no images"), (tmp_path / "gone", "no such file"), (tmp_path, "no image files")):
+    cases = [(None, "names no images"), (tmp_path / "gone", "no such file"), (tmp_path, "no image files")]
+    for path, rule in [*cases, (tmp_path / ("a" * 300), "too long"), ("~nobody-here/a", "home directory")]:
         with pytest.raises(UserError) as error:
             find_images(path)
         assert str(error.value).startswith(f"predict.path={'null' if path is None else path}: ")

@@ -207,7 +207,7 @@ def test_drawn_data_and_planted_faults_are_told_on_top(html: str, inputs: Inputs
         assert words in page and words not in html
 
 
-@pytest.mark.parametrize(("num_images", "size"), [(60, 64), (25, 224)])
+@pytest.mark.parametrize(("num_images", "size"), [(60, 64), (25, 224), (350, 224)])
 def test_many_classes_and_large_images_stay_under_five_megabytes(inputs: Inputs, num_images: int, size: int) -> None:
     given = inputs(num_images, tuple(f"class {k}" for k in range(100)), size=size)
     many = {name: pd.concat([getattr(given, name)] * 300) for name in ("label_error_candidates", "near_duplicates")}

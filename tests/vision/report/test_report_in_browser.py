@@ -153,7 +153,7 @@ def chosen(page: Any) -> list[list[str]]:
 
 
 def test_corrections_are_kept_and_become_a_file(browser: Any, inputs: Any) -> None:
-    given = inputs()
+    given = inputs(names=("cat", "dog", "two  spaces"))
     digest = pixels_sha256(given.train_images.images_nhwc[1])
     earlier = ["train", "9", "earlier.png", digest, "relabel", "dog"]
     source = given.provenance["data"]["train"]

@@ -27,6 +27,7 @@ def compute_cams(
     train_images: ImageSet,
     test_images: ImageSet,
     train_set: Split,
+    test_predictions: DataFrame,
     misclassified: DataFrame,
     shortcut_probe: DataFrame,
     provenance: dict[str, Any],
@@ -41,12 +42,15 @@ def compute_cams(
     from ...vision.data.examples import draw_training_examples
     from ...vision.data.planted import planted_shortcut
     from ...vision.device import choose_device
+    from ...vision.evaluation.metrics import check_predictions
     from ...vision.explain.mistakes import explain_mistakes
 
     check_same_data(model, test_images)
     check_provenance(provenance, train_set, train=train_images, test=test_images)
+    chosen = choose_device(device)
+    check_predictions(model, test_images, test_predictions, chosen)
     planted = planted_shortcut(provenance) if len(shortcut_probe) else None
-    cams = explain_mistakes(model, test_images, misclassified, planted, explain, choose_device(device))
+    cams = explain_mistakes(model, test_images, misclassified, planted, explain, chosen)
     return cams, draw_training_examples(train_images, train_set, provenance, num_rows=4)
 
 

@@ -24,6 +24,7 @@ def create_pipeline() -> Pipeline:
                     "train_images",
                     "test_images",
                     "train_set",
+                    "test_predictions",
                     "misclassified",
                     "shortcut_probe",
                     "provenance",

@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score, recall_score
 from ..data.image_set import ImageSet
 from ..data.loader import cap_batch_size, plain_batches
 from ..data.split import Split
+from ..errors import UserError
 from ..network.classifier import Classifier
 from ..progress import progress_bar
 from .calibration import apply_temperature, expected_calibration_error, fit_temperature, losses, tabulate_reliability
@@ -43,6 +44,27 @@ def predict_probabilities(
             bar.advance(len(images_bchw))
     model.cpu()
     return np.concatenate(rows)
+
+
+def check_predictions(
+    model: Classifier, images: ImageSet, test_predictions: pd.DataFrame, device: torch.device
+) -> None:
+    """Raise UserError if ``test_predictions`` are not of this model, as after a new training without evaluation.
+
+    The 64 least confident predictions are computed again, because two models differ most in these. Differences of up to
+    0.01 are accepted, because devices round differently.
+    """
+    shown = test_predictions.sort_values("confidence", kind="stable").head(64)
+    columns = [f"p_{name}" for name in model.class_names]
+    same = set(columns) <= set(shown) and shown["index"].max() < len(images)
+    if same:
+        p_nk = predict_probabilities(model, images, shown["index"].to_numpy(), 64, device)
+        same = np.abs(p_nk - shown[columns].to_numpy()).max() <= 0.01
+    if not same:
+        raise UserError(
+            "test_predictions: another model made them, because training ran again without evaluation; evaluate the "
+            "model first: kedro run --pipeline=evaluation"
+        )
 
 
 def prediction_table(probabilities_nk: NDArray[np.float64], images: ImageSet, subset: Split) -> pd.DataFrame:

@@ -123,7 +123,8 @@ def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the mean advantage of class activation maps over control maps, and both ends of its 95 % interval.
 
     The comparisons are not independent, because each image and each map occurs in several of them. So the variance is
-    clustered by image and by map (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136).
+    clustered by image and by map (Cameron, Gelbach and Miller 2011, doi:10.1198/jbes.2010.07136). For few images, that
+    variance can be too small or negative, so the variance clustered by image alone or by map alone is its lower limit.
 
     Args:
         values_nd: (N, D): row i, column d compares image i with the control map (i + d + 1) modulo N.
@@ -131,8 +132,9 @@ def crossed_mean(values_nd: NDArray[np.float64]) -> tuple[float, float, float]:
     mean = values_nd.mean()
     rest_nd = values_nd - mean
     by_map_nd = np.stack([np.roll(rest, d + 1) for d, rest in enumerate(rest_nd.T)], axis=1)
-    variance = (rest_nd.sum(1) ** 2).sum() + (by_map_nd.sum(1) ** 2).sum() - (rest_nd**2).sum()
-    half = float(student.ppf(0.975, len(rest_nd) - 1)) * np.sqrt(max(variance, 0.0)) / rest_nd.size
+    by_image, by_map, by_cell = ((sums**2).sum() for sums in (rest_nd.sum(1), by_map_nd.sum(1), rest_nd))
+    variance = max(by_image + by_map - by_cell, by_image, by_map)
+    half = float(student.ppf(0.975, len(rest_nd) - 1)) * np.sqrt(variance) / rest_nd.size
     return float(mean), float(mean - half), float(mean + half)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from ..data.image_files import large_images_allowed, starts_like_an_image, walk_images
 from ..data.resize import UnreadableImage, decode_square_rgb, opened, to_square_rgb
 from ..data.sources.decoding import map_images, sizes_of
-from ..errors import UserError
+from ..errors import UserError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +34,14 @@ def find_images(path: str | Path | None) -> list[Path]:
     """
     if path is None or not str(path):
         raise UserError("predict.path=null: names no images to predict; give --params=predict.path=FILE_OR_DIR")
-    place = Path(path).expanduser()
     setting = f"predict.path={path}"
-    if not place.exists():
-        raise UserError(f"{setting}: no such file or folder; give the path of an image or of a folder of images")
+    try:
+        place = Path(path).expanduser()
+        reason = None if place.exists() else "no such file or folder"
+    except (OSError, RuntimeError) as error:  # no permission, a name too long, or ~USER of an unknown user
+        reason = one_line(error).rstrip(".")
+    if reason:
+        raise UserError(f"{setting}: {reason}; give the path of an image or of a folder of images")
     if not place.is_dir():
         # Do not check that the path is a regular file, because reading it later reports the reason.
         return [place]
@@ -77,21 +81,24 @@ def square_pixels(image: ImageLike, size: int) -> NDArray[np.uint8]:
     """Convert an image file, Pillow image or array to uint8 (size, size, 3), resized as in :mod:`..data.resize`.
 
     Raises:
-        UserError: the file cannot be read, or the array is not uint8 (H, W, 3).
+        UserError: the file or Pillow image cannot be read or has no pixels, or the array is not uint8 (H, W, 3).
     """
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise UserError(
                 f"images: an array has type {image.dtype} and shape {image.shape}; give uint8 (height, width, 3), RGB"
             )
         image = Image.fromarray(image)
-    if isinstance(image, Image.Image):
-        return to_square_rgb(image, size)
-    file = Path(image).expanduser()
     try:
-        return _read(file, size)
-    except UnreadableImage as error:
-        raise UserError(f"images: {file}: {error}; leave this file out of images") from error
+        if not isinstance(image, Image.Image):
+            return _read(Path(image).expanduser(), size)
+        if 0 in image.size:
+            raise UnreadableImage("it has no pixels")
+        return to_square_rgb(image, size)
+    except Exception as error:  # Pillow raises OSError, SyntaxError, KeyError, ... on a broken image
+        if isinstance(image, Image.Image):
+            image = f"{image.mode} image of {image.width} x {image.height} pixels"
+        raise UserError(f"images: {image}: {one_line(error)}; leave this image out of images") from error
 
 
 def _read(file: Path, size: int) -> NDArray[np.uint8]:

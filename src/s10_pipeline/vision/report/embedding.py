@@ -13,9 +13,9 @@ from PIL import Image
 
 from .overlay import draw_tiles, enlarge, tile_size
 
-# Upper limit, in bytes, of all images and Grad-CAM maps in the section of misclassified images, so that the report
-# stays below 5 MB.
-_BUDGET_BYTES = 2_200_000
+# Upper limit, in bytes, of the section of misclassified images, so that the report stays below 5 MB with up to 400 of
+# them. It is for images and Grad-CAM maps, less the HTML text of each misclassified image.
+_BUDGET_BYTES, _TEXT_BYTES = 2_200_000, 2_800
 # Choices of (size in pixels, number of palette colours or None for full colour), best first. The first choice with
 # which all images fit into the budget is used.
 _LEVELS = ((96, None), (96, 128), (64, 96), (48, 64), (32, 32), (24, 16))
@@ -76,7 +76,8 @@ def explanation_uris(
     Args:
         images_nhwc: uint8 (N, H, H, 3), RGB.
         cams_nhw, true_cams_nhw: float32 (N, H, H) in [0, 1].
-        budget_bytes: upper limit for all URIs together, estimated from at most 25 of the images.
+        budget_bytes: upper limit for all URIs together and 2,800 bytes of text per image, estimated from at most 25 of
+            the images. The smallest size may exceed it.
     """
 
     def encode(i: int, level: tuple[int, int | None]) -> tuple[str, ...]:
@@ -89,6 +90,7 @@ def explanation_uris(
         return tuple(picture_uri(pixels, num_colors) for pixels in tiles)
 
     num_images = len(images_nhwc)
+    budget_bytes -= _TEXT_BYTES * num_images
     sample = np.unique(np.linspace(0, num_images - 1, min(num_images, 25)).astype(int)).tolist()
     for level in _LEVELS:
         encoded = {i: encode(i, level) for i in sample}

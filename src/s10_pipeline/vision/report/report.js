@@ -89,7 +89,7 @@ function makeCorrections(given) {
     const fill = () => {
       const names = new Set([image.suggested, ...given.class_names].filter((name) => name && name !== image.label));
       const there = new Set([...select.options].map((option) => option.value));
-      select.append(...[...names].filter((name) => !there.has(name)).map((name) => new Option(name)));
+      select.append(...[...names].filter((name) => !there.has(name)).map((name) => new Option(name, name)));
     };
     for (const event of ["focus", "pointerdown"]) select.addEventListener(event, fill, { once: true });
     const [keep, drop] = ["right as it is", "drop"].map((text) => Object.assign(document.createElement("button"), { type: "button", textContent: text }));
@@ -120,7 +120,7 @@ function makeCorrections(given) {
       keep.setAttribute("aria-pressed", action === "keep");
       drop.setAttribute("aria-pressed", action === "drop");
       const name = action === "relabel" ? label : "";
-      if (![...select.options].some((option) => option.value === name)) select.append(new Option(name));
+      if (![...select.options].some((option) => option.value === name)) select.append(new Option(name, name));
       select.value = name;
       select.classList.toggle("chosen", action === "relabel");
       if (action && !(action === "keep" && earlier.has(digest))) rows.set(digest, [...image.row, action, label]);
