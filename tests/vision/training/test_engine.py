@@ -135,6 +135,11 @@ def test_interrupted_it_goes_on_at_the_rate_that_was_found_first(data, tiny, tmp
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
 
 
+def test_a_rate_far_from_the_one_found_first_starts_afresh(data, tiny, store, kill):
+    kill(1, data, 0.05, tiny, store)
+    assert train_classifier(data, 0.01, tiny, store).lr == 0.01
+
+
 def test_its_own_interrupted_training_comes_before_another_rate_s(data, tiny, store, kill):
     params = tiny.model_copy(update={"epochs": 3})
     kill(1, data, 0.07, params.model_copy(update={"lr": 0.07}), store)

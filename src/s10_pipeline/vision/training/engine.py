@@ -117,8 +117,8 @@ def train_classifier(
 
     An unfinished training with the same run key resumes after its last complete epoch. The result is bit-identical to
     an uninterrupted training if kind of CPU and number of threads are the same, on CUDA only with
-    ``params.deterministic``. If ``params.lr`` is null, an unfinished
-    training that differs only in the rate that the range test found is resumed too, with its own rate.
+    ``params.deterministic``. If ``params.lr`` is null, an unfinished training that differs only slightly, in the rate
+    that the range test found, is resumed too, with its own rate (:func:`.run_key.rate_to_go_on_with`).
 
     Args:
         lr: learning rate after warm-up, given by the user or found by the range test.

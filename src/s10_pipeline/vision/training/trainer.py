@@ -240,5 +240,5 @@ def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
     """
     return DivergedError(
         f"train: the loss was not finite at learning rate {lr:g}, in epoch {epoch}, batch {batch}; give a lower "
-        "train.lr, or null to use the range test's (earlier epochs and artifacts are kept)"
+        "train.lr, or null instead of a given rate (earlier epochs and artifacts are kept)"
     )
