@@ -175,6 +175,14 @@ def test_a_finished_training_is_not_taken_up_unless_it_was_made_longer(data, tin
     assert train_classifier(data, 0.06, longer, store).lr == 0.05
 
 
+def test_an_interrupted_short_trial_is_no_interruption_of_the_long_training(data, tiny, store, kill):
+    long = tiny.model_copy(update={"epochs": 3})
+    store.mark_finished(train_classifier(data, 0.05, long, store).run_key, 3)
+    kill(1, data, 0.05, tiny, store)
+    assert train_classifier(data, 0.06, long, store).lr == 0.06
+    assert epochs_left(data, 0.06, tiny, store) == range(2, 3), "the short trial resumes itself"
+
+
 def test_more_epochs_go_on_and_fewer_start_afresh(data, tiny, store, monkeypatch):
     trained: list[int] = []
     plain = trainer.train_epoch

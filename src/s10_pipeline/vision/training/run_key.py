@@ -103,7 +103,9 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
 
     for folder, other in reversed(store.described()):
         found = other.get("origin", {}).get("lr_found") and without_rate(other) == without_rate(depends)
-        if not found or not RunCheckpoints(folder).is_unfinished(epochs):
+        # A short trial's folder KEY-EPOCHS is no interruption of a long training in the folder KEY.
+        would_resume = folder.name == store.key_for(folder.name.partition("-")[0], epochs)
+        if not (found and would_resume and RunCheckpoints(folder).is_unfinished(epochs)):
             continue
         rate, now = float(other["parameters"]["train.lr"]), float(depends["parameters"]["train.lr"])
         if now / SLIGHT <= rate <= now * SLIGHT:
