@@ -52,7 +52,9 @@ def test_a_damaged_or_foreign_checkpoint_is_set_aside(store, caplog):
     ]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError(), OSError(5)])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError(), OSError(5)]
+)
 def test_checkpoints_stay_if_memory_or_disk_fail(store, monkeypatch, error):
     def fail(*_: object, **__: object) -> None:
         raise error

@@ -83,7 +83,7 @@ class CheckpointStore:
             lock.release()
 
     def described(self) -> list[tuple[Path, Parts]]:
-        """List all trainings, oldest first: the folder, and the parameters and digests that decide the result.
+        """List all trainings in the order of their last start: the folder, and all that decides the result.
 
         Trainings whose :data:`DESCRIPTION` cannot be read are left out.
         """
@@ -116,11 +116,15 @@ class RunCheckpoints:
     def describe(self, depends: Parts, *, lr_found: bool = False) -> None:
         """Write the parameters and digests that decide the result of this training to its folder, unless already there.
 
+        The file's modification time tells when the training was last started.
+
         Args:
             lr_found: whether the range test found the learning rate; recorded too, but no part of the run key.
         """
         path = self.folder / DESCRIPTION
-        if not path.exists():
+        if path.exists():
+            path.touch()
+        else:
             write_text(path, json.dumps({**depends, "origin": {"lr_found": lr_found}}, indent=1))
 
     def is_unfinished(self, epochs: int) -> bool:
