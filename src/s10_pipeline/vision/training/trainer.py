@@ -72,6 +72,7 @@ class Trainer:
             pin_memory=device.type == "cuda",
             rank=ranks.rank,
             num_ranks=ranks.count,
+            num_here=params.distributed.num_processes,
         )
         self.schedule = SCHEDULES[params.schedule](self.optimizer, lr, params, len(self.loader))
         mine = slice(ranks.rank, None, ranks.count)
