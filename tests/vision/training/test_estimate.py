@@ -100,10 +100,15 @@ def test_workers_hide_the_data_and_processes_share(data, tiny, monkeypatch, capl
     with caplog.at_level(logging.INFO):
         announce(data.train_images, data.train_set, params, epochs=range(1, 2), num_measured=0)
         announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 1), num_measured=0)
+        # the probe used four threads, of which each process gets one
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+        monkeypatch.setattr(estimate, "_advise_threads", lambda *_: None)
+        announce(data.train_images, data.train_set, params, range_test=10, epochs=range(1, 2), num_measured=0)
     # 2 workers make 67 images per second, the network could take 111; the range test alone runs in one process
     assert caplog.messages == [
         "training speed on 4 x here: about 267 images/s; estimated time: 1 epoch about 1 s",
         "training speed on here: about 67 images/s; estimated time: range test about 10 s",
+        "training speed on 4 x here: about 67 images/s; estimated time: range test about 10 s, 1 epoch about 5 s",
     ]
 
 
