@@ -255,6 +255,7 @@ def widened(state: dict) -> dict:
         lambda state: {key: state[key] for key in state if key != "optimizer"},
         lambda state: {**state, "history": [{"epoch": 1}]},
         lambda state: {**state, "timing": state["timing"] * 2},
+        lambda state: {**state, "margins": {name: sums[:1] for name, sums in state["margins"].items()}},
         lambda state: {**state, "history": "none"},
         lambda state: {**state, "schedule": {"plateau": 3}},
         widened,

@@ -102,8 +102,9 @@ def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) 
         columns = [tuple(row) for row in (*state["history"], *state["timing"])]
         momenta = [(w, m) for w, s in trainer.optimizer.state.items() if (m := s.get("momentum_buffer")) is not None]
         fits = columns == [HISTORY_COLUMNS] * epoch + [TIMING_COLUMNS] * epoch
-        if not fits or any(weight.shape != momentum.shape for weight, momentum in momenta):
-            raise ValueError("history or momentum of another shape")
+        pairs = [*momenta, *((sums, state["margins"][name]) for name, sums in trainer.margins.items())]
+        if not fits or any(expected.shape != found.shape for expected, found in pairs):
+            raise ValueError("history, momentum or margins of another shape")
     except Exception as error:  # any type of error, because a checkpoint file may hold anything
         what = f"not the state of this training ({type(error).__name__}: {one_line(error)[:200]})"
         remedy = "remove its file to resume from the checkpoint before it, or to start from scratch"
