@@ -142,11 +142,13 @@ def train_classifier(
         )  # fmt: skip
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
-        total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
+        num_ranks = params.distributed.num_ranks
+        batches = EpochBatches(data.train_set.indices, params.batch_size, params.seed, num_ranks=num_ranks)
+        total = params.epochs * len(batches)
         with progress_bar("", total, "batches") as bar:
             run(Job(data, rate, params, device, checkpoints), bar.show, store.on_epoch)
         last = checkpoints.last()
-    assert last is not None, "the last epoch was saved"
+    assert last and last[0] == params.epochs, "the last epoch was saved"
     state = last[1]
     model = build_classifier(data.train_images, data.train_set, params)
     model.load_state_dict(trained_weights(state))
