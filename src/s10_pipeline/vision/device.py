@@ -187,14 +187,19 @@ def explain_out_of_memory(batch_size: int, device: torch.device) -> Iterator[Non
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        # torch has an exception class for running out of memory only on CUDA, so recognise such errors by their text
-        words = ("out of memory", "can't allocate memory", "not enough memory")
-        if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in words):
+        if not is_out_of_memory(error):
             raise
         raise UserError(
             f"train.batch_size={batch_size}: does not fit into the memory of {describe_device(device)}; use a smaller "
             f"one, such as {max(2, batch_size // 2)}, or a smaller network (checkpoints of earlier epochs are kept)"
         ) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an exception means that memory is full."""
+    # torch has an exception class for running out of memory only on CUDA, so recognise such errors by their text
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in words)
 
 
 def describe_device(device: torch.device) -> str:

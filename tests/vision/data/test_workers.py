@@ -13,12 +13,16 @@ from s10_pipeline.vision.data.workers import num_cores, resolve_num_workers
 from s10_pipeline.vision.errors import UserError
 
 
-@pytest.mark.parametrize(("num_workers", "num_ranks", "fits"), [(1, 1, True), (2, 1, False), (1, 2, False)])
-def test_a_small_dev_shm_is_told_before_workers_start(shapes, sets, monkeypatch, num_workers, num_ranks, fits):
+@pytest.mark.parametrize(
+    ("num_workers", "num_ranks", "hosts", "fits"),
+    [(1, 1, 1, True), (2, 1, 1, False), (1, 2, 1, False), (1, 2, 2, True)],
+)
+def test_a_small_dev_shm_is_told_before_workers_start(shapes, sets, monkeypatch, num_workers, num_ranks, hosts, fits):
     # messages of 10 batches, 204,800 bytes each: 4 of one worker are under way at most
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=9 * 2**20))
     with nullcontext() if fits else pytest.raises(UserError) as refused:
-        TrainLoader(shapes[0], sets[0], 64 * num_ranks, 0, num_workers, num_ranks=num_ranks)
+        size, here = 64 * num_ranks, num_ranks // hosts
+        TrainLoader(shapes[0], sets[0], size, 0, num_workers, num_ranks=num_ranks, num_here=here)
     if not fits:
         assert f"train.num_workers={num_workers}: needs 1" in str(refused.value)
         for fact in ("/dev/shm", "9 MB are free", "--shm-size=1g", f"use at most {2 - num_ranks}"):

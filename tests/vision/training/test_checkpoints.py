@@ -51,6 +51,22 @@ def test_a_damaged_or_foreign_checkpoint_is_set_aside(store, caplog):
     assert set(checkpoints.folder.glob("*.unreadable")) == unreadable
 
 
+@pytest.mark.parametrize(
+    "error", [RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError(), OSError(5)]
+)
+def test_checkpoints_stay_if_memory_or_disk_fail(store, monkeypatch, error):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with store.open("key", keep=9) as checkpoints:
+        for epoch in (1, 2):
+            checkpoints.save(epoch, state(epoch))
+        monkeypatch.setattr(torch, "load", fail)
+        with pytest.raises(UserError, match=r"^checkpoint .*epoch-00002.pt: cannot be read now \(.*; free memory"):
+            checkpoints.last()
+    assert [epoch for epoch, _ in checkpoints.saved()] == [1, 2]
+
+
 @pytest.mark.parametrize("place", ["other/epoch-00002.pt", "key/epoch-00001.pt"])
 def test_a_checkpoint_of_another_scope_or_epoch_is_not_taken(store, place, caplog):
     for name in ("key", "other"):

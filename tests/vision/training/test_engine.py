@@ -124,6 +124,11 @@ def test_interrupted_it_goes_on_at_the_rate_that_was_found_first(data, tiny, sto
     assert classifier_to_bytes(resumed.model) == classifier_to_bytes(whole.model)
 
 
+def test_a_rate_far_from_the_one_found_first_starts_afresh(train, kill):
+    kill(1)
+    assert train(0.01).lr == 0.01
+
+
 def test_its_own_interrupted_training_comes_before_another_rate_s(train, kill):
     kill(1, 0.07, epochs=3, lr=0.07)
     kill(2, epochs=3)
@@ -147,6 +152,13 @@ def test_a_finished_training_is_not_taken_up_unless_it_was_made_longer(store, tr
     kill(1, epochs=3)
     store.mark_finished(newer.run_key, 1)
     assert train(0.06, epochs=3).lr == 0.05
+
+
+def test_an_interrupted_short_trial_is_no_interruption_of_the_long_training(data, tiny, store, train, kill):
+    store.mark_finished(train(epochs=3).run_key, 3)
+    kill(1)
+    assert train(0.06, epochs=3).lr == 0.06
+    assert epochs_left(data, 0.06, tiny, store) == range(2, 3), "the short trial resumes itself"
 
 
 def test_more_epochs_go_on_and_fewer_start_afresh(store, train, monkeypatch):
@@ -205,6 +217,7 @@ def widened(state: dict) -> dict:
         lambda state: {key: state[key] for key in state if key != "optimizer"},
         lambda state: {**state, "history": [{"epoch": 1}]},
         lambda state: {**state, "timing": state["timing"] * 2},
+        lambda state: {**state, "margins": {name: sums[:1] for name, sums in state["margins"].items()}},
         lambda state: {**state, "history": "none"},
         lambda state: {**state, "schedule": {"plateau": 3}},
         widened,

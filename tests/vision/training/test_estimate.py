@@ -84,7 +84,7 @@ def test_the_estimate_adds_up(tiny, told):
     assert told(tiny, range(1, 51), 160, range_test=150) == [f"here: about 100 images/s; estimated time: {estimated}"]
 
 
-def test_workers_hide_the_data_and_processes_share(tiny, told):
+def test_workers_hide_the_data_and_processes_share(tiny, told, monkeypatch):
     distributed = tiny.distributed.model_copy(update={"num_processes": 4})
     params = tiny.model_copy(update={"num_workers": 2, "distributed": distributed})
     # 2 workers make 67 images per second, the network could take 111; the range test alone runs in one process
@@ -92,6 +92,11 @@ def test_workers_hide_the_data_and_processes_share(tiny, told):
     assert told(params, range(1, 2), data=0.03) == expected
     expected = ["here: about 67 images/s; estimated time: range test about 10 s"]
     assert told(params, range(1, 1), range_test=10, data=0.03) == expected
+    # the probe used four threads, of which each process gets one
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(estimate, "_advise_threads", lambda *_: None)
+    expected = ["4 x here: about 67 images/s; estimated time: range test about 10 s, 1 epoch about 5 s"]
+    assert told(params, range(1, 2), range_test=10, data=0.03) == expected
 
 
 def test_small_images_cost_by_their_area_and_epochs_that_are_left_by_their_own(tiny, told):

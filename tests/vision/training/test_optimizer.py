@@ -36,8 +36,10 @@ def test_balanced_weights_are_scikit_learns_and_scale_each_images_loss(data, tin
     by_sklearn = compute_class_weight("balanced", classes=np.unique(labels), y=labels)
     assert weights.tolist() == pytest.approx(np.insert(by_sklearn, 3, 0.0), rel=1e-6)
     logits, labels = torch.randn(150, 10), torch.from_numpy(labels)
-    each = nn.functional.cross_entropy(logits, labels, reduction="none")
-    assert training_loss(logits, labels, 0.0, weights).item() == pytest.approx((weights[labels] * each).mean().item())
+    for smoothing in (0.0, 0.1):
+        each = nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+        mean = (weights[labels] * each).mean().item()
+        assert training_loss(logits, labels, smoothing, weights).item() == pytest.approx(mean)
     # the two halves of a batch on two processes add up to the whole
     halves = [training_loss(logits[half], labels[half], 0.1, weights) / 2 for half in (slice(75), slice(75, None))]
     assert sum(halves).item() == pytest.approx(training_loss(logits, labels, 0.1, weights).item())

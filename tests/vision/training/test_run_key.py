@@ -100,6 +100,8 @@ def test_a_fresh_start_is_explained(data, tiny, tmp_path):
     assert start(weight_decay=0.25, anneal_epochs=1, epochs=3) == (
         "since the last training, train.anneal_epochs 0 -> 1"
     )
+    start()  # again
+    assert start(seed=1) == "since the last training, train.seed 0 -> 1"
     both = {"anneal_epochs": 1, "resizing": tiny.resizing.model_copy(update={"epochs": 1})}
     start(**both)
     told = start(**both, epochs=3)

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from s10_pipeline.vision.data.loader import TrainLoader
 from s10_pipeline.vision.device import choose_precision
+from s10_pipeline.vision.distributed.ranks import ProcessGroup
 from s10_pipeline.vision.training.optimizer import build_optimizer
 from s10_pipeline.vision.training.step import TrainStep
 from s10_pipeline.vision.training.trainer import train_epoch
@@ -39,3 +40,12 @@ def test_an_epoch_equals_a_plain_loop_weight_for_weight(classifier, data, tiny, 
     assert sums.mean_loss() == pytest.approx(sum(losses) / 360, rel=1e-5)
     assert sums.accuracy() == correct / 360
     assert 0 <= timing.waiting_seconds < timing.seconds
+
+
+def test_dropout_differs_by_rank_seed_and_epoch():
+    drawn = set()
+    with torch.random.fork_rng():
+        for rank, seed, epoch in ((0, 0, 1), (1, 0, 1), (0, 4096, 1), (0, 1, 1), (0, 0, 2), (0, 2**32 - 1, 1)):
+            ProcessGroup(rank, 2).seed_dropout(seed, epoch)
+            drawn.add(tuple(torch.rand(4).tolist()))
+    assert len(drawn) == 6

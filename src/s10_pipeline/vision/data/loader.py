@@ -145,6 +145,7 @@ class TrainLoader:
         num_workers: number of worker processes; 0 prepares batches in this process.
         pin_memory: whether to use pinned memory, for asynchronous copies to a CUDA device.
         rank, num_ranks: number of this training process and number of all, which share each batch.
+        num_here: number of training processes on this host, which share its memory.
 
     Raises:
         UserError: shared memory or the limit of open files does not suffice for the workers.
@@ -160,13 +161,14 @@ class TrainLoader:
         pin_memory: bool = False,
         rank: int = 0,
         num_ranks: int = 1,
+        num_here: int = 1,
     ) -> None:
         self.batches = EpochBatches(subset.indices, batch_size, seed, rank, num_ranks)
         self.batch_weight = self.batches.batch_weight
         batch_bytes = batch_size // num_ranks * images.images_nhwc[0].nbytes
         per_message = max(1, MESSAGE_BYTES // batch_bytes) if num_workers else 1
         if num_workers:
-            check_limits(num_workers, per_message * batch_bytes * num_ranks)
+            check_limits(num_workers, per_message * batch_bytes * num_here)
         self.loader: DataLoader[Message] = DataLoader(
             AugmentedImages(images, subset, seed),
             batch_sampler=BatchSampler(self.batches, per_message, drop_last=False),  # type: ignore[arg-type]

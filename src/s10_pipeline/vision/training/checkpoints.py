@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from ...identity.atomic import replacing, write_text
 from ...identity.differences import Parts
 from ...identity.regular_files import regular_file
+from ..device import is_out_of_memory
 from ..errors import UserError
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class CheckpointStore:
             lock.release()
 
     def described(self) -> list[tuple[Path, Parts]]:
-        """List all trainings, oldest first: the folder, and the parameters and digests that decide the result.
+        """List all trainings in the order of their last start: the folder, and all that decides the result.
 
         Trainings whose :data:`DESCRIPTION` cannot be read are left out.
         """
@@ -115,11 +116,15 @@ class RunCheckpoints:
     def describe(self, depends: Parts, *, lr_found: bool = False) -> None:
         """Write the parameters and digests that decide the result of this training to its folder, unless already there.
 
+        The file's modification time tells when the training was last started.
+
         Args:
             lr_found: whether the range test found the learning rate; recorded too, but no part of the run key.
         """
         path = self.folder / DESCRIPTION
-        if not path.exists():
+        if path.exists():
+            path.touch()
+        else:
             write_text(path, json.dumps({**depends, "origin": {"lr_found": lr_found}}, indent=1))
 
     def is_unfinished(self, epochs: int) -> bool:
@@ -171,7 +176,11 @@ class RunCheckpoints:
             old.unlink(missing_ok=True)
 
     def last(self) -> tuple[int, State] | None:
-        """Return (epoch, state) of the newest readable checkpoint, or None; rename unreadable ones, with a warning."""
+        """Return (epoch, state) of the newest readable checkpoint, or None; rename damaged ones, with a warning.
+
+        Raises:
+            UserError: memory does not suffice, or the disk fails; checkpoints stay.
+        """
         for epoch, path in reversed(self.saved()):
             try:
                 with zipfile.ZipFile(path) as archive:
@@ -181,13 +190,14 @@ class RunCheckpoints:
                 if (named["run_key"], named["epoch"]) != (self.folder.name, epoch):
                     raise ValueError(f"belongs to epoch {named['epoch']} of {named['run_key']}")
                 return epoch, named["state"]
-            except (MemoryError, OSError):
-                raise  # do not rename the file: after an error of memory or disk, the checkpoint may be intact
             except Exception as error:
+                why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+                if isinstance(error, OSError) or is_out_of_memory(error):  # the checkpoint may be intact
+                    remedy = "free memory, or check the disk, and run the same command again"
+                    raise UserError(f"checkpoint {path}: cannot be read now ({why}); {remedy}") from error
                 # A damaged file can cause any exception, and training can resume from an earlier file.
                 aside = path.with_suffix(".unreadable")
                 os.replace(path, aside)
-                why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
                 log.warning("checkpoint %s cannot be read (%s); renamed to %s", path, why, aside.name)
         return None
 

@@ -102,8 +102,9 @@ def _restore(trainer: Trainer, epoch: int, state: dict[str, Any], folder: Path) 
         columns = [tuple(row) for row in (*state["history"], *state["timing"])]
         momenta = [(w, m) for w, s in trainer.optimizer.state.items() if (m := s.get("momentum_buffer")) is not None]
         fits = columns == [HISTORY_COLUMNS] * epoch + [TIMING_COLUMNS] * epoch
-        if not fits or any(weight.shape != momentum.shape for weight, momentum in momenta):
-            raise ValueError("history or momentum of another shape")
+        pairs = [*momenta, *((sums, state["margins"][name]) for name, sums in trainer.margins.items())]
+        if not fits or any(expected.shape != found.shape for expected, found in pairs):
+            raise ValueError("history, momentum or margins of another shape")
     except Exception as error:  # any type of error, because a checkpoint file may hold anything
         what = f"not the state of this training ({type(error).__name__}: {one_line(error)[:200]})"
         remedy = "remove its file to resume from the checkpoint before it, or to start from scratch"
@@ -117,8 +118,8 @@ def train_classifier(
 
     An unfinished training with the same run key resumes after its last complete epoch. The result is bit-identical to
     an uninterrupted training if kind of CPU and number of threads are the same, on CUDA only with
-    ``params.deterministic``. If ``params.lr`` is null, an unfinished
-    training that differs only in the rate that the range test found is resumed too, with its own rate.
+    ``params.deterministic``. If ``params.lr`` is null, an unfinished training that differs only slightly, in the rate
+    that the range test found, is resumed too, with its own rate (:func:`.run_key.rate_to_go_on_with`).
 
     Args:
         lr: learning rate after warm-up, given by the user or found by the range test.
@@ -141,11 +142,13 @@ def train_classifier(
         )  # fmt: skip
     with store.open(run_key, params.keep_checkpoints) as checkpoints:
         _begin(checkpoints, store, params, depends)
-        total = params.epochs * len(EpochBatches(data.train_set.indices, params.batch_size, params.seed))
+        num_ranks = params.distributed.num_ranks
+        batches = EpochBatches(data.train_set.indices, params.batch_size, params.seed, num_ranks=num_ranks)
+        total = params.epochs * len(batches)
         with progress_bar("", total, "batches") as bar:
             run(Job(data, rate, params, device, checkpoints), bar.show, store.on_epoch)
         last = checkpoints.last()
-    assert last is not None, "the last epoch was saved"
+    assert last and last[0] == params.epochs, "the last epoch was saved"
     state = last[1]
     model = build_classifier(data.train_images, data.train_set, params)
     model.load_state_dict(trained_weights(state))

@@ -145,14 +145,18 @@ def announce(
     speed = probe_speed(images, train_set, train, distributed.num_ranks)
     alone = speed.images_per_second(resolve_num_workers(train.num_workers, device))
     workers_each = resolve_num_workers(train.num_workers, device, distributed.num_processes)
-    together = distributed.num_ranks * speed.images_per_second(workers_each)
+    count = float(distributed.num_ranks)
+    if device.type == "cpu":  # the processes of a host share the threads that the probe used alone
+        threads = torch.get_num_threads()
+        count *= max(1, threads // distributed.num_processes) / threads
+    together = count * speed.images_per_second(workers_each)
     searching = range_test * train.batch_size / alone
     training = 0.0
     for epoch in epochs:
         area = math.prod(size_in(epoch, images.image_size, train)) / math.prod(images.image_size)
         # Only training images are scaled down; validation and test images are measured at full size in every epoch.
         seconds = len(train_set) / speed.images_per_second(workers_each, area) + num_measured * speed.measuring
-        training += seconds / distributed.num_ranks
+        training += seconds / count
     parts = [f"range test about {in_words(searching)}"] if range_test else []
     if epochs:
         parts.append(f"{len(epochs)} {'epoch' if len(epochs) == 1 else 'epochs'} about {in_words(training)}")

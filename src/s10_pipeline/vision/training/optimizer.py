@@ -50,10 +50,11 @@ def training_loss(
 ) -> Tensor:
     """Return the mean cross-entropy of a batch, computed in fp32 regardless of the network's precision.
 
-    With class weights, the weighted sum is divided by the number of images, not by the sum of their weights as PyTorch
-    does. So the losses of a batch that is split across processes add up to the loss of the whole batch.
+    With class weights, an image's loss is multiplied by its class's weight after smoothing, because PyTorch would also
+    weight the smoothed share of each class. The mean is over images, not over weights as in PyTorch, so the losses of a
+    batch that is split across processes add up to the loss of the whole batch.
     """
     if weights_k is None:
         return F.cross_entropy(logits_bk.float(), labels_b, label_smoothing=label_smoothing)
-    total = F.cross_entropy(logits_bk.float(), labels_b, weights_k, label_smoothing=label_smoothing, reduction="sum")
-    return total / len(labels_b)
+    each_b = F.cross_entropy(logits_bk.float(), labels_b, label_smoothing=label_smoothing, reduction="none")
+    return (weights_k[labels_b] * each_b).mean()

@@ -1,5 +1,6 @@
 """Communication of a training process with the others; the class in this module is for a process that trains alone."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,12 @@ class Ranks:
 
     def broadcast_buffers(self, model: nn.Module) -> None:
         """Copy rank 0's BatchNorm statistics to all ranks, so that all measure the model that is saved."""
+
+    def seed_dropout(self, seed: int, epoch: int) -> None:
+        """Seed torch's global generator, which dropout uses, so that a resumed epoch equals an uninterrupted one."""
+        # Hash all three numbers into each bit of the seed, because torch uses only its lowest 32 bits on a CPU.
+        hashed = np.random.SeedSequence([self.rank, seed, epoch]).generate_state(1, np.uint64)
+        torch.manual_seed(int(hashed[0]))
 
     def all_reduce(self, sums: MetricSums) -> MetricSums:
         """Return the sums of loss, correct predictions and images over all processes."""

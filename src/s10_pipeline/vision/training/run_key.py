@@ -32,6 +32,10 @@ ROOTS = (
 # Name under which the digest of the user's file of pretrained weights is recorded.
 PRETRAINED = "train.pretrained.path"
 
+# Largest factor between learning rates of range tests at which an interrupted training keeps its own rate. A rate that
+# differs more was found for another reason, such as a training that diverged.
+SLIGHT = 1.5
+
 
 def describe_run(data: TrainingData, lr: float, params: TrainParams, precision: str) -> Parts:
     """Return everything that the result of a training depends on, in three groups: parameters, inputs and code.
@@ -89,7 +93,7 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
 
     On another device or with another number of threads, the range test may find a slightly different rate. An
     interrupted training should resume nevertheless, with its own rate. Returns None if this training has checkpoints
-    itself, or if there is no such other training.
+    itself, or if there is no such other training whose rate is within a factor of :data:`SLIGHT`.
     """
     if RunCheckpoints(store.root / store.key_for(key_of(depends), epochs)).epochs_to_keep(epochs):
         return None
@@ -99,8 +103,13 @@ def rate_to_go_on_with(store: CheckpointStore, depends: Parts, epochs: int) -> f
 
     for folder, other in reversed(store.described()):
         found = other.get("origin", {}).get("lr_found") and without_rate(other) == without_rate(depends)
-        if found and RunCheckpoints(folder).is_unfinished(epochs):
-            return float(other["parameters"]["train.lr"])
+        # A short trial's folder KEY-EPOCHS is no interruption of a long training in the folder KEY.
+        would_resume = folder.name == store.key_for(folder.name.partition("-")[0], epochs)
+        if not (found and would_resume and RunCheckpoints(folder).is_unfinished(epochs)):
+            continue
+        rate, now = float(other["parameters"]["train.lr"]), float(depends["parameters"]["train.lr"])
+        if now / SLIGHT <= rate <= now * SLIGHT:
+            return rate
     return None
 
 

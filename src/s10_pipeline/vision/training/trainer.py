@@ -72,6 +72,7 @@ class Trainer:
             pin_memory=device.type == "cuda",
             rank=ranks.rank,
             num_ranks=ranks.count,
+            num_here=params.distributed.num_processes,
         )
         self.schedule = SCHEDULES[params.schedule](self.optimizer, lr, params, len(self.loader))
         mine = slice(ranks.rank, None, ranks.count)
@@ -137,9 +138,7 @@ class Trainer:
     def _train_one_epoch(self, batches: Iterator[Batch], show: Show) -> Iterator[Batch]:
         """Train, evaluate and log one epoch; return the next epoch's batches, which workers already prepare."""
         epoch, started = self.epochs_done + 1, time.perf_counter()
-        # Seed torch's global generator, which dropout uses, so that a resumed epoch equals an uninterrupted one. The
-        # epoch takes the lowest 20 bits, train.seed the next 32 bits, and the rank the bits above.
-        torch.manual_seed((self.ranks.rank << 52) + (self.params.seed << 20) + epoch)
+        self.ranks.seed_dropout(self.params.seed, epoch)
         size = size_in(epoch, self.image_size, self.params)
 
         def train_batch(number: int, images_bchw: Tensor, labels_b: Tensor) -> None:
@@ -242,5 +241,5 @@ def diverged(lr: float, epoch: int, batch: int) -> DivergedError:
     """
     return DivergedError(
         f"train: the loss was not finite at learning rate {lr:g}, in epoch {epoch}, batch {batch}; give a lower "
-        "train.lr, or null to use the range test's (earlier epochs and artifacts are kept)"
+        "train.lr, or null instead of a given rate (earlier epochs and artifacts are kept)"
     )
