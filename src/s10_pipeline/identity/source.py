@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .digests import digest_of
 
-# Dictionary key in ``Package.bindings`` for all statements of a module; the other keys are names in the module.
+# Key under which ``Package.bindings`` returns all statements of a module; the other keys are names in the module.
 ALL = ""
 
 # A dotted name in Python code, split at its dots: ``a.b.c`` is ("a", "b", "c").

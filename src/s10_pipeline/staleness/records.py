@@ -151,7 +151,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _next_version(version: str) -> str:
-    """Return a version name that sorts after the given one: a millisecond later or, if it is no time, with ``~``."""
+    """Return a later version name: the given time plus a millisecond; ``~`` is appended to a name that is no time."""
     try:
         later = datetime.strptime(version, f"{VERSION_FORMAT}Z") + timedelta(milliseconds=1)
     except (ValueError, OverflowError):

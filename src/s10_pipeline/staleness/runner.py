@@ -198,7 +198,7 @@ class Run(Plan):
         saved = content_of(dataset, self._run_id if is_versioned(dataset) else None, memo)
         earlier = [record.outputs[name] for record in self.store.of(node.name) if name in record.outputs]
         equal = [old["version"] for old in earlier if old["version"] and old["digest"] == saved.digest]
-        # Link to the earlier version's file only if the file still has its recorded content.
+        # Replace the saved file by a hard link to the earlier version only if that still has its recorded content.
         if saved.digest and equal and content_of(dataset, equal[0], memo).digest == saved.digest:
             link_version(dataset, equal[0], self._run_id)
         return saved

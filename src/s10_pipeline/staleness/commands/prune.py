@@ -23,7 +23,7 @@ ORPHAN_SECONDS = 3600
 
 
 def prune_command(rules: Rules) -> click.Command:
-    """Build the command ``kedro prune``; ``rules.unneeded`` may name further files to remove."""
+    """Build the command ``kedro prune``, which removes old versions and what the function ``rules.unneeded`` lists."""
 
     @click.command()
     @click.option("--keep-last", type=click.IntRange(min=1), help="Keep this many newest versions of each dataset.")
@@ -80,7 +80,7 @@ def _newest(versions: dict[str, list[str]], keep_last: int | None, older_than: f
 
 
 def _with_what_made_them(keep: Versions, records: list[Record]) -> Versions:
-    """Extend versions to keep by what they were made from, directly or not, and by other outputs of the same stages."""
+    """Also keep what the versions were made from, directly or not, and all outputs of the stage runs that made any."""
     kept: Versions = set()
     while more := keep - kept:
         kept |= more

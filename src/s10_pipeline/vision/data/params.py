@@ -1,4 +1,4 @@
-"""Parameters of the ``data`` stage: ``ingest`` and ``augment``."""
+"""Parameters of the ``data`` stage: the groups ``ingest`` and ``augment`` of the configuration."""
 
 import re
 from contextlib import suppress

@@ -36,7 +36,8 @@ def check_limits(num_workers: int, message_bytes: int) -> None:
     if sys.platform != "win32":
         import resource
 
-        # allow 6 open files per worker for its pipes and shared memory, and 32 more for the files that the run writes
+        # Estimate how many open files the run needs: those open now, 6 per worker for its pipes and shared memory, and
+        # 32 for the files that the run writes.
         needed = len(os.listdir("/dev/fd")) + 6 * num_workers + 32
         if needed > (limit := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) >= 0:
             raise UserError(

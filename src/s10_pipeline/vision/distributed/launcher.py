@@ -138,7 +138,7 @@ def _cause(died: ChildFailedError, errors: list[Exception]) -> Exception:
     rank, failure = died.get_first_failure()
     if failure.exitcode < 0:
         return LostError(f"training process {rank} died ({failure.signal_name()})")
-    # All errors are LostErrors: processes noticed, before the launcher did, that another one died. Report the first.
+    # Only LostErrors are left: these processes noticed, before the launcher, that another one died. Report the first.
     return errors[0] if errors else LostError(f"training process {rank} failed (exit code {failure.exitcode})")
 
 

@@ -1,4 +1,4 @@
-"""Parameters of the ``evaluation`` stage: ``evaluate``."""
+"""Parameters of the ``evaluation`` stage: the group ``evaluate`` of the configuration."""
 
 from pydantic import Field
 

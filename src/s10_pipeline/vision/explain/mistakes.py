@@ -24,7 +24,7 @@ def explain_mistakes(
     params: ExplainParams,
     device: torch.device | str,
 ) -> Cams:
-    """Compute two class activation maps of each misclassified image: for its predicted and for its true class.
+    """Compute two class activation maps of each image in ``misclassified``: for its predicted and for its true class.
 
     Args:
         misclassified: rows of ``test_predictions``, in display order.

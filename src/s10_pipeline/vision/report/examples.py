@@ -95,7 +95,7 @@ def show_misclassified(misclassified: pd.DataFrame, cams: Cams, images: ImageSet
 
 
 def show_shortcut(cams: Cams, provenance: dict[str, Any], images: ImageSet) -> list[dict[str, Any]]:
-    """Return test images with the planted tag and their map for the class that has the tag in training.
+    """Return test images with the planted tag, each with its map for the class whose training images have the tag.
 
     The list is empty if no shortcut (such a tag) was planted.
     """
@@ -138,7 +138,7 @@ def without_pictures(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _candidate(row: dict[Any, Any], place: int, images: ImageSet) -> dict[str, Any]:
-    """Add the image to a table row, and ``fix``, the data that the report's buttons need to correct its label.
+    """Return a row of a table with its image added, and ``fix``, which lets the report's buttons correct its label.
 
     For test images, ``fix`` is None, because they must not be corrected.
     """

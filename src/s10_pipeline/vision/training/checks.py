@@ -22,7 +22,7 @@ def num_batches(train_set: Split, params: StepParams) -> int:
 
 
 def check_device(params: TrainParams, device: torch.device) -> None:
-    """Raise UserError if the number of processes or ``cuda_graph`` does not suit the device or the batch size."""
+    """Raise UserError if there are too many processes for the device or the batch, or ``cuda_graph`` cannot be used."""
     num_processes, num_nodes = params.distributed.num_processes, params.distributed.num_nodes
     num_ranks = params.distributed.num_ranks
     setting = f"train.distributed.num_processes={num_processes}" + f" on each of {num_nodes} hosts" * (num_nodes > 1)

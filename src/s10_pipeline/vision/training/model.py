@@ -17,8 +17,8 @@ from .params import StepParams
 # Number of training images that a whitened stem (:class:`PatchWhitening`) is fitted to.
 NUM_WHITENED = 1000
 
-# Largest total number of pixels of the images that a whitened stem is fitted to. Fewer images are used if they are
-# large, because each then has more patches.
+# Largest total number of pixels of the images that a whitened stem (a first layer computed from image patches) is
+# fitted to. Larger images have more patches each, so fewer images are used.
 NUM_WHITENED_PIXELS = 2**22
 
 

@@ -1,4 +1,4 @@
-"""Parameters of the ``training`` stage: ``train``."""
+"""Parameters of the ``training`` stage: the group ``train`` of the configuration."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self

@@ -99,7 +99,7 @@ def assemble(
 
 
 def read_files(root: Path, rows: DataFrame, size: int) -> Read:
-    """Return a function that decodes the image files listed in ``rows`` and yields the SHA-256 of each file.
+    """Return a function that decodes the image files in ``rows`` into given arrays and yields the files' SHA-256.
 
     The column ``place`` of ``rows`` has the files' paths relative to ``root``.
     """

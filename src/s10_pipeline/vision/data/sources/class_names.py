@@ -19,7 +19,7 @@ from .parquet_files import Table
 _log = logging.getLogger(__name__)
 
 MAX_NAME_BYTES = 2**24
-# Labels that are allowed if no class names are declared: 0 to 2**63 - 2, the longest range that Python can index.
+# Labels that are allowed if no class names are declared: 0 to 2**63 - 2. No longer range has a len() in Python.
 ANY_LABEL = range(2**63 - 1)
 NAME_FILES = ("class_names.txt", "labels.txt")
 CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -99,14 +99,14 @@ def names_in(texts: pd.Series, setting: str) -> tuple[tuple[str, ...], pd.Series
 
 
 def inferred_names(labels: NDArray[np.int64], setting: str) -> tuple[str, ...]:
-    """Return names for undeclared classes: CIFAR-10's if the labels equal CIFAR-10's in order, else class_0, ...
+    """Return names for undeclared classes: CIFAR-10's if the labels equal them image by image, else class_0, ...
 
     Raises:
         UserError: there are fewer than two classes, or numbers are missing between the labels.
     """
     if sha256_of(labels.astype("<i8")) == CIFAR10_LABELS_SHA256:
         _log.info(
-            "no class names in the files, but the labels equal CIFAR-10's in order, so CIFAR-10's class names are used"
+            "no class names in the files, but image by image the labels equal CIFAR-10's, so CIFAR-10's names are used"
         )
         return CIFAR10_NAMES
     present = np.unique(labels)

@@ -114,7 +114,8 @@ def _read_table(path: Path, setting: str) -> pd.DataFrame:
                 try:
                     table = pd.read_csv(io.StringIO(text), **options)
                 except pd.errors.ParserWarning:
-                    # the engine python accepts an additional cell at the end of rows if all of these cells are empty
+                    # Rows may end with a separator, so read the table again with pandas' Python engine, which accepts
+                    # an additional last cell if this cell is empty in all rows.
                     table = pd.read_csv(io.StringIO(text), engine="python", **options)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
