@@ -38,7 +38,7 @@ EDITS = [
     ("vision/explain/selection.py", "def select_misclassified", {"collect_misclassified", "check_cams"}),
     ("vision/explain/gradcam.py", "def compute_cams", {"check_cams", *EXPLAINING}),
     ("vision/explain/faithfulness.py", "def check_cams", {"check_cams"}),
-    ("vision/evaluation/judge.py", "def judge_labels", {"judge"}),
+    ("vision/evaluation/label_errors.py", "def judge_labels", {"judge"}),
     ("vision/explain/cam_check_plot.py", "def plot_cam_check", {"check_cams", "gradcam_report"}),
     ("vision/data/examples.py", "def draw_examples", {"build_augmented_datasets", "compute_cams"}),
     ("vision/report/page.py", "def build_report", {"gradcam_report"}),
