@@ -40,7 +40,8 @@ def parse_faults(text: str) -> list[tuple[str, list[str]]]:
         pattern, form, _ = FAULTS[name]
         match = re.fullmatch(pattern, arguments)
         if match is None:
-            raise ValueError(f"plant={part}: must have the form {name}:{form}")
+            at_least = " with a NUMBER of 1 or more" if "NUMBER" in form else ""
+            raise ValueError(f"plant={part}: must have the form {name}:{form}{at_least}")
         found.append((name, [group for group in match.groups() if group is not None]))
     return found
 
@@ -178,7 +179,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 FAULTS: dict[str, tuple[str, str, Callable[..., Planted]]] = {
     "labels": (r"(0?\.\d+)", "SHARE, below 1", _labels),
     "labels_similar": (r"(0?\.\d+)", "SHARE, below 1", partial(_labels, similar=True)),
-    "duplicates": (r"([1-9]\d*)", "NUMBER, 1 or more", _duplicates),
+    "duplicates": (r"([1-9]\d*)", "NUMBER", _duplicates),
     "leak": (r"([1-9]\d*)(?::(reencoded|flipped|cropped))?", "NUMBER[:reencoded|flipped|cropped]", _leak),
     "starve": (r"(.+):([1-9]\d*)", "CLASS:NUMBER", _starve),
     "shift": (r"(blur|brightness)", "blur|brightness", _shift),

@@ -58,7 +58,8 @@ def in_order(verdicts: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def in_lines(verdicts: Iterable[dict[str, Any]]) -> list[str]:
     """Return verdicts as lines for the terminal: first the unknown ones, then each fault found, last the accuracy.
 
-    The most important line comes last, because a terminal shows the end of its output.
+    Questions that were not looked into (``n`` is 0) are left out. The most important line comes last, because a
+    terminal shows the end of its output.
     """
     told = in_order(verdicts)
     lines = [
@@ -66,5 +67,6 @@ def in_lines(verdicts: Iterable[dict[str, Any]]) -> list[str]:
         for kind, verdict in told.items()
         if kind == "accuracy" or (kind in FAULTS and verdict["verdict"] == "found")
     ]
-    unknown = [KINDS[kind] for kind, v in told.items() if v["verdict"] == "unknown" and kind != "accuracy"]
+    open_questions = [kind for kind, v in told.items() if v["verdict"] == "unknown" and v["n"] and kind != "accuracy"]
+    unknown = [KINDS[kind] for kind in open_questions]
     return [*([f"cannot be told: {', '.join(unknown)}"] if unknown else []), *reversed(lines)]

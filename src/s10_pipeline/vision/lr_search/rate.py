@@ -128,8 +128,8 @@ def choose_rate(lr_curve: pd.DataFrame, params: LrSearchParams, batch_size: int,
         reason = f"the loss rises steeply at {low / SAFE_SHARE:.2g}, near the usual rate of {by_rule:.2g}"
     elif tests and not fell:
         log.info(
-            "range tests: the loss fell by only %.2g %%, too little to check the usual learning rate for this batch "
-            "size and momentum, so this rate, %.2g, is used unchecked", largest_fall, rate,
+            "range tests: the loss fell by only %.2g %%, too little to compare learning rates; the usual rate for this "
+            "batch size and momentum, %.2g, is used", largest_fall, rate,
         )  # fmt: skip
     if reason:
         log.warning(
