@@ -96,7 +96,7 @@ def check_cams(
 
 
 def judge(advantage: dict[str, dict[str, float]], num_maps: int) -> Verdict:
-    """Return the verdict, from the maps' advantage over controls: do maps mark the pixels that predictions depend on?
+    """Return the verdict on whether maps mark the pixels that predictions depend on, by how far they beat controls.
 
     "found" if they are surely better than both controls; "not_found" if they are surely less than 2 points better than
     the control that is harder to beat; else "unknown".
